@@ -1,0 +1,113 @@
+"""Executors: how jobs are scheduled. Each is a scheduler over `run(job) -> Outcome`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, wait
+from typing import Any, Protocol, Self
+
+from sphinx_nbcache.execution.job import Job, Outcome
+
+Runner = Callable[[Job], Coroutine[Any, Any, Outcome]]
+
+# How long runs that were cancelled may take to end their kernels.
+_CANCEL_SECONDS = 15
+
+
+class Executor(Protocol):
+    """Where jobs go. Used as a context: at its end nothing runs any more."""
+
+    name: str
+    slots: int
+    """How many jobs it runs at once. It is never given more."""
+
+    def __enter__(self) -> Self:
+        """Get ready to run jobs."""
+
+    def __exit__(self, *exception: object) -> None:
+        """End what still runs, and everything that was started for it."""
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Start a job."""
+
+
+class _LoopExecutor:
+    """Runs jobs on an asyncio loop in a thread of its own.
+
+    Not in the main thread, where nbclient would take over the handling of Ctrl-C: so the main
+    thread stays interruptible, and leaving the context cancels what runs.
+    """
+
+    name = ""
+
+    def __init__(self, run: Runner, slots: int) -> None:
+        self.slots = slots
+        self._run = run
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=f"nbcache-{self.name}", daemon=True
+        )
+        self._running: set[Future[Outcome]] = set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        """Start a job."""
+        future = asyncio.run_coroutine_threadsafe(self._run(job), self._loop)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
+
+    def __exit__(self, *exception: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(_CANCEL_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CANCEL_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _cancel_all(self) -> None:
+        """Cancel every task but this one, and wait until they have ended their kernels."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class LocalSerial(_LoopExecutor):
+    """One notebook after another, in its own folder."""
+
+    name = "local-serial"
+
+    def __init__(self, run: Runner) -> None:
+        super().__init__(run, slots=1)
+
+
+class LocalParallel(_LoopExecutor):
+    """Several notebooks at once, each in its own folder, with a kernel of its own."""
+
+    name = "local-parallel"
+
+    def __init__(self, run: Runner, jobs: int | None = None) -> None:
+        super().__init__(run, slots=jobs or usable_cores())
+
+
+def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
+    """Return the executor of a name. `jobs` is how many it may run at once; `None`: cores."""
+    return LocalSerial(run) if name == LocalSerial.name else LocalParallel(run, jobs)
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+
+
+def first_done(running: set[Future[Outcome]], seconds: float | None) -> set[Future[Outcome]]:
+    """Wait until at least one job has ended, or the time is over; return those that have."""
+    return wait(running, timeout=seconds, return_when="FIRST_COMPLETED").done

@@ -1,0 +1,216 @@
+"""`run(job) -> Outcome`: one notebook, one kernel, through nbclient."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import nbclient
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_code_cell, new_notebook
+
+from sphinx_nbcache.execution.job import Job, JobCell, Outcome
+from sphinx_nbcache.execution.kernels import KernelError, choose_kernel, start_arguments
+from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
+from sphinx_nbcache.store.outputs import RunOutputs
+from sphinx_nbcache.store.records import CellRun, Failure, Status
+
+OnCell = Callable[[Job, int], None]
+"""Called when a cell starts, with its number, in the thread that runs the job."""
+
+_WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+# A kernel that cannot even answer this long after its start will not.
+_START_SECONDS = 120
+_LOG_LINES = 40
+
+
+@dataclass
+class _Clock:
+    """Seconds that each cell took, and which one is running, by position in the job."""
+
+    seconds: dict[int, float] = field(default_factory=dict)
+    current: int | None = None
+    _since: float = 0.0
+
+    def start(self, position: int) -> None:
+        self.current, self._since = position, time.perf_counter()
+
+    def end(self) -> None:
+        """Note that the current cell has ended, unless that was noted already."""
+        if self.current is not None:
+            self.seconds.setdefault(self.current, time.perf_counter() - self._since)
+
+
+async def run(job: Job, on_cell: OnCell | None = None) -> Outcome:
+    """Run one notebook in a new kernel, in its folder.
+
+    Whatever goes wrong in the notebook or with its kernel is part of the outcome.
+
+    Raises:
+        asyncio.CancelledError: The run was cancelled; its kernel has ended.
+    """
+    return await _Run(job, on_cell).outcome()
+
+
+class _Run:
+    """One run under way: what nbclient reports while it lasts."""
+
+    def __init__(self, job: Job, on_cell: OnCell | None) -> None:
+        self.job = job
+        self.on_cell = on_cell
+        self.clock = _Clock()
+        self.notebook = _to_nbformat(job)
+        self.kernel = job.kernel
+        self.started = time.time()
+
+    async def outcome(self) -> Outcome:
+        """Run, and put what happened into an outcome."""
+        begin = time.perf_counter()
+        status, failure = await self._execute()
+        self.clock.end()
+        cells = self.notebook.cells
+        runs = tuple(self._cell_run(i, cell, cells[i]) for i, cell in enumerate(self.job.cells))
+        return Outcome(
+            status=status,
+            cells=runs,
+            outputs=RunOutputs([_plain(cell.outputs) for cell in cells], self._widgets()),
+            kernel=self.kernel,
+            language_info=_plain(self.notebook.metadata.get("language_info", {})),
+            started=self.started,
+            seconds=time.perf_counter() - begin,
+            failure=failure,
+        )
+
+    async def _execute(self) -> tuple[Status, Failure | None]:
+        try:
+            client = self._client()
+        except KernelError as error:
+            return Status.FAILED, Failure("NoSuchKernel", str(error), str(error))
+        # What the kernel process itself writes (not what cells print) is kept out of the build's
+        # log, and shown if the kernel dies.
+        with tempfile.TemporaryFile() as log:
+            return await self._execute_with(client, log)
+
+    async def _execute_with(
+        self, client: nbclient.NotebookClient, log: IO[bytes]
+    ) -> tuple[Status, Failure | None]:
+        try:
+            await client.async_execute(stdout=log, stderr=log)
+        except CellExecutionError as error:
+            return Status.FAILED, self._cell_failure(error)
+        except CellTimeoutError:
+            limit = self.job.rules.timeout
+            text = f"the cell took longer than {limit:g} s"
+            return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self._number())
+        except DeadKernelError as error:
+            _raise_if_cancelled()
+            text = f"the kernel died: {error}"
+            return Status.DIED, Failure("DeadKernelError", text, text + _tail(log), self._number())
+        except Exception as error:  # noqa: BLE001 (kernels fail to start in any way)
+            text = f"the kernel {self.kernel!r} cannot be used: {error}"
+            failure = Failure(type(error).__name__, text, text + _tail(log), self._number())
+            return Status.FAILED, failure
+        return Status.OK, None
+
+    def _client(self) -> nbclient.NotebookClient:
+        specs = KernelSpecManager()
+        self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
+        rules = self.job.rules
+        return nbclient.NotebookClient(
+            self.notebook,
+            kernel_name=self.kernel,
+            resources={"metadata": {"path": self.job.directory}},
+            timeout_func=lambda _cell: rules.timeout,
+            startup_timeout=_START_SECONDS,
+            extra_arguments=start_arguments(self.kernel, specs),
+            store_widget_state=True,
+            record_timing=False,
+            coalesce_streams=True,
+            on_cell_start=self._on_start,
+            on_cell_executed=self._on_end,
+        )
+
+    def _on_start(self, cell: Any, cell_index: int) -> None:
+        if SKIP_TAG in cell.metadata.get("tags", ()):
+            return
+        self.clock.start(cell_index)
+        if self.on_cell is not None:
+            self.on_cell(self.job, self.job.cells[cell_index].number)
+
+    def _on_end(self, cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG002 (nbclient's signature)
+        self.clock.end()
+
+    def _number(self) -> int | None:
+        """Return the number of the cell that is running, or was last."""
+        position = self.clock.current
+        return None if position is None else self.job.cells[position].number
+
+    def _cell_failure(self, error: CellExecutionError) -> Failure:
+        output = self._error_output()
+        lines = output.get("traceback", [])
+        return Failure(
+            name=error.ename,
+            message=error.evalue,
+            traceback="\n".join(lines) or f"{error.ename}: {error.evalue}",
+            cell=self._number(),
+        )
+
+    def _error_output(self) -> dict[str, Any]:
+        position = self.clock.current
+        outputs = self.notebook.cells[position].outputs if position is not None else []
+        return next((o for o in reversed(outputs) if o["output_type"] == "error"), {})
+
+    def _cell_run(self, position: int, cell: JobCell, node: Any) -> CellRun:
+        errors = [o["ename"] for o in node.outputs if o["output_type"] == "error"]
+        seconds = self.clock.seconds.get(position)
+        return CellRun(
+            number=cell.number,
+            digest=cell.digest,
+            execution_count=node.execution_count if seconds is not None else None,
+            seconds=seconds,
+            error=errors[-1] if errors else None,
+        )
+
+    def _widgets(self) -> dict[str, Any]:
+        state = self.notebook.metadata.get("widgets", {}).get(_WIDGET_STATE, {})
+        return _plain(state) if state.get("state") else {}
+
+
+def _tail(log: IO[bytes]) -> str:
+    """Return the end of what a kernel process wrote."""
+    log.seek(0)
+    lines = log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
+    return "\n\n" + "\n".join(lines) if lines else ""
+
+
+def _raise_if_cancelled() -> None:
+    """Tell a kernel that died from a run that was cancelled: nbclient reports both alike."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _to_nbformat(job: Job) -> Any:
+    """Return the nbformat notebook that nbclient runs: the code cells that have code."""
+    cells = []
+    for cell in job.cells:
+        tags = [SKIP_TAG] if cell.skipped else []
+        if job.rules.allows_error_in(cell.number):
+            tags.append(RAISES_TAG)
+        cells.append(new_code_cell(cell.source, metadata={"tags": tags}))
+    spec = {"name": job.kernel or "", "display_name": job.kernel or "", "language": job.language}
+    return new_notebook(cells=cells, metadata={"kernelspec": spec})
+
+
+def _plain(value: Any) -> Any:
+    """Return plain dictionaries and lists for nbformat's nodes."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

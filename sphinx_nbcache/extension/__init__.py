@@ -1,0 +1,30 @@
+"""The Sphinx side: hooks, parser, directives. It decides nothing; it drives the project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+
+def connect(app: Sphinx) -> None:
+    """Connect everything to a Sphinx application, in the order in which a build uses it."""
+    from sphinx_nbcache.extension.directives import CodeCell
+    from sphinx_nbcache.extension.domain import NotebookDomain
+    from sphinx_nbcache.extension.hooks import Hooks
+    from sphinx_nbcache.extension.options import register_options
+    from sphinx_nbcache.extension.parser import NotebookParser
+    from sphinx_nbcache.rendering import register
+    from sphinx_nbcache.report.directive import register_report
+
+    register_options(app)
+    app.setup_extension("myst_parser")
+    # Markdown goes through one parser: it tells notebooks from ordinary pages.
+    app.add_source_parser(NotebookParser, override=True)
+    app.add_source_suffix(".ipynb", "nbcache")
+    app.add_domain(NotebookDomain)
+    app.add_directive("code-cell", CodeCell)
+    register(app)
+    register_report(app)
+    Hooks().connect(app)

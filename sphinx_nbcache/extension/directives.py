@@ -1,0 +1,46 @@
+"""The directive `code-cell`, for code cells inside other blocks."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from sphinx_nbcache.extension.log import LOGGER
+from sphinx_nbcache.notebooks.myst import split_options
+from sphinx_nbcache.notices import WARNING_TYPE, Topic
+
+
+class CodeCell(SphinxDirective):
+    """A code cell inside a list, an admonition, a tab.
+
+    Its options are not the directive's but the cell's metadata, read by
+    [](sphinx_nbcache.notebooks.myst.split_options), as everywhere in a notebook.
+    """
+
+    optional_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+    option_spec: ClassVar = {}
+
+    def run(self) -> list[nodes.Node]:
+        """Return the cell's placeholder; outside notebooks, its source."""
+        source = split_options("\n".join(self.content)).body
+        renderer = getattr(self.state, "_renderer", None)
+        find = getattr(renderer, "nested_placeholder", None)
+        placeholder: nodes.Node | None = find(source) if find is not None else None
+        if placeholder is not None:
+            self.set_source_info(placeholder)
+            return [placeholder]
+        LOGGER.warning(
+            "this code-cell is not executed: %s",
+            "it is not found by the scan of the notebook (write it at the top level)"
+            if find is not None
+            else "the page is no notebook; its front matter must name a kernelspec",
+            type=WARNING_TYPE,
+            subtype=Topic.CELL.value,
+            location=self.get_location(),
+        )
+        language = self.arguments[0] if self.arguments else "python"
+        return [nodes.literal_block(source, source, language=language)]

@@ -1,0 +1,60 @@
+"""What Sphinx's environment remembers of notebooks: a domain, for purging and merging."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar
+
+from sphinx.domains import Domain
+from sphinx.environment import BuildEnvironment
+
+
+class NotebookDomain(Domain):
+    """Which result each document was last read with, and which documents show the report."""
+
+    name = "nbcache"
+    label = "notebooks"
+    data_version = 1
+    initial_data: ClassVar[dict[str, Any]] = {"render_ids": {}, "reports": []}
+
+    @property
+    def render_ids(self) -> dict[str, str]:
+        """Docname → render id of what its page shows."""
+        ids: dict[str, str] = self.data["render_ids"]
+        return ids
+
+    @property
+    def reports(self) -> list[str]:
+        """The documents that show the report."""
+        names: list[str] = self.data["reports"]
+        return names
+
+    def note_report(self, docname: str) -> None:
+        """Note that a document shows the report."""
+        if docname not in self.reports:
+            self.reports.append(docname)
+
+    def clear_doc(self, docname: str) -> None:
+        """Forget a document that is read again, or has gone."""
+        self.render_ids.pop(docname, None)
+        if docname in self.reports:
+            self.reports.remove(docname)
+
+    def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
+        """Take over what a `-j` worker noted."""
+        for docname in docnames:
+            if docname in otherdata["render_ids"]:
+                self.render_ids[docname] = otherdata["render_ids"][docname]
+            if docname in otherdata["reports"]:
+                self.note_report(docname)
+
+    def resolve_any_xref(self, *_args: Any, **_kwargs: Any) -> list[Any]:
+        """Resolve nothing: the domain has no objects."""
+        return []
+
+
+def notebook_domain(env: BuildEnvironment) -> NotebookDomain:
+    """Return the domain of an environment."""
+    domain = env.domains[NotebookDomain.name]
+    assert isinstance(domain, NotebookDomain)
+    return domain

@@ -1,0 +1,151 @@
+"""`doctree-read`: placeholders are filled with the outputs of the result that was decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from docutils import nodes
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
+from sphinx.environment import BuildEnvironment
+
+from sphinx_nbcache.extension.images import image_folder, image_uri
+from sphinx_nbcache.extension.log import LOGGER
+from sphinx_nbcache.extension.nodes import CodeCellNode
+from sphinx_nbcache.notices import WARNING_TYPE, Topic
+from sphinx_nbcache.planning import Action
+from sphinx_nbcache.project import Project, Settled
+from sphinx_nbcache.rendering.cells import (
+    put_together,
+    render_outputs,
+    render_source,
+    render_traceback,
+)
+from sphinx_nbcache.rendering.context import Context
+from sphinx_nbcache.store.outputs import OutputsError
+from sphinx_nbcache.store.records import Result
+
+_Output = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page shows of its notebook: outputs by position of the code cell.
+
+    Attributes:
+        result: The result they come from; `None` for those stored in the file.
+        outputs: The result's outputs.
+        stored: Whether cells show the outputs stored in the file.
+    """
+
+    result: Result | None = None
+    outputs: Sequence[Sequence[_Output]] = ()
+    stored: bool = False
+
+    def outputs_of(self, node: CodeCellNode) -> Sequence[_Output] | None:
+        """Return the outputs of a cell; `None` if the result is not of this code."""
+        if self.stored or "skip-execution" in node["cell"].tags:
+            outputs: Sequence[_Output] = node["cell"].outputs
+            return outputs
+        if self.result is None:
+            return ()
+        cells, position = self.result.cells, node["position"]
+        if position >= len(cells) or cells[position].digest != node["digest"]:
+            return None
+        return self.outputs[position] if position < len(self.outputs) else ()
+
+    def failure_text(self, node: CodeCellNode, outputs: Sequence[_Output]) -> str:
+        """Return the traceback to show below a cell that does not show it as an output."""
+        failure = self.result.failure if self.result is not None else None
+        if failure is None or any(o.get("output_type") == "error" for o in outputs):
+            return ""
+        first = self.result.cells[0].number if self.result is not None else None
+        return failure.traceback if node["number"] == (failure.cell or first) else ""
+
+
+def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
+    """Return what the page of a notebook shows."""
+    if settled.result is None:
+        return Shown(stored=settled.planned.decision.action is Action.AS_IS)
+    try:
+        outputs = project.outputs(settled.result)
+    except OutputsError as error:
+        LOGGER.warning(
+            "the outputs have vanished from the store (%s); the page has none,"
+            " and the next build runs the notebook",
+            error,
+            type=WARNING_TYPE,
+            subtype=Topic.STORE.value,
+            location=docname,
+        )
+        return Shown()
+    return Shown(settled.result.result, outputs.cells)
+
+
+def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown) -> None:
+    """Replace each placeholder of a document by the cell with its outputs."""
+    for node in list(document.findall(CodeCellNode)):
+        _fill_cell(env, document, node, shown)
+
+
+def _fill_cell(
+    env: BuildEnvironment, document: nodes.document, node: CodeCellNode, shown: Shown
+) -> None:
+    cell = node["cell"]
+
+    def warn(topic: Topic, text: str) -> None:
+        LOGGER.warning(
+            "code cell %d: %s",
+            node["number"],
+            text,
+            type=WARNING_TYPE,
+            subtype=topic.value,
+            location=node,
+        )
+
+    outputs = shown.outputs_of(node)
+    if outputs is None:
+        warn(Topic.CELL, "its outputs are left out: the result is not of this code")
+        outputs = ()
+    folder = image_folder(env)
+    context = Context(document, folder, lambda path: image_uri(env, path), warn)
+    rendered = render_outputs(outputs, cell.tags, context)
+    if text := shown.failure_text(node, outputs):
+        rendered.append(render_traceback(text))
+    source = render_source(cell.source, _known_lexer(_lexer(node, shown), warn))
+    container = _container_for(node)
+    put_together(container, source, rendered, cell.tags)
+
+
+def _container_for(node: CodeCellNode) -> nodes.container:
+    """Put an ordinary container in the place of a placeholder; the doctree is stored with it."""
+    container = nodes.container("", classes=node["classes"], nb_element="cell_code")
+    container["cell_index"] = node["number"]
+    container.source, container.line = node.source, node.line
+    node.replace_self(container)
+    return container
+
+
+def _lexer(node: CodeCellNode, shown: Shown) -> str:
+    """Return the language for highlighting: what the kernel says, else what the file says."""
+    info = shown.result.language_info if shown.result is not None else {}
+    return str(info.get("pygments_lexer") or info.get("name") or node["lexer"])
+
+
+def _known_lexer(name: str, warn: Any) -> str:
+    if _is_known(name):
+        return name
+    warn(Topic.LEXER, f"there is no highlighter named {name!r}; the source is shown plain")
+    return "none"
+
+
+@lru_cache
+def _is_known(name: str) -> bool:
+    try:
+        get_lexer_by_name(name)
+    except ClassNotFound:
+        return False
+    return True

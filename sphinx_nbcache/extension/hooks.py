@@ -1,0 +1,202 @@
+"""The flow of a build: what happens at which of Sphinx's events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import SphinxError
+
+from sphinx_nbcache.extension.domain import notebook_domain
+from sphinx_nbcache.extension.fill import fill_document, shown_by
+from sphinx_nbcache.extension.log import notifier
+from sphinx_nbcache.extension.options import (
+    AFTER_SUFFIXES,
+    BEFORE_SUFFIXES,
+    check_options,
+    guard_sources,
+    settings_of,
+)
+from sphinx_nbcache.extension.progress import log_progress, log_summary
+from sphinx_nbcache.extension.written import WrittenPages
+from sphinx_nbcache.notebooks.formats import Formats
+from sphinx_nbcache.planning import Action
+from sphinx_nbcache.project import NotebookFailedError, Project, Settled, notices_of
+from sphinx_nbcache.project.place import store_place
+from sphinx_nbcache.report.document import add_report_document
+from sphinx_nbcache.report.model import Report, make_report
+from sphinx_nbcache.report.nodes import fill_reports
+from sphinx_nbcache.store.records import Result
+
+STYLE_SHEET = "nbcache.css"
+# Sphinx's collectors of images, labels and the like run at 500: they must see the outputs.
+_BEFORE_COLLECTORS = 400
+_STORED, _NONE = "stored", "none"
+
+
+class BuildStoppedError(SphinxError):
+    """A notebook failed, and `nbcache_on_error = "stop"`."""
+
+    category = "Notebook failed"
+
+
+class Hooks:
+    """One build: what is known between one event and the next."""
+
+    def __init__(self) -> None:
+        self.project: Project | None = None
+        self.settled: dict[str, Settled] = {}
+        self.report = Report()
+        self.written: WrittenPages | None = None
+
+    def connect(self, app: Sphinx) -> None:
+        """Connect the hooks, in the order in which a build meets them."""
+        app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
+        app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
+        app.connect("builder-inited", self.add_style)
+        app.connect("env-get-outdated", self.execute)
+        app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)
+        app.connect("env-updated", self.find_outdated_pages)
+        app.connect("doctree-resolved", self.resolve)
+        app.connect("build-finished", self.finish)
+
+    def add_style(self, app: Sphinx) -> None:
+        """Ship the style sheet with the pages."""
+        if app.builder.format == "html":
+            static = Path(__file__).parent.parent / "static"
+            app.config.html_static_path.append(str(static))
+            app.add_css_file(STYLE_SHEET)
+
+    def execute(
+        self,
+        app: Sphinx,
+        env: BuildEnvironment,
+        added: set[str],
+        changed: set[str],
+        removed: set[str],
+    ) -> list[str]:
+        """`env-get-outdated`: decide, run what must be run, say what has to be read again."""
+        names = self._open(app, env)
+        project = self.project
+        assert project is not None
+        domain = notebook_domain(env)
+        docnames = {name: docname for docname, name in names.items()}
+
+        def needs_outputs(name: str, result: Result) -> bool:
+            docname = docnames[name]
+            is_read = docname in added or docname in changed
+            return is_read or domain.render_ids.get(docname) != result.render_id
+
+        notify = notifier(app)
+        try:
+            plan = project.plan(needs_outputs)
+            run = project.execute(plan, log_progress())
+        except NotebookFailedError as error:
+            raise BuildStoppedError(f'{error} (nbcache_on_error is "stop")') from None
+        finally:
+            # Before readers are forked: nothing may be open, locked or running any more.
+            project.close()
+        self.settled = {docnames[item.planned.name]: item for item in run.notebooks}
+        self.report = make_report(run, docnames)
+        for item in run.notebooks:
+            for notice in notices_of(item, errors=project.settings.on_error == "fail"):
+                notify(notice)
+        log_summary(self.report)
+        return self._outdated(app, env, added, changed, removed)
+
+    def fill(self, app: Sphinx, doctree: nodes.document) -> None:
+        """`doctree-read`: fill the placeholders of a notebook with outputs."""
+        docname = app.env.docname
+        settled = self.settled.get(docname)
+        if settled is None or self.project is None:
+            return  # an ordinary page
+        shown = shown_by(self.project, settled, docname)
+        fill_document(app.env, doctree, shown)
+        if shown.result is not None or settled.result is None:
+            notebook_domain(app.env).render_ids[docname] = render_id_of(settled)
+
+    def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
+        """`env-updated`: pages that were last written with another result, or report."""
+        if isinstance(app.builder.get_outdated_docs(), str):
+            return []  # a builder that writes everything each time
+        domain = notebook_domain(env)
+        ids = dict(domain.render_ids)
+        for docname in domain.reports:
+            ids[docname] = f"{ids.get(docname, '')}|{self.report.digest}"
+        self.written = WrittenPages(app)
+        return self.written.outdated(ids)
+
+    def resolve(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:
+        """`doctree-resolved`: fill in the report, which is that of this very build."""
+        fill_reports(doctree, self.report, lambda to: app.builder.get_relative_uri(docname, to))
+        if self.written is not None:
+            self.written.note(docname)
+
+    def finish(self, _app: Sphinx, exception: Exception | None) -> None:
+        """`build-finished`: what was written has been written."""
+        if self.project is not None:
+            self.project.close()
+        if self.written is not None and exception is None:
+            self.written.commit()
+
+    def _open(self, app: Sphinx, env: BuildEnvironment) -> dict[str, str]:
+        """Make the project of this build; return docname → notebook name."""
+        settings, _ = settings_of(app.config)
+        base = Path(app.srcdir)
+        formats = Formats(settings.formats)
+        paths = {docname: Path(env.doc2path(docname)) for docname in env.found_docs}
+        notebooks = {d: path for d, path in paths.items() if formats.suffix_of(path.name)}
+        self.project = Project(
+            notebooks.values(),
+            base=base,
+            place=store_place(base, Path(app.outdir).parent, settings),
+            settings=settings,
+            notify=notifier(app),
+        )
+        return {docname: self.project.name_of(path) for docname, path in notebooks.items()}
+
+    def _outdated(
+        self,
+        app: Sphinx,
+        env: BuildEnvironment,
+        added: set[str],
+        changed: set[str],
+        removed: set[str],
+    ) -> list[str]:
+        """Return the documents to be read beside those that Sphinx itself found."""
+        found: set[str] = set()
+        if any(item.ran_here for item in self.settled.values()):
+            # A run may have written files that pages include, or even documents.
+            env.find_files(app.config, app.builder)
+            new, touched, _ = env.get_outdated_files(config_changed=False)
+            found = new | touched
+        self._leave_out_undecodable(env, added, changed, removed)
+        add_report_document(env, added, removed)
+        render_ids = notebook_domain(env).render_ids
+        found.update(
+            docname
+            for docname, settled in self.settled.items()
+            if docname in env.all_docs and render_ids.get(docname) != render_id_of(settled)
+        )
+        return sorted(found)
+
+    def _leave_out_undecodable(self, env: BuildEnvironment, *to_read_and_removed: set[str]) -> None:
+        """Take out files that are not UTF-8: Sphinx would crash on them before any parser."""
+        *to_read, removed = to_read_and_removed
+        for docname, settled in self.settled.items():
+            if settled.planned.scan.decodable:
+                continue
+            env.project.docnames.discard(docname)
+            for docnames in to_read:
+                docnames.discard(docname)
+            if docname in env.all_docs:
+                removed.add(docname)
+
+
+def render_id_of(settled: Settled) -> str:
+    """Return the digest of what the page of a notebook is to show beside its source."""
+    if settled.result is not None:
+        return settled.result.result.render_id
+    return _STORED if settled.planned.decision.action is Action.AS_IS else _NONE

@@ -1,0 +1,191 @@
+"""The parser of notebooks: source → doctree with a placeholder for each code cell.
+
+One path for every format. Other Markdown files are handed to myst-parser as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+from docutils import nodes
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
+from myst_parser.config.main import MdParserConfig, merge_file_level
+from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
+from myst_parser.parsers.mdit import create_md_parser
+from myst_parser.parsers.sphinx_ import MystParser
+from myst_parser.warnings_ import create_warning
+from sphinx.environment import BuildEnvironment
+
+from sphinx_nbcache.config import PREFIX
+from sphinx_nbcache.extension.images import image_folder, image_uri
+from sphinx_nbcache.extension.nodes import CodeCellNode
+from sphinx_nbcache.extension.tokens import notebook_tokens
+from sphinx_nbcache.notebooks.formats import Formats, read_notebook
+from sphinx_nbcache.notebooks.model import Cell, Notebook, NotebookError, NumberedCell
+from sphinx_nbcache.notebooks.scan import cell_digest
+from sphinx_nbcache.rendering.images import SUFFIXES, image_content, write_image
+
+# What Jupyter's own Markdown cells know beyond CommonMark and MyST, and blocks of MyST pages.
+_EXTENSIONS = frozenset({"dollarmath", "amsmath", "colon_fence"})
+_RAW_FORMATS = {
+    "text/html": "html",
+    "html": "html",
+    "text/latex": "latex",
+    "latex": "latex",
+}
+_RAW_MARKDOWN = frozenset({"text/markdown", "markdown"})
+
+
+class NotebookParser(MystParser):
+    """Parses notebooks of every format, and ordinary MyST Markdown."""
+
+    supported = ("md", "markdown", "myst", "nbcache")
+
+    def parse(self, inputstring: str, document: nodes.document) -> None:
+        """Fill a document from the text of its source file."""
+        env: BuildEnvironment = document.settings.env
+        path = env.doc2path(env.docname)
+        formats = Formats(env.config[PREFIX + "formats"])
+        fmt = formats.format_of(path.name, inputstring)
+        if fmt is None:
+            super().parse(inputstring, document)
+            return
+        try:
+            notebook = read_notebook(inputstring, fmt)
+        except NotebookError as error:
+            self._render(Notebook({}, ()), document)
+            document += _unreadable(path.name, error)
+            return
+        _remember_metadata(env, notebook)
+        self._render(notebook, document)
+
+    def _render(self, notebook: Notebook, document: nodes.document) -> None:
+        env: BuildEnvironment = document.settings.env
+        parser = create_md_parser(_config(env, notebook, document), NotebookRenderer)
+        parser.options["document"] = document
+        md_env: dict[str, Any] = {}
+        tokens = notebook_tokens(parser, notebook, md_env, _AttachmentFiles(env))
+        renderer = parser.renderer
+        assert isinstance(renderer, NotebookRenderer)
+        renderer.notebook = notebook
+        renderer.render(tokens, parser.options, md_env)
+
+
+class NotebookRenderer(SphinxRenderer):
+    """myst-parser's renderer, with placeholders for code cells and with raw cells."""
+
+    notebook: Notebook
+
+    def __init__(self, parser: MarkdownIt) -> None:
+        super().__init__(parser)
+        self._nested: list[tuple[int, NumberedCell]] | None = None
+
+    def render_nbcache_code_cell(self, token: SyntaxTreeNode) -> None:
+        """Render a code cell at the top level of the notebook."""
+        position = token.meta["position"]
+        node = self.placeholder(position, self.notebook.code_cells[position])
+        self.add_line_and_source_path(node, token)
+        self.current_node.append(node)
+
+    def render_nbcache_raw_cell(self, token: SyntaxTreeNode) -> None:
+        """Render a raw cell for the builders that its format names; others do not show it."""
+        metadata = token.meta["cell"].metadata
+        mime = str(metadata.get("format") or metadata.get("raw_mimetype") or "")
+        if mime in _RAW_MARKDOWN:
+            self.nested_render_text(token.content, token.map[0] if token.map else 0)
+        elif mime in _RAW_FORMATS:
+            raw = nodes.raw(token.content, token.content, format=_RAW_FORMATS[mime])
+            self.add_line_and_source_path(raw, token)
+            self.current_node.append(raw)
+
+    def nested_placeholder(self, source: str) -> CodeCellNode | None:
+        """Return the placeholder of the next code cell with this source inside other blocks."""
+        if self._nested is None:
+            cells = enumerate(self.notebook.code_cells)
+            self._nested = [(position, item) for position, item in cells if item.cell.nested]
+        digest = cell_digest(source)
+        for index, (position, item) in enumerate(self._nested):
+            if cell_digest(item.cell.source) == digest:
+                del self._nested[index]
+                return self.placeholder(position, item)
+        return None
+
+    def placeholder(self, position: int, item: NumberedCell) -> CodeCellNode:
+        """Return the placeholder of a code cell."""
+        return CodeCellNode(
+            "",
+            classes=["cell", *(f"tag_{tag.replace(' ', '_')}" for tag in sorted(item.cell.tags))],
+            nb_element="cell_code",
+            cell=item.cell,
+            number=item.number,
+            position=position,
+            digest=cell_digest(item.cell.source),
+            lexer=_lexer(self.notebook),
+        )
+
+
+class _AttachmentFiles:
+    """Writes the files of attachments, and says where they are."""
+
+    _types: ClassVar[Sequence[str]] = tuple(SUFFIXES)
+
+    def __init__(self, env: BuildEnvironment) -> None:
+        self._env = env
+
+    def __call__(self, cell: Cell, name: str) -> str | None:
+        """Return how the page refers to an attachment of a cell; `None` if there is none."""
+        bundle = cell.attachments.get(unquote(name), cell.attachments.get(name, {}))
+        for mime in self._types:
+            if mime in bundle:
+                try:
+                    content = image_content(bundle[mime], mime)
+                except (ValueError, TypeError):
+                    continue
+                path = write_image(content, SUFFIXES[mime], image_folder(self._env))
+                return image_uri(self._env, path)
+        return None
+
+
+def _lexer(notebook: Notebook) -> str:
+    """Return the language for highlighting that the notebook itself names."""
+    info = notebook.metadata.get("language_info")
+    named = info.get("pygments_lexer") if isinstance(info, dict) else None
+    if isinstance(named, str) and named:
+        return named
+    return "ipython3" if notebook.language in ("python", "") else notebook.language
+
+
+def _config(env: BuildEnvironment, notebook: Notebook, document: nodes.document) -> MdParserConfig:
+    """Return myst-parser's configuration for a notebook."""
+    config: MdParserConfig = env.myst_config  # type: ignore[attr-defined]  # set by myst-parser
+    config = config.copy(
+        enable_extensions={*config.enable_extensions, *_EXTENSIONS}, dmath_double_inline=True
+    )
+    if "myst" not in notebook.metadata:
+        return config
+
+    def warn(subtype: Any, text: str) -> None:
+        create_warning(document, text, subtype, line=1, append_to=document)
+
+    merged: MdParserConfig = merge_file_level(config, {"myst": notebook.metadata["myst"]}, warn)
+    return merged
+
+
+def _remember_metadata(env: BuildEnvironment, notebook: Notebook) -> None:
+    """Put the kernel where themes and sphinx-thebe look for it."""
+    kernelspec = notebook.metadata.get("kernelspec")
+    if isinstance(kernelspec, dict):
+        env.metadata[env.docname]["kernelspec"] = kernelspec
+
+
+def _unreadable(name: str, error: NotebookError) -> nodes.section:
+    """Return the page of a file that cannot be read: what is wrong, and where."""
+    where = f" (line {error.line})" if error.line else ""
+    text = f"This notebook cannot be read{where}: {error}"
+    message = nodes.error("", nodes.paragraph(text, text))
+    section = nodes.section("", nodes.title(name, name), message, ids=["unreadable-notebook"])
+    section["names"].append("unreadable-notebook")
+    return section

@@ -1,0 +1,135 @@
+"""From a notebook's cells to one stream of Markdown tokens.
+
+Each Markdown cell is tokenised alone: an unclosed fence, comment or HTML block ends with its
+cell. The tokens are then joined, and the inline rules run over all of them, so that link
+references and footnotes defined in one cell serve the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_core import block as block_rule
+from markdown_it.token import Token
+
+from sphinx_nbcache.notebooks.model import Cell, Notebook
+
+CODE_CELL_TOKEN = "nbcache_code_cell"  # noqa: S105 (not a password)
+RAW_CELL_TOKEN = "nbcache_raw_cell"  # noqa: S105 (not a password)
+# Notebook metadata that is not for the page: it concerns the tools.
+_TOOL_KEYS = frozenset(
+    "kernelspec language_info jupytext jupyter widgets execution file_format mystnb nbcache"
+    " nbsphinx varInspector toc toc-autonumbering vscode colab celltoolbar hide_input".split()
+)
+_REMOVE_TAGS = frozenset({"remove-cell", "remove_cell"})
+# What a browser does not leave before its end, and what CommonMark takes for an HTML block.
+_SWALLOWING = re.compile(r"<!--|<(script|style|textarea|pre|title)\b", re.IGNORECASE)
+
+AttachmentUri = Callable[[Cell, str], str | None]
+"""Returns where the file of an attachment is, for a cell and the attachment's name."""
+
+
+def notebook_tokens(
+    parser: MarkdownIt, notebook: Notebook, env: dict[str, Any], attachment_uri: AttachmentUri
+) -> list[Token]:
+    """Return the tokens of a whole notebook.
+
+    Args:
+        parser: The MyST parser.
+        notebook: The notebook.
+        env: markdown-it's environment, which collects references.
+        attachment_uri: Says where attachments of Markdown cells are.
+    """
+    rules = list(parser.core.ruler.getRules(""))
+    split = rules.index(block_rule) + 1
+    tokens = _front_matter(notebook.metadata)
+    for position, cell in _shown_cells(notebook):
+        tokens += _cell_tokens(parser, rules[:split], cell, position, env)
+    state = StateCore("", parser, env)
+    state.tokens = tokens
+    for rule in rules[split:]:
+        rule(state)
+    _place_attachments(state.tokens, attachment_uri)
+    return state.tokens
+
+
+def _shown_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
+    """Yield the cells that become tokens, and the position of each among those with code."""
+    position = 0
+    for cell in notebook.cells:
+        has_code = cell.kind == "code" and bool(cell.source.strip())
+        if not cell.nested and (has_code or cell.kind != "code"):
+            yield position, cell
+        position += has_code
+
+
+def _front_matter(metadata: Mapping[str, Any]) -> list[Token]:
+    """Return what of a notebook's metadata belongs to its page, as a front matter token."""
+    page = {key: value for key, value in metadata.items() if key not in _TOOL_KEYS}
+    if not page:
+        return []
+    token = Token("front_matter", "", 0, map=[0, 0])
+    token.content = page  # type: ignore[assignment]  # myst-parser takes a dictionary as well
+    return [token]
+
+
+def _cell_tokens(
+    parser: MarkdownIt,
+    block_rules: list[Callable[[StateCore], None]],
+    cell: Cell,
+    position: int,
+    env: dict[str, Any],
+) -> list[Token]:
+    line = max(cell.line - 1, 0)
+    if cell.kind == "markdown":
+        if cell.tags & _REMOVE_TAGS:
+            return []
+        state = StateCore(cell.source, parser, env)
+        for rule in block_rules:
+            rule(state)
+        for token in state.tokens:
+            if token.map is not None:
+                token.map = [token.map[0] + line, token.map[1] + line]
+            token.meta = {**token.meta, "cell": cell} if token.type == "inline" else token.meta
+        return state.tokens + _closing_html(cell.source, state.tokens, line)
+    kind = CODE_CELL_TOKEN if cell.kind == "code" else RAW_CELL_TOKEN
+    token = Token(kind, "", 0, content=cell.source, map=[line, line + 1])
+    token.meta = {"cell": cell, "position": position}
+    return [token]
+
+
+def _closing_html(source: str, tokens: list[Token], line: int) -> list[Token]:
+    """Return what closes the HTML that a cell leaves open, if that would hide all that follows.
+
+    An unclosed comment, script or style swallows the rest of the page in the browser. Other
+    elements may well be closed in a later cell.
+    """
+    if not any(token.type == "html_block" for token in tokens):
+        return []
+    position, closing = 0, ""
+    while match := _SWALLOWING.search(source, position):
+        closing = "-->" if match[0] == "<!--" else f"</{match[1]}>"
+        end = source.lower().find(closing.lower(), match.end())
+        if end < 0:
+            break
+        position, closing = end + len(closing), ""
+    if not closing:
+        return []
+    return [Token("html_block", "", 0, content=f"{closing}\n", map=[line, line + 1])]
+
+
+def _place_attachments(tokens: list[Token], attachment_uri: AttachmentUri) -> None:
+    """Replace `attachment:name` in images by the place of the attachment's file."""
+    for token in tokens:
+        cell: Cell | None = token.meta.pop("cell", None) if token.type == "inline" else None
+        if cell is None or not cell.attachments:
+            continue
+        for child in token.children or []:
+            source = str(child.attrGet("src") or "") if child.type == "image" else ""
+            name = source.removeprefix("attachment:")
+            if name != source and (uri := attachment_uri(cell, name)) is not None:
+                child.attrSet("src", uri)

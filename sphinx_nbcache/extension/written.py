@@ -1,0 +1,61 @@
+"""What each builder has written, so that no page stays as it was before a new result.
+
+Sphinx rewrites a page when its source was read again. That is not enough: of two builders on
+shared doctrees only the first one reads, and a build that is interrupted while it writes has
+read everything. So the render ids that pages were written with are kept beside the doctrees.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_FILE = "nbcache-written.json"
+_VERSION = 1
+
+
+class WrittenPages:
+    """The written ids of one builder and output directory."""
+
+    def __init__(self, app: Sphinx) -> None:
+        self._path = Path(app.doctreedir) / _FILE
+        self._builder = f"{app.builder.name}:{os.path.relpath(app.outdir, app.doctreedir)}"
+        self._written: dict[str, str] = {}
+        self._now: dict[str, str] = {}
+
+    def outdated(self, ids: Mapping[str, str]) -> list[str]:
+        """Return the documents that were not last written with these ids."""
+        self._written = self._load().get(self._builder, {})
+        self._now = dict(ids)
+        return [docname for docname, own in ids.items() if self._written.get(docname) != own]
+
+    def note(self, docname: str) -> None:
+        """Note that a document is being written."""
+        if docname in self._now:
+            self._written[docname] = self._now[docname]
+
+    def commit(self) -> None:
+        """Remember what was written. To be called when everything has been."""
+        builders = self._load()
+        pages = {name: own for name, own in self._written.items() if name in self._now}
+        if builders.get(self._builder) == pages:
+            return
+        builders[self._builder] = pages
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        text = json.dumps({"version": _VERSION, "builders": builders}, sort_keys=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self._path)
+
+    def _load(self) -> dict[str, dict[str, str]]:
+        try:
+            data: Any = json.loads(self._path.read_text(encoding="utf-8"))
+            if data["version"] == _VERSION:
+                return {builder: dict(pages) for builder, pages in data["builders"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass  # nothing was written as far as one can tell: pages are written once more
+        return {}

@@ -1,0 +1,121 @@
+"""Which files are notebooks, and which reader reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from types import MappingProxyType
+
+from sphinx_nbcache.notebooks.front_matter import (
+    MYST,
+    jupytext_format,
+    markdown_format,
+    notebook_metadata,
+    read_front_matter,
+)
+from sphinx_nbcache.notebooks.model import Notebook, NotebookError
+
+IPYNB = "ipynb"
+MARKDOWN_SUFFIX = ".md"
+IPYNB_SUFFIX = ".ipynb"
+
+# Suffixes of scripts that jupytext reads. Files with them are mostly not notebooks.
+_SCRIPTS = frozenset(
+    ".py .R .r .jl .cpp .ss .clj .scm .sh .ps1 .q .m .wolfram .pro .js .ts .scala .rs .robot"
+    " .resource .cs .fsx .fs .sos .java .groovy .sage .ml .hs .tcl .mac .gp .do .sas .xsh .lgt"
+    " .lua .go".split()
+)
+_COMMENT = re.compile(r"^\s*(#|//|--|;;?|%|\(\*|')+ ?")
+# A user's own reader is `module:function`; jupytext's formats look alike (`py:percent`).
+_JUPYTEXT_VARIANTS = frozenset(
+    "percent light nomarker sphinx hydrogen bare spin markdown myst quarto pandoc rmarkdown"
+    " marimo cell_metadata_json".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """What file names mean: the built-in formats and those of `nbcache_formats`."""
+
+    extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The suffixes that a notebook can have, the longest first."""
+        return tuple(
+            sorted({IPYNB_SUFFIX, MARKDOWN_SUFFIX, *self.extra}, key=lambda s: (-len(s), s))
+        )
+
+    def suffix_of(self, name: str) -> str:
+        """Return the suffix of a file name that counts here; empty if there is none."""
+        return next((suffix for suffix in self.suffixes if name.endswith(suffix)), "")
+
+    def format_of(self, name: str, text: str) -> str | None:
+        """Return the name of the format of a file, or `None` if it is no notebook.
+
+        Args:
+            name: The file's name.
+            text: Its content.
+        """
+        suffix = self.suffix_of(name)
+        declared = self.extra.get(suffix)
+        if PurePath(name).name == "conf.py":
+            return None
+        if suffix in _SCRIPTS:
+            return declared if script_format(text) else None
+        if declared is not None:
+            return declared
+        if suffix == IPYNB_SUFFIX:
+            return IPYNB
+        return markdown_format(text) if suffix == MARKDOWN_SUFFIX else None
+
+
+def is_function(fmt: str) -> bool:
+    """Tell whether a format of `nbcache_formats` is a reader `module:function`."""
+    module, _, name = fmt.partition(":")
+    return bool(name) and name not in _JUPYTEXT_VARIANTS and bool(module)
+
+
+def script_format(text: str) -> str:
+    """Return the jupytext format named in a script's commented YAML header; empty if none."""
+    header: list[str] = []
+    for line in text.splitlines():
+        stripped = _COMMENT.sub("", line, count=1)
+        if header and stripped.rstrip() == "---":
+            header.append("---")
+            break
+        if not header and stripped.rstrip() != "---":
+            # What may stand before the header: a shebang and an encoding line.
+            if line.startswith("#!") or "coding" in line:
+                continue
+            return ""
+        if stripped == line and line.strip():
+            return ""
+        header.append(stripped)
+    try:
+        return jupytext_format(notebook_metadata(read_front_matter("\n".join(header))))
+    except NotebookError:
+        return ""
+
+
+def read_notebook(text: str, fmt: str) -> Notebook:
+    """Read a notebook in a format that [](Formats.format_of) returned.
+
+    Raises:
+        NotebookError: The text cannot be read.
+    """
+    if fmt == IPYNB:
+        from sphinx_nbcache.notebooks.ipynb import read_ipynb
+
+        return read_ipynb(text)
+    if fmt == MYST:
+        from sphinx_nbcache.notebooks.myst import read_myst
+
+        return read_myst(text)
+    from sphinx_nbcache.notebooks import text as text_readers
+
+    if is_function(fmt):
+        return text_readers.read_with_function(text, fmt)
+    return text_readers.read_with_jupytext(text, fmt)

@@ -1,0 +1,85 @@
+"""The YAML front matter of a text notebook, and what it says about the file's format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sphinx_nbcache.notebooks.model import NotebookError
+
+MYST = "myst"
+_MYST_NAMES = frozenset({MYST, "mystnb"})
+# Keys under which a Markdown file keeps what an `.ipynb` file has as notebook metadata.
+_JUPYTER = "jupyter"
+
+
+def split_front_matter(text: str) -> tuple[str, int]:
+    """Return the YAML text between the leading `---` lines, and the number of lines it takes.
+
+    `("", 0)` if the text has no front matter.
+    """
+    if not text.startswith("---"):
+        return "", 0
+    lines = text.splitlines()
+    if lines[0].rstrip() != "---":
+        return "", 0
+    for number, line in enumerate(lines[1:], 1):
+        if line.rstrip() in ("---", "..."):
+            return "\n".join(lines[1:number]), number + 1
+    return "", 0
+
+
+def read_front_matter(text: str) -> dict[str, Any]:
+    """Return the front matter as a mapping; empty if there is none.
+
+    Raises:
+        NotebookError: It is not valid YAML.
+    """
+    source, _ = split_front_matter(text)
+    if not source:
+        return {}
+    import yaml
+
+    try:
+        data = yaml.safe_load(source)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 2 if mark is not None else 1
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise NotebookError(f"the front matter is not valid YAML: {problem}", line) from None
+    return dict(data) if isinstance(data, Mapping) else {}
+
+
+def notebook_metadata(front_matter: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the notebook metadata that a text notebook's front matter holds.
+
+    MyST notebooks have it at the top, jupytext's other formats under the key `jupyter`.
+    """
+    nested = front_matter.get(_JUPYTER)
+    return {**front_matter, **nested} if isinstance(nested, Mapping) else dict(front_matter)
+
+
+def markdown_format(text: str) -> str | None:
+    """Return the format of a Markdown file: `myst`, another jupytext format, or no notebook.
+
+    A Markdown file is a notebook if its front matter names a kernel, says
+    `file_format: mystnb`, or holds jupytext's `text_representation`, whose `format_name` then
+    names the format. Front matter that is not YAML makes an ordinary page: myst-parser says so.
+    """
+    try:
+        metadata = notebook_metadata(read_front_matter(text))
+    except NotebookError:
+        return None
+    if metadata.get("file_format") in _MYST_NAMES:
+        return MYST
+    if named := jupytext_format(metadata):
+        return MYST if named in _MYST_NAMES else named
+    return MYST if isinstance(metadata.get("kernelspec"), Mapping) else None
+
+
+def jupytext_format(metadata: Mapping[str, Any]) -> str:
+    """Return the `format_name` of jupytext's `text_representation`; empty if there is none."""
+    value: Any = metadata
+    for key in ("jupytext", "text_representation", "format_name"):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else ""

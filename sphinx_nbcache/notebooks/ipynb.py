@@ -1,0 +1,151 @@
+"""Reading `.ipynb` files: nbformat 3 and 4.0 to 4.5, upgraded in memory."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sphinx_nbcache.notebooks.model import Cell, CellKind, Notebook, NotebookError
+
+CURRENT_MAJOR = 4
+OLDEST_MAJOR = 3
+
+_CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+# How nbformat and every editor write a cell's source: one line of the file for each line of
+# the cell, at a fixed depth. Other layouts are valid JSON too; their lines are then unknown.
+_SOURCE_LINE = re.compile(r'^ {3}"source": (\[|")', re.MULTILINE)
+
+
+def read_ipynb(text: str) -> Notebook:
+    """Read the text of an `.ipynb` file.
+
+    Raises:
+        NotebookError: The text is no notebook. The message says what is wrong and where.
+    """
+    data = _upgraded(_json(text))
+    cells = data.get("cells")
+    if not isinstance(cells, list):
+        raise NotebookError("not a notebook: it has no list of cells")
+    lines = source_lines(text, len(cells))
+    return Notebook(
+        metadata=_mapping(data.get("metadata")),
+        cells=tuple(
+            _cell(cell, number, line)
+            for number, (cell, line) in enumerate(zip(cells, lines, strict=True), 1)
+        ),
+    )
+
+
+def from_node(data: Mapping[str, Any]) -> Notebook:
+    """Return the notebook held by an nbformat 4 node (from jupytext or a reader function)."""
+    cells = data.get("cells")
+    if not isinstance(cells, list):
+        raise NotebookError("the reader returned something that is not a notebook")
+    return Notebook(
+        metadata=_mapping(data.get("metadata")),
+        cells=tuple(_cell(cell, number, 0) for number, cell in enumerate(cells, 1)),
+    )
+
+
+def source_lines(text: str, count: int) -> list[int]:
+    """Return the line at which each of `count` cells' sources starts; 0 where it is unknown."""
+    found = []
+    line, position = 1, 0
+    for match in _SOURCE_LINE.finditer(text):
+        line += text.count("\n", position, match.start())
+        position = match.start()
+        # The list's first item stands on the next line, a plain string on the same one.
+        found.append(line + 1 if match[1] == "[" else line)
+    return found if len(found) == count else [0] * count
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    if not text.strip():
+        raise NotebookError("the file is empty", 1)
+    if conflict := _CONFLICT.search(text):
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise NotebookError("an unresolved merge conflict", line)
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise NotebookError(f"not valid JSON: {error.msg}", error.lineno) from None
+    except RecursionError:
+        raise NotebookError("not a notebook: JSON nested too deeply") from None
+    if not isinstance(data, dict):
+        raise NotebookError("not a notebook: the JSON is not an object")
+    return data
+
+
+def _upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    major = data.get("nbformat")
+    if major == CURRENT_MAJOR:
+        return data
+    if major != OLDEST_MAJOR:
+        raise NotebookError(f"nbformat {major!r} is not supported: it must be 3 or 4")
+    import nbformat
+
+    try:
+        node = nbformat.reader.reads(json.dumps(data))
+        upgraded: Mapping[str, Any] = nbformat.convert(node, CURRENT_MAJOR)
+    except Exception as error:  # noqa: BLE001 (a malformed old file fails in any way there)
+        raise NotebookError(f"cannot be upgraded from nbformat 3: {error!r}") from None
+    return upgraded
+
+
+def _cell(data: object, number: int, line: int) -> Cell:
+    kind = data.get("cell_type") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or kind not in ("code", "markdown", "raw"):
+        raise NotebookError(f"cell {number} is not a code, Markdown or raw cell")
+    source = _joined(data.get("source"), number)
+    outputs = data.get("outputs") if kind == "code" else None
+    count = data.get("execution_count")
+    return Cell(
+        kind=_kind(kind),
+        source=source,
+        metadata=_mapping(data.get("metadata")),
+        line=line,
+        outputs=_outputs(outputs, number),
+        execution_count=count if isinstance(count, int) else None,
+        attachments=_mapping(data.get("attachments")),
+    )
+
+
+def _kind(kind: Any) -> CellKind:
+    return "code" if kind == "code" else "markdown" if kind == "markdown" else "raw"
+
+
+def _outputs(outputs: object, number: int) -> tuple[Mapping[str, Any], ...]:
+    if outputs is None:
+        return ()
+    if not isinstance(outputs, list) or not all(isinstance(item, Mapping) for item in outputs):
+        raise NotebookError(f"cell {number} has outputs that are no list of objects")
+    return tuple(_joined_output(output, number) for output in outputs)
+
+
+def _joined_output(output: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """Join what the file format keeps as lists of lines; JSON data stays as it is."""
+    joined = dict(output)
+    if "text" in joined:
+        joined["text"] = _joined(joined["text"], number)
+    if "data" in joined:
+        joined["data"] = {
+            mime: value if mime.endswith("json") else _joined(value, number)
+            for mime, value in _mapping(joined["data"]).items()
+        }
+    return joined
+
+
+def _joined(source: object, number: int) -> str:
+    if source is None:
+        return ""
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        raise NotebookError(f"cell {number} has a source or output that is not text")
+    return source.replace("\r\n", "\n").replace("\r", "\n") if "\r\n" in source else source
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}

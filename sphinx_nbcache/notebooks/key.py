@@ -1,0 +1,66 @@
+"""The code key: a digest of what a notebook's code can observe of the notebook itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from sphinx_nbcache.notebooks.scan import Scan
+
+
+class KeyCell(msgspec.Struct, frozen=True, array_like=True):
+    """What the key holds of one code cell."""
+
+    digest: str
+    skipped: bool
+
+
+class KeyParts(msgspec.Struct, frozen=True):
+    """What goes into a code key, by name. Every field counts; order and names are fixed.
+
+    Text cells, outputs, cell ids, counts and display tags are not in it. Neither are time
+    limits, allowed errors and the tag `raises-exception`: they are acceptance rules, against
+    which a result's status is held.
+    """
+
+    kernel: str
+    """Kernel name, after aliases; empty if the notebook names none."""
+    language: str
+    directory: str
+    """The working directory: POSIX, relative to the root where it is inside it."""
+    cells: tuple[KeyCell, ...]
+
+    def digest(self) -> str:
+        """Return the code key, in hexadecimal."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+
+def key_parts(scan: Scan, directory: str, aliases: Mapping[str, str]) -> KeyParts:
+    """Return what the code key of a scanned notebook is made of."""
+    return KeyParts(
+        kernel=resolve_alias(scan.kernel, aliases),
+        language=scan.language,
+        directory=directory,
+        cells=tuple(KeyCell(cell.digest, cell.skipped) for cell in scan.cells),
+    )
+
+
+def resolve_alias(kernel: str, aliases: Mapping[str, str]) -> str:
+    """Return the kernel name that the first matching alias gives, or the name itself."""
+    for pattern, name in aliases.items():
+        if re.fullmatch(pattern, kernel):
+            return name
+    return kernel
+
+
+def portable_path(path: Path, root: Path) -> str:
+    """Return a path as it is stored: POSIX, and relative to the root if it is inside it."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return Path(os.path.normpath(path)).as_posix()

@@ -1,0 +1,126 @@
+"""A notebook as data: the same for every format it can be read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+CellKind = Literal["code", "markdown", "raw"]
+
+SKIP_TAG = "skip-execution"
+RAISES_TAG = "raises-exception"
+
+
+class NotebookError(Exception):
+    """A source file that cannot be read as a notebook.
+
+    Attributes:
+        line: The line that is at fault, counted from 1, if known.
+    """
+
+    def __init__(self, text: str, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a source that can still be read: a warning, with its line."""
+
+    text: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        kind: `code`, `markdown` or `raw`.
+        source: Its text; line endings are LF.
+        metadata: The cell's metadata, as in an `.ipynb` file.
+        line: Line of the file at which the source starts, counted from 1; 0 if unknown.
+        outputs: The outputs stored in the file (nbformat 4), code cells only.
+        execution_count: The count stored in the file.
+        attachments: Name → MIME bundle, of a Markdown cell.
+        nested: Whether the cell stands inside another block, such as an admonition: its place
+            in the page is then given by the Markdown cell before it.
+    """
+
+    kind: CellKind
+    source: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    line: int = 0
+    outputs: tuple[Mapping[str, Any], ...] = ()
+    execution_count: int | None = None
+    attachments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    nested: bool = False
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The cell's tags; whatever is not a list of strings counts as none."""
+        tags = self.metadata.get("tags", ())
+        if isinstance(tags, str):
+            tags = tags.split(",")
+        if not isinstance(tags, list | tuple):
+            return frozenset()
+        return frozenset(tag.strip() for tag in tags if isinstance(tag, str))
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedCell:
+    """A code cell that has code, and its number among all code cells, counted from 1."""
+
+    number: int
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Notebook:
+    """A notebook: its metadata and its cells, in the order of the file."""
+
+    metadata: Mapping[str, Any]
+    cells: tuple[Cell, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def code_cells(self) -> tuple[NumberedCell, ...]:
+        """The code cells that have code. Blank ones are numbered, but neither run nor shown."""
+        code = (cell for cell in self.cells if cell.kind == "code")
+        return tuple(
+            NumberedCell(number, cell) for number, cell in enumerate(code, 1) if cell.source.strip()
+        )
+
+    @property
+    def kernel_name(self) -> str:
+        """The kernel name that the notebook asks for; empty if it names none."""
+        return _text(self.metadata, "kernelspec", "name")
+
+    @property
+    def language(self) -> str:
+        """The kernel's language, in lower case; empty if it cannot be told.
+
+        A Python kernel's name tells its language, so that a tool that adds or leaves out the
+        redundant metadata changes nothing.
+        """
+        named = _text(self.metadata, "kernelspec", "language")
+        named = named or _text(self.metadata, "language_info", "name")
+        if not named and self.kernel_name.startswith("python"):
+            return "python"
+        return named.lower()
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether any code cell has an output or an execution count stored in the file."""
+        return any(
+            cell.outputs or cell.execution_count is not None
+            for cell in self.cells
+            if cell.kind == "code"
+        )
+
+
+def _text(metadata: Mapping[str, Any], section: str, name: str) -> str:
+    values = metadata.get(section)
+    value = values.get(name) if isinstance(values, Mapping) else None
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,212 @@
+"""Reading MyST Markdown notebooks: a markdown-it scan of the original text, with its lines.
+
+Code cells are found at the top level and inside other blocks (lists, quotes, admonitions,
+tabs), which jupytext takes for text. Syntax: https://mystmd.org/spec and MyST-NB's documentation
+of text notebooks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.footnote import footnote_plugin
+from mdit_py_plugins.front_matter import front_matter_plugin
+from mdit_py_plugins.myst_blocks import myst_block_plugin
+
+from sphinx_nbcache.notebooks.front_matter import notebook_metadata, read_front_matter
+from sphinx_nbcache.notebooks.model import Cell, Notebook, Problem
+
+CODE_CELL = "code-cell"
+RAW_CELL = "raw-cell"
+
+_DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
+# Directives whose body is shown or used as it stands: a code cell in there is an example.
+_VERBATIM = frozenset(
+    "code code-block sourcecode literalinclude parsed-literal highlight raw math eval-rst"
+    " doctest testcode testoutput testsetup testcleanup prompt productionlist csv-table"
+    " list-table toctree include mermaid graphviz digraph graph plantuml bibliography"
+    " code-cell raw-cell jupyter-execute jupyter-input jupyter-output".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The body of a fenced directive, taken apart.
+
+    Attributes:
+        options: Its options: a YAML block between `---` lines, or `:key: value` lines.
+        body: What follows them, without blank lines around it.
+        offset: How many lines of the content stand before the body.
+        problem: Why the options cannot be read; empty if they can.
+    """
+
+    options: Mapping[str, Any]
+    body: str
+    offset: int
+    problem: str = ""
+
+
+def read_myst(text: str) -> Notebook:
+    """Read the text of a MyST Markdown notebook.
+
+    Raises:
+        NotebookError: The front matter is not valid YAML.
+    """
+    text = text.replace("\r\n", "\n")
+    scan = _Scan(text.split("\n"))
+    for token in _top_level(_block_parser().parse(text)):
+        scan.take(token)
+    scan.end_markdown(len(scan.lines))
+    metadata = notebook_metadata(read_front_matter(text))
+    return Notebook(metadata, tuple(scan.cells), tuple(scan.problems))
+
+
+def split_options(content: str) -> Block:
+    """Take the content of a fenced directive apart into options and body."""
+    lines = content.split("\n")
+    source, used = _yaml_block(lines) if lines[0].rstrip() == "---" else _option_lines(lines)
+    options, problem = _yaml_options(source)
+    while used < len(lines) and not lines[used].strip():
+        used += 1
+    return Block(options, "\n".join(lines[used:]).rstrip(), used, problem)
+
+
+def directive_of(token: Token) -> tuple[str, str]:
+    """Return name and argument of the directive that a fence is; empty if it is none."""
+    if token.type not in ("fence", "colon_fence"):
+        return "", ""
+    match = _DIRECTIVE.fullmatch(token.info.strip())
+    return (match[1], match[2].strip()) if match else ("", "")
+
+
+@cache
+def _block_parser() -> MarkdownIt:
+    """Return a parser for the block structure; text within blocks is left alone."""
+    parser = MarkdownIt("commonmark").enable("table")
+    for plugin in (front_matter_plugin, myst_block_plugin, colon_fence_plugin, deflist_plugin):
+        parser.use(plugin)
+    parser.use(footnote_plugin, inline=False, move_to_end=False)
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+def _top_level(tokens: list[Token]) -> Iterator[list[Token]]:
+    """Group a token stream by top-level block."""
+    group: list[Token] = []
+    for token in tokens:
+        group.append(token)
+        if token.level == 0 and token.nesting != 1:
+            yield group
+            group = []
+
+
+@dataclass
+class _Scan:
+    """The cells found so far, and where the Markdown text being collected started."""
+
+    lines: list[str]
+    cells: list[Cell] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    start: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    nested: list[Cell] = field(default_factory=list)
+
+    def take(self, group: list[Token]) -> None:
+        """Take the next top-level block."""
+        token = group[0]
+        begin, end = token.map or (self.start, self.start)
+        name, _ = directive_of(token)
+        if token.type == "front_matter":
+            self.start = end
+        elif token.type == "myst_block_break":
+            self.end_markdown(begin)
+            self.start, self.metadata = end, self._break_metadata(token, begin)
+        elif name in (CODE_CELL, RAW_CELL):
+            self.end_markdown(begin)
+            self.cells.append(self._fenced_cell(token, begin, nested=False))
+            self.start = end
+        else:
+            self.nested.extend(self._nested_cells(group, 0))
+
+    def end_markdown(self, end: int) -> None:
+        """Make a cell of the Markdown text up to a line, if there is any, and forget it."""
+        first, last = self.start, end
+        while first < last and not self.lines[first].strip():
+            first += 1
+        while last > first and not self.lines[last - 1].strip():
+            last -= 1
+        if first < last:
+            source = "\n".join(self.lines[first:last])
+            self.cells.append(Cell("markdown", source, self.metadata, first + 1))
+        self.cells.extend(self.nested)
+        self.metadata, self.nested = {}, []
+
+    def _fenced_cell(self, token: Token, line: int, *, nested: bool) -> Cell:
+        name, _ = directive_of(token)
+        block = split_options(token.content)
+        if block.problem:
+            self.problems.append(Problem(f"the options of a {name}: {block.problem}", line + 1))
+        kind = "code" if name == CODE_CELL else "raw"
+        start = line + 2 + block.offset
+        return Cell(kind, block.body, block.options, start, nested=nested)  # type: ignore[arg-type]
+
+    def _nested_cells(self, tokens: list[Token], line: int) -> Iterator[Cell]:
+        """Find the code cells inside a block. `line` is added to the tokens' own lines."""
+        for token in tokens:
+            name, _ = directive_of(token)
+            begin = line + (token.map[0] if token.map else 0)
+            if name == CODE_CELL:
+                yield self._fenced_cell(token, begin, nested=True)
+            elif name and name not in _VERBATIM:
+                block = split_options(token.content)
+                inner = _block_parser().parse(block.body)
+                yield from self._nested_cells(inner, begin + 1 + block.offset)
+
+    def _break_metadata(self, token: Token, line: int) -> Mapping[str, Any]:
+        """Return what a `+++ {...}` line says about the Markdown cell that it starts."""
+        if not token.content.strip():
+            return {}
+        try:
+            metadata = json.loads(token.content)
+        except json.JSONDecodeError as error:
+            problem = f"the text behind +++ is not valid JSON: {error.msg}"
+            self.problems.append(Problem(problem, line + 1))
+            return {}
+        return metadata if isinstance(metadata, dict) else {}
+
+
+def _yaml_block(lines: list[str]) -> tuple[str, int]:
+    for number, line in enumerate(lines[1:], 1):
+        if line.rstrip() in ("---", "..."):
+            return "\n".join(lines[1:number]), number + 1
+    return "", 0
+
+
+def _option_lines(lines: list[str]) -> tuple[str, int]:
+    used = 0
+    while used < len(lines) and re.match(r":[\w-]+:", lines[used]):
+        used += 1
+    return "\n".join(line[1:] for line in lines[:used]), used
+
+
+def _yaml_options(source: str) -> tuple[dict[str, Any], str]:
+    if not source.strip():
+        return {}, ""
+    import yaml
+
+    try:
+        options = yaml.safe_load(source)
+    except yaml.YAMLError as error:
+        return {}, f"not valid YAML ({getattr(error, 'problem', None) or 'unreadable'})"
+    if not isinstance(options, Mapping):
+        return {}, "not a list of names and values"
+    return dict(options), ""

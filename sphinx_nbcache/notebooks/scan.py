@@ -1,0 +1,205 @@
+"""The remembered reading of a source file: what planning needs, without parsing it again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.config import check_flag, check_seconds
+from sphinx_nbcache.notebooks.formats import IPYNB, Formats, is_function, read_notebook
+from sphinx_nbcache.notebooks.front_matter import MYST
+from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Notebook, NotebookError
+
+# A file written within this time before it was scanned may be written again without a change
+# of its stat (git calls such an entry "racily clean"): the scan is then not trusted.
+_RACY_NS = 100_000_000
+# Some file systems keep whole seconds (HFS+) or two (FAT).
+_COARSE_RACY_NS = 2_500_000_000
+_SECOND_NS = 1_000_000_000
+
+
+class Stat(msgspec.Struct, frozen=True, array_like=True):
+    """What `os.stat` says of a file, as far as a change of content changes it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stat:
+        """Look at a file.
+
+        Raises:
+            OSError: It cannot be looked at.
+        """
+        found = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
+        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+
+    def is_racy(self, seen_ns: int) -> bool:
+        """Tell whether the file may have changed unseen after `seen_ns` (ns since the epoch)."""
+        coarse = self.mtime_ns % _SECOND_NS == 0
+        return seen_ns - self.mtime_ns < (_COARSE_RACY_NS if coarse else _RACY_NS)
+
+
+class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
+    """What matters of a code cell that has code."""
+
+    number: int
+    """Its number among all code cells of the notebook, counted from 1."""
+    line: int
+    """The line of the file at which its source starts; 0 if unknown."""
+    digest: str
+    """Digest of its source, normalised."""
+    skipped: bool
+    """Tagged `skip-execution`."""
+    raises: bool
+    """Tagged `raises-exception`."""
+
+
+class SettingProblem(msgspec.Struct, frozen=True, array_like=True):
+    """A setting in the notebook, or something in its text, that cannot be used."""
+
+    text: str
+    line: int | None
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """One reading of one source file.
+
+    `fmt` is `None` if the file is no notebook; `unreadable` says why it cannot be read as
+    the notebook that it should be.
+    """
+
+    stat: Stat
+    seen_ns: int
+    declared: str
+    """What `nbcache_formats` said about the suffix at that time."""
+    reader: str
+    """Version of the reader; empty for our own ones, which the store's schema covers."""
+    fmt: str | None
+    kernel: str = ""
+    language: str = ""
+    cells: tuple[ScannedCell, ...] = ()
+    has_outputs: bool = False
+    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
+    allow_errors: bool | msgspec.UnsetType = msgspec.UNSET
+    problems: tuple[SettingProblem, ...] = ()
+    unreadable: SettingProblem | None = None
+    decodable: bool = True
+    """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
+
+    def is_current(self, path: Path, formats: Formats) -> bool:
+        """Tell whether a new reading of the file would give the same. One `stat`, no reading."""
+        if self.declared != formats.extra.get(formats.suffix_of(path.name), ""):
+            return False
+        if self.fmt is not None and is_function(self.fmt):
+            return False  # the user's function may have changed
+        try:
+            stat = Stat.of(path)
+        except OSError:
+            return False
+        if stat != self.stat or stat.is_racy(self.seen_ns):
+            return False
+        return self.reader == _reader_version(self.fmt)
+
+
+def cell_digest(source: str) -> str:
+    """Return the digest of a code cell's source: line endings and trailing newlines are out."""
+    normalised = source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+    return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def scan_file(path: Path, formats: Formats, now_ns: Callable[[], int] = time.time_ns) -> Scan:
+    """Read a source file and keep what planning needs. Bad input is part of the result.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    stat, seen_ns = Stat.of(path), now_ns()
+    declared = formats.extra.get(formats.suffix_of(path.name), "")
+    scan = Scan(stat, seen_ns, declared, "", None)
+    content = path.read_bytes()
+    try:
+        text = decode_source(content)
+    except NotebookError as error:
+        problem = SettingProblem(str(error), error.line)
+        return msgspec.structs.replace(scan, fmt="unknown", unreadable=problem, decodable=False)
+    try:
+        fmt = formats.format_of(path.name, text)
+        if fmt is None:
+            return scan
+        scan = msgspec.structs.replace(scan, fmt=fmt, reader=_reader_version(fmt))
+        return scan_notebook(scan, read_notebook(text, fmt))
+    except NotebookError as error:
+        problem = SettingProblem(str(error), error.line)
+        return msgspec.structs.replace(scan, fmt=scan.fmt or "unknown", unreadable=problem)
+
+
+def decode_source(content: bytes) -> str:
+    """Return the text of a source file.
+
+    Raises:
+        NotebookError: It is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise NotebookError(f"not UTF-8 (byte {error.start})", line) from None
+
+
+def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
+    """Fill a scan with what planning needs of a notebook."""
+    execution = notebook.metadata.get("execution")
+    settings, problems = _own_settings(execution if isinstance(execution, Mapping) else {})
+    problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
+    return msgspec.structs.replace(
+        scan,
+        kernel=notebook.kernel_name,
+        language=notebook.language,
+        has_outputs=notebook.has_outputs,
+        cells=tuple(
+            ScannedCell(
+                number=numbered.number,
+                line=numbered.cell.line,
+                digest=cell_digest(numbered.cell.source),
+                skipped=SKIP_TAG in numbered.cell.tags,
+                raises=RAISES_TAG in numbered.cell.tags,
+            )
+            for numbered in notebook.code_cells
+        ),
+        problems=tuple(problems),
+        **settings,
+    )
+
+
+def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingProblem]]:
+    """Check the settings in the notebook's metadata; a bad one counts as absent."""
+    settings: dict[str, Any] = {}
+    problems = []
+    for name, check in (("timeout", check_seconds), ("allow_errors", check_flag)):
+        if name not in execution:
+            continue
+        try:
+            settings[name] = check(execution[name])
+        except ValueError as expected:
+            text = f"execution.{name} = {execution[name]!r} in its metadata is not {expected}"
+            problems.append(SettingProblem(text, None))
+    return settings, problems
+
+
+def _reader_version(fmt: str | None) -> str:
+    if fmt in (None, IPYNB, MYST) or is_function(fmt or ""):
+        return ""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"jupytext {version('jupytext')}"
+    except PackageNotFoundError:
+        return "no jupytext"

@@ -1,0 +1,80 @@
+"""Which files below a directory are not documents, although their suffix says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from sphinx_nbcache.notebooks.formats import IPYNB_SUFFIX, Formats
+from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.scan import decode_source
+
+
+@lru_cache
+def _glob_expression(pattern: str) -> re.Pattern[str]:
+    """Translate a glob in which `*` and `?` stop at a slash, and `**` does not."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern.removeprefix("./"))
+    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    translated = [
+        meaning.get(part) or (part.replace("[!", "[^") if part[:1] == "[" else re.escape(part))
+        for part in parts
+    ]
+    return re.compile("".join(translated))
+
+
+def matching_glob(path: str, patterns: Iterable[str]) -> str | None:
+    """Return the first glob that matches a POSIX path, or a folder above it."""
+    folders = [path]
+    while "/" in folders[-1]:
+        folders.append(folders[-1].rpartition("/")[0])
+    for pattern in patterns:
+        expression = _glob_expression(pattern.rstrip("/"))
+        if any(expression.fullmatch(folder) for folder in folders):
+            return pattern
+    return None
+
+
+def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> Iterator[str]:
+    """Yield the files that must not become documents.
+
+    Those are scripts that are no notebooks (`conf.py`, helper modules), and of a pair, such as
+    `fit.md` and `fit.ipynb`, the `.ipynb` file: the text file is the source.
+
+    Args:
+        srcdir: The source directory.
+        names: Files in it that have a notebook's suffix, as POSIX paths relative to it.
+        formats: What suffixes mean.
+    """
+    by_document: dict[str, list[str]] = {}
+    for name in sorted(names):
+        suffix = formats.suffix_of(name)
+        if suffix in formats.extra and not _is_notebook(srcdir / name, formats):
+            yield name
+        elif suffix:
+            by_document.setdefault(name.removesuffix(suffix), []).append(name)
+    for pair in by_document.values():
+        yield from _twins(srcdir, pair, formats)
+
+
+def _twins(srcdir: Path, names: list[str], formats: Formats) -> list[str]:
+    """Return all but the source of the files that would be the same document."""
+    if len(names) == 1:
+        return []
+    texts = [
+        name
+        for name in names
+        if not name.endswith(IPYNB_SUFFIX) and _is_notebook(srcdir / name, formats)
+    ]
+    if not texts:
+        return []
+    return [name for name in names if name != texts[0]]
+
+
+def _is_notebook(path: Path, formats: Formats) -> bool:
+    try:
+        text = decode_source(path.read_bytes())
+    except (OSError, NotebookError):
+        return False
+    return formats.format_of(path.name, text) is not None

@@ -1,0 +1,61 @@
+"""What the user is told: warnings as data, so that every front end can show them its own way.
+
+Layers below Sphinx never log. They hand a [](Notice) to the callable they were given; the
+extension turns it into a Sphinx warning of type ``nbcache`` with the notice's topic as
+subtype, so that each kind can be suppressed by ``suppress_warnings = ["nbcache.<topic>"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WARNING_TYPE = "nbcache"
+
+
+class Topic(StrEnum):
+    """Subtype of a warning. The value is what stands behind ``nbcache.``."""
+
+    EXECUTION = "execution"
+    """A notebook failed, timed out, or its kernel died or is unknown."""
+    FROZEN = "frozen"
+    """``nbcache_execute = "frozen"`` and there is no valid result."""
+    SOURCE = "source"
+    """A source file cannot be read as a notebook, or a cell's options are wrong."""
+    CONFIG = "config"
+    """An option, in ``conf.py`` or in a notebook, has a value that cannot be used."""
+    STORE = "store"
+    """The store, or something in it, is damaged or cannot be written."""
+    CELL = "cell"
+    """A code cell's outputs cannot be placed in its page."""
+    MIME = "mime"
+    """An output has no form that can be shown."""
+    LEXER = "lexer"
+    """There is no highlighter for a cell's language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One warning: what is wrong, where, and what to do about it.
+
+    Attributes:
+        topic: The kind, which becomes the warning's subtype.
+        text: A sentence or two for the reader of the log.
+        path: The source file meant, if any.
+        line: Its line, counted from 1, if known.
+        is_error: Whether it makes the build end with a non-zero status.
+    """
+
+    topic: Topic
+    text: str
+    path: Path | None = None
+    line: int | None = None
+    is_error: bool = False
+
+
+Notify = Callable[[Notice], None]

@@ -1,0 +1,302 @@
+"""Deciding what to do with each notebook, and why. Pure functions of frozen data."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from sphinx_nbcache.config import Settings
+from sphinx_nbcache.notebooks.key import KeyParts
+from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
+from sphinx_nbcache.store.records import (
+    History,
+    HistoryCell,
+    Result,
+    Rules,
+    Status,
+    Stored,
+)
+
+
+class Action(StrEnum):
+    """What is done with a notebook."""
+
+    REUSE = "reuse"
+    """Its page shows a result from the store."""
+    EXECUTE = "execute"
+    """It is run."""
+    AS_IS = "as-is"
+    """Its page shows the outputs stored in the file."""
+    REFUSE = "refuse"
+    """It would have to be run, but `nbcache_execute = "frozen"` forbids it."""
+    UNREADABLE = "unreadable"
+    """It cannot be read."""
+
+
+class Why(StrEnum):
+    """The kinds of reason for a decision."""
+
+    UNCHANGED = "unchanged"
+    SAME_CODE = "same-code"
+    NO_RESULT = "no-result"
+    CODE_CHANGED = "code-changed"
+    KERNEL_CHANGED = "kernel-changed"
+    MOVED = "moved"
+    FAILED_BEFORE = "failed-before"
+    ERROR_NOT_ALLOWED = "error-not-allowed"
+    FORCED = "forced"
+    DAMAGED = "damaged"
+    NO_CODE = "no-code"
+    EXCLUDED = "excluded"
+    OFF = "off"
+    HAS_OUTPUTS = "has-outputs"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision was taken: a kind for programs, a text for people."""
+
+    why: Why
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done with one notebook, why, and with which result.
+
+    `result` is the one to reuse. For a notebook that is refused it is the failed result of the
+    same code, if there is one.
+    """
+
+    action: Action
+    reason: Reason
+    result: Stored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One notebook of a plan.
+
+    Attributes:
+        name: Its path relative to the root, POSIX.
+        path: Its absolute path.
+        scan: The reading that the decision rests on.
+        key: What its code key is made of.
+        code_key: The code key.
+        rules: What it allows a run to do.
+        decision: What is done with it.
+    """
+
+    name: str
+    path: Path
+    scan: Scan
+    key: KeyParts
+    code_key: str
+    rules: Rules
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decisions on all notebooks of a project, in the order of their names.
+
+    `made` is when the plan was begun, in seconds since the epoch: results of other builds that
+    ended later are news to it.
+    """
+
+    notebooks: tuple[Planned, ...]
+    made: float
+
+    def __iter__(self) -> Iterator[Planned]:
+        return iter(self.notebooks)
+
+    def __len__(self) -> int:
+        return len(self.notebooks)
+
+    def with_action(self, action: Action) -> tuple[Planned, ...]:
+        """Return the notebooks with which this is done."""
+        return tuple(item for item in self.notebooks if item.decision.action is action)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a decision on one notebook rests on.
+
+    Attributes:
+        scan: Its reading.
+        key: What its code key is made of.
+        rules: What it allows a run to do.
+        excluded_by: The glob of `nbcache_exclude` that matches it, if any.
+        results: The results under its code key, the newest first.
+        damaged: What is wrong with a result that was left out, if one was.
+        history: What it last was, if that is known.
+    """
+
+    scan: Scan
+    key: KeyParts
+    rules: Rules
+    excluded_by: str | None
+    results: Sequence[Stored]
+    damaged: str | None
+    history: History | None
+
+
+def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decision:
+    """Decide what to do with one notebook.
+
+    Args:
+        evidence: What is known of it.
+        settings: The options.
+        not_before: Results of runs that started earlier (seconds since the epoch) do not
+            count where everything is forced.
+    """
+    if kept := _kept_as_is(evidence, settings):
+        return kept
+    rejected: list[Reason] = []
+    for stored in evidence.results:
+        if settings.execute == "force" and stored.result.started < not_before:
+            rejected.append(Reason(Why.FORCED, "execution is forced"))
+        elif (objection := why_not(stored.result, evidence.rules)) is not None:
+            rejected.append(objection)
+        else:
+            return Decision(Action.REUSE, _why_reused(stored, evidence), stored)
+    reason = _why_run(evidence, rejected, forced=settings.execute == "force")
+    if settings.execute == "frozen":
+        failed = evidence.results[0] if evidence.results else None
+        return Decision(Action.REFUSE, reason, failed)
+    return Decision(Action.EXECUTE, reason)
+
+
+def why_not(result: Result, rules: Rules) -> Reason | None:
+    """Hold a result against acceptance rules; return what speaks against it, if anything."""
+    if result.status is not Status.OK:
+        failure = result.failure
+        where = "" if failure is None or failure.cell is None else f" in code cell {failure.cell}"
+        what = failure.headline if failure is not None else result.status.value
+        return Reason(Why.FAILED_BEFORE, f"its last run failed: {what}{where}")
+    for cell in result.cells:
+        if cell.error is not None and not rules.allows_error_in(cell.number):
+            text = f"code cell {cell.number} raised {cell.error}, which is no longer allowed"
+            return Reason(Why.ERROR_NOT_ALLOWED, text)
+    return None
+
+
+def acceptance_rules(scan: Scan, settings: Settings) -> Rules:
+    """Return what a notebook allows a run to do: its own settings over the options."""
+    timeout, allow = scan.timeout, scan.allow_errors
+    return Rules(
+        timeout=settings.timeout if isinstance(timeout, msgspec.UnsetType) else timeout,
+        allow_errors=settings.allow_errors if isinstance(allow, msgspec.UnsetType) else allow,
+        raising=tuple(cell.number for cell in scan.cells if cell.raises),
+    )
+
+
+def history_of(planned: Planned, result: Stored) -> History:
+    """Return what is remembered of a notebook whose page shows a result."""
+    return History(
+        result=result.digest,
+        kernel=planned.key.kernel,
+        language=planned.key.language,
+        directory=planned.key.directory,
+        cells=tuple(HistoryCell(c.number, c.digest, c.skipped) for c in planned.scan.cells),
+    )
+
+
+def utc(seconds: float) -> str:
+    """Return a time (seconds since the epoch) in words, in UTC, to the minute."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _kept_as_is(evidence: Evidence, settings: Settings) -> Decision | None:
+    """Return the decision on a notebook that is not for the store to decide."""
+    scan = evidence.scan
+    if scan.unreadable is not None:
+        where = f"line {scan.unreadable.line}: " if scan.unreadable.line else ""
+        reason = Reason(Why.UNREADABLE, f"it cannot be read ({where}{scan.unreadable.text})")
+        return Decision(Action.UNREADABLE, reason)
+    if not scan.cells:
+        reason = Reason(Why.NO_CODE, "it has no code")
+    elif settings.execute == "off":
+        reason = Reason(Why.OFF, 'nbcache_execute is "off"')
+    elif evidence.excluded_by is not None:
+        reason = Reason(Why.EXCLUDED, f"excluded by {evidence.excluded_by!r} in nbcache_exclude")
+    elif settings.execute == "missing" and scan.has_outputs:
+        reason = Reason(Why.HAS_OUTPUTS, "it has stored outputs")
+    else:
+        return None
+    return Decision(Action.AS_IS, reason)
+
+
+def _why_reused(stored: Stored, evidence: Evidence) -> Reason:
+    ran = utc(stored.result.started)
+    history = evidence.history
+    if history is None:
+        return Reason(Why.SAME_CODE, f"same code as {stored.result.notebook}, run at {ran}")
+    if _describe_change(evidence, history) is not None:
+        return Reason(Why.SAME_CODE, f"the code is again what was run at {ran}")
+    return Reason(Why.UNCHANGED, f"code unchanged since it was run at {ran}")
+
+
+def _why_run(evidence: Evidence, rejected: Sequence[Reason], *, forced: bool) -> Reason:
+    if evidence.damaged is not None and not evidence.results:
+        return Reason(Why.DAMAGED, f"its result in the store is damaged: {evidence.damaged}")
+    if forced:
+        return Reason(Why.FORCED, "execution is forced")
+    if rejected:
+        return rejected[0]
+    change = None if evidence.history is None else _describe_change(evidence, evidence.history)
+    return change or Reason(Why.NO_RESULT, "no earlier result")
+
+
+def _describe_change(evidence: Evidence, history: History) -> Reason | None:
+    """Say what differs from what a notebook last was; `None` if nothing does."""
+    key = evidence.key
+    if (key.kernel, key.language) != (history.kernel, history.language):
+        old, new = (kernel or "default kernel" for kernel in (history.kernel, key.kernel))
+        if old == new:
+            old, new = history.language or "no language", key.language or "no language"
+        return Reason(Why.KERNEL_CHANGED, f"kernel changed: {old} → {new}")
+    if key.directory != history.directory:
+        return Reason(Why.MOVED, f"its folder changed: {history.directory} → {key.directory}")
+    text = describe_cells(history.cells, evidence.scan.cells)
+    return Reason(Why.CODE_CHANGED, text) if text else None
+
+
+def describe_cells(old: Sequence[HistoryCell], new: Sequence[ScannedCell]) -> str:
+    """Say in words how the code cells differ; empty if they do not."""
+    before = [(cell.digest, cell.skipped) for cell in old]
+    after = [(cell.digest, cell.skipped) for cell in new]
+    if before == after:
+        return ""
+    if sorted(before) == sorted(after):
+        return "the code cells were reordered"
+    if [cell.digest for cell in old] == [cell.digest for cell in new]:
+        numbers = [b.number for a, b in zip(old, new, strict=True) if a.skipped != b.skipped]
+        return f"the tag skip-execution of {_cells(numbers)} changed"
+    found: Mapping[str, list[int]] = {"changed": [], "added": [], "removed": []}
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        changed = min(old_to - old_from, new_to - new_from)
+        found["changed"].extend(cell.number for cell in new[new_from : new_from + changed])
+        found["added"].extend(cell.number for cell in new[new_from + changed : new_to])
+        found["removed"].extend(cell.number for cell in old[old_from + changed : old_to])
+    return ", ".join(f"{_cells(numbers)} {verb}" for verb, numbers in found.items() if numbers)
+
+
+def _cells(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"code cell {numbers[0]}"
+    listed = ", ".join(map(str, numbers[:-1]))
+    return f"code cells {listed} and {numbers[-1]}"

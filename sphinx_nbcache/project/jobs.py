@@ -1,0 +1,80 @@
+"""From a planned notebook to a job, and from the job's outcome to a result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sphinx_nbcache.notebooks.formats import read_notebook
+from sphinx_nbcache.notebooks.model import Notebook
+from sphinx_nbcache.notebooks.scan import cell_digest, decode_source
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.store.outputs import render_id
+from sphinx_nbcache.store.records import Result
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.execution.job import Job, Outcome
+
+
+class SourceChangedError(Exception):
+    """A source file is no longer what its scan says: it was edited in the last moments."""
+
+
+def read_planned(planned: Planned) -> Notebook:
+    """Read a notebook's cells.
+
+    Raises:
+        NotebookError: The file has become unreadable.
+        OSError: The file has gone.
+    """
+    return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
+
+
+def make_job(planned: Planned) -> Job:
+    """Return the order to run a notebook.
+
+    Raises:
+        SourceChangedError: The code is not that of the code key. Running it would put the
+            outputs of one code under the key of another.
+        NotebookError: The file has become unreadable.
+        OSError: The file has gone.
+    """
+    from sphinx_nbcache.execution.job import Job, JobCell
+
+    sources = {item.number: item.cell.source for item in read_planned(planned).code_cells}
+    if [(number, cell_digest(source)) for number, source in sources.items()] != [
+        (cell.number, cell.digest) for cell in planned.scan.cells
+    ]:
+        raise SourceChangedError(planned.name)
+    return Job(
+        code_key=planned.code_key,
+        notebook=planned.name,
+        directory=str(planned.path.parent),
+        kernel=planned.key.kernel,
+        language=planned.key.language,
+        cells=tuple(
+            JobCell(cell.number, cell.digest, sources[cell.number], cell.skipped)
+            for cell in planned.scan.cells
+        ),
+        rules=planned.rules,
+    )
+
+
+def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
+    """Return what the store is to remember of a job's outcome."""
+    language = outcome.language_info
+    lexer = str(language.get("pygments_lexer") or language.get("name") or "")
+    return Result(
+        code_key=job.code_key,
+        status=outcome.status,
+        rules=job.rules,
+        cells=outcome.cells,
+        outputs="",
+        render_id=render_id(outcome.outputs, outcome.status, lexer, outcome.failure),
+        kernel=outcome.kernel,
+        language_info=language,
+        started=outcome.started,
+        seconds=outcome.seconds,
+        executor=executor,
+        notebook=job.notebook,
+        failure=outcome.failure,
+    )

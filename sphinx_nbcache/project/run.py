@@ -1,0 +1,98 @@
+"""What becomes of a plan, and who is told while it is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.planning import Action, Planned, why_not
+from sphinx_nbcache.store.records import Stored
+
+
+class NotebookFailedError(Exception):
+    """A notebook failed, and `nbcache_on_error = "stop"`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one notebook of a plan.
+
+    Attributes:
+        planned: The notebook and the decision on it.
+        result: The result that its page shows, if any.
+        ran_here: Whether this project ran it for this plan.
+        ran_elsewhere: Whether another build on the same store ran it meanwhile.
+    """
+
+    planned: Planned
+    result: Stored | None
+    ran_here: bool = False
+    ran_elsewhere: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the notebook has no valid result: it failed, was refused or is unreadable."""
+        action = self.planned.decision.action
+        if action in (Action.REFUSE, Action.UNREADABLE):
+            return True
+        return (
+            self.result is not None and why_not(self.result.result, self.planned.rules) is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of a plan: its notebooks in the same order, and how long it took."""
+
+    notebooks: tuple[Settled, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Who is told what while notebooks run. Called in the thread of [](Project.execute)."""
+
+    started: Callable[[Planned, int, int], None] = lambda _planned, _number, _total: None
+    """A notebook starts, as number n of how many."""
+    waiting: Callable[[Planned], None] = lambda _planned: None
+    """Another build is running a notebook; it is awaited."""
+    finished: Callable[[Settled], None] = lambda _settled: None
+    """A notebook that was to be run has a result, which is in the store."""
+
+
+def notices_of(settled: Settled, *, errors: bool) -> Iterator[Notice]:
+    """Yield what has to be said about a notebook in every build until it is mended.
+
+    Args:
+        settled: What became of it.
+        errors: Whether a failed notebook is an error (`nbcache_on_error = "fail"`).
+    """
+    planned = settled.planned
+    for problem in planned.scan.problems:
+        yield Notice(Topic.SOURCE, problem.text, planned.path, problem.line)
+    decision = planned.decision
+    if decision.action is Action.UNREADABLE:
+        line = planned.scan.unreadable.line if planned.scan.unreadable is not None else None
+        yield Notice(
+            Topic.SOURCE, f"the notebook is left out: {decision.reason}", planned.path, line
+        )
+    elif decision.action is Action.REFUSE:
+        text = (
+            'it has no valid result, and nbcache_execute = "frozen" forbids to run it'
+            f' ({decision.reason}); run the build once with "changed" and keep the store'
+        )
+        yield Notice(Topic.FROZEN, text, planned.path, is_error=True)
+    elif settled.failed and settled.result is not None:
+        failure = settled.result.result.failure
+        cell = failure.cell if failure is not None else None
+        where = "" if cell is None else f" in code cell {cell}"
+        what = settled.result.result.status.value if failure is None else failure.headline
+        text = f"the notebook failed{where}: {what}; the next build tries it again"
+        yield Notice(Topic.EXECUTION, text, planned.path, _line_of(planned, cell), is_error=errors)
+
+
+def _line_of(planned: Planned, number: int | None) -> int | None:
+    """Return the line at which a code cell starts, if it is known."""
+    lines = [cell.line for cell in planned.scan.cells if cell.number == number]
+    return lines[0] if lines and lines[0] > 0 else None

@@ -1,0 +1,96 @@
+"""One output in several forms: all are kept in the doctree, each builder takes the best for it.
+
+So one reading serves several builders: `make html latexpdf` shares doctrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from docutils import nodes
+from sphinx.builders import Builder
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.rendering.ansi import ansi_block
+from sphinx_nbcache.rendering.context import Context
+from sphinx_nbcache.rendering.images import SUFFIXES, render_image
+from sphinx_nbcache.rendering.markup import (
+    LATEX_RAW,
+    render_html,
+    render_latex,
+    render_markdown,
+    render_raw_latex,
+)
+from sphinx_nbcache.rendering.nodes import OutputForm, OutputForms
+
+Renderer = Callable[[Any, Context], list[nodes.Node]]
+
+
+def render_plain(value: Any, _context: Context) -> list[nodes.Node]:
+    """Return plain text, with its colours."""
+    return [ansi_block(str(value), ["output", "text_plain"])]
+
+
+RENDERERS: Mapping[str, Renderer] = {
+    "text/plain": render_plain,
+    "text/html": render_html,
+    "text/markdown": render_markdown,
+    "text/latex": render_latex,
+    LATEX_RAW: render_raw_latex,
+    **{mime: partial(render_image, mime=mime) for mime in SUFFIXES},
+}
+_TEXT_FORMS = ("text/latex", "text/markdown", "text/plain")
+
+
+def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Node]:
+    """Return a MIME bundle in all forms that can be shown."""
+    data = output.get("data")
+    data = dict(data) if isinstance(data, Mapping) else {}
+    if "text/latex" in data:
+        data[LATEX_RAW] = data["text/latex"]
+    metadata = output.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    plain = data.get("text/plain")
+    context = replace(context, plain=plain if isinstance(plain, str) else "")
+    forms = OutputForms()
+    for mime, value in data.items():
+        if renderer := RENDERERS.get(mime):
+            own = metadata.get(mime)
+            shown = renderer(value, replace(context, metadata=own if isinstance(own, dict) else {}))
+            if shown:
+                forms += OutputForm("", *shown, mime=mime)
+    if data and not forms.children:
+        known = ", ".join(data)
+        context.warn(Topic.MIME, f"an output has only forms that cannot be shown: {known}")
+    return [forms] if forms.children else []
+
+
+def preferred_forms(builder: Builder) -> list[str]:
+    """Return the MIME types that a builder can show, the best first."""
+    images = [mime for mime in SUFFIXES if mime in builder.supported_image_types]
+    if builder.format == "html":
+        return ["text/html", *images, "text/markdown", "text/latex", "text/plain"]
+    if builder.format == "latex":
+        # A PDF is the sharpest; the other images follow in the order of their suffixes.
+        images.sort(key=lambda mime: mime != "application/pdf")
+        return [*images, LATEX_RAW, *_TEXT_FORMS]
+    return [*images, *_TEXT_FORMS]
+
+
+class ChooseForms(SphinxPostTransform):
+    """Keep of each output the form that suits the builder best."""
+
+    # Before references are resolved and images are collected for the writer.
+    default_priority = 4
+
+    def run(self, **_kwargs: Any) -> None:
+        """Replace each [](OutputForms) by the content of one of its forms."""
+        preferred = preferred_forms(self.app.builder)
+        for forms in list(self.document.findall(OutputForms)):
+            by_mime = {form["mime"]: form for form in forms.findall(OutputForm)}
+            best = next((by_mime[mime] for mime in preferred if mime in by_mime), None)
+            forms.replace_self(best.children if best is not None else [])

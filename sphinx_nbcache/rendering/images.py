@@ -1,0 +1,72 @@
+"""Images: files named by their content, so that equal ones are kept and copied once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+
+from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.rendering.context import Context
+
+SUFFIXES = {
+    "image/svg+xml": ".svg",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "application/pdf": ".pdf",
+}
+
+
+def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
+    """Return an image of which the file lies in the context's folder."""
+    try:
+        content = image_content(value, mime)
+    except (ValueError, TypeError) as error:
+        context.warn(Topic.MIME, f"an output of type {mime} cannot be decoded ({error})")
+        return []
+    path = write_image(content, SUFFIXES[mime], context.images)
+    image = nodes.image(uri=context.image_uri(path), classes=["output", mime.replace("/", "_")])
+    image["alt"] = str(context.metadata.get("alt") or context.plain or "output of a code cell")
+    for side in ("width", "height"):
+        if isinstance(size := context.metadata.get(side), int | float | str):
+            image[side] = str(size)
+    return [image]
+
+
+def image_content(value: Any, mime: str) -> bytes:
+    """Return the bytes of an image for its form in a MIME bundle.
+
+    Raises:
+        ValueError: It is not valid base64.
+        TypeError: It is not text.
+    """
+    if not isinstance(value, str):
+        raise TypeError("it is not text")
+    if mime == "image/svg+xml":
+        return value.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(value)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def write_image(content: bytes, suffix: str, folder: Path) -> Path:
+    """Write an image file, unless it is there; return its path."""
+    path = folder / (hashlib.sha256(content).hexdigest()[:32] + suffix)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Several readers may write the same file at once, each to a name of its own.
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=suffix)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    return path

@@ -1,0 +1,95 @@
+"""Outputs that are markup: HTML, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from docutils.utils import new_document
+from myst_parser.config.main import MdParserConfig
+from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
+from myst_parser.parsers.mdit import create_md_parser
+
+from sphinx_nbcache.rendering.context import Context
+
+LATEX_RAW = "text/latex; raw"
+"""LaTeX that is no formula: only LaTeX builders can show it."""
+
+# An output is CommonMark: what looks like MyST in it is text.
+_MYST_SYNTAX = [
+    "front_matter",
+    "myst_role",
+    "myst_target",
+    "myst_block_break",
+    "myst_line_comment",
+]
+_DELIMITED = re.compile(
+    r"\s*(?:\$\$(?P<dd>(?:[^$]|\\\$)+)\$\$|\$(?P<d>(?:[^$]|\\\$)+)\$|\\\[(?P<b>.+)\\\]"
+    r"|\\\((?P<p>.+)\\\))\s*",
+    re.DOTALL,
+)
+_MATHS = re.compile(
+    r"\s*\\begin\{(?:equation|align|gather|multline|eqnarray|alignat|flalign)\*?\}.*", re.DOTALL
+)
+
+
+def render_html(value: Any, _context: Context) -> list[nodes.Node]:
+    """Return HTML as it is: outputs are the author's."""
+    return [nodes.raw(str(value), str(value), format="html", classes=["output", "text_html"])]
+
+
+def render_markdown(value: Any, context: Context) -> list[nodes.Node]:
+    """Return Markdown, parsed as a document of its own: CommonMark, tables and `$` maths.
+
+    What it defines (link references, headings) stays in it.
+    """
+    parsed = new_document(context.document["source"], context.document.settings)
+    parsed.reporter = context.document.reporter
+    config = MdParserConfig(enable_extensions={"dollarmath", "amsmath"})
+    parser = create_md_parser(config, SphinxRenderer)
+    parser.disable(_MYST_SYNTAX, ignoreInvalid=True)
+    parser.options["document"] = parsed
+    parser.render(str(value), {"match_titles": False})
+    content = nodes.container(classes=["output", "text_markdown"])
+    content += [_without_section(child) for child in parsed.children]
+    return [content]
+
+
+def render_latex(value: Any, context: Context) -> list[nodes.Node]:
+    """Return LaTeX as a formula, or as text with formulas."""
+    text = str(value)
+    if match := _DELIMITED.fullmatch(text):
+        return [_formula(next(group for group in match.groups() if group is not None))]
+    if _MATHS.fullmatch(text):
+        return [_formula(text, nowrap=True)]
+    return [] if "\\begin{" in text else render_markdown(text, context)
+
+
+def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:
+    """Return LaTeX that is no formula, such as a table, for LaTeX builders."""
+    text = str(value)
+    if _DELIMITED.fullmatch(text) or _MATHS.fullmatch(text) or "\\begin{" not in text:
+        return []
+    return [nodes.raw(text, text, format="latex", classes=["output", "text_latex"])]
+
+
+def _formula(text: str, *, nowrap: bool = False) -> nodes.math_block:
+    text = text.strip()
+    formula = nodes.math_block(text, text, number=None, classes=["output", "text_latex"])
+    # Sphinx 8.2 renamed the attribute; older writers read the first, newer ones the second.
+    formula["nowrap"] = formula["no-wrap"] = nowrap
+    return formula
+
+
+def _without_section(node: nodes.Node) -> nodes.Node:
+    """Turn a section into a rubric and its content: an output adds nothing to the contents."""
+    if not isinstance(node, nodes.section):
+        return node
+    block = nodes.container()
+    for child in node.children:
+        if isinstance(child, nodes.title):
+            block += nodes.rubric(child.rawsource, "", *child.children)
+        else:
+            block += _without_section(child)
+    return block

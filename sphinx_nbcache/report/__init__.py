@@ -1,0 +1,1 @@
+"""The report: one model, and the forms in which it is shown."""

@@ -1,0 +1,1 @@
+"""What is remembered between builds: results and their outputs, scans, and history."""

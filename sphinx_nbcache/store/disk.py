@@ -1,0 +1,64 @@
+"""How diskcache reads and writes: bytes under text keys, and nothing else.
+
+diskcache's own `Disk` unpickles what it finds and trusts the file names in its database
+(CVE-2025-69872). A store may come from a CI cache that others can write to, so here every
+pickle mode is refused, in reading and in writing, and files are confined to the store.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import diskcache
+from diskcache.core import MODE_BINARY, MODE_RAW
+
+# What `diskcache.Disk.filename` makes: two levels of folders, then the rest of 128 random bits.
+_FILE_NAME = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
+
+
+class UnsafeEntryError(Exception):
+    """An entry that this store never writes: foreign, damaged or hostile. It is not read."""
+
+
+class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
+    """Text keys and bytes values in, text keys and bytes values out."""
+
+    def put(self, key: object) -> tuple[str, bool]:
+        """Return the database form of a key."""
+        if type(key) is not str:
+            raise UnsafeEntryError(f"a key must be text, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: object, raw: object) -> str:
+        """Return the key for its database form."""
+        if not raw or type(key) is not str:
+            raise UnsafeEntryError("a key that is not text")
+        return key
+
+    def store(self, value: object, read: bool, key: object = None) -> tuple[Any, ...]:  # noqa: FBT001 (diskcache's signature)
+        """Return the database form of a value, after writing its file if it is large."""
+        if type(value) is not bytes or read:
+            raise UnsafeEntryError(f"a value must be bytes, not {type(value).__name__}")
+        stored: tuple[Any, ...] = super().store(value, read, key=key)
+        return stored
+
+    def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> bytes:  # noqa: FBT001 (diskcache's signature)
+        """Return the value for its database form."""
+        if read or mode not in (MODE_RAW, MODE_BINARY):
+            raise UnsafeEntryError(f"a value of a kind that is never written (mode {mode!r})")
+        if mode == MODE_BINARY:
+            self._check_name(filename)
+        fetched = super().fetch(mode, filename, value, read)
+        if type(fetched) is not bytes:
+            raise UnsafeEntryError("a value that is not bytes")
+        return fetched
+
+    def remove(self, file_path: str) -> None:
+        """Remove the file of a value."""
+        self._check_name(file_path)
+        super().remove(file_path)
+
+    def _check_name(self, filename: object) -> None:
+        if not isinstance(filename, str) or not _FILE_NAME.fullmatch(filename):
+            raise UnsafeEntryError(f"a file name that is never written: {filename!r}")

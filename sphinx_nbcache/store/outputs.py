@@ -1,0 +1,132 @@
+"""Outputs on their way into the store and out of it.
+
+The outputs of a run are one JSON text. Images and other large representations are not in it:
+each is a blob of its own, named by its digest, so that equal images are kept once and a page
+that does not show one does not load it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.store.records import Failure, content_digest
+
+Output = dict[str, Any]
+CellOutputs = list[list[Output]]
+
+# A representation from this size on is a blob of its own.
+_BLOB_SIZE = 8 * 1024
+_BINARY = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"})
+_TEXT_KEY, _BASE64_KEY = "$nbcache-text", "$nbcache-base64"
+# Stands around a notebook's own JSON that looks like one of the references above.
+_JSON_KEY = "$nbcache-json"
+
+
+class OutputsError(Exception):
+    """Outputs that cannot be read back. The message says what is wrong."""
+
+
+class RunOutputs(msgspec.Struct):
+    """What a run displayed: the outputs of each code cell that has code, and widget states."""
+
+    cells: CellOutputs
+    widgets: dict[str, Any] = {}
+
+
+def render_id(outputs: RunOutputs, status: str, lexer: str, failure: Failure | None) -> str:
+    """Return the digest of what a page shows of a run: outputs, how it ended, highlighting.
+
+    Execution counts and the identity of the run are left out: two runs that show the same
+    have the same render id, and no page is read again.
+    """
+    shown = [
+        [{k: v for k, v in output.items() if k != "execution_count"} for output in cell]
+        for cell in outputs.cells
+    ]
+    seen = [shown, outputs.widgets, status, lexer, failure]
+    encoded = msgspec.json.encode(seen, order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()[:32]
+
+
+def pack(outputs: RunOutputs) -> tuple[bytes, dict[str, bytes]]:
+    """Return the JSON text of the outputs, and the blobs that it refers to by digest."""
+    blobs: dict[str, bytes] = {}
+    packed = RunOutputs([[_packed(output, blobs) for output in cell] for cell in outputs.cells])
+    packed.widgets = outputs.widgets
+    return msgspec.json.encode(packed, order="deterministic"), blobs
+
+
+def unpack(content: bytes, blob: Callable[[str], bytes]) -> RunOutputs:
+    """Return the outputs for their JSON text.
+
+    Args:
+        content: What [](pack) returned.
+        blob: Returns the blob of a digest, or raises [](OutputsError).
+
+    Raises:
+        OutputsError: The text is not what [](pack) writes, or a blob is missing.
+    """
+    try:
+        outputs = msgspec.json.decode(content, type=RunOutputs)
+    except msgspec.DecodeError as error:
+        raise OutputsError(f"outputs that are not as they were written: {error}") from None
+    for cell in outputs.cells:
+        for output in cell:
+            if isinstance(data := output.get("data"), dict):
+                output["data"] = {mime: _loaded(value, blob) for mime, value in data.items()}
+    return outputs
+
+
+def _packed(output: Output, blobs: dict[str, bytes]) -> Output:
+    data = output.get("data")
+    if not isinstance(data, Mapping):
+        return output
+    return {**output, "data": {mime: _moved(mime, data[mime], blobs) for mime in data}}
+
+
+def _moved(mime: str, value: Any, blobs: dict[str, bytes]) -> Any:
+    """Move a large representation to the blobs; return what stands in its place."""
+    if not isinstance(value, str):
+        return {_JSON_KEY: value} if _is_reference(value) else value
+    key, content = _TEXT_KEY, value.encode("utf-8", "surrogatepass")
+    if mime in _BINARY:
+        try:
+            decoded = base64.b64decode(value, validate=False)
+        except binascii.Error:
+            decoded = b""
+        # Only what comes back exactly may change its form; kernels fold lines in various ways.
+        if base64.b64encode(decoded).decode() == value.replace("\n", ""):
+            key, content = _BASE64_KEY, decoded
+    if key == _TEXT_KEY and len(content) < _BLOB_SIZE:
+        return value
+    digest = content_digest(content)
+    blobs[digest] = content
+    return {key: digest}
+
+
+def _loaded(value: Any, blob: Callable[[str], bytes]) -> Any:
+    if not _is_reference(value):
+        return value
+    ((key, digest),) = value.items()
+    if key == _JSON_KEY:
+        return digest
+    if not isinstance(digest, str):
+        raise OutputsError("a reference to a blob that is no digest")
+    content = blob(digest)
+    if key == _BASE64_KEY:
+        return base64.b64encode(content).decode()
+    return content.decode("utf-8", "surrogatepass")
+
+
+def _is_reference(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) == 1
+        and next(iter(value)) in (_TEXT_KEY, _BASE64_KEY, _JSON_KEY)
+    )

@@ -1,0 +1,141 @@
+"""The records of the store: msgspec structs, as JSON on the disk.
+
+`SCHEMA` stands in the name of the store's folder. It must be raised whenever a record, the
+code key, or what a reader makes of a source changes in a way that old records do not tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+SCHEMA = 1
+
+
+class Status(StrEnum):
+    """How a run ended."""
+
+    OK = "ok"
+    """Every cell was run; exceptions came only from cells that may raise."""
+    FAILED = "failed"
+    """A cell raised an exception, or the kernel could not be started."""
+    TIMEOUT = "timeout"
+    """A cell took longer than it may."""
+    DIED = "died"
+    """The kernel died."""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """Acceptance rules: what a notebook allows a run to do."""
+
+    timeout: float | None = None
+    """Seconds a cell may take."""
+    allow_errors: bool = False
+    raising: tuple[int, ...] = ()
+    """Numbers of the cells tagged `raises-exception`."""
+
+    def allows_error_in(self, number: int) -> bool:
+        """Tell whether the cell of that number may raise an exception."""
+        return self.allow_errors or number in self.raising
+
+
+class CellRun(msgspec.Struct, frozen=True):
+    """What a run did with one code cell that has code, in the order of the notebook."""
+
+    number: int
+    """The cell's number among all code cells, counted from 1."""
+    digest: str
+    """Digest of the source that was run."""
+    execution_count: int | None = None
+    """`None` if the cell was not run."""
+    seconds: float | None = None
+    error: str | None = None
+    """Name of the exception that the cell raised."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a run did not end well."""
+
+    name: str
+    """Name of the exception, such as `ValueError` or `CellTimeoutError`."""
+    message: str
+    traceback: str
+    """As the kernel sent it, with ANSI colours; a plain text where there was none."""
+    cell: int | None = None
+    """Number of the code cell, if it is one cell's fault."""
+
+    @property
+    def headline(self) -> str:
+        """The failure in one line, such as `ValueError: no such column`."""
+        first = self.message.strip().splitlines()[0] if self.message.strip() else ""
+        return f"{self.name}: {first}" if first else self.name
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What the store remembers of one run under a code key."""
+
+    code_key: str
+    status: Status
+    rules: Rules
+    cells: tuple[CellRun, ...]
+    outputs: str
+    """Digest of the blob that holds the outputs (see [](sphinx_nbcache.store.outputs))."""
+    render_id: str
+    """Digest of what a page shows of the result."""
+    kernel: str
+    """Name of the kernel that ran it."""
+    language_info: dict[str, Any]
+    started: float
+    """Seconds since the epoch, UTC."""
+    seconds: float
+    executor: str
+    notebook: str
+    """The notebook that was run, as a path relative to the root."""
+    failure: Failure | None = None
+
+    @property
+    def finished(self) -> float:
+        """When the run ended: seconds since the epoch, UTC."""
+        return self.started + self.seconds
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A result, its digest, and its id: a small integer, local to the store, never reused."""
+
+    id: int
+    digest: str
+    result: Result
+
+
+class HistoryCell(msgspec.Struct, frozen=True, array_like=True):
+    """A code cell as the reader last saw it."""
+
+    number: int
+    digest: str
+    skipped: bool
+
+
+class History(msgspec.Struct, frozen=True):
+    """What a notebook last was, and the result that its page last showed."""
+
+    result: str
+    """Digest of the result."""
+    kernel: str
+    language: str
+    directory: str
+    cells: tuple[HistoryCell, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One line of the list of results under a code key."""
+
+    id: int
+    digest: str
+
+
+def content_digest(content: bytes) -> str:
+    """Return the name of a piece of content: its SHA-256, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,33 @@
+"""What every test has: an empty home directory, and books to build."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from support import Book
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests, and the kernels that they start, out of the real home directory."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "USERPROFILE"):
+        os.environ[name] = str(home)
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "XDG_CACHE_HOME"):
+        os.environ[name] = str(home / name.lower())
+    for name in ("JUPYTERCACHE", "SOURCE_DATE_EPOCH", "JUPYTER_PLATFORM_DIRS"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    """An empty book."""
+    made = Book(tmp_path / "project" / "book", tmp_path / "counter.txt")
+    made.conf()
+    return made

@@ -1,0 +1,157 @@
+"""Small books with real notebooks, real builds of them, and a count of what was run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CODE_PREFIX = "# run:"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build said and how it ended."""
+
+    status: int
+    log: str
+    warnings: str
+    ran: tuple[str, ...]
+    """The names of the notebooks that were run, in the order in which they began."""
+
+    @property
+    def read(self) -> tuple[int, int, int]:
+        """How many documents were added, changed, removed."""
+        match = re.search(r"(\d+) added, (\d+) changed, (\d+) removed", self.log)
+        assert match is not None, self.log
+        return int(match[1]), int(match[2]), int(match[3])
+
+
+@dataclass
+class Book:
+    """A book in a temporary folder. What runs is counted in a file outside of it."""
+
+    folder: Path
+    counter: Path
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def conf(self, text: str = "", **options: Any) -> None:
+        """Write `conf.py`: the extension, these options (`nbcache_` is put before), this text."""
+        lines = ["extensions = ['sphinx_nbcache']", "exclude_patterns = ['_build']", "project = 'B'"]
+        lines += [f"nbcache_{name} = {value!r}" for name, value in options.items()]
+        self.write("conf.py", "\n".join([*lines, textwrap.dedent(text)]))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the book."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def index(self, *documents: str, text: str = "") -> None:
+        """Write the root document, with a toctree."""
+        entries = "".join(f"   {name}\n" for name in documents)
+        self.write("index.rst", f"Book\n====\n\n{text}\n\n.. toctree::\n\n{entries}")
+
+    def counting(self, name: str) -> str:
+        """Return a line of code that counts a run of the notebook of this name."""
+        return f"print({name!r}, file=open({str(self.counter)!r}, 'a'))"
+
+    def myst(self, name: str, *cells: str, counts: bool = True, **metadata: Any) -> Path:
+        """Write a MyST notebook from texts: those that start with `%%` are code."""
+        front = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, **metadata}
+        parts = [f"---\n{json.dumps(front)}\n---\n"]
+        if counts:
+            parts.append(f"# {name}\n\n```{{code-cell}}\n{self.counting(name)}\n```\n")
+        for cell in cells:
+            body = textwrap.dedent(cell)
+            if body.startswith("%%"):
+                parts.append(f"```{{code-cell}}\n{body.removeprefix('%%').strip()}\n```\n")
+            else:
+                parts.append(body + "\n")
+        return self.write(name, "\n".join(parts))
+
+    def ipynb(
+        self, name: str, *cells: str | Mapping[str, Any], counts: bool = True, **metadata: Any
+    ) -> Path:
+        """Write an `.ipynb` notebook from texts (`%%` starts code) or whole cells."""
+        texts: list[str | Mapping[str, Any]] = list(cells)
+        if counts:
+            texts = [f"# {name}", "%%" + self.counting(name), *texts]
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = {
+            "cells": [cell_of(text, number) for number, text in enumerate(texts)],
+            "metadata": {"kernelspec": spec, **metadata},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+        return self.write(name, json.dumps(notebook, indent=1))
+
+    def build(
+        self, *arguments: str, builder: str = "html", output: str | None = None
+    ) -> Built:
+        """Build the book in a process of its own; return what happened."""
+        before = self.runs()
+        target = self.folder / "_build" / (output or builder)
+        command = [sys.executable, "-m", "sphinx", "-b", builder]
+        command += ["-d", str(self.folder / "_build" / "doctrees"), *arguments]
+        command += [str(self.folder), str(target)]
+        done = subprocess.run(  # noqa: PLW1510 (the status is a result)
+            command, capture_output=True, text=True, encoding="utf-8", cwd=self.folder.parent
+        )
+        ran = self.runs()[len(before) :]
+        assert "Traceback (most recent call last):\n  File" not in done.stderr, done.stderr
+        return Built(done.returncode, done.stdout, done.stderr, ran)
+
+    def runs(self) -> tuple[str, ...]:
+        """Return the names of all notebooks that were run so far."""
+        if not self.counter.exists():
+            return ()
+        return tuple(self.counter.read_text(encoding="utf-8").split())
+
+    def page(self, docname: str, builder: str = "html", output: str | None = None) -> str:
+        """Return the text of a page that was written."""
+        suffix = {"html": ".html", "text": ".txt", "xml": ".xml"}[builder]
+        folder = self.folder / "_build" / (output or builder)
+        return (folder / (docname + suffix)).read_text(encoding="utf-8")
+
+    def sources(self) -> dict[str, bytes]:
+        """Return the content of every source file, to see whether any was modified."""
+        files: Iterable[Path] = self.folder.rglob("*")
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in files
+            if path.is_file() and "_build" not in path.parts and "__pycache__" not in path.parts
+        }
+
+
+def cell_of(text: str | Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return an nbformat 4.5 cell: code if the text starts with `%%`, else Markdown."""
+    if not isinstance(text, str):
+        return {"id": f"cell-{number}", "metadata": {}, **text}
+    body = textwrap.dedent(text)
+    common = {"id": f"cell-{number}", "metadata": {}}
+    if body.startswith("%%"):
+        source = body.removeprefix("%%").strip("\n")
+        return code_cell(source) | common
+    return {"cell_type": "markdown", "source": body, **common}
+
+
+def code_cell(source: str, *tags: str, outputs: Any = (), count: int | None = None) -> dict[str, Any]:
+    """Return a code cell of an `.ipynb` file."""
+    return {
+        "cell_type": "code",
+        "source": source,
+        "metadata": {"tags": list(tags)} if tags else {},
+        "outputs": list(outputs),
+        "execution_count": count,
+    }
