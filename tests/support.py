@@ -46,7 +46,11 @@ class Book:
 
     def conf(self, text: str = "", **options: Any) -> None:
         """Write `conf.py`: the extension, these options (`nbcache_` is put before), this text."""
-        lines = ["extensions = ['sphinx_nbcache']", "exclude_patterns = ['_build']", "project = 'B'"]
+        lines = [
+            "extensions = ['sphinx_nbcache']",
+            "exclude_patterns = ['_build']",
+            "project = 'B'",
+        ]
         lines += [f"nbcache_{name} = {value!r}" for name, value in options.items()]
         self.write("conf.py", "\n".join([*lines, textwrap.dedent(text)]))
 
@@ -96,9 +100,7 @@ class Book:
         }
         return self.write(name, json.dumps(notebook, indent=1))
 
-    def build(
-        self, *arguments: str, builder: str = "html", output: str | None = None
-    ) -> Built:
+    def build(self, *arguments: str, builder: str = "html", output: str | None = None) -> Built:
         """Build the book in a process of its own; return what happened."""
         before = self.runs()
         target = self.folder / "_build" / (output or builder)
@@ -146,7 +148,9 @@ def cell_of(text: str | Mapping[str, Any], number: int) -> dict[str, Any]:
     return {"cell_type": "markdown", "source": body, **common}
 
 
-def code_cell(source: str, *tags: str, outputs: Any = (), count: int | None = None) -> dict[str, Any]:
+def code_cell(
+    source: str, *tags: str, outputs: Any = (), count: int | None = None
+) -> dict[str, Any]:
     """Return a code cell of an `.ipynb` file."""
     return {
         "cell_type": "code",

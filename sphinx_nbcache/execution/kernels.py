@@ -2,15 +2,58 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
 
 DEFAULT_KERNEL = "python3"
+# A socket's path may have about a hundred characters, and its name needs some of them.
+_LONGEST_FOLDER = 70
 
 
 class KernelError(Exception):
     """A kernel that is not there or cannot be started. The message says what to do."""
+
+
+class PrivateKernelManager(AsyncKernelManager):
+    """A kernel that talks through sockets in a folder of its own, not through TCP ports.
+
+    jupyter_client looks for free ports and lets go of them before the kernel takes them: of
+    kernels that start at the same time, in one build or in several, two can be given the same
+    ones (https://github.com/jupyter/jupyter_client/issues/487). Files in a private folder
+    cannot be taken by others, nor read by them.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._folder = _short_temporary_folder()
+        options["connection_file"] = str(self._folder / "kernel.json")
+        super().__init__(transport="ipc", **options)
+
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
+        await super()._async_cleanup_resources(restart=restart)
+        if not restart:
+            self.remove_folder()
+
+    # jupyter_client binds the public name to its own method.
+    cleanup_resources = _async_cleanup_resources
+
+    def remove_folder(self) -> None:
+        """Remove the folder of the sockets."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def manager_class(name: str, specs: KernelSpecManager) -> type[AsyncKernelManager]:
+    """Return the class of manager that starts a kernel.
+
+    Kernels other than ipykernel need not know sockets without ports; Windows does not.
+    """
+    private = is_ipykernel(name, specs) and sys.platform != "win32"
+    return PrivateKernelManager if private else AsyncKernelManager
 
 
 def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
@@ -34,6 +77,16 @@ def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
     return name
 
 
+def is_ipykernel(name: str, specs: KernelSpecManager) -> bool:
+    """Tell whether a kernel is ipykernel, of whatever Python."""
+    return any("ipykernel" in word for word in specs.get_kernel_spec(name).argv)
+
+
+def start_arguments(name: str, specs: KernelSpecManager) -> list[str]:
+    """Return further command-line arguments for a kernel: an ipykernel writes no history."""
+    return ["--HistoryManager.hist_file=:memory:"] if is_ipykernel(name, specs) else []
+
+
 def _for_language(language: str, specs: KernelSpecManager) -> str:
     found: dict[str, Any] = specs.get_all_specs()
     for name in sorted(found):
@@ -42,7 +95,9 @@ def _for_language(language: str, specs: KernelSpecManager) -> str:
     raise KernelError(f"there is no kernel for the language {language!r}; install one")
 
 
-def start_arguments(name: str, specs: KernelSpecManager) -> list[str]:
-    """Return further command-line arguments for a kernel: an ipykernel writes no history."""
-    is_ipykernel = any("ipykernel" in word for word in specs.get_kernel_spec(name).argv)
-    return ["--HistoryManager.hist_file=:memory:"] if is_ipykernel else []
+def _short_temporary_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="nbcache-"))
+    if len(str(folder)) > _LONGEST_FOLDER:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="nbcache-", dir="/tmp"))
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +16,12 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.v4 import new_code_cell, new_notebook
 
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
-from sphinx_nbcache.execution.kernels import KernelError, choose_kernel, start_arguments
+from sphinx_nbcache.execution.kernels import (
+    KernelError,
+    choose_kernel,
+    manager_class,
+    start_arguments,
+)
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import CellRun, Failure, Status
@@ -115,6 +121,9 @@ class _Run:
             text = f"the kernel {self.kernel!r} cannot be used: {error}"
             failure = Failure(type(error).__name__, text, text + _tail(log), self._number())
             return Status.FAILED, failure
+        finally:
+            # A kernel that could not be started leaves this behind, to fail at exit.
+            atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 (nbclient registered it)
         return Status.OK, None
 
     def _client(self) -> nbclient.NotebookClient:
@@ -124,6 +133,7 @@ class _Run:
         return nbclient.NotebookClient(
             self.notebook,
             kernel_name=self.kernel,
+            kernel_manager_class=manager_class(self.kernel, specs),
             resources={"metadata": {"path": self.job.directory}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=_START_SECONDS,

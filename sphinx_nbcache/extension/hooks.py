@@ -65,8 +65,8 @@ class Hooks:
     def add_style(self, app: Sphinx) -> None:
         """Ship the style sheet with the pages."""
         if app.builder.format == "html":
-            static = Path(__file__).parent.parent / "static"
-            app.config.html_static_path.append(str(static))
+            static = str(Path(__file__).parent.parent / "static")
+            app.config.html_static_path = [*app.config.html_static_path, static]
             app.add_css_file(STYLE_SHEET)
 
     def execute(

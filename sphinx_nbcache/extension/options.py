@@ -48,12 +48,13 @@ def guard_sources(app: Sphinx, config: Config) -> None:
     This must be done while the configuration is read: Sphinx compares `exclude_patterns` with
     those of the last build right after that.
     """
-    if _CHECKPOINTS not in config.exclude_patterns:
-        config.exclude_patterns.append(_CHECKPOINTS)
+    excluded = dict.fromkeys([*config.exclude_patterns, _CHECKPOINTS])
     formats = Formats(config[PREFIX + "formats"])
     candidates = [
         name
-        for name in get_matching_files(app.srcdir, config.include_patterns, config.exclude_patterns)
+        for name in get_matching_files(app.srcdir, config.include_patterns, excluded)
         if formats.suffix_of(name)
     ]
-    config.exclude_patterns.extend(not_documents(app.srcdir, candidates, formats))
+    excluded.update(dict.fromkeys(not_documents(app.srcdir, candidates, formats)))
+    # A new list: the old one may be the default, which all configurations share.
+    config.exclude_patterns = list(excluded)

@@ -42,7 +42,7 @@ _RAW_MARKDOWN = frozenset({"text/markdown", "markdown"})
 class NotebookParser(MystParser):
     """Parses notebooks of every format, and ordinary MyST Markdown."""
 
-    supported = ("md", "markdown", "myst", "nbcache")
+    supported = ("md", "markdown", "myst", "nbcache")  # type: ignore[misc]  # so in myst-parser
 
     def parse(self, inputstring: str, document: nodes.document) -> None:
         """Fill a document from the text of its source file."""

@@ -109,16 +109,17 @@ class Project:
         """Return the name of a notebook: its path relative to the root."""
         return portable_path(path, self.root)
 
-    def plan(self, needs_outputs: NeedsOutputs = lambda _name, _result: True) -> Plan:
+    def plan(self, needs_outputs: NeedsOutputs | None = None) -> Plan:
         """Decide for each notebook what is to be done with it, and why. Nothing is run.
 
         Args:
             needs_outputs: Tells, by a notebook's name and a result, whether the outputs will be
-                loaded. If so they are checked now, and a damaged result is not reused.
+                loaded. If so they are checked now, and a damaged result is not reused. By
+                default all are.
         """
         made = time.time()
         planned = tuple(
-            self._planned(name, path, scan, needs_outputs)
+            self._planned(name, path, scan, needs_outputs or _always)
             for name, (path, scan) in self._scans().items()
             if scan.fmt is not None
         )
@@ -135,7 +136,14 @@ class Project:
             NotebookFailedError: A notebook failed, and `nbcache_on_error = "stop"`.
         """
         begin = time.perf_counter()
-        turns = Turns(self.store, self.settings, progress or Progress(), self._replan, plan.made)
+        turns = Turns(
+            store=self.store,
+            settings=self.settings,
+            progress=progress or Progress(),
+            results=lambda planned: self._whole_results(planned.name, planned.code_key, _always)[0],
+            replan=self._replan,
+            since=plan.made,
+        )
         if to_run := plan.with_action(Action.EXECUTE):
             turns.take(to_run)
         settled = tuple(
@@ -216,7 +224,7 @@ class Project:
         except OSError:
             return None
         self.store.keep({planned.name: scan}, {})
-        return self._planned(planned.name, planned.path, scan, lambda _name, _result: True)
+        return self._planned(planned.name, planned.path, scan, _always)
 
     def _remember(self, notebooks: Sequence[Settled]) -> None:
         """Remember what each page shows, so that the next reason compares with it."""
@@ -228,6 +236,10 @@ class Project:
             if self.store.history(item.planned.name) != history:
                 histories[item.planned.name] = history
         self.store.keep({}, histories)
+
+
+def _always(_name: str, _result: Result) -> bool:
+    return True
 
 
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:

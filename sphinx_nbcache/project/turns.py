@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # How often to look whether another build is done with a notebook.
 _CLAIM_SECONDS = 0.05
 
+Lookup = Callable[[Planned], Sequence[Stored]]
 Replan = Callable[[Planned], Planned | None]
 Group = list[Planned]
 """Notebooks that one run serves."""
@@ -34,9 +35,10 @@ class Turns:
     """The state of carrying out one plan.
 
     Attributes:
-        store: Where results go, and where another build's results and claims are seen.
+        store: Where results go, and where another build's claims are seen.
         settings: The options.
         progress: Who is told.
+        results: Returns the results under a notebook's code key whose outputs are whole.
         replan: Plans a notebook anew whose source was edited since the plan was made;
             `None` if it has gone.
         since: When the plan was made, in seconds since the epoch.
@@ -46,6 +48,7 @@ class Turns:
     store: Store
     settings: Settings
     progress: Progress
+    results: Lookup
     replan: Replan
     since: float
     settled: dict[str, Settled] = field(default_factory=dict)
@@ -130,7 +133,7 @@ class Turns:
 
         One that failed counts as well, if it was run by the same rules.
         """
-        for stored in self.store.results(planned.code_key):
+        for stored in self.results(planned):
             result = stored.result
             is_valid = why_not(result, planned.rules) is None
             is_new = result.finished >= self.since
