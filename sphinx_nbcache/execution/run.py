@@ -79,6 +79,8 @@ class _Run:
         begin = time.perf_counter()
         status, failure = await self._execute()
         self.clock.end()
+        if status is Status.TIMEOUT:
+            self._drop_interrupt()
         cells = self.notebook.cells
         runs = tuple(self._cell_run(i, cell, cells[i]) for i, cell in enumerate(self.job.cells))
         return Outcome(
@@ -118,7 +120,8 @@ class _Run:
             text = f"the kernel died: {error}"
             return Status.DIED, Failure("DeadKernelError", text, text + _tail(log), self._number())
         except Exception as error:  # noqa: BLE001 (kernels fail to start in any way)
-            text = f"the kernel {self.kernel!r} cannot be used: {error}"
+            started = self.clock.current is not None
+            text = str(error) if started else f"the kernel {self.kernel!r} cannot be used: {error}"
             failure = Failure(type(error).__name__, text, text + _tail(log), self._number())
             return Status.FAILED, failure
         finally:
@@ -169,6 +172,12 @@ class _Run:
             traceback="\n".join(lines) or f"{error.ename}: {error.evalue}",
             cell=self._number(),
         )
+
+    def _drop_interrupt(self) -> None:
+        """Drop the traceback of the interrupt that ended the kernel: it comes only sometimes."""
+        if self.clock.current is not None:
+            cell = self.notebook.cells[self.clock.current]
+            cell.outputs = [o for o in cell.outputs if o.get("ename") != "KeyboardInterrupt"]
 
     def _error_output(self) -> dict[str, Any]:
         position = self.clock.current

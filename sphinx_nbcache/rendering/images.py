@@ -34,7 +34,9 @@ def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
         return []
     path = write_image(content, SUFFIXES[mime], context.images)
     image = nodes.image(uri=context.image_uri(path), classes=["output", mime.replace("/", "_")])
-    image["alt"] = str(context.metadata.get("alt") or context.plain or "output of a code cell")
+    # What Python calls an object (`<Figure size 640x480 with 1 Axes>`) tells a listener nothing.
+    described = "" if context.plain.startswith("<") else context.plain
+    image["alt"] = str(context.metadata.get("alt") or described or "output of a code cell")
     for side in ("width", "height"):
         if isinstance(size := context.metadata.get(side), int | float | str):
             image[side] = str(size)
