@@ -50,7 +50,7 @@ class _LoopExecutor:
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"nbcache-{self.name}", daemon=True
         )
-        self._running: set[Future[Outcome]] = set()
+        self._tasks: set[asyncio.Task[Outcome]] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,25 +58,36 @@ class _LoopExecutor:
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Start a job."""
-        future = asyncio.run_coroutine_threadsafe(self._run(job), self._loop)
-        self._running.add(future)
-        future.add_done_callback(self._running.discard)
-        return future
+        return asyncio.run_coroutine_threadsafe(self._tracked(job), self._loop)
 
     def __exit__(self, *exception: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(_CANCEL_SECONDS)
+        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop).result(_CANCEL_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CANCEL_SECONDS)
         if not self._thread.is_alive():
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
-    async def _cancel_all(self) -> None:
-        """Cancel every task but this one, and wait until they have ended their kernels."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _tracked(self, job: Job) -> Outcome:
+        task = asyncio.create_task(self._run(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await task
+
+    async def _wind_up(self) -> None:
+        """Cancel the runs, and wait until they have ended their kernels; then all the rest.
+
+        In this order, because what the runs wait for while they end must go on until then.
+        """
+        await _cancelled(set(self._tasks))
+        await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
+        await self._loop.shutdown_asyncgens()
+
+
+async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class LocalSerial(_LoopExecutor):

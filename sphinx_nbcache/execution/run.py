@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from sphinx_nbcache.execution.kernels import (
     manager_class,
     start_arguments,
 )
+from sphinx_nbcache.notebooks.ipynb import plain
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import CellRun, Failure, Status
@@ -33,6 +35,9 @@ _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # A kernel that cannot even answer this long after its start will not.
 _START_SECONDS = 120
 _LOG_LINES = 40
+# nbclient tells of each kernel that it starts; some themes make all loggers speak up.
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.ERROR)
 
 
 @dataclass
@@ -86,9 +91,9 @@ class _Run:
         return Outcome(
             status=status,
             cells=runs,
-            outputs=RunOutputs([_plain(cell.outputs) for cell in cells], self._widgets()),
+            outputs=RunOutputs([plain(cell.outputs) for cell in cells], self._widgets()),
             kernel=self.kernel,
-            language_info=_plain(self.notebook.metadata.get("language_info", {})),
+            language_info=plain(self.notebook.metadata.get("language_info", {})),
             started=self.started,
             seconds=time.perf_counter() - begin,
             failure=failure,
@@ -144,6 +149,7 @@ class _Run:
             store_widget_state=True,
             record_timing=False,
             coalesce_streams=True,
+            log=_LOGGER,
             on_cell_start=self._on_start,
             on_cell_executed=self._on_end,
         )
@@ -197,7 +203,7 @@ class _Run:
 
     def _widgets(self) -> dict[str, Any]:
         state = self.notebook.metadata.get("widgets", {}).get(_WIDGET_STATE, {})
-        return _plain(state) if state.get("state") else {}
+        return plain(state) if state.get("state") else {}
 
 
 def _tail(log: IO[bytes]) -> str:
@@ -224,12 +230,3 @@ def _to_nbformat(job: Job) -> Any:
         cells.append(new_code_cell(cell.source, metadata={"tags": tags}))
     spec = {"name": job.kernel or "", "display_name": job.kernel or "", "language": job.language}
     return new_notebook(cells=cells, metadata={"kernelspec": spec})
-
-
-def _plain(value: Any) -> Any:
-    """Return plain dictionaries and lists for nbformat's nodes."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

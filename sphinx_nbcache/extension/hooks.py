@@ -6,6 +6,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
 
@@ -22,6 +23,7 @@ from sphinx_nbcache.extension.options import (
 from sphinx_nbcache.extension.progress import log_progress, log_summary
 from sphinx_nbcache.extension.written import WrittenPages
 from sphinx_nbcache.notebooks.formats import Formats
+from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import NotebookFailedError, Project, Settled, notices_of
 from sphinx_nbcache.project.place import store_place
@@ -55,19 +57,18 @@ class Hooks:
         """Connect the hooks, in the order in which a build meets them."""
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
-        app.connect("builder-inited", self.add_style)
+        app.connect("config-inited", self.add_style)
         app.connect("env-get-outdated", self.execute)
         app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)
         app.connect("env-updated", self.find_outdated_pages)
         app.connect("doctree-resolved", self.resolve)
         app.connect("build-finished", self.finish)
 
-    def add_style(self, app: Sphinx) -> None:
-        """Ship the style sheet with the pages."""
-        if app.builder.format == "html":
-            static = str(Path(__file__).parent.parent / "static")
-            app.config.html_static_path = [*app.config.html_static_path, static]
-            app.add_css_file(STYLE_SHEET)
+    def add_style(self, app: Sphinx, config: Config) -> None:
+        """`config-inited`: ship the style sheet with the pages."""
+        static = str(Path(__file__).parent.parent / "static")
+        config.html_static_path = [*config.html_static_path, static]
+        app.add_css_file(STYLE_SHEET)
 
     def execute(
         self,
@@ -94,7 +95,9 @@ class Hooks:
             plan = project.plan(needs_outputs)
             run = project.execute(plan, log_progress())
         except NotebookFailedError as error:
-            raise BuildStoppedError(f'{error} (nbcache_on_error is "stop")') from None
+            text = f'{error} (nbcache_on_error is "stop")'
+            notify(Notice(Topic.EXECUTION, text, is_error=True))
+            raise BuildStoppedError(text) from None
         finally:
             # Before readers are forked: nothing may be open, locked or running any more.
             project.close()

@@ -45,8 +45,20 @@ def from_node(data: Mapping[str, Any]) -> Notebook:
         raise NotebookError("the reader returned something that is not a notebook")
     return Notebook(
         metadata=_mapping(data.get("metadata")),
-        cells=tuple(_cell(cell, number, 0) for number, cell in enumerate(cells, 1)),
+        cells=tuple(_cell(plain(cell), number, 0) for number, cell in enumerate(cells, 1)),
     )
+
+
+def plain(value: Any) -> Any:
+    """Return plain dictionaries and lists for nbformat's nodes, all the way down.
+
+    What is kept of a notebook must not need nbformat when it is unpickled.
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
 
 
 def source_lines(text: str, count: int) -> list[int]:
@@ -148,4 +160,4 @@ def _joined(source: object, number: int) -> str:
 
 
 def _mapping(value: object) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}
+    return plain(value) if isinstance(value, Mapping) else {}

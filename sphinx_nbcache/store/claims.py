@@ -12,13 +12,14 @@ class Claims:
     """Locks in a folder of the store.
 
     Keys share a fixed number of lock files, so that the folder does not grow. That two keys
-    meet in one file only means that one of them waits for the other. The locks are the
-    operating system's: those of a process that was killed are free at once.
+    meet in one file only means that two builds may wait for each other where they need not.
+    The locks are the operating system's: those of a process that was killed are free at once.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: dict[str, filelock.BaseFileLock] = {}
+        self._locks: dict[str, filelock.BaseFileLock] = {}
+        self._held: set[str] = set()
 
     def try_claim(self, key: str) -> bool:
         """Claim the right to run what has this code key, without waiting.
@@ -26,27 +27,35 @@ class Claims:
         Where no lock can be made (a read-only store), every claim is granted: two builds may
         then run one notebook at once, which costs time, not correctness.
         """
-        bucket = key[:2]
-        if bucket in self._held:
+        if key in self._held:
             return False
-        lock = filelock.FileLock(self._folder / f"{bucket}.lock", thread_local=False)
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            return False
-        except (OSError, NotImplementedError):
-            return True
-        self._held[bucket] = lock
+        bucket = _bucket(key)
+        if bucket not in self._locks:
+            lock = filelock.FileLock(self._folder / f"{bucket}.lock", thread_local=False)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire(blocking=False)
+            except filelock.Timeout:
+                return False
+            except (OSError, NotImplementedError):
+                return True
+            self._locks[bucket] = lock
+        self._held.add(key)
         return True
 
     def release(self, key: str) -> None:
         """Give up a claim."""
-        if lock := self._held.pop(key[:2], None):
-            lock.release(force=True)
+        self._held.discard(key)
+        bucket = _bucket(key)
+        if bucket in self._locks and all(_bucket(held) != bucket for held in self._held):
+            self._locks.pop(bucket).release(force=True)
 
     def release_all(self) -> None:
         """Give up every claim, whatever happened before."""
-        for bucket in list(self._held):
+        for key in list(self._held):
             with suppress(OSError):
-                self.release(bucket)
+                self.release(key)
+
+
+def _bucket(key: str) -> str:
+    return key[:2]

@@ -380,7 +380,7 @@ def test_a_second_builder_on_shared_doctrees_rewrites_what_the_first_one_read(bo
 
 
 def test_files_that_a_run_wrote_are_seen_in_the_same_build(book: Book) -> None:
-    book.index("one", text=".. literalinclude:: made.txt\n")
+    book.index("one", text=".. literalinclude:: made.txt\n   :language: none\n")
     book.write("made.txt", "old\n")
     book.myst("one.md", "%%\nopen('made.txt', 'w').write('version 1')")
     book.build()

@@ -1,0 +1,127 @@
+"""Parts of the documentation that are made from the package, so that they cannot go stale."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from sphinx_nbcache import config, notices, planning
+from sphinx_nbcache.config import PREFIX, declared_options
+from sphinx_nbcache.notices import WARNING_TYPE, Topic
+
+LOGGER = logging.getLogger(__name__)
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+_REBUILDS = {
+    "": "pages are read again only if what they show changes",
+    "env": "all pages are read again",
+    "html": "all HTML pages are written again",
+}
+
+
+class Generated(SphinxDirective):
+    """A directive that writes Markdown."""
+
+    def from_markdown(self, lines: list[str], *sources: Path | str) -> list[nodes.Node]:
+        """Return the nodes of Markdown made from source files, of which the page depends."""
+        for source in (__file__, *sources):
+            self.env.note_dependency(str(source))
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+class Options(Generated):
+    """Every declared option, as a `confval`."""
+
+    def run(self) -> list[nodes.Node]:
+        lines: list[str] = []
+        for name, (declared, default) in declared_options().items():
+            lines += [
+                f"````{{confval}} {PREFIX}{name}",
+                f":type: {declared.expects}",
+                f":default: `{default!r}`",
+                "",
+                declared.help,
+                "",
+                f"*When it is changed*, {_REBUILDS[declared.rebuild]}.",
+                f"Code keys of notebooks {'can' if declared.in_key else 'do not'} change.",
+                "",
+            ]
+            if declared.per_notebook:
+                lines += [f"*A notebook overrides it* by `{declared.per_notebook}`.", ""]
+            lines += ["````", ""]
+        return self.from_markdown(lines, inspect.getfile(config))
+
+
+class OptionTable(Generated):
+    """All options at a glance."""
+
+    def run(self) -> list[nodes.Node]:
+        lines = ["| Option | Default | Values |", "| --- | --- | --- |"]
+        for name, (declared, default) in declared_options().items():
+            values = declared.expects.replace("|", "\\|")
+            lines.append(f"| {{confval}}`{PREFIX}{name}` | `{default!r}` | {values} |")
+        return self.from_markdown(lines, inspect.getfile(config))
+
+
+class Warnings(Generated):
+    """Every kind of warning, with its docstring."""
+
+    def run(self) -> list[nodes.Node]:
+        docs = ModuleAnalyzer.for_module(notices.__name__).find_attr_docs()
+        lines = ["| Warning | Means |", "| --- | --- |"]
+        for topic in Topic:
+            text = " ".join(docs["Topic", topic.name]).strip()
+            lines.append(f"| `{WARNING_TYPE}.{topic.value}` | {text} |")
+        return self.from_markdown(lines, inspect.getfile(notices))
+
+
+class Actions(Generated):
+    """What can be done with a notebook, with the docstring of each."""
+
+    def run(self) -> list[nodes.Node]:
+        docs = ModuleAnalyzer.for_module(planning.__name__).find_attr_docs()
+        lines = ["| Action | Means |", "| --- | --- |"]
+        for action in planning.Action:
+            text = " ".join(docs["Action", action.name]).strip()
+            lines.append(f"| `{action.value}` | {text} |")
+        return self.from_markdown(lines, inspect.getfile(planning))
+
+
+class Dependencies(Generated):
+    """The dependencies in `pyproject.toml`, each with the line of the content that justifies it.
+
+    A dependency without a line, and a line without a dependency, is a warning.
+    """
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        reasons = dict(line.split(": ", 1) for line in self.content if line.strip())
+        project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+        lines = ["| Library | At least | What for, and why this one |", "| --- | --- | --- |"]
+        for requirement in project["dependencies"]:
+            name, _, bound = re.fullmatch(r"([\w-]+)(>=)([\w.]+)", requirement).groups()
+            if name not in reasons:
+                LOGGER.warning("%s is not justified", name, location=self.get_location())
+            lines.append(f"| {name} | {bound} | {reasons.pop(name, '')} |")
+        for name in reasons:
+            LOGGER.warning("%s is no dependency", name, location=self.get_location())
+        return self.from_markdown(lines, PYPROJECT)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives."""
+    app.add_directive("nbcache-options", Options)
+    app.add_directive("nbcache-option-table", OptionTable)
+    app.add_directive("nbcache-warnings", Warnings)
+    app.add_directive("nbcache-actions", Actions)
+    app.add_directive("nbcache-dependencies", Dependencies)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
