@@ -19,7 +19,7 @@ STRICT = ["--fail-on-warning", "--keep-going", "--quiet"]
 
 def groups(*names: str) -> list[str]:
     """Return the requirements of dependency groups, for any installer."""
-    return nox.project.dependency_groups(PROJECT, *names)
+    return list(nox.project.dependency_groups(PROJECT, *names))
 
 
 @nox.session(python=["3.11", "3.12", "3.13"], tags=["all-pythons"])

@@ -82,7 +82,7 @@ def _aliases(value: Any) -> dict[str, str]:
     for pattern in aliases:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"regular expressions as keys ({pattern!r}: {error})") from None
     return aliases
 
@@ -101,7 +101,7 @@ def check_seconds(value: Any) -> float | None:
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("a number of seconds, or None for no limit") from None
     if isinstance(value, bool) or seconds != seconds:  # noqa: PLR0124 (NaN)
         raise ValueError("a number of seconds, or None for no limit")
@@ -122,9 +122,9 @@ def _jobs(value: Any) -> int | None:
         return None
     try:
         jobs = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         jobs = 0
-    if jobs < 1 or isinstance(value, bool):
+    if jobs < 1 or isinstance(value, bool | float):
         raise ValueError("'auto' or a whole number from 1 on")
     return jobs
 
@@ -218,6 +218,7 @@ class Settings:
         _formats,
         expects="a dictionary from suffix to format",
         rebuild="env",
+        in_key=True,
         help="Further notebook formats: a suffix such as `.py` and a jupytext format name such as"
         " `py:percent`, or `module:function`, a function from text to an nbformat notebook."
         " A script counts as a notebook only if it has a jupytext header; `conf.py` never does.",

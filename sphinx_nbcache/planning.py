@@ -166,7 +166,7 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
     for stored in evidence.results:
         if settings.execute == "force" and stored.result.started < not_before:
             rejected.append(Reason(Why.FORCED, "execution is forced"))
-        elif (objection := why_not(stored.result, evidence.rules)) is not None:
+        elif (objection := why_not(stored.result, evidence.rules, evidence.scan)) is not None:
             rejected.append(objection)
         else:
             return Decision(Action.REUSE, _why_reused(stored, evidence), stored)
@@ -177,18 +177,33 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
     return Decision(Action.EXECUTE, reason)
 
 
-def why_not(result: Result, rules: Rules) -> Reason | None:
-    """Hold a result against acceptance rules; return what speaks against it, if anything."""
+def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
+    """Hold a result against acceptance rules; return what speaks against it, if anything.
+
+    Args:
+        result: A result under the code key of the notebook.
+        rules: What the notebook allows a run to do.
+        scan: The notebook's reading, for the numbers of its cells.
+    """
     if result.status is not Status.OK:
         failure = result.failure
-        where = "" if failure is None or failure.cell is None else f" in code cell {failure.cell}"
+        cell = failed_cell(result, scan)
+        where = "" if cell is None else f" in code cell {cell.number}"
         what = failure.headline if failure is not None else result.status.value
         return Reason(Why.FAILED_BEFORE, f"its last run failed: {what}{where}")
-    for cell in result.cells:
-        if cell.error is not None and not rules.allows_error_in(cell.number):
-            text = f"code cell {cell.number} raised {cell.error}, which is no longer allowed"
+    for position, (run, cell) in enumerate(zip(result.cells, scan.cells, strict=False)):
+        if run.error is not None and not rules.allows_error_at(position):
+            text = f"code cell {cell.number} raised {run.error}, which is no longer allowed"
             return Reason(Why.ERROR_NOT_ALLOWED, text)
     return None
+
+
+def failed_cell(result: Result, scan: Scan) -> ScannedCell | None:
+    """Return the cell of a notebook at which a run of its code failed, if it was one cell."""
+    position = result.failure.position if result.failure is not None else None
+    if position is None or not 0 <= position < len(scan.cells):
+        return None
+    return scan.cells[position]
 
 
 def acceptance_rules(scan: Scan, settings: Settings) -> Rules:
@@ -197,7 +212,7 @@ def acceptance_rules(scan: Scan, settings: Settings) -> Rules:
     return Rules(
         timeout=settings.timeout if isinstance(timeout, msgspec.UnsetType) else timeout,
         allow_errors=settings.allow_errors if isinstance(allow, msgspec.UnsetType) else allow,
-        raising=tuple(cell.number for cell in scan.cells if cell.raises),
+        raising=tuple(position for position, cell in enumerate(scan.cells) if cell.raises),
     )
 
 

@@ -13,7 +13,6 @@ from sphinx_nbcache.store.records import CellRun, Failure, Rules, Status
 class JobCell(msgspec.Struct, frozen=True, array_like=True):
     """A code cell to run."""
 
-    number: int
     digest: str
     source: str
     skipped: bool

@@ -29,7 +29,7 @@ from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import CellRun, Failure, Status
 
 OnCell = Callable[[Job, int], None]
-"""Called when a cell starts, with its number, in the thread that runs the job."""
+"""Called when a cell starts, with its position, in the thread that runs the job."""
 
 _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # A kernel that cannot even answer this long after its start will not.
@@ -119,15 +119,17 @@ class _Run:
         except CellTimeoutError:
             limit = self.job.rules.timeout
             text = f"the cell took longer than {limit:g} s"
-            return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self._number())
+            return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
         except DeadKernelError as error:
             _raise_if_cancelled()
             text = f"the kernel died: {error}"
-            return Status.DIED, Failure("DeadKernelError", text, text + _tail(log), self._number())
+            return Status.DIED, Failure(
+                "DeadKernelError", text, text + _tail(log), self.clock.current
+            )
         except Exception as error:  # noqa: BLE001 (kernels fail to start in any way)
             started = self.clock.current is not None
             text = str(error) if started else f"the kernel {self.kernel!r} cannot be used: {error}"
-            failure = Failure(type(error).__name__, text, text + _tail(log), self._number())
+            failure = Failure(type(error).__name__, text, text + _tail(log), self.clock.current)
             return Status.FAILED, failure
         finally:
             # A kernel that could not be started leaves this behind, to fail at exit.
@@ -159,15 +161,10 @@ class _Run:
             return
         self.clock.start(cell_index)
         if self.on_cell is not None:
-            self.on_cell(self.job, self.job.cells[cell_index].number)
+            self.on_cell(self.job, cell_index)
 
     def _on_end(self, cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG002 (nbclient's signature)
         self.clock.end()
-
-    def _number(self) -> int | None:
-        """Return the number of the cell that is running, or was last."""
-        position = self.clock.current
-        return None if position is None else self.job.cells[position].number
 
     def _cell_failure(self, error: CellExecutionError) -> Failure:
         output = self._error_output()
@@ -176,7 +173,7 @@ class _Run:
             name=error.ename,
             message=error.evalue,
             traceback="\n".join(lines) or f"{error.ename}: {error.evalue}",
-            cell=self._number(),
+            position=self.clock.current,
         )
 
     def _drop_interrupt(self) -> None:
@@ -194,7 +191,6 @@ class _Run:
         errors = [o["ename"] for o in node.outputs if o["output_type"] == "error"]
         seconds = self.clock.seconds.get(position)
         return CellRun(
-            number=cell.number,
             digest=cell.digest,
             execution_count=node.execution_count if seconds is not None else None,
             seconds=seconds,
@@ -223,9 +219,9 @@ def _raise_if_cancelled() -> None:
 def _to_nbformat(job: Job) -> Any:
     """Return the nbformat notebook that nbclient runs: the code cells that have code."""
     cells = []
-    for cell in job.cells:
+    for position, cell in enumerate(job.cells):
         tags = [SKIP_TAG] if cell.skipped else []
-        if job.rules.allows_error_in(cell.number):
+        if job.rules.allows_error_at(position):
             tags.append(RAISES_TAG)
         cells.append(new_code_cell(cell.source, metadata={"tags": tags}))
     spec = {"name": job.kernel or "", "display_name": job.kernel or "", "language": job.language}

@@ -62,8 +62,7 @@ class Shown:
         failure = self.result.failure if self.result is not None else None
         if failure is None or any(o.get("output_type") == "error" for o in outputs):
             return ""
-        first = self.result.cells[0].number if self.result is not None else None
-        return failure.traceback if node["number"] == (failure.cell or first) else ""
+        return failure.traceback if node["position"] == (failure.position or 0) else ""
 
 
 def shown_by(project: Project, settled: Settled, docname: str) -> Shown:

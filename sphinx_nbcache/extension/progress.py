@@ -28,7 +28,8 @@ def _finished(settled: Settled) -> None:
         return
     result = settled.result.result
     if result.failure is not None:
-        where = f" in code cell {result.failure.cell}" if result.failure.cell else ""
+        cell = settled.failed_cell
+        where = f" in code cell {cell.number}" if cell is not None else ""
         LOGGER.info("failed: %s%s: %s", name, where, result.failure.headline)
     elif settled.ran_elsewhere:
         LOGGER.info("executed by another build: %s", name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.yaml_text import YamlError, load_yaml
 
 MYST = "myst"
 _MYST_NAMES = frozenset({MYST, "mystnb"})
@@ -36,18 +38,18 @@ def read_front_matter(text: str) -> dict[str, Any]:
         NotebookError: It is not valid YAML.
     """
     source, _ = split_front_matter(text)
-    if not source:
-        return {}
-    import yaml
+    return dict(_mapping(source)) if source else {}
 
+
+# A file's front matter is asked for twice: is it a notebook, and what does it say.
+@lru_cache(maxsize=32)
+def _mapping(source: str) -> Mapping[str, Any]:
     try:
-        data = yaml.safe_load(source)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 2 if mark is not None else 1
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise NotebookError(f"the front matter is not valid YAML: {problem}", line) from None
-    return dict(data) if isinstance(data, Mapping) else {}
+        data = load_yaml(source)
+    except YamlError as error:
+        line = error.line + 1 if error.line is not None else 1
+        raise NotebookError(f"the front matter is not valid YAML: {error}", line) from None
+    return data if isinstance(data, Mapping) else {}
 
 
 def notebook_metadata(front_matter: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sphinx_nbcache.notebooks.model import Cell, CellKind, Notebook, NotebookErr
 CURRENT_MAJOR = 4
 OLDEST_MAJOR = 3
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 # How nbformat and every editor write a cell's source: one line of the file for each line of
 # the cell, at a fixed depth. Other layouts are valid JSON too; their lines are then unknown.
@@ -50,15 +51,24 @@ def from_node(data: Mapping[str, Any]) -> Notebook:
 
 
 def plain(value: Any) -> Any:
-    """Return plain dictionaries and lists for nbformat's nodes, all the way down.
+    """Return plain dictionaries, lists and clean texts for nbformat's nodes, all the way down.
 
     What is kept of a notebook must not need nbformat when it is unpickled.
     """
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {clean_text(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return value
+    return clean_text(value) if isinstance(value, str) else value
+
+
+def clean_text(text: str) -> str:
+    """Return a text that can be encoded: half a surrogate pair becomes a replacement character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def source_lines(text: str, count: int) -> list[int]:
@@ -85,9 +95,12 @@ def _json(text: str) -> Mapping[str, Any]:
         raise NotebookError(f"not valid JSON: {error.msg}", error.lineno) from None
     except RecursionError:
         raise NotebookError("not a notebook: JSON nested too deeply") from None
+    except ValueError as error:
+        raise NotebookError(f"not a notebook: {error}") from None
     if not isinstance(data, dict):
         raise NotebookError("not a notebook: the JSON is not an object")
-    return data
+    # JSON may hold halves of surrogate pairs, which no text file or message can.
+    return plain(data) if _SURROGATE.search(text) else data
 
 
 def _upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:

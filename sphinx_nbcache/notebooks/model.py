@@ -123,4 +123,4 @@ class Notebook:
 def _text(metadata: Mapping[str, Any], section: str, name: str) -> str:
     values = metadata.get(section)
     value = values.get(name) if isinstance(values, Mapping) else None
-    return value if isinstance(value, str) else ""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""

@@ -24,6 +24,7 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 
 from sphinx_nbcache.notebooks.front_matter import notebook_metadata, read_front_matter
 from sphinx_nbcache.notebooks.model import Cell, Notebook, Problem
+from sphinx_nbcache.notebooks.yaml_text import YamlError, load_yaml
 
 CODE_CELL = "code-cell"
 RAW_CELL = "raw-cell"
@@ -61,7 +62,7 @@ def read_myst(text: str) -> Notebook:
     Raises:
         NotebookError: The front matter is not valid YAML.
     """
-    text = text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     scan = _Scan(text.split("\n"))
     for token in _top_level(_block_parser().parse(text)):
         scan.take(token)
@@ -177,8 +178,8 @@ class _Scan:
             return {}
         try:
             metadata = json.loads(token.content)
-        except json.JSONDecodeError as error:
-            problem = f"the text behind +++ is not valid JSON: {error.msg}"
+        except (ValueError, RecursionError) as error:
+            problem = f"the text behind +++ is not valid JSON: {error}"
             self.problems.append(Problem(problem, line + 1))
             return {}
         return metadata if isinstance(metadata, dict) else {}
@@ -201,12 +202,10 @@ def _option_lines(lines: list[str]) -> tuple[str, int]:
 def _yaml_options(source: str) -> tuple[dict[str, Any], str]:
     if not source.strip():
         return {}, ""
-    import yaml
-
     try:
-        options = yaml.safe_load(source)
-    except yaml.YAMLError as error:
-        return {}, f"not valid YAML ({getattr(error, 'problem', None) or 'unreadable'})"
+        options = load_yaml(source)
+    except YamlError as error:
+        return {}, f"not valid YAML ({error})"
     if not isinstance(options, Mapping):
         return {}, "not a list of names and values"
     return dict(options), ""

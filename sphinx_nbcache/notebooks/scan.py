@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _RACY_NS = 100_000_000
 # Some file systems keep whole seconds (HFS+) or two (FAT).
 _COARSE_RACY_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
+# The format of a file that could not even be read so far as to tell it.
+_UNKNOWN = "unknown"
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
@@ -129,7 +132,7 @@ def scan_file(path: Path, formats: Formats, now_ns: Callable[[], int] = time.tim
         text = decode_source(content)
     except NotebookError as error:
         problem = SettingProblem(str(error), error.line)
-        return msgspec.structs.replace(scan, fmt="unknown", unreadable=problem, decodable=False)
+        return msgspec.structs.replace(scan, fmt=_UNKNOWN, unreadable=problem, decodable=False)
     try:
         fmt = formats.format_of(path.name, text)
         if fmt is None:
@@ -138,7 +141,7 @@ def scan_file(path: Path, formats: Formats, now_ns: Callable[[], int] = time.tim
         return scan_notebook(scan, read_notebook(text, fmt))
     except NotebookError as error:
         problem = SettingProblem(str(error), error.line)
-        return msgspec.structs.replace(scan, fmt=scan.fmt or "unknown", unreadable=problem)
+        return msgspec.structs.replace(scan, fmt=scan.fmt or _UNKNOWN, unreadable=problem)
 
 
 def decode_source(content: bytes) -> str:
@@ -195,8 +198,13 @@ def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[Se
 
 
 def _reader_version(fmt: str | None) -> str:
-    if fmt in (None, IPYNB, MYST) or is_function(fmt or ""):
+    if fmt in (None, IPYNB, MYST, _UNKNOWN) or is_function(fmt or ""):
         return ""
+    return _jupytext_version()
+
+
+@cache
+def _jupytext_version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:

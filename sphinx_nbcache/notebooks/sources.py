@@ -11,17 +11,27 @@ from sphinx_nbcache.notebooks.formats import IPYNB_SUFFIX, Formats
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notebooks.scan import decode_source
 
+_GLOB_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
 
 @lru_cache
 def _glob_expression(pattern: str) -> re.Pattern[str]:
     """Translate a glob in which `*` and `?` stop at a slash, and `**` does not."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern.removeprefix("./"))
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    translated = [
-        meaning.get(part) or (part.replace("[!", "[^") if part[:1] == "[" else re.escape(part))
-        for part in parts
-    ]
-    return re.compile("".join(translated))
+    translated = [_GLOB_MEANING.get(part) or _class_or_text(part) for part in parts]
+    try:
+        return re.compile("".join(translated))
+    except re.error:
+        return re.compile(re.escape(pattern))  # such as `[z-a]`: no glob, but perhaps a name
+
+
+def _class_or_text(part: str) -> str:
+    is_class = part.startswith("[") and part.endswith("]")
+    if not is_class:
+        return re.escape(part)
+    # A bracket within the class is itself; Python warns that it may come to mean something.
+    inner = part[1:-1].replace("[", r"\[")
+    return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
 
 
 def matching_glob(path: str, patterns: Iterable[str]) -> str | None:

@@ -11,6 +11,7 @@ from sphinx_nbcache.notebooks.model import Notebook, NotebookError
 
 # `kernelspec:` in a YAML header, which may be commented out, and the lines indented below it.
 _KERNELSPEC = re.compile(r"^(\W*)kernelspec:[ \t]*\n(?:\1[ \t]+\S.*\n?)+", re.MULTILINE)
+_RULE = re.compile(r"^\W{0,4}---[ \t]*$", re.MULTILINE)
 _KERNEL_NAME = re.compile(r"^(?P<lead>\W*)name:[ \t]*(?P<name>.+)$", re.MULTILINE)
 
 
@@ -30,9 +31,18 @@ def read_with_jupytext(text: str, fmt: str) -> Notebook:
     return from_node(node)
 
 
+def _end_of_header(text: str) -> int:
+    """Return where the YAML header of a text notebook ends; 0 if it has none."""
+    rules = _RULE.finditer(text)
+    start, end = next(rules, None), next(rules, None)
+    if start is None or end is None or text[: start.start()].strip():
+        return 0
+    return end.start()
+
+
 def _with_display_name(text: str) -> str:
     """Name the kernel in a header twice: nbformat refuses a kernelspec without a display name."""
-    spec = _KERNELSPEC.search(text)
+    spec = _KERNELSPEC.search(text, 0, _end_of_header(text))
     if spec is None or "display_name:" in spec[0]:
         return text
     name = _KERNEL_NAME.search(spec[0])
@@ -52,7 +62,7 @@ def read_with_function(text: str, name: str) -> Notebook:
     module, _, attribute = name.partition(":")
     try:
         reader: Any = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 (the user's module)
         raise NotebookError(f"the reader {name!r} cannot be imported: {error}") from None
     try:
         node = reader(text)

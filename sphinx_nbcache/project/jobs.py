@@ -40,10 +40,8 @@ def make_job(planned: Planned) -> Job:
     """
     from sphinx_nbcache.execution.job import Job, JobCell
 
-    sources = {item.number: item.cell.source for item in read_planned(planned).code_cells}
-    if [(number, cell_digest(source)) for number, source in sources.items()] != [
-        (cell.number, cell.digest) for cell in planned.scan.cells
-    ]:
+    sources = [item.cell.source for item in read_planned(planned).code_cells]
+    if [cell_digest(source) for source in sources] != [c.digest for c in planned.scan.cells]:
         raise SourceChangedError(planned.name)
     return Job(
         code_key=planned.code_key,
@@ -52,8 +50,8 @@ def make_job(planned: Planned) -> Job:
         kernel=planned.key.kernel,
         language=planned.key.language,
         cells=tuple(
-            JobCell(cell.number, cell.digest, sources[cell.number], cell.skipped)
-            for cell in planned.scan.cells
+            JobCell(cell.digest, source, cell.skipped)
+            for cell, source in zip(planned.scan.cells, sources, strict=True)
         ),
         rules=planned.rules,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.planning import Action, Planned, why_not
+from sphinx_nbcache.planning import Action, Planned, failed_cell, why_not
 from sphinx_nbcache.store.records import Stored
 
 
@@ -36,9 +37,14 @@ class Settled:
         action = self.planned.decision.action
         if action in (Action.REFUSE, Action.UNREADABLE):
             return True
-        return (
-            self.result is not None and why_not(self.result.result, self.planned.rules) is not None
-        )
+        if self.result is None:
+            return False
+        return why_not(self.result.result, self.planned.rules, self.planned.scan) is not None
+
+    @property
+    def failed_cell(self) -> ScannedCell | None:
+        """The cell at which the notebook failed, if it was one cell."""
+        return failed_cell(self.result.result, self.planned.scan) if self.result else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +91,10 @@ def notices_of(settled: Settled, *, errors: bool) -> Iterator[Notice]:
         yield Notice(Topic.FROZEN, text, planned.path, is_error=True)
     elif settled.failed and settled.result is not None:
         failure = settled.result.result.failure
-        cell = failure.cell if failure is not None else None
-        where = "" if cell is None else f" in code cell {cell}"
+        cell = settled.failed_cell
+        where = "" if cell is None else f" in code cell {cell.number}"
         what = settled.result.result.status.value if failure is None else failure.headline
         text = f"the notebook failed{where}: {what}; the next build tries it again"
-        yield Notice(Topic.EXECUTION, text, planned.path, _line_of(planned, cell), is_error=errors)
-
-
-def _line_of(planned: Planned, number: int | None) -> int | None:
-    """Return the line at which a code cell starts, if it is known."""
-    lines = [cell.line for cell in planned.scan.cells if cell.number == number]
-    return lines[0] if lines and lines[0] > 0 else None
+        yield Notice(
+            Topic.EXECUTION, text, planned.path, (cell and cell.line) or None, is_error=errors
+        )

@@ -135,7 +135,7 @@ class Turns:
         """
         for stored in self.results(planned):
             result = stored.result
-            is_valid = why_not(result, planned.rules) is None
+            is_valid = why_not(result, planned.rules, planned.scan) is None
             is_new = result.finished >= self.since
             if is_valid and (is_new or self.settings.execute != "force"):
                 return stored

@@ -18,6 +18,8 @@ from sphinx_nbcache.rendering.nodes import AnsiBlock
 _SGR = re.compile(r"\x1b\[([\d;:]*)m")
 # Every other escape sequence: cursor movement, window titles, links.
 _OTHER = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# Newlines at the end, between which colours may be reset.
+_LAST_NEWLINES = re.compile(r"\n((?:\x1b\[[\d;:]*m)*)\n*\Z")
 _NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _PALETTE = (
     (0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0),
@@ -29,6 +31,8 @@ _CUBE = (0, 95, 135, 175, 215, 255)
 _FLAGS = {1: "bold", 2: "faint", 3: "italic", 4: "underline", 7: "inverse", 9: "strike"}
 _FLAGS_OFF = {22: {"bold", "faint"}, 23: {"italic"}, 24: {"underline"}, 27: {"inverse"}}
 _FLAGS_OFF[29] = {"strike"}
+_NO_UNDERLINE = 24
+_LONGEST_CODE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,18 @@ def strip_ansi(text: str) -> str:
 
 def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
     """Return the block that shows a text with its colours."""
-    text = text.rstrip("\n")
+    text = _LAST_NEWLINES.sub(r"\1", _printable(text))
     if "\x1b" not in text:
         return nodes.literal_block(text, text, classes=list(classes), language="none")
     block = AnsiBlock("", "", classes=list(classes), language="none")
     for styles, piece in _pieces(text):
         block += nodes.inline(piece, piece, classes=styles) if styles else nodes.Text(piece)
     return block
+
+
+def _printable(text: str) -> str:
+    """Replace NUL, which docutils takes for its own mark of an escaped character."""
+    return text.replace("\x00", "\ufffd")
 
 
 def _pieces(text: str) -> Iterator[tuple[list[str], str]]:
@@ -76,7 +85,20 @@ def _pieces(text: str) -> Iterator[tuple[list[str], str]]:
 
 
 def _codes(parameters: str) -> list[int]:
-    return [int(code or 0) for code in re.split("[;:]", parameters)]
+    """Return the codes of a sequence; sub-parameters behind colons become parameters."""
+    codes: list[int] = []
+    for parameter in parameters.split(";"):
+        first, *rest = (int(code[:_LONGEST_CODE] or 0) for code in parameter.split(":"))
+        if first in (38, 48) and rest:
+            # 38:2:<colour space>:r:g:b, of which the colour space is mostly left empty or out.
+            if rest[0] == 2 and len(rest) > 4:  # noqa: PLR2004 (2 and three colours)
+                rest = [2, *rest[2:]]
+            codes += [first, *rest[:4]]
+        elif rest == [0]:
+            codes.append(_NO_UNDERLINE)  # 4:0
+        else:
+            codes.append(first)  # 4:3 is a curly underline
+    return codes
 
 
 def _changed(style: _Style, codes: list[int]) -> _Style:
@@ -102,7 +124,7 @@ def _coloured(style: _Style, code: int, rest: list[int]) -> _Style:
         colour = None
     elif 30 <= code <= 47:  # noqa: PLR2004 (the codes of ECMA-48)
         colour = base
-    elif 90 <= code <= 107:  # noqa: PLR2004 (the codes of ECMA-48)
+    elif code in range(90, 98) or code in range(100, 108):
         colour = base + 8
     else:
         return style

@@ -53,11 +53,14 @@ def image_content(value: Any, mime: str) -> bytes:
     if not isinstance(value, str):
         raise TypeError("it is not text")
     if mime == "image/svg+xml":
-        return value.encode("utf-8", "surrogatepass")
+        return value.encode("utf-8", "replace")
     try:
-        return base64.b64decode(value)
+        content = base64.b64decode(value)
     except binascii.Error as error:
         raise ValueError(str(error)) from None
+    if not content:
+        raise ValueError("it is empty")
+    return content
 
 
 def write_image(content: bytes, suffix: str, folder: Path) -> Path:

@@ -35,6 +35,7 @@ class ReportEntry:
         started: When that run began: seconds since the epoch, UTC.
         seconds: How long it took.
         failure: Why it failed.
+        failed_cell: Number of the code cell at which it failed, if it was one cell.
     """
 
     name: str
@@ -46,6 +47,12 @@ class ReportEntry:
     started: float | None = None
     seconds: float | None = None
     failure: Failure | None = None
+    failed_cell: int | None = None
+
+    @property
+    def at_cell(self) -> str:
+        """The cell at which it failed, to be put behind its name; empty if it was not one cell."""
+        return "" if self.failed_cell is None else f", code cell {self.failed_cell}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +149,9 @@ def _entry(item: Settled, docname: str) -> ReportEntry:
         started=result.started,
         seconds=result.seconds,
         failure=result.failure,
+        failed_cell=item.failed_cell.number if item.failed_cell is not None else None,
     )
 
 
 def _failed_at(entry: ReportEntry) -> str:
-    cell = entry.failure.cell if entry.failure is not None else None
-    return entry.name + (f", code cell {cell}" if cell is not None else "")
+    return entry.name + entry.at_cell

@@ -74,9 +74,7 @@ def _link(entry: ReportEntry, uri: RelativeUri) -> nodes.Node:
 
 
 def _failure(entry: ReportEntry, uri: RelativeUri) -> list[nodes.Node]:
-    cell = entry.failure.cell if entry.failure is not None else None
-    where = f", code cell {cell}" if cell is not None else ""
-    heading = nodes.rubric("", "", _link(entry, uri), nodes.Text(where))
+    heading = nodes.rubric("", "", _link(entry, uri), nodes.Text(entry.at_cell))
     if entry.failure is None:
         return [heading, nodes.paragraph("", f"{entry.decision}: {entry.reason}")]
     return [heading, ansi_block(entry.failure.traceback, ["output", "traceback"])]

@@ -8,7 +8,7 @@ pickle mode is refused, in reading and in writing, and files are confined to the
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
@@ -22,7 +22,13 @@ class UnsafeEntryError(Exception):
 
 
 class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
-    """Text keys and bytes values in, text keys and bytes values out."""
+    """Text keys and bytes values in, text keys and bytes values out.
+
+    Attributes:
+        put_off: The files to remove when the transaction that is open has succeeded.
+    """
+
+    put_off: list[str] | None = None
 
     def put(self, key: object) -> tuple[str, bool]:
         """Return the database form of a key."""
@@ -47,18 +53,26 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         """Return the value for its database form."""
         if read or mode not in (MODE_RAW, MODE_BINARY):
             raise UnsafeEntryError(f"a value of a kind that is never written (mode {mode!r})")
-        if mode == MODE_BINARY:
-            self._check_name(filename)
+        if mode == MODE_BINARY and not _is_ours(filename):
+            raise UnsafeEntryError(f"a file name that is never written: {filename!r}")
         fetched = super().fetch(mode, filename, value, read)
         if type(fetched) is not bytes:
             raise UnsafeEntryError("a value that is not bytes")
         return fetched
 
-    def remove(self, file_path: str) -> None:
-        """Remove the file of a value."""
-        self._check_name(file_path)
-        super().remove(file_path)
+    def remove(self, file_path: object) -> None:
+        """Remove the file of a value; a file that is not ours is left alone.
 
-    def _check_name(self, filename: object) -> None:
-        if not isinstance(filename, str) or not _FILE_NAME.fullmatch(filename):
-            raise UnsafeEntryError(f"a file name that is never written: {filename!r}")
+        Within a transaction the removal is put off: diskcache removes what was replaced before
+        the transaction is over, and a rollback would bring back a row without its file.
+        """
+        if not _is_ours(file_path):
+            return
+        if self.put_off is not None:
+            self.put_off.append(file_path)
+        else:
+            super().remove(file_path)
+
+
+def _is_ours(filename: object) -> TypeGuard[str]:
+    return isinstance(filename, str) and _FILE_NAME.fullmatch(filename) is not None

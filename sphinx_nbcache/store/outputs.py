@@ -8,7 +8,6 @@ that does not show one does not load it.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -74,7 +73,7 @@ def unpack(content: bytes, blob: Callable[[str], bytes]) -> RunOutputs:
     """
     try:
         outputs = msgspec.json.decode(content, type=RunOutputs)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise OutputsError(f"outputs that are not as they were written: {error}") from None
     for cell in outputs.cells:
         for output in cell:
@@ -94,11 +93,11 @@ def _moved(mime: str, value: Any, blobs: dict[str, bytes]) -> Any:
     """Move a large representation to the blobs; return what stands in its place."""
     if not isinstance(value, str):
         return {_JSON_KEY: value} if _is_reference(value) else value
-    key, content = _TEXT_KEY, value.encode("utf-8", "surrogatepass")
+    key, content = _TEXT_KEY, value.encode()
     if mime in _BINARY:
         try:
             decoded = base64.b64decode(value, validate=False)
-        except binascii.Error:
+        except ValueError:
             decoded = b""
         # Only what comes back exactly may change its form; kernels fold lines in various ways.
         if base64.b64encode(decoded).decode() == value.replace("\n", ""):
@@ -121,7 +120,10 @@ def _loaded(value: Any, blob: Callable[[str], bytes]) -> Any:
     content = blob(digest)
     if key == _BASE64_KEY:
         return base64.b64encode(content).decode()
-    return content.decode("utf-8", "surrogatepass")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise OutputsError(f"an output that is not text: {error}") from None
 
 
 def _is_reference(value: Any) -> bool:

@@ -14,6 +14,10 @@ import msgspec
 
 SCHEMA = 1
 
+# Cells are told apart by their *position*: counted from 0, among the code cells that have code.
+# It follows from the code key. The *number* that readers see counts the blank ones as well, so
+# two notebooks with one code key may number their cells differently.
+
 
 class Status(StrEnum):
     """How a run ended."""
@@ -35,18 +39,16 @@ class Rules(msgspec.Struct, frozen=True):
     """Seconds a cell may take."""
     allow_errors: bool = False
     raising: tuple[int, ...] = ()
-    """Numbers of the cells tagged `raises-exception`."""
+    """Positions of the cells tagged `raises-exception`."""
 
-    def allows_error_in(self, number: int) -> bool:
-        """Tell whether the cell of that number may raise an exception."""
-        return self.allow_errors or number in self.raising
+    def allows_error_at(self, position: int) -> bool:
+        """Tell whether the cell at that position may raise an exception."""
+        return self.allow_errors or position in self.raising
 
 
 class CellRun(msgspec.Struct, frozen=True):
     """What a run did with one code cell that has code, in the order of the notebook."""
 
-    number: int
-    """The cell's number among all code cells, counted from 1."""
     digest: str
     """Digest of the source that was run."""
     execution_count: int | None = None
@@ -64,8 +66,8 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     traceback: str
     """As the kernel sent it, with ANSI colours; a plain text where there was none."""
-    cell: int | None = None
-    """Number of the code cell, if it is one cell's fault."""
+    position: int | None = None
+    """Position of the code cell, if it is one cell's fault."""
 
     @property
     def headline(self) -> str:

@@ -10,17 +10,26 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 import diskcache
+from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA
 
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
 
 # From this size on a value is a file of its own, not a row of the database.
 _FILE_SIZE = 32 * 1024
 _BUSY_SECONDS = 60
+# All of diskcache's settings are given, so that none is taken from the database.
+_SETTINGS = {
+    **DEFAULT_SETTINGS,
+    "disk_min_file_size": _FILE_SIZE,
+    # Eviction is by whole results, and ours: see docs/architecture.md.
+    "eviction_policy": "none",
+    "cull_limit": 0,
+}
 
 
 class ShelfError(Exception):
@@ -69,8 +78,17 @@ class MemoryShelf:
         self._values.pop(key, None)
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Return a context in which nothing special happens."""
-        return nullcontext()
+        """Make what is set and deleted within it count as a whole, or not at all."""
+        return self._all_or_nothing()
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        before = dict(self._values)
+        try:
+            yield
+        except BaseException:
+            self._values = before
+            raise
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
@@ -120,8 +138,20 @@ class DiskShelf:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what is set and deleted within it visible all at once, or not at all."""
-        with _translated(), self._open().transact(retry=True):
-            yield
+        with _translated():
+            cache = self._open()
+            outermost = cache.disk.put_off is None
+            if outermost:
+                cache.disk.put_off = []
+            try:
+                with cache.transact(retry=True):
+                    yield
+                removable = cache.disk.put_off if outermost else []
+            finally:
+                if outermost:
+                    cache.disk.put_off = None
+            for name in removable:
+                cache.disk.remove(name)
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -131,17 +161,9 @@ class DiskShelf:
 
     def _open(self) -> diskcache.Cache:
         if self._cache is None:
-            self._cache = diskcache.Cache(
-                str(self.folder),
-                timeout=_BUSY_SECONDS,
-                disk=SafeDisk,
-                disk_min_file_size=_FILE_SIZE,
-                # Eviction is by whole results, and ours: see docs/architecture.md.
-                eviction_policy="none",
-                cull_limit=0,
-                statistics=0,
-                tag_index=0,
-            )
+            _refuse_foreign_settings(self.folder)
+            folder = str(self.folder)
+            self._cache = diskcache.Cache(folder, timeout=_BUSY_SECONDS, disk=SafeDisk, **_SETTINGS)
         return self._cache
 
     def __getstate__(self) -> Path:
@@ -149,6 +171,26 @@ class DiskShelf:
 
     def __setstate__(self, folder: Path) -> None:
         self.__init__(folder)  # type: ignore[misc]
+
+
+def _refuse_foreign_settings(folder: Path) -> None:
+    """Look whether a database has settings that diskcache would act on, and that we never write.
+
+    Raises:
+        ShelfError: It has. diskcache makes attributes, arguments and pragmas of them.
+    """
+    database = folder / DBNAME
+    if not database.exists():
+        return
+    with closing(
+        sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+    ) as connection:
+        try:
+            names = {row[0] for row in connection.execute("SELECT key FROM Settings")}
+        except sqlite3.OperationalError:
+            return  # just being made by another process, or unreadable: diskcache will tell
+    if foreign := names - _SETTINGS.keys() - METADATA.keys():
+        raise sqlite3.DatabaseError(f"settings that are never written: {sorted(map(str, foreign))}")
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from sphinx_nbcache.store.shelf import (
 # How many results one code key keeps, the newest first. A failed one gives way to the next.
 _RESULTS_PER_KEY = 20
 _NEXT_ID = "next-id"
+_ID_DIGITS = 19
 
 _Record = TypeVar("_Record")
 
@@ -53,6 +54,7 @@ class Store:
         self._shelf: Shelf | None = None
         # Takes over, for writing, when the disk cannot be written; it is read first.
         self._overlay: MemoryShelf | None = None
+        self._told: set[str] = set()
 
     # -- scans and history
 
@@ -114,6 +116,8 @@ class Store:
         self.claims.release_all()
         if self._shelf is not None:
             self._shelf.close()
+            if not isinstance(self._shelf, MemoryShelf):
+                self._shelf = None  # to be looked at afresh when it is opened again
 
     # -- the shelf, and what to do when it fails
 
@@ -167,7 +171,7 @@ class Store:
     def _decoded(self, key: str, encoded: bytes, kind: type[_Record]) -> _Record | None:
         try:
             return msgspec.json.decode(encoded, type=kind)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             self._damaged(f"{key[:40]} cannot be read ({error})")
             return None
 
@@ -219,10 +223,15 @@ class Store:
         return self._overlay
 
     def _damaged(self, what: str) -> None:
+        if what in self._told:
+            return
+        self._told.add(what)
         self._notify(
             Notice(Topic.STORE, f"in the store {self.folder}: {what}; it counts as absent")
         )
 
 
 def _number(encoded: bytes | None) -> int | None:
-    return int(encoded) if encoded is not None and encoded.isdigit() else None
+    """Return the next id, unless what stands there can be none."""
+    plausible = encoded is not None and len(encoded) < _ID_DIGITS and encoded.isdigit()
+    return int(encoded) if encoded is not None and plausible else None

@@ -1,0 +1,191 @@
+"""Options: each is declared once, and a value that cannot be used costs that option only."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import Book
+
+from sphinx_nbcache.config import Settings, declared_options, read_settings
+from sphinx_nbcache.project import Project
+
+OPTIONS = declared_options()
+
+# Every option must have a row: see the test below.
+INVALID: dict[str, list[Any]] = {
+    "execute": ["auto", "", None, True, 1, ["off"], {}],
+    "root": [1, True, ["."], {}],
+    "store": [1, False, ["."], {}],
+    "exclude": [1, None, True, {"a": "b"}, ["a", 1], [None]],
+    "executor": ["dask", "", None, 2, []],
+    "jobs": ["many", 0, -1, "0", True, False, [], {}, 2.7, float("nan"), float("inf")],
+    "timeout": ["soon", True, False, [], {}, float("nan"), "nan", 10**400],
+    "allow_errors": ["maybe", 2, None, [], {}, 0.5],
+    "on_error": ["ignore", "", None, 1, []],
+    "kernel_aliases": [1, None, "a", ["a"], {"a": 1}, {1: "a"}, {"(": "a"}, {"a{9999999999}": "b"}],
+    "formats": [1, None, ".py", [".py"], {".py": 1}, {1: "a"}, {"py": "py:percent"}, {".py": ""}],
+}
+
+# Raw values as conf.py and `sphinx-build -D` give them, and what is made of them.
+VALID: list[tuple[str, Any, Any]] = [
+    ("execute", "off", "off"),
+    ("execute", "frozen", "frozen"),
+    ("root", "", None),
+    ("root", "..", ".."),
+    ("root", Path("a/b"), "a/b"),
+    ("store", "", None),
+    ("store", "cache", "cache"),
+    ("exclude", "a/*.md, b.ipynb", ("a/*.md", "b.ipynb")),
+    ("exclude", "", ()),
+    ("exclude", ["a", "b"], ("a", "b")),
+    ("executor", "local-serial", "local-serial"),
+    ("jobs", "2", 2),
+    ("jobs", 3, 3),
+    ("jobs", "auto", None),
+    ("timeout", "2", 2.0),
+    ("timeout", "0.5", 0.5),
+    ("timeout", 0, None),
+    ("timeout", -1, None),
+    ("timeout", "none", None),
+    ("timeout", None, None),
+    ("timeout", float("inf"), None),
+    ("allow_errors", "1", True),
+    ("allow_errors", "0", False),
+    ("allow_errors", "True", True),
+    ("allow_errors", "false", False),
+    ("allow_errors", 1, True),
+    ("allow_errors", 0, False),
+    ("on_error", "stop", "stop"),
+    ("kernel_aliases", {"py.*": "python3"}, {"py.*": "python3"}),
+    ("formats", {".py": "py:percent"}, {".py": "py:percent"}),
+]
+
+# For each option that is not in the key: values that differ from the default.
+ELSEWISE: dict[str, list[Any]] = {
+    "execute": ["missing", "force", "off", "frozen"],
+    "store": ["elsewhere"],
+    "exclude": [["book/*"]],
+    "executor": ["local-serial"],
+    "jobs": [1],
+    "timeout": [5, None],
+    "allow_errors": [True],
+    "on_error": ["fail", "stop"],
+}
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_the_default_of_every_option_is_valid(name: str) -> None:
+    declared, default = OPTIONS[name]
+    settings, problems = read_settings({name: default})
+    assert problems == []
+    assert getattr(settings, name) == declared.check(default) == getattr(Settings(), name)
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_every_option_says_what_it_does_and_what_it_takes(name: str) -> None:
+    declared, _ = OPTIONS[name]
+    assert declared.help.strip().endswith(".")
+    assert declared.expects.strip()
+    assert declared.rebuild in ("", "env", "html")
+
+
+def test_every_field_of_the_settings_is_a_declared_option() -> None:
+    assert list(OPTIONS) == [field.name for field in fields(Settings)]
+
+
+def test_the_tables_of_values_cover_every_option() -> None:
+    assert INVALID.keys() == OPTIONS.keys()
+    assert {name for name, _, _ in VALID} == OPTIONS.keys()
+    not_in_key = {name for name, (declared, _) in OPTIONS.items() if not declared.in_key}
+    assert ELSEWISE.keys() == not_in_key
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in INVALID.items() for value in values],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_value_that_cannot_be_used_costs_that_option_only(name: str, value: Any) -> None:
+    others: dict[str, Any] = {"execute": "off", "jobs": 7, "exclude": ["x"], "timeout": 3}
+    expected, _ = read_settings({key: v for key, v in others.items() if key != name})
+    settings, problems = read_settings({**others, name: value})
+    assert settings == expected
+    (problem,) = problems
+    assert f"nbcache_{name} " in problem
+    assert repr(value) in problem
+    assert repr(OPTIONS[name][1]) in problem
+
+
+@pytest.mark.parametrize(("name", "raw", "value"), VALID)
+def test_values_are_taken_as_conf_py_and_the_command_line_give_them(
+    name: str, raw: Any, value: Any
+) -> None:
+    settings, problems = read_settings({name: raw})
+    assert problems == []
+    got = getattr(settings, name)
+    assert (got, type(got)) == (value, type(value))
+
+
+@given(
+    name=st.sampled_from(sorted(OPTIONS)),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+        ),
+        max_leaves=5,
+    ),
+)
+def test_no_value_makes_reading_the_settings_fail(name: str, value: Any) -> None:
+    settings, problems = read_settings({name: value})
+    assert len(problems) <= 1
+    # What was accepted is accepted again: the check is stable.
+    again, problems = read_settings({name: getattr(settings, name)})
+    assert problems == []
+    assert again == settings
+
+
+def test_several_bad_values_are_all_told() -> None:
+    _, problems = read_settings({"execute": "no", "jobs": 0, "timeout": "x"})
+    assert len(problems) == 3
+
+
+def code_key(book: Book, **options: Any) -> str:
+    """Return the code key of the one notebook of a book."""
+    project = Project.find(book.folder, **options)
+    (planned,) = project.plan().notebooks
+    project.close()
+    return planned.code_key
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in ELSEWISE.items() for value in values]
+)
+def test_an_option_that_is_not_in_the_key_changes_no_key(
+    book: Book, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
+    book.ipynb("one.ipynb", "%%1 + 1", counts=False)
+    monkeypatch.setenv("JUPYTERCACHE", str(book.folder.parent / "store"))
+    assert OPTIONS[name][1] != value
+    assert code_key(book, **{name: value}) == code_key(book)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("kernel_aliases", {"python3": "other"}), ("root", "..")]
+)
+def test_an_option_that_is_in_the_key_can_change_a_key(book: Book, name: str, value: Any) -> None:
+    book.ipynb("one.ipynb", "%%1 + 1", counts=False)
+    assert OPTIONS[name][0].in_key
+    assert code_key(book, **{name: value}) != code_key(book)
+
+
+def test_the_project_refuses_unknown_and_bad_options(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown options: colour"):
+        Project.find(tmp_path, colour="red")
+    with pytest.raises(ValueError, match="nbcache_jobs = 0"):
+        Project.find(tmp_path, jobs=0)

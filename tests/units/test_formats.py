@@ -1,0 +1,289 @@
+"""Which files are notebooks, which become documents, and what globs mean."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sphinx_nbcache.notebooks.formats import Formats, is_function, read_notebook
+from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.sources import matching_glob, not_documents
+
+SCRIPTS = Formats({".py": "py:percent", ".R": "R:spin", ".jl": "jl:light", ".txt": "myst"})
+KERNELSPEC = "kernelspec:\n  name: python3\n  display_name: Python 3\n"
+
+
+def markdown(front: str) -> str | None:
+    """Return the format of a Markdown file with this front matter."""
+    return Formats().format_of("page.md", f"---\n{front}\n---\n\n# T\n")
+
+
+def header(comment: str = "# ", fmt: str = "percent") -> str:
+    """Return a jupytext header as it stands in a script."""
+    lines = ["---", "jupyter:", "  jupytext:", "    text_representation:", "      extension: .x"]
+    lines += [f"      format_name: {fmt}", "  kernelspec:", "    name: python3", "---"]
+    return "".join(f"{comment}{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("front", "fmt"),
+    [
+        (KERNELSPEC, "myst"),
+        ("kernelspec: {name: python3}", "myst"),
+        ("kernelspec: {}", "myst"),
+        ("file_format: mystnb", "myst"),
+        ("file_format: myst", "myst"),
+        ("jupyter:\n  kernelspec: {name: x}", "myst"),
+        ("jupytext: {text_representation: {format_name: myst}}", "myst"),
+        ("jupytext: {text_representation: {format_name: markdown}}", "markdown"),
+        ("jupyter: {jupytext: {text_representation: {format_name: pandoc}}}", "pandoc"),
+        ("title: A page", None),
+        ("jupytext: {formats: md}", None),
+        ("jupytext: 3", None),
+        ("kernelspec: python3", None),
+        ("kernelspec:", None),
+        ("file_format: other", None),
+        ("jupyter: python3", None),
+        ("- kernelspec", None),
+        ("kernelspec: [", None),
+        ("", None),
+        # What PyYAML itself fails on: an ordinary page must not end the build.
+        ("date: 2024-13-45", None),
+        ("number: 0b_", None),
+        ("when: !!timestamp x", None),
+        ("deep: " + "[" * 3000, None),
+    ],
+)
+def test_front_matter_tells_whether_a_markdown_file_is_a_notebook(
+    front: str, fmt: str | None
+) -> None:
+    assert markdown(front) == fmt
+
+
+@pytest.mark.parametrize(
+    "text", [f"\n---\n{KERNELSPEC}---\n", f"----\n{KERNELSPEC}----\n", f"---\n{KERNELSPEC}", "# T"]
+)
+def test_what_is_not_at_the_top_between_dashes_is_no_front_matter(text: str) -> None:
+    assert Formats().format_of("page.md", text) is None
+
+
+def test_every_ipynb_file_is_a_notebook() -> None:
+    assert Formats().format_of("a.ipynb", "") == "ipynb"
+
+
+def test_other_suffixes_count_only_by_declaration() -> None:
+    assert Formats().format_of("a.py", header()) is None
+    assert Formats().format_of("a.txt", "") is None
+    assert SCRIPTS.format_of("a.txt", "") == "myst"
+    assert Formats({".md": "markdown"}).format_of("a.md", "# T") == "markdown"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fmt"),
+    [
+        ("a.py", header(), "py:percent"),
+        ("a.py", "#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n" + header(), "py:percent"),
+        ("a.jl", header() + "\nx = 1\n", "jl:light"),
+        ("a.R", header("#' "), "R:spin"),
+        ("a.R", header(), "R:spin"),
+        ("a.py", "", None),
+        ("a.py", "# %%\nx = 1\n", None),
+        ("a.py", "import os\n" + header(), None),
+        ("a.py", '"""Text."""\n' + header(), None),
+        ("a.py", header().replace("# ", ""), None),
+        ("a.py", "# ---\n# title: x\n# ---\n", None),
+        ("a.py", header().rpartition("# ---")[0] + "x = 1\n", None),
+        ("a.py", "# ---\n# a: [\n# ---\n", None),
+        ("a.py", "# ---\n# date: 2024-13-45\n# ---\n", None),
+        ("a.jl", "x = 1\n", None),
+        ("a.R", "x <- 1\n", None),
+        ("conf.py", header(), None),
+    ],
+)
+def test_a_script_is_a_notebook_only_by_its_jupytext_header(
+    name: str, text: str, fmt: str | None
+) -> None:
+    assert SCRIPTS.format_of(name, text) == fmt
+
+
+def test_a_users_function_reads_no_script_without_a_header() -> None:
+    formats = Formats({".py": "module:read", ".dat": "module:read"})
+    assert formats.format_of("helpers.py", "x = 1\n") is None
+    assert formats.format_of("a.dat", "anything") == "module:read"
+
+
+@pytest.mark.parametrize(
+    ("fmt", "expected"),
+    [
+        ("module:read", True),
+        ("package.module:read", True),
+        ("py:percent", False),
+        ("md:myst", False),
+        ("Rmd", False),
+        ("ipynb", False),
+        (":read", False),
+        ("module:", False),
+    ],
+)
+def test_functions_are_told_from_jupytext_formats(fmt: str, expected: bool) -> None:  # noqa: FBT001 (a table)
+    assert is_function(fmt) is expected
+
+
+def test_the_longest_suffix_counts() -> None:
+    formats = Formats({".nb.md": "markdown", ".txt": "myst"})
+    assert formats.suffix_of("a.nb.md") == ".nb.md"
+    assert formats.suffix_of("a.md") == ".md"
+    assert formats.suffix_of("folder.md/a.rst") == ""
+
+
+@given(
+    st.sampled_from(["a.md", "a.ipynb", "a.py", "a.R", "a.jl", "a.txt", "conf.py", "x", ""]),
+    st.lists(
+        st.sampled_from(
+            [
+                "---",
+                "# ---",
+                "#' ---",
+                "kernelspec: {}",
+                "# jupyter:",
+                "!!",
+                "&a",
+                "*a",
+                "? ",
+                "- ",
+                ": ",
+                "{",
+                "[",
+                "'",
+                "...",
+                "%YAML 9",
+                "\t",
+                "<<: 1",
+                "\x00",
+                "=",
+                "0x_",
+                "1:99",
+            ]
+        )
+        | st.text(max_size=9),
+        max_size=8,
+    ),
+)
+def test_telling_the_format_of_a_text_never_fails(name: str, lines: list[str]) -> None:
+    for formats in (Formats(), SCRIPTS):
+        for text in ("\n".join(lines), "---\n" + "\n".join(lines) + "\n---\n"):
+            fmt = formats.format_of(name, text)
+            if fmt in ("ipynb", "myst"):
+                with suppress(NotebookError):
+                    read_notebook(text, fmt)
+
+
+def write(folder: Path, **files: str) -> list[str]:
+    """Write files, with `__` for the dot; return their names."""
+    names = [name.replace("__", ".") for name in files]
+    for name, text in zip(names, files.values(), strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
+    return names
+
+
+NOTEBOOK_MD = f"---\n{KERNELSPEC}---\n"
+
+
+def test_conf_py_and_helpers_never_become_documents(tmp_path: Path) -> None:
+    names = write(tmp_path, conf__py=header(), helpers__py="x = 1\n", nb__py=header())
+    assert set(not_documents(tmp_path, names, SCRIPTS)) == {"conf.py", "helpers.py"}
+
+
+def test_of_a_pair_the_text_file_is_the_document(tmp_path: Path) -> None:
+    names = write(tmp_path, a__md=NOTEBOOK_MD, a__ipynb="{}", b__ipynb="{}", c__md="# C")
+    assert list(not_documents(tmp_path, names, Formats())) == ["a.ipynb"]
+
+
+def test_a_script_beside_its_ipynb_file_is_the_document(tmp_path: Path) -> None:
+    names = write(tmp_path, a__py=header(), a__ipynb="{}", b__py="x = 1\n", b__ipynb="{}")
+    assert set(not_documents(tmp_path, names, SCRIPTS)) == {"a.ipynb", "b.py"}
+
+
+def test_of_two_texts_and_their_twin_one_is_the_document(tmp_path: Path) -> None:
+    names = write(tmp_path, a__py=header(), a__md=NOTEBOOK_MD, a__ipynb="{}")
+    assert set(not_documents(tmp_path, names, SCRIPTS)) == {"a.py", "a.ipynb"}
+
+
+def test_a_page_that_is_no_notebook_is_no_twin(tmp_path: Path) -> None:
+    names = write(tmp_path, a__md="# A", a__ipynb="{}")
+    assert list(not_documents(tmp_path, names, Formats())) == []
+
+
+def test_files_of_one_name_in_different_folders_are_no_pair(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "sub", a__md=NOTEBOOK_MD)
+    write(tmp_path, a__ipynb="{}")
+    assert list(not_documents(tmp_path, ["a.ipynb", "sub/a.md"], Formats())) == []
+
+
+def test_files_that_are_gone_or_not_utf8_hide_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(b"---\nkernelspec: {}\n---\n\xff")
+    names = ["a.md", "a.ipynb", "b.md", "b.ipynb"]
+    assert list(not_documents(tmp_path, names, Formats())) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("a.md", "a.md", True),
+        ("a.md", "x/a.md", False),
+        ("a.md", "aXmd", False),
+        ("./a.md", "a.md", True),
+        ("*.md", "a.md", True),
+        ("*.md", "x/a.md", False),
+        ("x/*.md", "x/a.md", True),
+        ("x/*.md", "x/y/a.md", False),
+        ("x/*", "x/y/a.md", True),
+        ("x", "x/y/a.md", True),
+        ("x/", "x/y/a.md", True),
+        ("x", "xy/a.md", False),
+        ("**/a.md", "a.md", True),
+        ("**/a.md", "x/y/a.md", True),
+        ("**/a.md", "x/ba.md", False),
+        ("x/**", "x/y/a.md", True),
+        ("**.md", "x/y/a.md", True),
+        ("?.md", "a.md", True),
+        ("?.md", "ab.md", False),
+        ("x?a.md", "x/a.md", False),
+        ("[ab].md", "b.md", True),
+        ("[!ab].md", "b.md", False),
+        ("[!ab].md", "c.md", True),
+        ("[a.md", "[a.md", True),
+        ("a+(1).md", "a+(1).md", True),
+        ("", "a.md", False),
+    ],
+)
+def test_globs_stop_at_slashes_and_take_whole_folders(
+    pattern: str,
+    path: str,
+    matches: bool,  # noqa: FBT001 (a table)
+) -> None:
+    assert matching_glob(path, [pattern]) == (pattern if matches else None)
+
+
+def test_the_first_glob_that_matches_is_named() -> None:
+    assert matching_glob("x/a.md", ["b", "x/*.md", "x"]) == "x/*.md"
+    assert matching_glob("x/a.md", []) is None
+
+
+@given(st.text(alphabet="ab[]!^-*?/\\.()", max_size=8), st.text(alphabet="ab/.", max_size=6))
+def test_no_glob_is_an_error(pattern: str, path: str) -> None:
+    assert matching_glob(path, [pattern]) in (pattern, None)
+
+
+@given(st.lists(st.text(alphabet="ab.", min_size=1, max_size=3), min_size=1, max_size=4))
+def test_a_name_without_signs_matches_itself_and_what_lies_below(parts: list[str]) -> None:
+    path = "/".join(parts)
+    if not path.startswith("./"):
+        assert matching_glob(path, [path]) == path
+        assert matching_glob(path + "/c", [path]) == path
+        assert matching_glob(path + "c", [path]) is None

@@ -1,0 +1,312 @@
+"""`run(job) -> Outcome` with real kernels, and the executors around it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sphinx_nbcache.execution.executors import LocalParallel, first_done, make_executor
+from sphinx_nbcache.execution.job import Job, JobCell, Outcome
+from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
+from sphinx_nbcache.rendering.ansi import strip_ansi
+from sphinx_nbcache.store.records import Rules, Status
+
+pytestmark = pytest.mark.kernel
+
+
+def job(folder: Path, *sources: str, skipped: tuple[int, ...] = (), **more: Any) -> Job:
+    """Return the order to run these cells; `skipped` are numbers."""
+    rules = Rules(
+        timeout=more.pop("timeout", 60.0),
+        allow_errors=more.pop("allow_errors", False),
+        raising=more.pop("raising", ()),
+    )
+    made: dict[str, Any] = {"kernel": "python3", "language": "python", **more}
+    return Job(
+        code_key="k",
+        notebook="a.ipynb",
+        directory=str(folder),
+        cells=tuple(
+            JobCell(f"d{position}", source, position in skipped)
+            for position, source in enumerate(sources)
+        ),
+        rules=rules,
+        **made,
+    )
+
+
+def outcome_of(order: Job) -> Outcome:
+    """Run a job to its end."""
+    return asyncio.run(run(order))
+
+
+def text(outcome: Outcome, number: int) -> str:
+    """Return all text that a cell displayed."""
+    outputs = outcome.outputs.cells[number - 1]
+    return "".join(o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in outputs)
+
+
+def counts(outcome: Outcome) -> list[int | None]:
+    """Return the execution counts of the cells."""
+    return [cell.execution_count for cell in outcome.cells]
+
+
+def kernels() -> list[psutil.Process]:
+    """Return the kernels that this process has started."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            words = child.cmdline()
+        except psutil.Error:
+            continue
+        if any("ipykernel" in word for word in words):
+            found.append(child)
+    return found
+
+
+def soon(condition: Callable[[], Any], seconds: float = 20) -> bool:
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_notebook_is_run_in_its_folder_with_all_its_outputs(tmp_path: Path) -> None:
+    source = (
+        "import os, sys\nx = 20 + 1\nprint(os.getcwd())\nprint('error', file=sys.stderr)\nx * 2"
+    )
+    outcome = outcome_of(job(tmp_path, source, "x"))
+    assert (outcome.status, outcome.failure) == (Status.OK, None)
+    first, second = outcome.outputs.cells
+    streams = {output["name"]: output["text"] for output in first if "name" in output}
+    assert streams == {"stdout": f"{tmp_path}\n", "stderr": "error\n"}
+    assert first[-1]["data"]["text/plain"] == "42"
+    assert second[0]["data"]["text/plain"] == "21"
+    assert counts(outcome) == [1, 2]
+    assert all(cell.seconds is not None and cell.error is None for cell in outcome.cells)
+    assert [cell.digest for cell in outcome.cells] == ["d0", "d1"]
+    assert outcome.kernel == "python3"
+    assert outcome.language_info["name"] == "python"
+    # Plain data, that can travel.
+    assert type(first[-1]) is dict
+    assert type(first[-1]["data"]) is dict
+    assert outcome.seconds > 0
+    assert kernels() == []
+
+
+def test_a_failure_stops_the_run_and_keeps_what_came_before(tmp_path: Path) -> None:
+    outcome = outcome_of(job(tmp_path, "print('one')", "print('two')\n1 / 0", "print('three')"))
+    assert outcome.status is Status.FAILED
+    assert (text(outcome, 1), text(outcome, 2), text(outcome, 3)) == ("one\n", "two\n", "")
+    assert outcome.failure is not None
+    assert outcome.failure.headline == "ZeroDivisionError: division by zero"
+    assert outcome.failure.position == 1
+    assert "1 / 0" in strip_ansi(outcome.failure.traceback)
+    assert [cell.error for cell in outcome.cells] == [None, "ZeroDivisionError", None]
+    assert counts(outcome) == [1, 2, None]
+    assert outcome.outputs.cells[1][-1]["output_type"] == "error"
+
+
+def test_a_cell_that_may_raise_stops_nothing_and_a_skipped_one_is_not_run(tmp_path: Path) -> None:
+    outcome = outcome_of(
+        job(tmp_path, "1 / 0", "print('skipped')", "print('end')", raising=(0,), skipped=(1,))
+    )
+    assert (outcome.status, outcome.failure) == (Status.OK, None)
+    assert [cell.error for cell in outcome.cells] == ["ZeroDivisionError", None, None]
+    assert (text(outcome, 2), text(outcome, 3)) == ("", "end\n")
+    assert counts(outcome) == [1, None, 2]
+    assert outcome.cells[1].seconds is None
+
+
+def test_where_errors_are_allowed_every_cell_may_raise(tmp_path: Path) -> None:
+    outcome = outcome_of(job(tmp_path, "1 / 0", "print('end')", allow_errors=True))
+    assert outcome.status is Status.OK
+    assert text(outcome, 2) == "end\n"
+
+
+def test_a_cell_that_takes_too_long_is_named_and_its_kernel_ends(tmp_path: Path) -> None:
+    sleep = "import time\nprint('start', flush=True)\ntime.sleep(60)"
+    begin = time.monotonic()
+    outcome = outcome_of(job(tmp_path, "1", sleep, "3", timeout=0.5))
+    assert time.monotonic() - begin < 20
+    assert outcome.status is Status.TIMEOUT
+    assert outcome.failure is not None
+    assert outcome.failure.position == 1
+    assert "0.5 s" in outcome.failure.message
+    assert text(outcome, 2) == "start\n"
+    assert counts(outcome)[2] is None
+    assert soon(lambda: not kernels())
+
+
+def test_a_kernel_that_dies_is_a_failure_of_its_cell_with_its_last_words(tmp_path: Path) -> None:
+    die = "import os\nos.write(2, b'last words')\nos._exit(1)"
+    outcome = outcome_of(job(tmp_path, "print('one')", die, "3"))
+    assert outcome.status is Status.DIED
+    assert outcome.failure is not None
+    assert outcome.failure.position == 1
+    assert text(outcome, 1) == "one\n"
+    assert counts(outcome)[2] is None
+
+
+def test_a_kernel_that_is_not_installed_is_a_failure_that_says_what_to_do(tmp_path: Path) -> None:
+    outcome = outcome_of(job(tmp_path, "1", kernel="no-such-kernel"))
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert "no-such-kernel" in outcome.failure.message
+    assert "nbcache_kernel_aliases" in outcome.failure.message
+    assert outcome.failure.position is None
+    assert outcome.outputs.cells == [[]]
+    other = outcome_of(job(tmp_path, "1", kernel="", language="no such language"))
+    assert other.failure is not None
+    assert "no such language" in other.failure.message
+
+
+def test_a_notebook_that_names_no_kernel_is_run_by_the_default_one(tmp_path: Path) -> None:
+    outcome = outcome_of(job(tmp_path, "1", kernel="", language=""))
+    assert (outcome.status, outcome.kernel) == (Status.OK, "python3")
+
+
+def test_code_that_asks_for_input_fails_instead_of_waiting(tmp_path: Path) -> None:
+    outcome = outcome_of(job(tmp_path, "input('name? ')"))
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert outcome.failure.name == "StdinNotImplementedError"
+
+
+def test_a_folder_that_is_not_there_is_a_failure_and_no_exception(tmp_path: Path) -> None:
+    outcome = outcome_of(job(tmp_path / "gone", "1"))
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert kernels() == []
+
+
+def test_a_cancelled_run_ends_its_kernel(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    async def cancel_while_it_runs() -> None:
+        cells = ("import os", f"open({str(mark)!r}, 'w').close()\nimport time\ntime.sleep(60)")
+        task = asyncio.create_task(run(job(tmp_path, *cells)))
+        while not mark.exists():  # noqa: ASYNC110 (a file has no event)
+            await asyncio.sleep(0.02)
+        assert len(kernels()) == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel_while_it_runs())
+    assert kernels() == []
+
+
+def test_the_start_of_each_cell_is_told_by_its_position(tmp_path: Path) -> None:
+    told: list[int] = []
+    order = job(tmp_path, "1", "2", "3", skipped=(1,))
+    asyncio.run(run(order, lambda _job, position: told.append(position)))
+    assert told == [0, 2]
+
+
+def test_leaving_an_executor_cancels_what_it_runs(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    order = job(tmp_path, f"open({str(mark)!r}, 'w').close()\nimport time\ntime.sleep(60)")
+    begin = time.monotonic()
+    with LocalParallel(run, 2) as executor:
+        future = executor.submit(order)
+        assert first_done({future}, 0.01) == set()
+        assert soon(mark.exists)
+    assert future.cancelled()
+    assert kernels() == []
+    assert time.monotonic() - begin < 30
+
+
+def test_executors_are_made_by_name_with_their_slots() -> None:
+    def slots(name: str, jobs: int | None) -> int:
+        with make_executor(name, jobs, run) as executor:
+            assert executor.name == name
+            return executor.slots
+
+    assert slots("local-serial", 5) == 1
+    assert slots("local-parallel", 5) == 5
+    assert 1 <= slots("local-parallel", None) <= (os.cpu_count() or 1)
+
+
+class Watch:
+    """Notes how many notebooks were under way at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.finished: list[str] = []
+
+    def started(self, _planned: Planned, _number: int, _total: int) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+    def settled(self, item: Settled) -> None:
+        self.now -= 1
+        self.finished.append(item.planned.name)
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(started=self.started, finished=self.settled)
+
+
+def write_notebooks(folder: Path, *sources: str) -> None:
+    """Write MyST notebooks of one code cell each."""
+    for number, source in enumerate(sources):
+        text = f"---\nkernelspec: {{name: python3}}\n---\n\n```{{code-cell}}\n{source}\n```\n"
+        (folder / f"n{number}.md").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("executor", "jobs", "most"), [("local-serial", 4, 1), ("local-parallel", 2, 2)]
+)
+def test_no_more_notebooks_run_at_once_than_there_are_slots(
+    tmp_path: Path, executor: str, jobs: int, most: int
+) -> None:
+    write_notebooks(tmp_path, *(f"import time\ntime.sleep(0.3)\n{n}" for n in range(3)))
+    project = Project.find(tmp_path, place=tmp_path / "store", executor=executor, jobs=jobs)
+    watch = Watch()
+    run_of_all = project.execute(project.plan(), watch.progress)
+    assert watch.most == most
+    assert sorted(watch.finished) == ["n0.md", "n1.md", "n2.md"]
+    assert all(item.ran_here and not item.failed for item in run_of_all.notebooks)
+    # Nothing is left to run.
+    assert {item.decision.action.value for item in project.plan()} == {"reuse"}
+    project.close()
+    assert kernels() == []
+
+
+def test_stopping_at_the_first_failure_leaves_no_kernel(tmp_path: Path) -> None:
+    write_notebooks(tmp_path, "import time\ntime.sleep(60)", "1 / 0")
+    project = Project.find(tmp_path, place=tmp_path / "store", jobs=2, on_error="stop")
+    begin = time.monotonic()
+    with pytest.raises(NotebookFailedError, match=r"n1\.md: ZeroDivisionError"):
+        project.execute(project.plan())
+    assert time.monotonic() - begin < 30
+    assert kernels() == []
+    # What ended is remembered, also that it failed.
+    reasons = {item.name: str(item.decision.reason) for item in project.plan()}
+    assert "ZeroDivisionError" in reasons["n1.md"]
+    assert reasons["n0.md"] == "no earlier result"
+    project.close()
+
+
+def test_notebooks_with_the_same_code_are_run_once(tmp_path: Path) -> None:
+    source = f"print('x', file=open({str(tmp_path / 'count')!r}, 'a'))"
+    write_notebooks(tmp_path, source, source)
+    project = Project.find(tmp_path, place=tmp_path / "store", jobs=2)
+    settled = project.execute(project.plan()).notebooks
+    assert (tmp_path / "count").read_text() == "x\n"
+    assert [item.ran_here for item in settled] == [True, False]
+    assert settled[0].result == settled[1].result
+    project.close()
