@@ -10,11 +10,13 @@ from concurrent.futures import Future, wait
 from typing import Any, Protocol, Self
 
 from sphinx_nbcache.execution.job import Job, Outcome
+from sphinx_nbcache.execution.kernels import KernelManager
 
 Runner = Callable[[Job], Coroutine[Any, Any, Outcome]]
 
 # How long runs that were cancelled may take to end their kernels.
 _CANCEL_SECONDS = 15
+_KILL_SECONDS = 5
 
 
 class Executor(Protocol):
@@ -61,7 +63,18 @@ class _LoopExecutor:
         return asyncio.run_coroutine_threadsafe(self._tracked(job), self._loop)
 
     def __exit__(self, *exception: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop).result(_CANCEL_SECONDS)
+        ending = asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        try:
+            ending.result(_CANCEL_SECONDS)
+        except (KeyboardInterrupt, TimeoutError):
+            # The second Ctrl-C, or a kernel that does not end: no more asking.
+            KernelManager.kill_all()
+            ending.result(_KILL_SECONDS)
+            raise
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CANCEL_SECONDS)
         if not self._thread.is_alive():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 import tempfile
+import weakref
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
@@ -20,7 +24,30 @@ class KernelError(Exception):
     """A kernel that is not there or cannot be started. The message says what to do."""
 
 
-class PrivateKernelManager(AsyncKernelManager):
+class KernelManager(AsyncKernelManager):
+    """A kernel manager that can be found, to end its kernel at once."""
+
+    _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._live.add(self)
+
+    @classmethod
+    def kill_all(cls) -> None:
+        """Kill every kernel that is running, and what it has started, without asking."""
+        for manager in list(cls._live):
+            process = getattr(manager.provisioner, "process", None)
+            if process is None or process.poll() is not None:
+                continue
+            with suppress(OSError):
+                if hasattr(os, "killpg"):
+                    os.killpg(os.getpgid(process.pid), signal.SIGKILL)
+                else:
+                    process.kill()
+
+
+class PrivateKernelManager(KernelManager):
     """A kernel that talks through sockets in a folder of its own, not through TCP ports.
 
     jupyter_client looks for free ports and lets go of them before the kernel takes them: of
@@ -40,20 +67,20 @@ class PrivateKernelManager(AsyncKernelManager):
             self.remove_folder()
 
     # jupyter_client binds the public name to its own method.
-    cleanup_resources = _async_cleanup_resources
+    cleanup_resources = _async_cleanup_resources  # type: ignore[assignment]
 
     def remove_folder(self) -> None:
         """Remove the folder of the sockets."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def manager_class(name: str, specs: KernelSpecManager) -> type[AsyncKernelManager]:
+def manager_class(name: str, specs: KernelSpecManager) -> type[KernelManager]:
     """Return the class of manager that starts a kernel.
 
     Kernels other than ipykernel need not know sockets without ports; Windows does not.
     """
     private = is_ipykernel(name, specs) and sys.platform != "win32"
-    return PrivateKernelManager if private else AsyncKernelManager
+    return PrivateKernelManager if private else KernelManager
 
 
 def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:

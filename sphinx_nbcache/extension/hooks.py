@@ -20,7 +20,7 @@ from sphinx_nbcache.extension.options import (
     guard_sources,
     settings_of,
 )
-from sphinx_nbcache.extension.progress import log_progress, log_summary
+from sphinx_nbcache.extension.progress import LogProgress, log_summary, told_if_interrupted
 from sphinx_nbcache.extension.written import WrittenPages
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notices import Notice, Topic
@@ -93,7 +93,8 @@ class Hooks:
         notify = notifier(app)
         try:
             plan = project.plan(needs_outputs)
-            run = project.execute(plan, log_progress())
+            with told_if_interrupted(progress := LogProgress()):
+                run = project.execute(plan, progress)
         except NotebookFailedError as error:
             text = f'{error} (nbcache_on_error is "stop")'
             notify(Notice(Topic.EXECUTION, text, is_error=True))

@@ -35,7 +35,7 @@ from sphinx_nbcache.planning import (
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.run import Progress, Run, Settled
 from sphinx_nbcache.project.turns import Turns
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
+from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import History, Result, Stored
 from sphinx_nbcache.store.store import Store
 
@@ -208,13 +208,12 @@ class Project:
         """
         whole, damaged = [], None
         for stored in self.store.results(code_key):
+            missing = None
             if needs_outputs(name, stored.result):
-                try:
-                    self.outputs(stored)
-                except OutputsError as error:
-                    damaged = damaged or str(error)
-                    continue
-            whole.append(stored)
+                missing = self.store.missing_outputs(stored.result)
+            if missing is None:
+                whole.append(stored)
+            damaged = damaged or missing
         return whole, damaged
 
     def _replan(self, planned: Planned) -> Planned | None:

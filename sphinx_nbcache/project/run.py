@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sphinx_nbcache.notebooks.scan import ScannedCell
@@ -55,16 +55,20 @@ class Run:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
 class Progress:
-    """Who is told what while notebooks run. Called in the thread of [](Project.execute)."""
+    """Who is told what while notebooks run, in the thread of [](Project.execute).
 
-    started: Callable[[Planned, int, int], None] = lambda _planned, _number, _total: None
-    """A notebook starts, as number n of how many."""
-    waiting: Callable[[Planned], None] = lambda _planned: None
-    """Another build is running a notebook; it is awaited."""
-    finished: Callable[[Settled], None] = lambda _settled: None
-    """A notebook that was to be run has a result, which is in the store."""
+    This one listens and says nothing. Derive from it what shows progress.
+    """
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """Take note that a notebook starts, as number n of how many."""
+
+    def waiting(self, planned: Planned) -> None:
+        """Take note that another build is running a notebook; it is awaited."""
+
+    def finished(self, settled: Settled) -> None:
+        """Take note that a notebook that was to be run has a result, which is in the store."""
 
 
 def notices_of(settled: Settled, *, errors: bool) -> Iterator[Notice]:

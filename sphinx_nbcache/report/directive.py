@@ -6,6 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from sphinx_nbcache.report.document import hide_source_path
 from sphinx_nbcache.report.nodes import ReportNode
 
 
@@ -26,5 +27,6 @@ class JcacheReport(SphinxDirective):
 
 
 def register_report(app: Sphinx) -> None:
-    """Register the directive."""
+    """Register the directive, and what the report page needs."""
     app.add_directive("jcache-report", JcacheReport)
+    app.connect("html-collect-pages", hide_source_path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 REPORT_DOCNAME = "nbcache-report"
@@ -33,3 +34,11 @@ def add_report_document(env: BuildEnvironment, added: set[str], removed: set[str
     removed.discard(REPORT_DOCNAME)
     if REPORT_DOCNAME not in env.all_docs:
         added.add(REPORT_DOCNAME)
+
+
+def hide_source_path(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
+    """`html-collect-pages`: keep the path of this package out of the search index."""
+    names = getattr(getattr(app.builder, "indexer", None), "_filenames", None)
+    if isinstance(names, dict) and names.get(REPORT_DOCNAME) == str(_SOURCE):
+        names[REPORT_DOCNAME] = _SOURCE.name
+    return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.store.claims import Claims
+from sphinx_nbcache.store.opening import open_shelf
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, unpack
 from sphinx_nbcache.store.records import (
     SCHEMA,
@@ -20,13 +22,7 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
-from sphinx_nbcache.store.shelf import (
-    DamagedEntryError,
-    MemoryShelf,
-    Shelf,
-    ShelfError,
-    open_shelf,
-)
+from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
 
 # How many results one code key keeps, the newest first. A failed one gives way to the next.
 _RESULTS_PER_KEY = 20
@@ -67,11 +63,17 @@ class Store:
         return self._read(f"history/{path}", History)
 
     def keep(self, scans: dict[str, Scan], histories: dict[str, History]) -> None:
-        """Remember scans and histories, by path relative to the root, in one transaction."""
+        """Remember scans and histories, by path relative to the root, in one transaction.
+
+        If that fails, nothing is lost but time: the next build reads the sources again. So it
+        is no warning, for the sake of builds that turn warnings into errors.
+        """
         records: dict[str, Scan | History] = {f"scan/{path}": scan for path, scan in scans.items()}
         records |= {f"history/{path}": history for path, history in histories.items()}
         if records:
-            self._write({key: msgspec.json.encode(record) for key, record in records.items()})
+            encoded = {key: msgspec.json.encode(record) for key, record in records.items()}
+            with suppress(ShelfError):
+                self._write(encoded)
 
     # -- results
 
@@ -92,6 +94,15 @@ class Store:
         """
         return unpack(self._blob(result.outputs), self._blob)
 
+    def missing_outputs(self, result: Result) -> str | None:
+        """Say, to the user as well, what is wrong with a result's outputs; `None`: nothing."""
+        try:
+            self.outputs(result)
+        except OutputsError as error:
+            self._damaged(f"result {result.render_id[:12]} of {result.notebook}: {error}")
+            return str(error)
+        return None
+
     def commit(self, result: Result, outputs: RunOutputs) -> Stored:
         """Remember a result, with its outputs. It is found once everything is written.
 
@@ -102,13 +113,15 @@ class Store:
         result = msgspec.structs.replace(result, outputs=digest)
         encoded = msgspec.json.encode(result)
         # Blobs first: should the process be killed here, nothing refers to what is missing.
-        self._write({f"blob/{name}": content for name, content in blobs.items()}, once=True)
         stored = Stored(0, content_digest(encoded), result)
+        values = {f"blob/{name}": content for name, content in blobs.items()}
         try:
+            self._write(values, once=True)
             with self._writable().transaction():
                 return self._list_result(stored, encoded)
         except ShelfError as error:
             self._use_overlay(error)
+            self._write(values)
             return self._list_result(stored, encoded)
 
     def close(self) -> None:
@@ -187,17 +200,16 @@ class Store:
         return None
 
     def _write(self, values: dict[str, bytes], *, once: bool = False) -> None:
-        """Write values in one transaction; `once`: those that are there already are left."""
-        try:
-            shelf = self._writable()
-            with shelf.transaction():
-                for key, value in values.items():
-                    if not (once and self._get(key) == value):
-                        shelf.set(key, value)
-        except ShelfError as error:
-            overlay = self._use_overlay(error)
+        """Write values in one transaction; `once`: those that are there already are left.
+
+        Raises:
+            ShelfError: They cannot be written.
+        """
+        shelf = self._writable()
+        with shelf.transaction():
             for key, value in values.items():
-                overlay.set(key, value)
+                if not (once and self._get(key) == value):
+                    shelf.set(key, value)
 
     def _writable(self) -> Shelf:
         return self._overlay if self._overlay is not None else self._opened()
@@ -211,7 +223,8 @@ class Store:
                 self._notify(Notice(Topic.STORE, trouble + (consequence if lasting else "")))
         return self._shelf
 
-    def _use_overlay(self, error: ShelfError) -> MemoryShelf:
+    def _use_overlay(self, error: ShelfError) -> None:
+        """From now on, keep in memory what cannot be written."""
         self._notify(
             Notice(
                 Topic.STORE,
@@ -220,7 +233,6 @@ class Store:
             )
         )
         self._overlay = self._overlay or MemoryShelf()
-        return self._overlay
 
     def _damaged(self, what: str) -> None:
         if what in self._told:

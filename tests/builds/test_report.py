@@ -35,6 +35,7 @@ def test_the_report_is_a_document_like_any_other(book: Book) -> None:
     assert 'href="nbcache-report.html#nbcache-report"' in book.page("link")
     index = (book.folder / "_build" / "html" / "searchindex.js").read_text()
     assert "nbcache-report" in index
+    assert "sphinx_nbcache/report" not in index
 
 
 def test_a_document_of_the_users_with_that_name_takes_its_place(book: Book) -> None:

@@ -15,7 +15,9 @@ import pytest
 from diskcache.core import MODE_BINARY, MODE_NONE, MODE_PICKLE, MODE_RAW, MODE_TEXT
 
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
-from sphinx_nbcache.store.shelf import DamagedEntryError, DiskShelf, open_shelf
+from sphinx_nbcache.store.disk_shelf import DiskShelf
+from sphinx_nbcache.store.opening import open_shelf
+from sphinx_nbcache.store.shelf import DamagedEntryError
 
 LARGE = b"x" * 50_000
 

@@ -240,24 +240,20 @@ def test_executors_are_made_by_name_with_their_slots() -> None:
     assert 1 <= slots("local-parallel", None) <= (os.cpu_count() or 1)
 
 
-class Watch:
+class Watch(Progress):
     """Notes how many notebooks were under way at once."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
-        self.finished: list[str] = []
+        self.names: list[str] = []
 
-    def started(self, _planned: Planned, _number: int, _total: int) -> None:
+    def started(self, planned: Planned, number: int, total: int) -> None:  # noqa: ARG002
         self.now += 1
         self.most = max(self.most, self.now)
 
-    def settled(self, item: Settled) -> None:
+    def finished(self, settled: Settled) -> None:
         self.now -= 1
-        self.finished.append(item.planned.name)
-
-    @property
-    def progress(self) -> Progress:
-        return Progress(started=self.started, finished=self.settled)
+        self.names.append(settled.planned.name)
 
 
 def write_notebooks(folder: Path, *sources: str) -> None:
@@ -276,9 +272,9 @@ def test_no_more_notebooks_run_at_once_than_there_are_slots(
     write_notebooks(tmp_path, *(f"import time\ntime.sleep(0.3)\n{n}" for n in range(3)))
     project = Project.find(tmp_path, place=tmp_path / "store", executor=executor, jobs=jobs)
     watch = Watch()
-    run_of_all = project.execute(project.plan(), watch.progress)
+    run_of_all = project.execute(project.plan(), watch)
     assert watch.most == most
-    assert sorted(watch.finished) == ["n0.md", "n1.md", "n2.md"]
+    assert sorted(watch.names) == ["n0.md", "n1.md", "n2.md"]
     assert all(item.ran_here and not item.failed for item in run_of_all.notebooks)
     # Nothing is left to run.
     assert {item.decision.action.value for item in project.plan()} == {"reuse"}

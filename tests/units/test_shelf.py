@@ -17,13 +17,10 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sphinx_nbcache.store.shelf import (
-    DiskShelf,
-    MemoryShelf,
-    Shelf,
-    ShelfError,
-    open_shelf,
-)
+from sphinx_nbcache.store.disk_shelf import DiskShelf
+from sphinx_nbcache.store.opening import open_shelf
+from sphinx_nbcache.store.read_only import ReadOnlyShelf
+from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
 
 # On both sides of the size from which a value is a file of its own.
 SMALL, LARGE = b"small", b"x" * 40_000
@@ -264,7 +261,7 @@ def test_garbage_instead_of_the_database_is_moved_aside(tmp_path: Path, content:
     shelf, trouble = open_shelf(folder)
     assert isinstance(shelf, DiskShelf)
     assert trouble is not None
-    (aside,) = (path for path in tmp_path.iterdir() if path != folder)
+    (aside,) = (path for path in tmp_path.iterdir() if path.is_dir() and path != folder)
     assert aside.name in trouble
     assert (aside / "cache.db").read_bytes() == content
     shelf.set("key", SMALL)
@@ -335,3 +332,60 @@ def test_other_processes_write_to_the_same_shelf_at_once(tmp_path: Path) -> None
     assert shelf.get("sum") == b"120"
     assert shelf.get("two-39") == b"x" * 900 * 39
     shelf.close()
+
+
+# Where nothing can be written
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A shelf that holds something, on a mount that cannot be written."""
+    folder = tmp_path / "shelf"
+    shelf = DiskShelf(folder)
+    shelf.set("small", b"1")
+    shelf.set("large", LARGE)
+    shelf.close()
+    bind = ["mount", "--bind", str(folder), str(folder)]
+    remount = ["mount", "-o", "remount,ro,bind", str(folder)]
+    if any(subprocess.run(command, check=False).returncode for command in (bind, remount)):
+        pytest.skip("mounts need rights that this system does not give")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_shelf_on_a_read_only_mount_can_be_read(read_only: Path) -> None:
+    shelf, trouble = open_shelf(read_only)
+    assert isinstance(shelf, ReadOnlyShelf)
+    assert trouble is None
+    assert (shelf.get("small"), shelf.get("large"), shelf.get("none")) == (b"1", LARGE, None)
+    with pytest.raises(ShelfError, match="read-only"):
+        shelf.set("x", b"")
+    with pytest.raises(ShelfError, match="read-only"):
+        shelf.delete("small")
+    with pytest.raises(ShelfError, match="read-only"), shelf.transaction():
+        raise AssertionError("the transaction began")
+    shelf.close()
+    assert shelf.get("small") == b"1"
+    assert pickle.loads(pickle.dumps(shelf)).get("large") == LARGE
+
+
+def test_what_stands_in_the_write_ahead_log_only_is_read_as_well(tmp_path: Path) -> None:
+    written = DiskShelf(tmp_path / "shelf")
+    written.set("key", b"value")  # and not closed: the log is not yet part of the database
+    assert (tmp_path / "shelf" / "cache.db-wal").stat().st_size
+    before = {path.name for path in (tmp_path / "shelf").iterdir()}
+    shelf = ReadOnlyShelf(tmp_path / "shelf")
+    assert shelf.get("key") == b"value"
+    assert {path.name for path in (tmp_path / "shelf").iterdir()} == before
+    written.close()
+
+
+def test_a_read_only_shelf_refuses_what_is_never_written(tmp_path: Path) -> None:
+    written = DiskShelf(tmp_path)
+    written.set("key", b"value")
+    written.close()
+    with sqlite3.connect(tmp_path / "cache.db") as database:
+        database.execute("UPDATE Cache SET mode = 4, value = x'80'")
+    database.close()
+    with pytest.raises(DamagedEntryError):
+        ReadOnlyShelf(tmp_path).get("key")

@@ -1,0 +1,134 @@
+"""The shelf on diskcache."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import diskcache
+from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA
+
+from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
+from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
+
+# From this size on a value is a file of its own, not a row of the database.
+_FILE_SIZE = 32 * 1024
+_BUSY_SECONDS = 60
+# All of diskcache's settings are given, so that none is taken from the database.
+_SETTINGS = {
+    **DEFAULT_SETTINGS,
+    "disk_min_file_size": _FILE_SIZE,
+    # Eviction is by whole results, and ours: see docs/architecture.md.
+    "eviction_policy": "none",
+    "cull_limit": 0,
+}
+
+
+class DiskShelf:
+    """A shelf in a diskcache folder, opened at first use and after every [](close)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._cache: diskcache.Cache | None = None
+
+    def get(self, key: str) -> bytes | None:
+        """Return a value, or `None`.
+
+        Raises:
+            DamagedEntryError: The entry is there but cannot be read.
+            ShelfError: The database cannot be read.
+        """
+        with translated():
+            try:
+                value = self._open().get(key, default=None, retry=True)
+            except (UnsafeEntryError, TypeError, ValueError) as error:
+                raise DamagedEntryError(str(error)) from None
+        if value is not None and type(value) is not bytes:
+            raise DamagedEntryError("a value that is not bytes")
+        return value
+
+    def set(self, key: str, value: bytes) -> None:
+        """Keep a value.
+
+        Raises:
+            ShelfError: The disk is full, read-only or broken.
+        """
+        with translated():
+            self._open().set(key, value, retry=True)
+
+    def delete(self, key: str) -> None:
+        """Forget a key, if it is there.
+
+        Raises:
+            ShelfError: The disk is read-only or broken.
+        """
+        with translated(), suppress(UnsafeEntryError):
+            self._open().delete(key, retry=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is set and deleted within it visible all at once, or not at all."""
+        with translated():
+            cache = self._open()
+            outermost = cache.disk.put_off is None
+            if outermost:
+                cache.disk.put_off = []
+            try:
+                with cache.transact(retry=True):
+                    yield
+                removable = cache.disk.put_off if outermost else []
+            finally:
+                if outermost:
+                    cache.disk.put_off = None
+            for name in removable:
+                cache.disk.remove(name)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if self._cache is not None:
+            self._cache.close()
+            self._cache = None
+
+    def _open(self) -> diskcache.Cache:
+        if self._cache is None:
+            _refuse_foreign_settings(self.folder)
+            folder = str(self.folder)
+            self._cache = diskcache.Cache(folder, timeout=_BUSY_SECONDS, disk=SafeDisk, **_SETTINGS)
+        return self._cache
+
+    def __getstate__(self) -> Path:
+        return self.folder
+
+    def __setstate__(self, folder: Path) -> None:
+        self.__init__(folder)  # type: ignore[misc]
+
+
+def _refuse_foreign_settings(folder: Path) -> None:
+    """Look whether a database has settings that diskcache would act on, and that we never write.
+
+    Raises:
+        ShelfError: It has. diskcache makes attributes, arguments and pragmas of them.
+    """
+    database = folder / DBNAME
+    if not database.exists():
+        return
+    with closing(
+        sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+    ) as connection:
+        try:
+            names = {row[0] for row in connection.execute("SELECT key FROM Settings")}
+        except sqlite3.OperationalError:
+            return  # just being made by another process, or unreadable: diskcache will tell
+    if foreign := names - _SETTINGS.keys() - METADATA.keys():
+        raise sqlite3.DatabaseError(f"settings that are never written: {sorted(map(str, foreign))}")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the disk and the database raise into a ShelfError."""
+    try:
+        yield
+    except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+        raise ShelfError(f"{type(error).__name__}: {error}") from error

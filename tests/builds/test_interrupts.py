@@ -1,0 +1,193 @@
+"""Builds that are interrupted or killed: what was computed is kept, and nothing is left running."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from support import Book
+
+from sphinx_nbcache import Action, Project
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
+]
+
+# In each of the tests below; together they are a hundred in a session.
+KILLS = 25
+
+
+def start(book: Book, *arguments: str, builder: str = "html") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sphinx", "-b", builder, *arguments]
+    command += ["-d", str(book.folder / "_build" / "doctrees")]
+    command += [str(book.folder), str(book.folder / "_build" / builder)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def kernels(book: Book) -> Iterator[psutil.Process]:
+    """Yield the processes that work in the book's folder."""
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == book.folder and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+        except (psutil.Error, OSError):
+            continue
+
+
+def assert_no_kernel_is_left(book: Book) -> None:
+    end = time.monotonic() + 15
+    while left := list(kernels(book)):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def reusable(book: Book) -> set[str]:
+    project = Project.find(book.folder, place=book.folder / "_build" / ".jupyter_cache")
+    names = {planned.path.name for planned in project.plan().with_action(Action.REUSE)}
+    project.close()
+    return names
+
+
+def test_ctrl_c_ends_running_cells_and_keeps_what_is_finished(book: Book, tmp_path: Path) -> None:
+    mark = tmp_path / "running"
+    book.conf(executor="local-serial")
+    book.index("a", "b")
+    book.myst("a.md", "%%\nprint('quick')")
+    book.myst("b.md", f"%%\nopen({str(mark)!r}, 'w').close()\nimport time; time.sleep(100)")
+    build = start(book)
+    wait_for(mark)
+    begin = time.monotonic()
+    build.send_signal(signal.SIGINT)
+    log, _ = build.communicate(timeout=30)
+    assert time.monotonic() - begin < 10
+    assert build.returncode != 0
+    assert "interrupted: 1 of 2 notebooks were executed, and their results are kept" in log
+    assert "Traceback" not in log
+    assert "never awaited" not in log
+    assert_no_kernel_is_left(book)
+    book.myst("b.md", "%%\nprint('shorter')")
+    assert book.build().ran == ("b.md",)
+    assert "quick" in book.page("a")
+
+
+def test_a_second_ctrl_c_ends_at_once(book: Book, tmp_path: Path) -> None:
+    """The first one waits for a cell that will not be interrupted; the second does not."""
+    mark = tmp_path / "running"
+    book.index("stubborn")
+    stubborn = f"""%%
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+open({str(mark)!r}, 'w').close()
+end = time.time() + 100
+while time.time() < end:
+    try:
+        time.sleep(1)
+    except BaseException:
+        pass
+"""
+    book.myst("stubborn.md", stubborn)
+    build = start(book)
+    wait_for(mark)
+    build.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    begin = time.monotonic()
+    build.send_signal(signal.SIGINT)
+    build.communicate(timeout=30)
+    assert time.monotonic() - begin < 3
+    assert_no_kernel_is_left(book)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, seed: int) -> None:
+    moments = random.Random(seed)
+    names = [f"note{number}" for number in range(4)]
+    book.index(*names)
+    kept: set[str] = set()
+    for kill in range(KILLS):
+        if kill % 5 == 0:  # other code, so that there is something to run
+            for name in names:
+                book.myst(f"{name}.md", f"%%\nprint('version', {kill})")
+            kept = set()
+        build = start(book, *(["-j", "2"] if kill % 2 else []))
+        time.sleep(moments.uniform(0.4, 3.0))
+        build.kill()
+        build.communicate()
+        # Kernels see within a second or so that their parent has gone.
+        assert_no_kernel_is_left(book)
+        now = reusable(book)
+        assert now >= kept
+        kept = now
+    last = book.build()
+    assert (last.status, last.warnings) == (0, "")
+    assert set(last.ran).isdisjoint(kept)
+    for name in names:
+        assert f"version {KILLS // 5 * 5 - 5}" in book.page(name)
+
+
+def test_kill_while_pages_are_written_leaves_no_old_page(book: Book) -> None:
+    """The environment is stored by then: Sphinx alone would never write these pages again."""
+    names = [f"note{number}" for number in range(6)]
+    book.index(*names)
+    for name in names:
+        book.myst(f"{name}.md", "%%\nprint('version', 1)")
+    book.build()
+    book.conf(
+        """
+        import os, signal
+        def setup(app):
+            def die(app, pagename, *args):
+                if os.environ.get('DIE') == pagename:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            app.connect('html-page-context', die)
+        """
+    )
+    book.build()
+    for name in names:
+        book.myst(f"{name}.md", "%%\nprint('version', 2)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIE", "note3")
+        assert book.build().status != 0
+    after = book.build()
+    assert after.ran == ()
+    for name in names:
+        assert "version 2" in book.page(name)
+
+
+def test_kill_before_the_environment_is_stored_leaves_no_old_page(book: Book) -> None:
+    book.index("note")
+    book.myst("note.md", "%%\nprint('version', 1)")
+    book.conf(
+        """
+        import os, signal
+        def setup(app):
+            def die(app, env):
+                if os.environ.get('DIE'):
+                    os.kill(os.getpid(), signal.SIGKILL)
+            app.connect('env-updated', die)
+        """
+    )
+    book.build()
+    book.myst("note.md", "%%\nprint('version', 2)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIE", "1")
+        assert book.build().status != 0
+    after = book.build()
+    assert after.ran == ()
+    assert "version 2" in book.page("note")
