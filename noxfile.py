@@ -81,4 +81,4 @@ def book(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Compare build times with those of peers, measured in the same run."""
     session.install("-e", ".", *groups("bench"))
-    session.run("python", "benchmarks/builds.py", *session.posargs)
+    session.run("python", "benchmarks/run.py", *session.posargs)

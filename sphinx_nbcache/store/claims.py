@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import filelock
+if TYPE_CHECKING:
+    import filelock
 
 
 class Claims:
@@ -31,6 +33,8 @@ class Claims:
             return False
         bucket = _bucket(key)
         if bucket not in self._locks:
+            import filelock
+
             lock = filelock.FileLock(self._folder / f"{bucket}.lock", thread_local=False)
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)

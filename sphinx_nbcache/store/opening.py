@@ -8,8 +8,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import filelock
-
 from sphinx_nbcache.store.disk_shelf import DiskShelf
 from sphinx_nbcache.store.read_only import ReadOnlyShelf
 from sphinx_nbcache.store.shelf import MemoryShelf, Shelf, ShelfError
@@ -75,6 +73,8 @@ def _is_damage(error: ShelfError) -> bool:
 
 def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
     """Move a damaged store aside, unless another process has done so meanwhile."""
+    import filelock
+
     folder = shelf.folder
     with suppress(Exception):
         shelf.close()

@@ -28,6 +28,8 @@ from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, Sh
 _RESULTS_PER_KEY = 20
 _NEXT_ID = "next-id"
 _ID_DIGITS = 19
+# How many things that are damaged are listed one by one.
+_TOLD_AT_MOST = 10
 
 _Record = TypeVar("_Record")
 
@@ -235,12 +237,13 @@ class Store:
         self._overlay = self._overlay or MemoryShelf()
 
     def _damaged(self, what: str) -> None:
-        if what in self._told:
+        if what in self._told or len(self._told) > _TOLD_AT_MOST:
             return
         self._told.add(what)
-        self._notify(
-            Notice(Topic.STORE, f"in the store {self.folder}: {what}; it counts as absent")
-        )
+        text = f"in the store {self.folder}: {what}; it counts as absent"
+        if len(self._told) > _TOLD_AT_MOST:
+            text = f"in the store {self.folder}: more is damaged, and not listed here"
+        self._notify(Notice(Topic.STORE, text))
 
 
 def _number(encoded: bytes | None) -> int | None:

@@ -1,0 +1,95 @@
+"""Whole `sphinx-build` processes: their wall clock time and their largest resident memory."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from books import Tool
+
+
+@dataclass(frozen=True)
+class Build:
+    seconds: float
+    mebibytes: float
+
+
+def build(folder: Path, *arguments: str) -> Build:
+    """Build a book.
+
+    The memory is that of the largest single process; it is measured on Linux and macOS.
+    """
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", *arguments, str(folder)]
+    with tempfile.TemporaryFile() as log:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, str(folder / "_build" / "html")], stdout=log, stderr=log
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        log.seek(0)
+        if process.returncode != 0:
+            raise SystemExit(f"the build of {folder} failed:\n{log.read().decode()}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Build(seconds, usage.ru_maxrss * unit / 2**20)
+
+
+@dataclass(frozen=True)
+class Row:
+    """The medians of one measurement for each tool, and the ratios to the first of them."""
+
+    name: str
+    seconds: dict[Tool, float]
+    mebibytes: dict[Tool, float]
+    ratios: dict[Tool, float]
+
+
+def compare(
+    name: str,
+    folders: dict[Tool, Path],
+    repeats: int,
+    one: Callable[[Tool, Path, int], Build],
+) -> Row:
+    """Measure the tools in turn. A ratio is the median of the ratios within one round.
+
+    So a machine whose speed drifts is unfair to none of them.
+    """
+    rounds = [
+        {tool: one(tool, folder, turn) for tool, folder in folders.items()}
+        for turn in range(repeats)
+    ]
+    first = next(iter(folders))
+
+    def median(value: Callable[[dict[Tool, Build]], float]) -> float:
+        return statistics.median(value(done) for done in rounds)
+
+    return Row(
+        name,
+        seconds={tool: median(lambda r, t=tool: r[t].seconds) for tool in folders},
+        mebibytes={tool: median(lambda r, t=tool: r[t].mebibytes) for tool in folders},
+        ratios={
+            tool: median(lambda r, t=tool: r[t].seconds / r[first].seconds) for tool in folders
+        },
+    )
+
+
+def table(title: str, rows: Sequence[Row]) -> str:
+    """Return rows as a Markdown table: seconds, ratio to the first tool, and peak memory."""
+    tools = list(rows[0].seconds)
+    heads = [title, *(f"{tool.name}" for tool in tools)]
+    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
+    for row in rows:
+        cells = [row.name]
+        for tool in tools:
+            ratio = "" if tool is tools[0] else f" = {row.ratios[tool]:.2f}x"
+            cells.append(f"{row.seconds[tool]:.2f} s{ratio}, {row.mebibytes[tool]:.0f} MiB")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Build times of this extension, of plain MyST pages and of MyST-NB, measured in one run.
+
+    python benchmarks/run.py [--pages 300 1000] [--repeats 3] [--notebooks 20]
+
+Each figure is that of whole `sphinx-build` processes, medians over the repeats. What counts are
+the ratios to the first column; absolute times are for information. MyST-NB is run with its
+cache. Ratios of more than one are slower than the first column.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from books import OURS, PEER, PLAIN, Tool, fill_store, page_path, page_text, write_book
+from measure import Build, Row, build, compare, table
+
+PACKAGES = ("sphinx", "docutils", "myst-parser", "myst-nb", "jupyter-cache", "sphinx-nbcache")
+
+
+def with_all_results(scratch: Path, pages: int, repeats: int) -> list[Row]:
+    """Pages of which every result is in the store."""
+    folders = {tool: scratch / f"{tool.name}-{pages}" for tool in (PLAIN, OURS, PEER)}
+    for tool, folder in folders.items():
+        write_book(folder, tool, pages)
+        fill_store(folder, tool)
+
+    def fresh(*arguments: str) -> Row:
+        def one(_tool: Tool, folder: Path, _turn: int) -> Build:
+            shutil.rmtree(folder / "_build" / "html", ignore_errors=True)
+            return build(folder, *arguments)
+
+        serial = "fresh environment, `-j 2`" if arguments else "fresh environment"
+        return compare(f"{pages} pages, {serial}", folders, repeats, one)
+
+    def nothing(_tool: Tool, folder: Path, _turn: int) -> Build:
+        return build(folder)
+
+    def text_edit(tool: Tool, folder: Path, turn: int) -> Build:
+        page_path(folder, 0).write_text(page_text(tool, 0, prose=f"Edit {turn}.\n\n"))
+        return build(folder)
+
+    rows = [fresh(), fresh("-j", "2")]
+    for folder in folders.values():
+        build(folder)  # the report of the build before says "reused" from now on
+    rows.append(compare(f"{pages} pages, nothing changed", folders, repeats, nothing))
+    rows.append(compare(f"{pages} pages, text of one edited", folders, repeats, text_edit))
+    return rows
+
+
+def with_kernels(scratch: Path, notebooks: int) -> list[Row]:
+    """Notebooks that are run: cold, and after an edit of code in one of them."""
+    folders = {tool: scratch / f"{tool.name}-kernels" for tool in (OURS, PEER)}
+    for tool, folder in folders.items():
+        write_book(folder, tool, notebooks)
+
+    def cold(_tool: Tool, folder: Path, _turn: int) -> Build:
+        return build(folder)
+
+    def code_edit(tool: Tool, folder: Path, turn: int) -> Build:
+        page_path(folder, 0).write_text(page_text(tool, 0, salt=f" + {turn + 1}"))
+        return build(folder)
+
+    return [
+        compare(f"{notebooks} notebooks, empty store", folders, 1, cold),
+        compare(f"{notebooks} notebooks, code of one edited", folders, 3, code_edit),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pages", type=int, nargs="*", default=[300, 1000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--notebooks", type=int, default=20)
+    options = parser.parse_args()
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        rows = [
+            row
+            for pages in options.pages
+            for row in with_all_results(scratch, pages, options.repeats)
+        ]
+        if rows:
+            print(table("Every result in the store", rows), end="\n\n", flush=True)
+        if options.notebooks:
+            print(table("Kernels are run", with_kernels(scratch, options.notebooks)))
+
+
+if __name__ == "__main__":
+    main()
