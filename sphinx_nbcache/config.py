@@ -92,7 +92,10 @@ def _path(value: Any) -> str | None:
         return None
     if not isinstance(value, str | os.PathLike):
         raise ValueError("a path")  # noqa: TRY004 (one error type for all checks)
-    return os.fspath(value)
+    path = os.fspath(value)
+    if not isinstance(path, str) or "\0" in path:
+        raise ValueError("a path")
+    return path
 
 
 def check_seconds(value: Any) -> float | None:

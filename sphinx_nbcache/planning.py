@@ -47,7 +47,6 @@ class Why(StrEnum):
     NO_RESULT = "no-result"
     CODE_CHANGED = "code-changed"
     KERNEL_CHANGED = "kernel-changed"
-    MOVED = "moved"
     FAILED_BEFORE = "failed-before"
     ERROR_NOT_ALLOWED = "error-not-allowed"
     FORCED = "forced"
@@ -172,7 +171,7 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
             return Decision(Action.REUSE, _why_reused(stored, evidence), stored)
     reason = _why_run(evidence, rejected, forced=settings.execute == "force")
     if settings.execute == "frozen":
-        failed = evidence.results[0] if evidence.results else None
+        failed = next((s for s in evidence.results if s.result.status is not Status.OK), None)
         return Decision(Action.REFUSE, reason, failed)
     return Decision(Action.EXECUTE, reason)
 
@@ -281,8 +280,6 @@ def _describe_change(evidence: Evidence, history: History) -> Reason | None:
         if old == new:
             old, new = history.language or "no language", key.language or "no language"
         return Reason(Why.KERNEL_CHANGED, f"kernel changed: {old} → {new}")
-    if key.directory != history.directory:
-        return Reason(Why.MOVED, f"its folder changed: {history.directory} → {key.directory}")
     text = describe_cells(history.cells, evidence.scan.cells)
     return Reason(Why.CODE_CHANGED, text) if text else None
 

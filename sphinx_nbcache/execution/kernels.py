@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
@@ -31,7 +32,22 @@ class KernelManager(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # ZeroMQ drops what a receiver has no room for: by default from a thousand messages on.
+        self.context.setsockopt(zmq.RCVHWM, 0)
+        self._is_clean = False
         self._live.add(self)
+
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
+        await super()._async_cleanup_resources(restart=restart)
+        self._is_clean = not restart
+
+    # jupyter_client binds the public name to its own method.
+    cleanup_resources = _async_cleanup_resources
+
+    async def close(self) -> None:
+        """Let go of sockets and files, also if the kernel could not even be started."""
+        if not self._is_clean:
+            await self._async_cleanup_resources()
 
     @classmethod
     def kill_all(cls) -> None:
@@ -57,21 +73,19 @@ class PrivateKernelManager(KernelManager):
     """
 
     def __init__(self, **options: Any) -> None:
-        self._folder = _short_temporary_folder()
-        options["connection_file"] = str(self._folder / "kernel.json")
+        folder = _short_temporary_folder()
+        # Also when the kernel cannot be started, or the run is cancelled.
+        self._remove_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        options["connection_file"] = str(folder / "kernel.json")
         super().__init__(transport="ipc", **options)
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
         await super()._async_cleanup_resources(restart=restart)
         if not restart:
-            self.remove_folder()
+            self._remove_folder()
 
     # jupyter_client binds the public name to its own method.
-    cleanup_resources = _async_cleanup_resources  # type: ignore[assignment]
-
-    def remove_folder(self) -> None:
-        """Remove the folder of the sockets."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    cleanup_resources = _async_cleanup_resources
 
 
 def manager_class(name: str, specs: KernelSpecManager) -> type[KernelManager]:

@@ -7,7 +7,6 @@ import atexit
 import logging
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -19,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
 from sphinx_nbcache.execution.kernels import (
     KernelError,
+    KernelManager,
     choose_kernel,
     manager_class,
     start_arguments,
@@ -28,12 +28,11 @@ from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import CellRun, Failure, Status
 
-OnCell = Callable[[Job, int], None]
-"""Called when a cell starts, with its position, in the thread that runs the job."""
-
 _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # A kernel that cannot even answer this long after its start will not.
 _START_SECONDS = 120
+# How long outputs may take to arrive after their cell has ended.
+_OUTPUT_SECONDS = 120
 _LOG_LINES = 40
 # nbclient tells of each kernel that it starts; some themes make all loggers speak up.
 _LOGGER = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class _Clock:
             self.seconds.setdefault(self.current, time.perf_counter() - self._since)
 
 
-async def run(job: Job, on_cell: OnCell | None = None) -> Outcome:
+async def run(job: Job) -> Outcome:
     """Run one notebook in a new kernel, in its folder.
 
     Whatever goes wrong in the notebook or with its kernel is part of the outcome.
@@ -65,15 +64,25 @@ async def run(job: Job, on_cell: OnCell | None = None) -> Outcome:
     Raises:
         asyncio.CancelledError: The run was cancelled; its kernel has ended.
     """
-    return await _Run(job, on_cell).outcome()
+    return await _Run(job).outcome()
+
+
+class _Client(nbclient.NotebookClient):
+    """nbclient's client, which forgets its kernel manager when something goes wrong."""
+
+    manager: KernelManager | None = None
+
+    def create_kernel_manager(self) -> Any:
+        """Create the manager, and keep hold of it."""
+        self.manager = super().create_kernel_manager()  # type: ignore[assignment]  # manager_class
+        return self.manager
 
 
 class _Run:
     """One run under way: what nbclient reports while it lasts."""
 
-    def __init__(self, job: Job, on_cell: OnCell | None) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
-        self.on_cell = on_cell
         self.clock = _Clock()
         self.notebook = _to_nbformat(job)
         self.kernel = job.kernel
@@ -104,21 +113,25 @@ class _Run:
             client = self._client()
         except KernelError as error:
             return Status.FAILED, Failure("NoSuchKernel", str(error), str(error))
+        except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
+            text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
+            return Status.FAILED, Failure(type(error).__name__, text, text)
         # What the kernel process itself writes (not what cells print) is kept out of the build's
         # log, and shown if the kernel dies.
         with tempfile.TemporaryFile() as log:
             return await self._execute_with(client, log)
 
-    async def _execute_with(
-        self, client: nbclient.NotebookClient, log: IO[bytes]
-    ) -> tuple[Status, Failure | None]:
+    async def _execute_with(self, client: _Client, log: IO[bytes]) -> tuple[Status, Failure | None]:
         try:
             await client.async_execute(stdout=log, stderr=log)
         except CellExecutionError as error:
             return Status.FAILED, self._cell_failure(error)
-        except CellTimeoutError:
+        except CellTimeoutError as error:
             limit = self.job.rules.timeout
-            text = f"the cell took longer than {limit:g} s"
+            if "IOPub" in str(error) or limit is None:
+                text = "the cell has ended, but its last outputs did not arrive"
+            else:
+                text = f"the cell took longer than {limit:g} s"
             return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
         except DeadKernelError as error:
             _raise_if_cancelled()
@@ -134,19 +147,24 @@ class _Run:
         finally:
             # A kernel that could not be started leaves this behind, to fail at exit.
             atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 (nbclient registered it)
+            if client.manager is not None:
+                await client.manager.close()
         return Status.OK, None
 
-    def _client(self) -> nbclient.NotebookClient:
+    def _client(self) -> _Client:
         specs = KernelSpecManager()
         self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
         rules = self.job.rules
-        return nbclient.NotebookClient(
+        return _Client(
             self.notebook,
             kernel_name=self.kernel,
             kernel_manager_class=manager_class(self.kernel, specs),
             resources={"metadata": {"path": self.job.directory}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=_START_SECONDS,
+            # Outputs that do not arrive must make a failure, not a shorter result.
+            iopub_timeout=_OUTPUT_SECONDS,
+            raise_on_iopub_timeout=True,
             extra_arguments=start_arguments(self.kernel, specs),
             store_widget_state=True,
             record_timing=False,
@@ -157,11 +175,8 @@ class _Run:
         )
 
     def _on_start(self, cell: Any, cell_index: int) -> None:
-        if SKIP_TAG in cell.metadata.get("tags", ()):
-            return
-        self.clock.start(cell_index)
-        if self.on_cell is not None:
-            self.on_cell(self.job, cell_index)
+        if SKIP_TAG not in cell.metadata.get("tags", ()):
+            self.clock.start(cell_index)
 
     def _on_end(self, cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG002 (nbclient's signature)
         self.clock.end()

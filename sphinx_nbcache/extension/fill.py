@@ -15,6 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx_nbcache.extension.images import image_folder, image_uri
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.nodes import CodeCellNode
+from sphinx_nbcache.notebooks.model import SKIP_TAG
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Project, Settled
@@ -47,7 +48,7 @@ class Shown:
 
     def outputs_of(self, node: CodeCellNode) -> Sequence[_Output] | None:
         """Return the outputs of a cell; `None` if the result is not of this code."""
-        if self.stored or "skip-execution" in node["cell"].tags:
+        if self.stored or SKIP_TAG in node["cell"].tags:
             outputs: Sequence[_Output] = node["cell"].outputs
             return outputs
         if self.result is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -23,7 +24,9 @@ _CHECKPOINTS = "**.ipynb_checkpoints"
 def register_options(app: Sphinx) -> None:
     """Register every declared option. The types are checked by the declarations themselves."""
     for name, (declared, default) in declared_options().items():
-        app.add_config_value(PREFIX + name, default, declared.rebuild, types=Any)
+        # As a text, because Sphinx makes numbers of what `-D` says for a number.
+        registered = str(default) if type(default) is int else default
+        app.add_config_value(PREFIX + name, registered, declared.rebuild, types=Any)
 
 
 def settings_of(config: Config) -> tuple[Settings, list[str]]:
@@ -55,6 +58,8 @@ def guard_sources(app: Sphinx, config: Config) -> None:
         for name in get_matching_files(app.srcdir, config.include_patterns, excluded)
         if formats.suffix_of(name)
     ]
-    excluded.update(dict.fromkeys(not_documents(app.srcdir, candidates, formats)))
+    for name in not_documents(app.srcdir, candidates, formats):
+        # A name is no glob, even if it looks like one.
+        excluded[re.sub(r"([\[*?])", r"[\1]", name)] = None
     # A new list: the old one may be the default, which all configurations share.
     config.exclude_patterns = list(excluded)

@@ -25,18 +25,14 @@ def read_ipynb(text: str) -> Notebook:
     Raises:
         NotebookError: The text is no notebook. The message says what is wrong and where.
     """
-    data = _upgraded(_json(text))
-    cells = data.get("cells")
-    if not isinstance(cells, list):
-        raise NotebookError("not a notebook: it has no list of cells")
-    lines = source_lines(text, len(cells))
-    return Notebook(
-        metadata=_mapping(data.get("metadata")),
-        cells=tuple(
-            _cell(cell, number, line)
-            for number, (cell, line) in enumerate(zip(cells, lines, strict=True), 1)
-        ),
-    )
+    try:
+        data = _upgraded(_json(text))
+        cells = data.get("cells")
+        if not isinstance(cells, list):
+            raise NotebookError("not a notebook: it has no list of cells")
+        return _notebook(data, cells, source_lines(text, len(cells)))
+    except RecursionError:
+        raise NotebookError("not a notebook: JSON nested too deeply") from None
 
 
 def from_node(data: Mapping[str, Any]) -> Notebook:
@@ -44,10 +40,10 @@ def from_node(data: Mapping[str, Any]) -> Notebook:
     cells = data.get("cells")
     if not isinstance(cells, list):
         raise NotebookError("the reader returned something that is not a notebook")
-    return Notebook(
-        metadata=_mapping(data.get("metadata")),
-        cells=tuple(_cell(plain(cell), number, 0) for number, cell in enumerate(cells, 1)),
-    )
+    try:
+        return _notebook(data, [plain(cell) for cell in cells], [0] * len(cells))
+    except RecursionError:
+        raise NotebookError("the reader returned data nested too deeply") from None
 
 
 def plain(value: Any) -> Any:
@@ -83,6 +79,16 @@ def source_lines(text: str, count: int) -> list[int]:
     return found if len(found) == count else [0] * count
 
 
+def _notebook(data: Mapping[str, Any], cells: list[Any], lines: list[int]) -> Notebook:
+    return Notebook(
+        metadata=_mapping(data.get("metadata")),
+        cells=tuple(
+            _cell(cell, number, line)
+            for number, (cell, line) in enumerate(zip(cells, lines, strict=True), 1)
+        ),
+    )
+
+
 def _json(text: str) -> Mapping[str, Any]:
     if not text.strip():
         raise NotebookError("the file is empty", 1)
@@ -93,8 +99,6 @@ def _json(text: str) -> Mapping[str, Any]:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise NotebookError(f"not valid JSON: {error.msg}", error.lineno) from None
-    except RecursionError:
-        raise NotebookError("not a notebook: JSON nested too deeply") from None
     except ValueError as error:
         raise NotebookError(f"not a notebook: {error}") from None
     if not isinstance(data, dict):
@@ -123,7 +127,7 @@ def _cell(data: object, number: int, line: int) -> Cell:
     kind = data.get("cell_type") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or kind not in ("code", "markdown", "raw"):
         raise NotebookError(f"cell {number} is not a code, Markdown or raw cell")
-    source = _joined(data.get("source"), number)
+    source = _joined(data.get("source"), number).replace("\r\n", "\n").replace("\r", "\n")
     outputs = data.get("outputs") if kind == "code" else None
     count = data.get("execution_count")
     return Cell(
@@ -169,7 +173,7 @@ def _joined(source: object, number: int) -> str:
         source = "".join(source)
     if not isinstance(source, str):
         raise NotebookError(f"cell {number} has a source or output that is not text")
-    return source.replace("\r\n", "\n").replace("\r", "\n") if "\r\n" in source else source
+    return source
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Stat(msgspec.Struct, frozen=True, array_like=True):
 
     size: int
     mtime_ns: int
+    ctime_ns: int
+    """Changes with every write, also where a tool puts the time of modification back."""
     inode: int
 
     @classmethod
@@ -42,12 +44,13 @@ class Stat(msgspec.Struct, frozen=True, array_like=True):
             OSError: It cannot be looked at.
         """
         found = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
     def is_racy(self, seen_ns: int) -> bool:
         """Tell whether the file may have changed unseen after `seen_ns` (ns since the epoch)."""
-        coarse = self.mtime_ns % _SECOND_NS == 0
-        return seen_ns - self.mtime_ns < (_COARSE_RACY_NS if coarse else _RACY_NS)
+        changed = max(self.mtime_ns, self.ctime_ns)
+        coarse = changed % _SECOND_NS == 0
+        return seen_ns - changed < (_COARSE_RACY_NS if coarse else _RACY_NS)
 
 
 class ScannedCell(msgspec.Struct, frozen=True, array_like=True):

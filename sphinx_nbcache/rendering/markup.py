@@ -50,7 +50,12 @@ def render_markdown(value: Any, context: Context) -> list[nodes.Node]:
     parser = create_md_parser(config, SphinxRenderer)
     parser.disable(_MYST_SYNTAX, ignoreInvalid=True)
     parser.options["document"] = parsed
-    parser.render(str(value), {"match_titles": False})
+    env: dict[str, Any] = {"match_titles": False}
+    tokens = parser.parse(str(value), env)
+    for token in tokens:
+        if token.type == "fence":
+            token.info = token.info.replace("{", "").replace("}", "")  # code, never a directive
+    parser.renderer.render(tokens, parser.options, env)
     content = nodes.container(classes=["output", "text_markdown"])
     content += [_without_section(child) for child in parsed.children]
     return [content]

@@ -50,7 +50,7 @@ def key_of(
     text: str, fmt: str = "ipynb", directory: str = "docs", aliases: dict[str, str] | None = None
 ) -> str:
     """Return the code key of a notebook's text."""
-    empty = Scan(Stat(0, 0, 0), 0, "", "", fmt)
+    empty = Scan(Stat(0, 0, 0, 0), 0, "", "", fmt)
     scan = scan_notebook(empty, read_notebook(text, fmt))
     return key_parts(scan, directory, aliases or {}).digest()
 

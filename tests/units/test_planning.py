@@ -61,7 +61,7 @@ def scan_of(*cells: str, kernel: str = "python3", outputs: bool = False, **metad
         )
     metadata = {"kernelspec": {"name": kernel}, **metadata}
     text = json.dumps({"nbformat": 4, "metadata": metadata, "cells": made})
-    return scan_notebook(Scan(Stat(0, 0, 0), 0, "", "", "ipynb"), read_ipynb(text))
+    return scan_notebook(Scan(Stat(0, 0, 0, 0), 0, "", "", "ipynb"), read_ipynb(text))
 
 
 def result_of(
@@ -265,12 +265,6 @@ def test_a_changed_kernel_is_named(old: Scan, new: Scan, text: str) -> None:
 def test_an_alias_that_changes_the_kernel_is_named() -> None:
     decision = decision_on(ONE, history=history_of(ONE), kernel_aliases={"python3": "mine"})
     assert str(decision.reason) == "kernel changed: python3 → mine"
-
-
-def test_a_changed_folder_is_named() -> None:
-    decision = decision_on(ONE, history=history_of(ONE, "old/docs"))
-    assert outcome(decision) == (Action.EXECUTE, Why.MOVED)
-    assert str(decision.reason) == "its folder changed: old/docs → docs"
 
 
 @pytest.mark.parametrize(

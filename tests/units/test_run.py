@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -209,11 +212,44 @@ def test_a_cancelled_run_ends_its_kernel(tmp_path: Path) -> None:
     assert kernels() == []
 
 
-def test_the_start_of_each_cell_is_told_by_its_position(tmp_path: Path) -> None:
-    told: list[int] = []
-    order = job(tmp_path, "1", "2", "3", skipped=(1,))
-    asyncio.run(run(order, lambda _job, position: told.append(position)))
-    assert told == [0, 2]
+def test_no_output_is_lost_however_many_there_are(tmp_path: Path) -> None:
+    count = 20_000
+    code = f"for n in range({count}): display(n)"
+    outcome = outcome_of(job(tmp_path, code, "'the end'"))
+    assert (outcome.status, outcome.failure) == (Status.OK, None)
+    shown = [output["data"]["text/plain"] for output in outcome.outputs.cells[0]]
+    assert shown == [str(number) for number in range(count)]
+    assert outcome.outputs.cells[1]
+
+
+def test_a_kernelspec_that_is_broken_is_a_failure_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kernels" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text("{")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    outcome = outcome_of(job(tmp_path, "1", kernel="broken"))
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert "'broken'" in outcome.failure.message
+
+
+def test_a_kernel_that_cannot_be_started_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kernels" / "absent"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["/no/such/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+    (folder / "kernel.json").write_text(json.dumps({**spec, "display_name": "A", "language": "p"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    outcome = outcome_of(job(tmp_path, "1", kernel="absent"))
+    assert outcome.status is Status.FAILED
+    gc.collect()
+    assert list(temporary.glob("nbcache-*")) == []
 
 
 def test_leaving_an_executor_cancels_what_it_runs(tmp_path: Path) -> None:

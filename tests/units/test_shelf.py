@@ -316,7 +316,7 @@ def test_trouble_with_the_disk_is_a_shelf_error(tmp_path: Path) -> None:
 
 def test_other_processes_write_to_the_same_shelf_at_once(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from sphinx_nbcache.store.shelf import DiskShelf\n"
+        "import sys; from pathlib import Path; from sphinx_nbcache.store.disk_shelf import DiskShelf\n"
         "shelf = DiskShelf(Path(sys.argv[1]))\n"
         "for n in range(40):\n"
         "    with shelf.transaction():\n"
@@ -350,7 +350,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     if any(subprocess.run(command, check=False).returncode for command in (bind, remount)):
         pytest.skip("mounts need rights that this system does not give")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_shelf_on_a_read_only_mount_can_be_read(read_only: Path) -> None:

@@ -190,7 +190,7 @@ def test_equal_pictures_are_kept_once(store: Store) -> None:
     assert tamper(store, "blob/", None) == 3
 
 
-SCAN = Scan(Stat(1, 2, 3), 4, "", "", "ipynb", kernel="python3", timeout=None)
+SCAN = Scan(Stat(1, 2, 2, 3), 4, "", "", "ipynb", kernel="python3", timeout=None)
 HISTORY = History("d", "python3", "python", "docs", (HistoryCell(1, "x", skipped=False),))
 
 
