@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 def connect(app: Sphinx) -> None:
     """Connect everything to a Sphinx application, in the order in which a build uses it."""
-    from sphinx_nbcache.extension.directives import CodeCell
+    from sphinx_nbcache.extension.directives import CodeCell, JcacheReport
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.hooks import Hooks
     from sphinx_nbcache.extension.options import register_options
     from sphinx_nbcache.extension.parser import NotebookParser
     from sphinx_nbcache.rendering import register
-    from sphinx_nbcache.report.directive import register_report
+    from sphinx_nbcache.report.document import hide_source_path
 
     register_options(app)
     app.setup_extension("myst_parser")
@@ -26,5 +26,6 @@ def connect(app: Sphinx) -> None:
     app.add_domain(NotebookDomain)
     app.add_directive("code-cell", CodeCell)
     register(app)
-    register_report(app)
+    app.add_directive("jcache-report", JcacheReport)
+    app.connect("html-collect-pages", hide_source_path)
     Hooks().connect(app)

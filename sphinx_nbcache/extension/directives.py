@@ -1,4 +1,4 @@
-"""The directive `code-cell`, for code cells inside other blocks."""
+"""The directives: `code-cell`, for code cells inside other blocks, and `jcache-report`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import ClassVar
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notebooks.myst import split_options
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
+from sphinx_nbcache.report.nodes import ReportNode
 
 
 class CodeCell(SphinxDirective):
@@ -29,7 +31,7 @@ class CodeCell(SphinxDirective):
         source = split_options("\n".join(self.content)).body
         renderer = getattr(self.state, "_renderer", None)
         find = getattr(renderer, "nested_placeholder", None)
-        placeholder: nodes.Node | None = find(source) if find is not None else None
+        placeholder: nodes.Node | None = find(source, self.lineno) if find is not None else None
         if placeholder is not None:
             self.set_source_info(placeholder)
             return [placeholder]
@@ -44,3 +46,18 @@ class CodeCell(SphinxDirective):
         )
         language = self.arguments[0] if self.arguments else "python"
         return [nodes.literal_block(source, source, language=language)]
+
+
+class JcacheReport(SphinxDirective):
+    """Shows what became of each notebook in this build.
+
+    The table is filled in when the page is written: the report is that of the build, not of
+    the time at which the page was read.
+    """
+
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        """Return the place of the report, and note that this document shows it."""
+        notebook_domain(self.env).note_report(self.env.docname)
+        return [ReportNode()]

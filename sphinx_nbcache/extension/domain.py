@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from sphinx.domains import Domain
 from sphinx.environment import BuildEnvironment
 
+from sphinx_nbcache.report.document import REPORT_DOCNAME
+
 
 class NotebookDomain(Domain):
     """Which result each document was last read with, and which documents show the report."""
@@ -15,7 +17,11 @@ class NotebookDomain(Domain):
     name = "nbcache"
     label = "notebooks"
     data_version = 1
-    initial_data: ClassVar[dict[str, Any]] = {"render_ids": {}, "reports": []}
+    initial_data: ClassVar[dict[str, Any]] = {
+        "render_ids": {},
+        "reports": [],
+        "report_is_ours": False,
+    }
 
     @property
     def render_ids(self) -> dict[str, str]:
@@ -28,6 +34,15 @@ class NotebookDomain(Domain):
         """The documents that show the report."""
         names: list[str] = self.data["reports"]
         return names
+
+    @property
+    def report_is_ours(self) -> bool:
+        """Whether the report page was last read from this package, not from a user's file."""
+        return bool(self.data["report_is_ours"])
+
+    @report_is_ours.setter
+    def report_is_ours(self, value: bool) -> None:
+        self.data["report_is_ours"] = value
 
     def note_report(self, docname: str) -> None:
         """Note that a document shows the report."""
@@ -42,6 +57,8 @@ class NotebookDomain(Domain):
 
     def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
         """Take over what a `-j` worker noted."""
+        if REPORT_DOCNAME in docnames:
+            self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:
             if docname in otherdata["render_ids"]:
                 self.render_ids[docname] = otherdata["render_ids"][docname]

@@ -46,16 +46,16 @@ class Shown:
     outputs: Sequence[Sequence[_Output]] = ()
     stored: bool = False
 
-    def outputs_of(self, node: CodeCellNode) -> Sequence[_Output] | None:
-        """Return the outputs of a cell; `None` if the result is not of this code."""
+    def is_of(self, code: Sequence[str]) -> bool:
+        """Tell whether a result is of the code with these digests, cell by cell."""
+        return self.result is None or [cell.digest for cell in self.result.cells] == list(code)
+
+    def outputs_of(self, node: CodeCellNode) -> Sequence[_Output]:
+        """Return the outputs of a cell."""
         if self.stored or SKIP_TAG in node["cell"].tags:
             outputs: Sequence[_Output] = node["cell"].outputs
             return outputs
-        if self.result is None:
-            return ()
-        cells, position = self.result.cells, node["position"]
-        if position >= len(cells) or cells[position].digest != node["digest"]:
-            return None
+        position = node["position"]
         return self.outputs[position] if position < len(self.outputs) else ()
 
     def failure_text(self, node: CodeCellNode, outputs: Sequence[_Output]) -> str:
@@ -85,10 +85,41 @@ def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
     return Shown(settled.result.result, outputs.cells)
 
 
-def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown) -> None:
-    """Replace each placeholder of a document by the cell with its outputs."""
-    for node in list(document.findall(CodeCellNode)):
+def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown) -> bool:
+    """Replace each placeholder of a document by the cell with its outputs.
+
+    Returns:
+        Whether the page shows what it was to show. It does not if the source is no longer what
+        was planned with: then all outputs are left out, for those of one cell may depend on the
+        code of any other.
+    """
+    placeholders = list(document.findall(CodeCellNode))
+    fits = all(shown.is_of(node["code"]) for node in placeholders)
+    if not fits:
+        LOGGER.warning(
+            "the notebook was edited while the build was running: its outputs are left out;"
+            " build again",
+            type=WARNING_TYPE,
+            subtype=Topic.CELL.value,
+            location=placeholders[0],
+        )
+        shown = Shown()
+    for node in placeholders:
         _fill_cell(env, document, node, shown)
+    return fits
+
+
+def fill_unplanned(env: BuildEnvironment, document: nodes.document) -> None:
+    """Fill the placeholders of a notebook that was not there when notebooks were executed."""
+    if document.next_node(CodeCellNode) is None:
+        return  # an ordinary page
+    LOGGER.warning(
+        "the notebook appeared while the build was running and was not executed; build again",
+        type=WARNING_TYPE,
+        subtype=Topic.CELL.value,
+        location=env.docname,
+    )
+    fill_document(env, document, Shown(stored=True))
 
 
 def _fill_cell(
@@ -107,9 +138,6 @@ def _fill_cell(
         )
 
     outputs = shown.outputs_of(node)
-    if outputs is None:
-        warn(Topic.CELL, "its outputs are left out: the result is not of this code")
-        outputs = ()
     folder = image_folder(env)
     context = Context(document, folder, lambda path: image_uri(env, path), warn)
     rendered = render_outputs(outputs, cell.tags, context)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
-from sphinx.errors import SphinxError
+from sphinx.errors import NoUri, SphinxError
 
 from sphinx_nbcache.extension.domain import notebook_domain
-from sphinx_nbcache.extension.fill import fill_document, shown_by
+from sphinx_nbcache.extension.fill import fill_document, fill_unplanned, shown_by
 from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.extension.options import (
     AFTER_SUFFIXES,
@@ -22,12 +23,15 @@ from sphinx_nbcache.extension.options import (
 )
 from sphinx_nbcache.extension.progress import LogProgress, log_summary, told_if_interrupted
 from sphinx_nbcache.extension.written import WrittenPages
-from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
-from sphinx_nbcache.project import NotebookFailedError, Project, Settled, notices_of
+from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
 from sphinx_nbcache.project.place import store_place
-from sphinx_nbcache.report.document import add_report_document
+from sphinx_nbcache.report.document import (
+    REPORT_DOCNAME,
+    add_report_document,
+    is_report_source,
+)
 from sphinx_nbcache.report.model import Report, make_report
 from sphinx_nbcache.report.nodes import fill_reports
 from sphinx_nbcache.store.records import Result
@@ -36,6 +40,8 @@ STYLE_SHEET = "nbcache.css"
 # Sphinx's collectors of images, labels and the like run at 500: they must see the outputs.
 _BEFORE_COLLECTORS = 400
 _STORED, _NONE = "stored", "none"
+# How often to look for notebooks that notebooks have written.
+_ROUNDS = 3
 
 
 class BuildStoppedError(SphinxError):
@@ -50,6 +56,7 @@ class Hooks:
     def __init__(self) -> None:
         self.project: Project | None = None
         self.settled: dict[str, Settled] = {}
+        self.seconds = 0.0
         self.report = Report()
         self.written: WrittenPages | None = None
 
@@ -79,47 +86,43 @@ class Hooks:
         removed: set[str],
     ) -> list[str]:
         """`env-get-outdated`: decide, run what must be run, say what has to be read again."""
-        names = self._open(app, env)
-        project = self.project
-        assert project is not None
-        domain = notebook_domain(env)
-        docnames = {name: docname for docname, name in names.items()}
-
-        def needs_outputs(name: str, result: Result) -> bool:
-            docname = docnames[name]
-            is_read = docname in added or docname in changed
-            return is_read or domain.render_ids.get(docname) != result.render_id
-
-        notify = notifier(app)
+        project = self._open(app)
+        found: set[str] = set()
         try:
-            plan = project.plan(needs_outputs)
-            with told_if_interrupted(progress := LogProgress()):
-                run = project.execute(plan, progress)
-        except NotebookFailedError as error:
-            text = f'{error} (nbcache_on_error is "stop")'
-            notify(Notice(Topic.EXECUTION, text, is_error=True))
-            raise BuildStoppedError(text) from None
+            for _ in range(_ROUNDS):
+                if not self._carry_out(app, env, added | changed | found):
+                    break
+                # A run may have written files that pages include, or even notebooks.
+                env.find_files(app.config, app.builder)
+                new, touched, _gone = env.get_outdated_files(config_changed=False)
+                found |= new | touched
         finally:
             # Before readers are forked: nothing may be open, locked or running any more.
             project.close()
-        self.settled = {docnames[item.planned.name]: item for item in run.notebooks}
-        self.report = make_report(run, docnames)
-        for item in run.notebooks:
-            for notice in notices_of(item, errors=project.settings.on_error == "fail"):
-                notify(notice)
-        log_summary(self.report)
-        return self._outdated(app, env, added, changed, removed)
+        self._tell(app, project)
+        self._leave_out_undecodable(env, added, changed, removed)
+        domain = notebook_domain(env)
+        add_report_document(env, added, changed, removed, was_ours=domain.report_is_ours)
+        found.update(
+            docname
+            for docname, settled in self.settled.items()
+            if docname in env.all_docs and domain.render_ids.get(docname) != render_id_of(settled)
+        )
+        return sorted(found)
 
     def fill(self, app: Sphinx, doctree: nodes.document) -> None:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
-        docname = app.env.docname
+        docname, domain = app.env.docname, notebook_domain(app.env)
+        if docname == REPORT_DOCNAME:
+            domain.report_is_ours = is_report_source(doctree["source"])
         settled = self.settled.get(docname)
         if settled is None or self.project is None:
-            return  # an ordinary page
+            fill_unplanned(app.env, doctree)
+            return
         shown = shown_by(self.project, settled, docname)
-        fill_document(app.env, doctree, shown)
-        if shown.result is not None or settled.result is None:
-            notebook_domain(app.env).render_ids[docname] = render_id_of(settled)
+        shows_it = fill_document(app.env, doctree, shown)
+        if shows_it and (shown.result is not None or settled.result is None):
+            domain.render_ids[docname] = render_id_of(settled)
 
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
         """`env-updated`: pages that were last written with another result, or report."""
@@ -130,11 +133,19 @@ class Hooks:
         for docname in domain.reports:
             ids[docname] = f"{ids.get(docname, '')}|{self.report.digest}"
         self.written = WrittenPages(app)
+        if self.project is not None:
+            self.project.close()  # pages may have been filled in this process; writers are forked
         return self.written.outdated(ids)
 
     def resolve(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:
         """`doctree-resolved`: fill in the report, which is that of this very build."""
-        fill_reports(doctree, self.report, lambda to: app.builder.get_relative_uri(docname, to))
+
+        def uri(target: str) -> str:
+            with suppress(NoUri):
+                return app.builder.get_relative_uri(docname, target)
+            return ""
+
+        fill_reports(doctree, self.report, uri)
         if self.written is not None:
             self.written.note(docname)
 
@@ -145,46 +156,60 @@ class Hooks:
         if self.written is not None and exception is None:
             self.written.commit()
 
-    def _open(self, app: Sphinx, env: BuildEnvironment) -> dict[str, str]:
-        """Make the project of this build; return docname → notebook name."""
+    def _open(self, app: Sphinx) -> Project:
+        """Make the project of this build."""
         settings, _ = settings_of(app.config)
         base = Path(app.srcdir)
-        formats = Formats(settings.formats)
-        paths = {docname: Path(env.doc2path(docname)) for docname in env.found_docs}
-        notebooks = {d: path for d, path in paths.items() if formats.suffix_of(path.name)}
+        self.settled, self.seconds = {}, 0.0
         self.project = Project(
-            notebooks.values(),
+            (),
             base=base,
             place=store_place(base, Path(app.outdir).parent, settings),
             settings=settings,
             notify=notifier(app),
         )
-        return {docname: self.project.name_of(path) for docname, path in notebooks.items()}
+        return self.project
 
-    def _outdated(
-        self,
-        app: Sphinx,
-        env: BuildEnvironment,
-        added: set[str],
-        changed: set[str],
-        removed: set[str],
-    ) -> list[str]:
-        """Return the documents to be read beside those that Sphinx itself found."""
-        found: set[str] = set()
-        if any(item.ran_here for item in self.settled.values()):
-            # A run may have written files that pages include, or even documents.
-            env.find_files(app.config, app.builder)
-            new, touched, _ = env.get_outdated_files(config_changed=False)
-            found = new | touched
-        self._leave_out_undecodable(env, added, changed, removed)
-        add_report_document(env, added, removed)
-        render_ids = notebook_domain(env).render_ids
-        found.update(
-            docname
-            for docname, settled in self.settled.items()
-            if docname in env.all_docs and render_ids.get(docname) != render_id_of(settled)
-        )
-        return sorted(found)
+    def _carry_out(self, app: Sphinx, env: BuildEnvironment, to_read: set[str]) -> bool:
+        """Plan and execute the notebooks that are not settled; tell whether any has been run."""
+        project, domain = self.project, notebook_domain(env)
+        assert project is not None
+        paths = {
+            docname: Path(env.doc2path(docname))
+            for docname in env.found_docs
+            if docname not in self.settled
+        }
+        paths = {d: path for d, path in paths.items() if project.formats.suffix_of(path.name)}
+        docnames = {project.name_of(path): docname for docname, path in paths.items()}
+        project.sources = sorted(paths.values())
+
+        def needs_outputs(name: str, result: Result) -> bool:
+            docname = docnames[name]
+            return docname in to_read or domain.render_ids.get(docname) != result.render_id
+
+        plan = project.plan(needs_outputs)
+        try:
+            with told_if_interrupted(progress := LogProgress()):
+                run = project.execute(plan, progress)
+        except NotebookFailedError as error:
+            text = f'{error} (nbcache_on_error is "stop")'
+            notifier(app)(Notice(Topic.EXECUTION, text, is_error=True))
+            raise BuildStoppedError(text) from None
+        self.settled |= {docnames[item.planned.name]: item for item in run.notebooks}
+        self.seconds += run.seconds
+        return any(item.ran_here or item.ran_elsewhere for item in run.notebooks)
+
+    def _tell(self, app: Sphinx, project: Project) -> None:
+        """Make the report, and say what has to be said in the log."""
+        settled = sorted(self.settled.items(), key=lambda pair: pair[1].planned.name)
+        # A file that is not UTF-8 has no page to link to.
+        paged = {i.planned.name: docname for docname, i in settled if i.planned.scan.decodable}
+        self.report = make_report(Run(tuple(item for _, item in settled), self.seconds), paged)
+        notify = notifier(app)
+        for _, item in settled:
+            for notice in notices_of(item, project.settings):
+                notify(notice)
+        log_summary(self.report)
 
     def _leave_out_undecodable(self, env: BuildEnvironment, *to_read_and_removed: set[str]) -> None:
         """Take out files that are not UTF-8: Sphinx would crash on them before any parser."""
@@ -201,6 +226,7 @@ class Hooks:
 
 def render_id_of(settled: Settled) -> str:
     """Return the digest of what the page of a notebook is to show beside its source."""
+    reading = settled.planned.scan.reading
     if settled.result is not None:
-        return settled.result.result.render_id
-    return _STORED if settled.planned.decision.action is Action.AS_IS else _NONE
+        return settled.result.result.render_id + reading
+    return (_STORED if settled.planned.decision.action is Action.AS_IS else _NONE) + reading

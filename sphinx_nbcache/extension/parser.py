@@ -82,6 +82,15 @@ class NotebookRenderer(SphinxRenderer):
     def __init__(self, parser: MarkdownIt) -> None:
         super().__init__(parser)
         self._nested: list[tuple[int, NumberedCell]] | None = None
+        self._code: tuple[str, ...] | None = None
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The digests of the code cells that have code."""
+        if self._code is None:
+            cells = self.notebook.code_cells
+            self._code = tuple(cell_digest(item.cell.source) for item in cells)
+        return self._code
 
     def render_nbcache_code_cell(self, token: SyntaxTreeNode) -> None:
         """Render a code cell at the top level of the notebook."""
@@ -101,17 +110,21 @@ class NotebookRenderer(SphinxRenderer):
             self.add_line_and_source_path(raw, token)
             self.current_node.append(raw)
 
-    def nested_placeholder(self, source: str) -> CodeCellNode | None:
-        """Return the placeholder of the next code cell with this source inside other blocks."""
+    def nested_placeholder(self, source: str, line: int) -> CodeCellNode | None:
+        """Return the placeholder of the code cell with this source inside another block.
+
+        Of several with the same source it is the one that stands nearest to the line.
+        """
         if self._nested is None:
             cells = enumerate(self.notebook.code_cells)
             self._nested = [(position, item) for position, item in cells if item.cell.nested]
         digest = cell_digest(source)
-        for index, (position, item) in enumerate(self._nested):
-            if cell_digest(item.cell.source) == digest:
-                del self._nested[index]
-                return self.placeholder(position, item)
-        return None
+        same = [found for found in self._nested if self.code[found[0]] == digest]
+        if not same:
+            return None
+        nearest = min(same, key=lambda found: abs(found[1].cell.line - line))
+        self._nested.remove(nearest)
+        return self.placeholder(*nearest)
 
     def placeholder(self, position: int, item: NumberedCell) -> CodeCellNode:
         """Return the placeholder of a code cell."""
@@ -122,7 +135,7 @@ class NotebookRenderer(SphinxRenderer):
             cell=item.cell,
             number=item.number,
             position=position,
-            digest=cell_digest(item.cell.source),
+            code=self.code,
             lexer=_lexer(self.notebook),
         )
 

@@ -97,6 +97,8 @@ class Scan(msgspec.Struct, frozen=True):
     allow_errors: bool | msgspec.UnsetType = msgspec.UNSET
     problems: tuple[SettingProblem, ...] = ()
     unreadable: SettingProblem | None = None
+    reading: str = ""
+    """Digest of the whole notebook, if a user's function read it: the function may change."""
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
 
@@ -161,7 +163,7 @@ def decode_source(content: bytes) -> str:
 
 
 def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
-    """Fill a scan with what planning needs of a notebook."""
+    """Return a scan, filled with what planning needs of a notebook."""
     execution = notebook.metadata.get("execution")
     settings, problems = _own_settings(execution if isinstance(execution, Mapping) else {})
     problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
@@ -181,8 +183,14 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
             for numbered in notebook.code_cells
         ),
         problems=tuple(problems),
+        reading=_reading(notebook) if is_function(scan.fmt or "") else "",
         **settings,
     )
+
+
+def _reading(notebook: Notebook) -> str:
+    encoded = msgspec.json.encode(notebook, order="deterministic", enc_hook=repr)
+    return hashlib.sha256(encoded).hexdigest()[:32]
 
 
 def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingProblem]]:

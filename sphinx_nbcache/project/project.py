@@ -31,12 +31,13 @@ from sphinx_nbcache.planning import (
     acceptance_rules,
     decide,
     history_of,
+    why_not,
 )
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.run import Progress, Run, Settled
 from sphinx_nbcache.project.turns import Turns
 from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import History, Result, Stored
+from sphinx_nbcache.store.records import History, Result, Rules, Stored
 from sphinx_nbcache.store.store import Store
 
 NeedsOutputs = Callable[[str, Result], bool]
@@ -140,7 +141,7 @@ class Project:
             store=self.store,
             settings=self.settings,
             progress=progress or Progress(),
-            results=lambda planned: self._whole_results(planned.name, planned.code_key, _always)[0],
+            results=self._whole_results_of,
             replan=self._replan,
             since=plan.made,
         )
@@ -186,7 +187,7 @@ class Project:
         key = key_parts(scan, directory, self.settings.kernel_aliases)
         rules = acceptance_rules(scan, self.settings)
         code_key = key.digest()
-        results, damaged = self._whole_results(name, code_key, needs_outputs)
+        results, damaged = self._whole_results(name, code_key, scan, rules, needs_outputs)
         evidence = Evidence(
             scan=scan,
             key=key,
@@ -200,21 +201,33 @@ class Project:
         return Planned(name, path, scan, key, code_key, rules, decision)
 
     def _whole_results(
-        self, name: str, code_key: str, needs_outputs: NeedsOutputs
+        self,
+        name: str,
+        code_key: str,
+        scan: Scan,
+        rules: Rules,
+        needs_outputs: NeedsOutputs,
     ) -> tuple[list[Stored], str | None]:
         """Return the results under a code key, without those whose outputs are damaged.
 
         The second value says what is wrong with the first one that was left out.
         """
-        whole, damaged = [], None
+        whole: list[Stored] = []
+        damaged = None
+        is_chosen = False  # of those behind the one that will be shown, nothing is loaded
         for stored in self.store.results(code_key):
             missing = None
-            if needs_outputs(name, stored.result):
+            if not is_chosen and needs_outputs(name, stored.result):
                 missing = self.store.missing_outputs(stored.result)
             if missing is None:
                 whole.append(stored)
+                is_chosen = is_chosen or why_not(stored.result, rules, scan) is None
             damaged = damaged or missing
         return whole, damaged
+
+    def _whole_results_of(self, planned: Planned) -> list[Stored]:
+        arguments = planned.name, planned.code_key, planned.scan, planned.rules
+        return self._whole_results(*arguments, _always)[0]
 
     def _replan(self, planned: Planned) -> Planned | None:
         """Plan one notebook anew, from a new reading of its file; `None` if it has gone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action, Planned, failed_cell, why_not
@@ -71,22 +72,23 @@ class Progress:
         """Take note that a notebook that was to be run has a result, which is in the store."""
 
 
-def notices_of(settled: Settled, *, errors: bool) -> Iterator[Notice]:
+def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
     """Yield what has to be said about a notebook in every build until it is mended.
 
     Args:
         settled: What became of it.
-        errors: Whether a failed notebook is an error (`nbcache_on_error = "fail"`).
+        settings: The options, which say whether a failed notebook is an error.
     """
     planned = settled.planned
+    errors = settings.on_error != "warn"
     for problem in planned.scan.problems:
         yield Notice(Topic.SOURCE, problem.text, planned.path, problem.line)
     decision = planned.decision
     if decision.action is Action.UNREADABLE:
         line = planned.scan.unreadable.line if planned.scan.unreadable is not None else None
-        yield Notice(
-            Topic.SOURCE, f"the notebook is left out: {decision.reason}", planned.path, line
-        )
+        text = f"the notebook is not run: {decision.reason}"
+        is_error = errors or settings.execute == "frozen"
+        yield Notice(Topic.SOURCE, text, planned.path, line, is_error=is_error)
     elif decision.action is Action.REFUSE:
         text = (
             'it has no valid result, and nbcache_execute = "frozen" forbids to run it'
@@ -94,11 +96,9 @@ def notices_of(settled: Settled, *, errors: bool) -> Iterator[Notice]:
         )
         yield Notice(Topic.FROZEN, text, planned.path, is_error=True)
     elif settled.failed and settled.result is not None:
-        failure = settled.result.result.failure
-        cell = settled.failed_cell
+        failure, cell = settled.result.result.failure, settled.failed_cell
         where = "" if cell is None else f" in code cell {cell.number}"
         what = settled.result.result.status.value if failure is None else failure.headline
         text = f"the notebook failed{where}: {what}; the next build tries it again"
-        yield Notice(
-            Topic.EXECUTION, text, planned.path, (cell and cell.line) or None, is_error=errors
-        )
+        line = cell.line or None if cell is not None else None
+        yield Notice(Topic.EXECUTION, text, planned.path, line, is_error=errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # How often to look whether another build is done with a notebook.
 _CLAIM_SECONDS = 0.05
+# How often a notebook is planned anew that is edited while the build runs.
+_EDITS = 3
 
 Lookup = Callable[[Planned], Sequence[Stored]]
 Replan = Callable[[Planned], Planned | None]
@@ -54,6 +56,8 @@ class Turns:
     settled: dict[str, Settled] = field(default_factory=dict)
     _running: dict[Future[Outcome], tuple[Job, Group]] = field(default_factory=dict)
     _awaited: set[str] = field(default_factory=set)
+    _own: set[str] = field(default_factory=set)
+    _replanned: Counter[str] = field(default_factory=Counter)
     _started: int = 0
 
     def take(self, notebooks: Sequence[Planned]) -> None:
@@ -75,11 +79,13 @@ class Turns:
                     # While a claim is not granted, look again soon; else wait for a run to end.
                     pause = _CLAIM_SECONDS if waiting and self._has_slot(executor) else None
                     if self._running:
-                        for future in first_done(set(self._running), pause):
-                            self._finish(future, executor.name)
+                        first_done(set(self._running), pause)
+                        self._finish_all(executor.name)
                     elif waiting:
                         time.sleep(_CLAIM_SECONDS)
         finally:
+            # Ctrl-C, or `stop`: what has ended meanwhile is kept.
+            self._finish_all(executor.name)
             self.store.claims.release_all()
 
     def _has_slot(self, executor: Executor) -> bool:
@@ -90,43 +96,51 @@ class Turns:
             if not self._has_slot(executor):
                 return
             group = waiting.popleft()
-            if not self._start(executor, group, total):
+            if not self._start(executor, group, waiting, total):
                 waiting.append(group)
 
-    def _start(self, executor: Executor, group: Group, total: int) -> bool:
-        """Start a notebook, or settle it otherwise; False if another build is running it."""
-        first = group[0]
-        if not self.store.claims.try_claim(first.code_key):
-            if first.name not in self._awaited:
+    def _start(self, executor: Executor, group: Group, waiting: deque[Group], total: int) -> bool:
+        """Start a notebook, or settle it otherwise; False if it must wait for its claim."""
+        first, claims = group[0], self.store.claims
+        if not claims.try_claim(first.code_key):
+            if first.name not in self._awaited and not claims.holds(first.code_key):
                 self._awaited.add(first.name)
                 self.progress.waiting(first)
             return False
         if found := self._found_since(first):
-            self.store.claims.release(first.code_key)
-            self._settle(group, found, ran_elsewhere=True)
+            claims.release(first.code_key)
+            self._settle(group, found, ran_here=False)
             return True
         try:
             job = make_job(first)
         except (SourceChangedError, NotebookError, OSError):
-            self.store.claims.release(first.code_key)
-            return self._start_again(executor, group, total)
+            claims.release(first.code_key)
+            waiting.extend(self._planned_anew(group))
+            return True
         self._started += 1
         self.progress.started(first, self._started, total)
         self._running[executor.submit(job)] = job, group
         return True
 
-    def _start_again(self, executor: Executor, group: Group, total: int) -> bool:
-        """Plan a notebook anew that was edited in the last moments, and act on that."""
+    def _planned_anew(self, group: Group) -> list[Group]:
+        """Plan the first notebook of a group anew: it was edited in the last moments.
+
+        One that is edited faster than it can be planned is left as it was, without a result.
+        """
         edited, *others = group
-        if others and not self._start(executor, others, total):
-            return False
+        again = [others] if others else []
+        self._replanned[edited.name] += 1
         planned = self.replan(edited)
         if planned is None:
-            return True
-        if planned.decision.action is Action.EXECUTE:
-            return self._start(executor, [planned], total)
-        self.settled[edited.name] = Settled(planned, planned.decision.result)
-        return True
+            return again
+        if planned.decision.action is not Action.EXECUTE:
+            self.settled[edited.name] = Settled(planned, planned.decision.result)
+            return again
+        if self._replanned[edited.name] <= _EDITS:
+            again.append([planned])
+        else:
+            self.settled[edited.name] = Settled(planned, None)
+        return again
 
     def _found_since(self, planned: Planned) -> Stored | None:
         """Return a result that another build has committed since the plan was made.
@@ -143,24 +157,39 @@ class Turns:
                 return stored
         return None
 
-    def _finish(self, future: Future[Outcome], executor: str) -> None:
+    def _finish_all(self, executor: str) -> None:
+        """Commit every run that has ended; then raise, if one failed and that is to stop all."""
+        failed = []
+        for future in [future for future in self._running if future.done()]:
+            if future.cancelled():
+                continue
+            failed += self._finish(future, executor)
+        if failed and self.settings.on_error == "stop":
+            raise NotebookFailedError("; ".join(failed))
+
+    def _finish(self, future: Future[Outcome], executor: str) -> list[str]:
+        """Commit a run that has ended; return what failed, in words."""
         job, group = self._running.pop(future)
         outcome = future.result()
         stored = self.store.commit(make_result(job, outcome, executor), outcome.outputs)
+        self._own.add(stored.digest)
         # Only now: who is granted the claim must find the result.
         self.store.claims.release(job.code_key)
-        self._settle(group, stored)
+        self._settle(group, stored, ran_here=True)
+        failure = stored.result.failure
+        return [f"{job.notebook}: {failure.headline}"] if failure is not None else []
 
-    def _settle(self, group: Group, stored: Stored, *, ran_elsewhere: bool = False) -> None:
+    def _settle(self, group: Group, stored: Stored, *, ran_here: bool) -> None:
+        """Settle the notebooks that a result serves; the first of them is the one that was run."""
         for position, planned in enumerate(group):
-            here = position == 0 and not ran_elsewhere
-            settled = Settled(planned, stored, ran_here=here, ran_elsewhere=ran_elsewhere)
+            settled = Settled(
+                planned,
+                stored,
+                ran_here=ran_here and position == 0,
+                ran_elsewhere=stored.digest not in self._own,
+            )
             self.settled[planned.name] = settled
             self.progress.finished(settled)
-        if self.settled[group[0].name].failed and self.settings.on_error == "stop":
-            failure = stored.result.failure
-            what = failure.headline if failure is not None else stored.result.status
-            raise NotebookFailedError(f"{group[0].name}: {what}")
 
 
 def _same_runs(notebooks: Sequence[Planned]) -> list[Group]:

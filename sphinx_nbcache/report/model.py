@@ -119,7 +119,7 @@ def make_report(run: Run, docnames: Mapping[str, str]) -> Report:
         docnames: Name of a notebook → its document.
     """
     entries = tuple(_entry(item, docnames.get(item.planned.name, "")) for item in run.notebooks)
-    executed = any(item.ran_here or item.ran_elsewhere for item in run.notebooks)
+    executed = any(item.ran_here for item in run.notebooks)
     return Report(entries, run.seconds if executed else 0.0)
 
 
@@ -137,8 +137,10 @@ def in_words(seconds: float) -> str:
 
 def _entry(item: Settled, docname: str) -> ReportEntry:
     planned = item.planned
-    decision = _DECISIONS[planned.decision.action]
-    entry = ReportEntry(planned.name, docname, decision, planned.decision.reason.text)
+    decision, reason = _DECISIONS[planned.decision.action], planned.decision.reason.text
+    if planned.decision.action is Action.EXECUTE and not item.ran_here:
+        decision, reason = "reused", _who_ran(item)
+    entry = ReportEntry(planned.name, docname, decision, reason)
     if item.result is None:
         return replace(entry, failed=item.failed)
     result = item.result.result
@@ -151,6 +153,14 @@ def _entry(item: Settled, docname: str) -> ReportEntry:
         failure=result.failure,
         failed_cell=item.failed_cell.number if item.failed_cell is not None else None,
     )
+
+
+def _who_ran(item: Settled) -> str:
+    """Say where the result of a notebook came from that was to be run, but was not."""
+    if item.ran_elsewhere:
+        return "another build has run it meanwhile"
+    name = item.result.result.notebook if item.result is not None else ""
+    return f"same code as {name}, which this build has run" if name else "it was being edited"
 
 
 def _failed_at(entry: ReportEntry) -> str:

@@ -11,7 +11,7 @@ from sphinx_nbcache.rendering.ansi import ansi_block
 from sphinx_nbcache.report.model import Report, ReportEntry
 
 RelativeUri = Callable[[str], str]
-"""Returns the URI of a document, as seen from the page at hand."""
+"""Returns the URI of a document, as seen from the page at hand; empty if it has none."""
 
 _COLUMNS = (
     ("Notebook", 26),
@@ -68,9 +68,10 @@ def _row(entry: ReportEntry, uri: RelativeUri) -> nodes.row:
 
 
 def _link(entry: ReportEntry, uri: RelativeUri) -> nodes.Node:
-    if not entry.docname:
+    target = uri(entry.docname) if entry.docname else ""
+    if not target:
         return nodes.Text(entry.name)
-    return nodes.reference("", entry.name, internal=True, refuri=uri(entry.docname))
+    return nodes.reference("", entry.name, internal=True, refuri=target)
 
 
 def _failure(entry: ReportEntry, uri: RelativeUri) -> list[nodes.Node]:

@@ -47,6 +47,10 @@ class Claims:
         self._held.add(key)
         return True
 
+    def holds(self, key: str) -> bool:
+        """Tell whether this process holds the claim."""
+        return key in self._held
+
     def release(self, key: str) -> None:
         """Give up a claim."""
         self._held.discard(key)

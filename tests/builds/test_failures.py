@@ -166,6 +166,9 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_is_built(book: Book) -
             assert "This notebook cannot be read" in book.page(name.removesuffix(".ipynb"))
         assert built.warnings.count("[nbcache.source]") == len(BAD_SOURCES)
     assert "fine" in book.page("good")
+    # A notebook without a valid result is an error where that is asked for.
+    assert book.build("-D", "nbcache_execute=frozen").status == 1
+    assert book.build("-D", "nbcache_on_error=fail").status == 1
 
 
 def test_a_file_that_is_not_utf_8_is_left_out(book: Book) -> None:

@@ -64,3 +64,26 @@ def test_a_project_without_notebooks_has_an_empty_report(book: Book) -> None:
     assert built.warnings == ""
     assert "There are no notebooks." in book.page("nbcache-report")
     assert not (book.folder / "_build" / ".jupyter_cache" / "nbcache-1" / "locks").exists()
+
+
+def test_the_page_comes_back_when_the_users_own_one_goes(book: Book) -> None:
+    book.index("one", "nbcache-report")
+    book.myst("one.md")
+    book.build()
+    own = book.write("nbcache-report.md", "# My own\n")
+    book.build()
+    assert "My own" in book.page("nbcache-report")
+    own.unlink()
+    book.build()
+    assert "My own" not in book.page("nbcache-report")
+    assert "Notebook execution report" in book.page("nbcache-report")
+
+
+def test_a_file_that_is_not_utf_8_has_no_link_in_latex_either(book: Book) -> None:
+    book.index("one", "nbcache-report")
+    book.myst("one.md")
+    (book.folder / "bad.ipynb").write_bytes(b'{"cells": [], "x": "\xe9"}')
+    for builder in ("html", "latex"):
+        assert book.build(builder=builder).status == 0
+    assert 'href="bad.html"' not in book.page("nbcache-report")
+    assert "bad.ipynb" in book.page("nbcache-report")

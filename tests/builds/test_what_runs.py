@@ -398,3 +398,108 @@ def test_a_moved_store_variable(
     book.myst("one.md")
     book.build()
     assert (tmp_path / "variable" / "nbcache-1").is_dir()
+
+
+def test_a_notebook_that_a_notebook_writes_is_run_and_shown_in_the_same_build(book: Book) -> None:
+    book.conf("suppress_warnings = ['toc.not_included']")
+    book.index("maker")
+    made = "---\nkernelspec: {name: python3}\norphan: true\n---\n# Made\n\n```{code-cell}\n"
+    made += f"{book.counting('made.md')}\nprint('made', 'here')\n```\n"
+    book.myst("maker.md", f"%%\nopen('made.md', 'w').write({made!r})")
+    built = book.build()
+    assert built.warnings == ""
+    assert built.ran == ("maker.md", "made.md")
+    assert "made here" in book.page("made")
+    assert book.build().ran == ()
+
+
+def test_a_notebook_that_is_edited_while_it_runs_shows_no_output_until_the_next_build(
+    book: Book,
+) -> None:
+    """The result is of the old code: not even the cells that stayed the same may show it."""
+    book.index("note")
+    edit = "p = 'note.md'; t = open(p).read(); n = t.replace('x = ' + '1', 'x = 2')"
+    book.myst(
+        "note.md", f"%%\n{edit}; open(p, 'w').write(n); None", "%%\nx = 1", "%%\nprint('is', x)"
+    )
+    built = book.build()
+    assert "edited while the build was running: its outputs are left out" in built.warnings
+    assert "<span></span>is " not in book.page("note")
+    after = book.build()
+    assert after.ran == ("note.md",)
+    assert after.warnings == ""
+    assert "is 2" in book.page("note")
+
+
+def test_a_reader_function_that_changed_is_noticed_in_text_and_code(book: Book) -> None:
+    book.conf(
+        "import sys, os; sys.path.insert(0, os.path.dirname(__file__))",
+        formats={".mynb": "reader:read"},
+    )
+    template = """
+from nbformat.v4 import new_notebook, new_code_cell, new_markdown_cell
+def read(text):
+    return new_notebook(cells=[new_markdown_cell('# {title}'), new_code_cell("print('{word}')")])
+"""
+    book.index("note")
+    book.write("note.mynb", "x")
+    book.write("reader.py", template.format(title="Old", word="first"))
+    book.build()
+    book.write("reader.py", template.format(title="New", word="first"))
+    book.build()
+    assert "<h1>New" in book.page("note")
+    book.write("reader.py", template.format(title="New", word="second"))
+    book.build()
+    assert "second" in book.page("note")
+
+
+def test_the_same_code_under_other_rules_is_run_by_each_rule(book: Book) -> None:
+    book.conf(executor="local-parallel", jobs=2)
+    book.index("one", "two")
+    for name, timeout in (("one.md", 50), ("two.md", 60)):
+        cells = "%%" + book.counting("same")
+        book.myst(name, f"# {name}", cells, counts=False, execution={"timeout": timeout})
+    built = book.build()
+    assert built.ran == ("same",)
+    assert "another build" not in built.log
+    assert "1 of 2 executed" in built.log
+    assert "same code as" in book.page("nbcache-report")
+
+
+def test_html_then_dirhtml_and_epub_on_shared_doctrees(book: Book) -> None:
+    two_notebooks(book)
+    book.conf("version = copyright = epub_copyright = '1'")
+    for builder in ("html", "dirhtml", "epub"):
+        book.build(builder=builder)
+    book.ipynb("one.ipynb", "Some text.", "%%\nprint('result', 7 * 7)")
+    for builder, page in (
+        ("html", "one.html"),
+        ("dirhtml", "one/index.html"),
+        ("epub", "one.xhtml"),
+    ):
+        assert book.build(builder=builder).status == 0
+        assert "result 49" in (book.folder / "_build" / builder / page).read_text(encoding="utf-8")
+    assert book.runs().count("one.ipynb") == 2
+
+
+def test_folders_with_blanks_and_other_letters(tmp_path: Path) -> None:
+    book = Book(tmp_path / "Ünï cödé" / "a book", tmp_path / "counter")
+    book.conf()
+    book.index("ein Heft/nötiz")
+    book.myst("ein Heft/nötiz.md", "%%\nimport os; print(os.path.basename(os.getcwd()))")
+    built = book.build()
+    assert built.warnings == ""
+    assert "ein Heft" in book.page("ein Heft/nötiz")
+    assert book.build().ran == ()
+
+
+def test_a_jupytext_markdown_notebook_is_read_by_jupytext(book: Book) -> None:
+    book.index("note")
+    front = "jupyter:\n  jupytext:\n    text_representation:\n      format_name: markdown\n"
+    front += "  kernelspec:\n    name: python3\n    display_name: Python 3\n    language: python\n"
+    code = f"{book.counting('note')}\nprint('from', 'markdown')"
+    book.write("note.md", f"---\n{front}---\n\n# Note\n\n```python\n{code}\n```\n")
+    built = book.build()
+    assert built.warnings == ""
+    assert built.ran == ("note",)
+    assert "from markdown" in book.page("note")

@@ -316,7 +316,8 @@ def test_trouble_with_the_disk_is_a_shelf_error(tmp_path: Path) -> None:
 
 def test_other_processes_write_to_the_same_shelf_at_once(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from sphinx_nbcache.store.disk_shelf import DiskShelf\n"
+        "import sys; from pathlib import Path\n"
+        "from sphinx_nbcache.store.disk_shelf import DiskShelf\n"
         "shelf = DiskShelf(Path(sys.argv[1]))\n"
         "for n in range(40):\n"
         "    with shelf.transaction():\n"

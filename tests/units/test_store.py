@@ -421,7 +421,7 @@ def test_when_writing_begins_to_fail_results_live_in_memory_with_one_notice(
     commit(store, 2)
     commit(store, 3)
     assert started(store) == [3, 2, 1]
-    assert store.scan("a") == SCAN
+    assert store.scan("a") is None  # costs the next build a reading, and no warning
     assert "this build only" in told.only
 
 
