@@ -9,7 +9,6 @@ from sphinx.util.docutils import SphinxDirective
 
 from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
-from sphinx_nbcache.notebooks.myst import split_options
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.report.nodes import ReportNode
 
@@ -28,6 +27,8 @@ class CodeCell(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the cell's placeholder; outside notebooks, its source."""
+        from sphinx_nbcache.notebooks.myst import split_options
+
         source = split_options("\n".join(self.content)).body
         renderer = getattr(self.state, "_renderer", None)
         find = getattr(renderer, "nested_placeholder", None)

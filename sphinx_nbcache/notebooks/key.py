@@ -60,7 +60,8 @@ def resolve_alias(kernel: str, aliases: Mapping[str, str]) -> str:
 
 def portable_path(path: Path, root: Path) -> str:
     """Return a path as it is stored: POSIX, and relative to the root if it is inside it."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:
-        return Path(os.path.normpath(path)).as_posix()
+    # `Path.relative_to` would take a tenth of the time of a build in which nothing changed.
+    text, inside = str(path), os.path.join(root, "")  # noqa: PTH118 (with a separator at the end)
+    if text.startswith(inside):
+        return text.removeprefix(inside).replace(os.sep, "/")
+    return "." if path == root else Path(os.path.normpath(path)).as_posix()

@@ -71,6 +71,7 @@ class Project:
         self.sources = sorted(sources)
         # Results of runs that began earlier do not count where everything is forced.
         self._began = time.time()
+        self._histories: dict[str, History | None] = {}
 
     @classmethod
     def find(
@@ -192,13 +193,23 @@ class Project:
             scan=scan,
             key=key,
             rules=rules,
-            excluded_by=matching_glob(portable_path(path, self.base), self.settings.exclude),
+            excluded_by=self._excluding_glob(path),
             results=results,
             damaged=damaged,
-            history=self.store.history(name),
+            history=self._history(name),
         )
         decision = decide(evidence, self.settings, self._began)
         return Planned(name, path, scan, key, code_key, rules, decision)
+
+    def _excluding_glob(self, path: Path) -> str | None:
+        globs = self.settings.exclude
+        return matching_glob(portable_path(path, self.base), globs) if globs else None
+
+    def _history(self, name: str) -> History | None:
+        """Return what a notebook last was. It is looked up once."""
+        if name not in self._histories:
+            self._histories[name] = self.store.history(name)
+        return self._histories[name]
 
     def _whole_results(
         self,
@@ -245,9 +256,10 @@ class Project:
             if item.result is None:
                 continue
             history = history_of(item.planned, item.result)
-            if self.store.history(item.planned.name) != history:
+            if self._history(item.planned.name) != history:
                 histories[item.planned.name] = history
         self.store.keep({}, histories)
+        self._histories.update(histories)
 
 
 def _always(_name: str, _result: Result) -> bool:
