@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import sys
-import tempfile
 import weakref
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, ClassVar
 
 import zmq
@@ -17,8 +13,6 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
 DEFAULT_KERNEL = "python3"
-# A socket's path may have about a hundred characters, and its name needs some of them.
-_LONGEST_FOLDER = 70
 
 
 class KernelError(Exception):
@@ -63,40 +57,6 @@ class KernelManager(AsyncKernelManager):
                     process.kill()
 
 
-class PrivateKernelManager(KernelManager):
-    """A kernel that talks through sockets in a folder of its own, not through TCP ports.
-
-    jupyter_client looks for free ports and lets go of them before the kernel takes them: of
-    kernels that start at the same time, in one build or in several, two can be given the same
-    ones (https://github.com/jupyter/jupyter_client/issues/487). Files in a private folder
-    cannot be taken by others, nor read by them.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        folder = _short_temporary_folder()
-        # Also when the kernel cannot be started, or the run is cancelled.
-        self._remove_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        options["connection_file"] = str(folder / "kernel.json")
-        super().__init__(transport="ipc", **options)
-
-    async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
-        await super()._async_cleanup_resources(restart=restart)
-        if not restart:
-            self._remove_folder()
-
-    # jupyter_client binds the public name to its own method.
-    cleanup_resources = _async_cleanup_resources
-
-
-def manager_class(name: str, specs: KernelSpecManager) -> type[KernelManager]:
-    """Return the class of manager that starts a kernel.
-
-    Kernels other than ipykernel need not know sockets without ports; Windows does not.
-    """
-    private = is_ipykernel(name, specs) and sys.platform != "win32"
-    return PrivateKernelManager if private else KernelManager
-
-
 def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
     """Return the name of the kernel for a notebook that asks for a name or a language.
 
@@ -134,11 +94,3 @@ def _for_language(language: str, specs: KernelSpecManager) -> str:
         if str(found[name]["spec"].get("language", "")).lower() == language:
             return name
     raise KernelError(f"there is no kernel for the language {language!r}; install one")
-
-
-def _short_temporary_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="nbcache-"))
-    if len(str(folder)) > _LONGEST_FOLDER:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="nbcache-", dir="/tmp"))
-    return folder

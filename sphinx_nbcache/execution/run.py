@@ -20,7 +20,6 @@ from sphinx_nbcache.execution.kernels import (
     KernelError,
     KernelManager,
     choose_kernel,
-    manager_class,
     start_arguments,
 )
 from sphinx_nbcache.notebooks.ipynb import plain
@@ -34,6 +33,9 @@ _START_SECONDS = 120
 # How long outputs may take to arrive after their cell has ended.
 _OUTPUT_SECONDS = 120
 _LOG_LINES = 40
+# How often to start a kernel, and what jupyter_client says of one that died before it was ready.
+_STARTS = 3
+_DIED_EARLY = "died before replying"
 # nbclient tells of each kernel that it starts; some themes make all loggers speak up.
 _LOGGER = logging.getLogger(__name__)
 _LOGGER.setLevel(logging.ERROR)
@@ -74,7 +76,7 @@ class _Client(nbclient.NotebookClient):
 
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep hold of it."""
-        self.manager = super().create_kernel_manager()  # type: ignore[assignment]  # manager_class
+        self.manager = super().create_kernel_manager()  # type: ignore[assignment]  # kernel_manager_class
         return self.manager
 
 
@@ -119,7 +121,20 @@ class _Run:
         # What the kernel process itself writes (not what cells print) is kept out of the build's
         # log, and shown if the kernel dies.
         with tempfile.TemporaryFile() as log:
-            return await self._execute_with(client, log)
+            for _ in range(_STARTS):
+                status, failure = await self._execute_with(client, log)
+                if failure is None or not self._could_start_again(failure):
+                    break
+                client = self._client()
+        return status, failure
+
+    def _could_start_again(self, failure: Failure) -> bool:
+        """Tell whether a kernel died before its first cell, as when its ports were taken.
+
+        jupyter_client looks for free ports and lets go of them before the kernel takes them: of
+        kernels that start at the same time in two builds, two can be given the same ones.
+        """
+        return self.clock.current is None and _DIED_EARLY in failure.message
 
     async def _execute_with(self, client: _Client, log: IO[bytes]) -> tuple[Status, Failure | None]:
         try:
@@ -158,7 +173,7 @@ class _Run:
         return _Client(
             self.notebook,
             kernel_name=self.kernel,
-            kernel_manager_class=manager_class(self.kernel, specs),
+            kernel_manager_class=KernelManager,
             resources={"metadata": {"path": self.job.directory}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=_START_SECONDS,
