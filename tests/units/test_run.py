@@ -212,8 +212,8 @@ def test_a_cancelled_run_ends_its_kernel(tmp_path: Path) -> None:
     assert kernels() == []
 
 
-def test_no_output_is_lost_however_many_there_are(tmp_path: Path) -> None:
-    count = 20_000
+def test_many_more_outputs_than_zeromq_has_room_for_are_all_kept(tmp_path: Path) -> None:
+    count = 4_000
     code = f"for n in range({count}): display(n)"
     outcome = outcome_of(job(tmp_path, code, "'the end'"))
     assert (outcome.status, outcome.failure) == (Status.OK, None)
