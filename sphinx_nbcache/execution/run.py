@@ -70,7 +70,7 @@ async def run(job: Job) -> Outcome:
 
 
 class _Client(nbclient.NotebookClient):
-    """nbclient's client, which forgets its kernel manager when something goes wrong."""
+    """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
 
     manager: KernelManager | None = None
 

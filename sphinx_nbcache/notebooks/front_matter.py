@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +25,14 @@ def split_front_matter(text: str) -> tuple[str, int]:
     lines = text.splitlines()
     if lines[0].rstrip() != "---":
         return "", 0
+    return yaml_block(lines)
+
+
+def yaml_block(lines: Sequence[str]) -> tuple[str, int]:
+    """Return the text between a first line `---` and its end, and how many lines it takes.
+
+    `("", 0)` if the block does not end.
+    """
     for number, line in enumerate(lines[1:], 1):
         if line.rstrip() in ("---", "..."):
             return "\n".join(lines[1:number]), number + 1

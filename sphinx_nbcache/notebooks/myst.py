@@ -22,7 +22,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 
-from sphinx_nbcache.notebooks.front_matter import notebook_metadata, read_front_matter
+from sphinx_nbcache.notebooks.front_matter import notebook_metadata, read_front_matter, yaml_block
 from sphinx_nbcache.notebooks.model import Cell, Notebook, Problem
 from sphinx_nbcache.notebooks.yaml_text import YamlError, load_yaml
 
@@ -75,7 +75,7 @@ def read_myst(text: str) -> Notebook:
 def split_options(content: str) -> Block:
     """Take the content of a fenced directive apart into options and body."""
     lines = content.split("\n")
-    source, used = _yaml_block(lines) if lines[0].rstrip() == "---" else _option_lines(lines)
+    source, used = yaml_block(lines) if lines[0].rstrip() == "---" else _option_lines(lines)
     options, problem = _yaml_options(source)
     while used < len(lines) and not lines[used].strip():
         used += 1
@@ -187,13 +187,6 @@ class _Scan:
             self.problems.append(Problem(problem, line + 1))
             return {}
         return metadata if isinstance(metadata, dict) else {}
-
-
-def _yaml_block(lines: list[str]) -> tuple[str, int]:
-    for number, line in enumerate(lines[1:], 1):
-        if line.rstrip() in ("---", "..."):
-            return "\n".join(lines[1:number]), number + 1
-    return "", 0
 
 
 def _option_lines(lines: list[str]) -> tuple[str, int]:
