@@ -22,7 +22,7 @@ MARKDOWN_SUFFIX = ".md"
 IPYNB_SUFFIX = ".ipynb"
 
 # Suffixes of scripts that jupytext reads. Files with them are mostly not notebooks.
-_SCRIPTS = frozenset(
+SCRIPT_SUFFIXES = frozenset(
     ".py .R .r .jl .cpp .ss .clj .scm .sh .ps1 .q .m .wolfram .pro .js .ts .scala .rs .robot"
     " .resource .cs .fsx .fs .sos .java .groovy .sage .ml .hs .tcl .mac .gp .do .sas .xsh .lgt"
     " .lua .go".split()
@@ -63,7 +63,7 @@ class Formats:
         declared = self.extra.get(suffix)
         if PurePath(name).name == "conf.py":
             return None
-        if suffix in _SCRIPTS:
+        if suffix in SCRIPT_SUFFIXES:
             return declared if script_format(text) else None
         if declared is not None:
             return declared

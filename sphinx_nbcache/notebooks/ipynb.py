@@ -26,13 +26,26 @@ def read_ipynb(text: str) -> Notebook:
         NotebookError: The text is no notebook. The message says what is wrong and where.
     """
     try:
-        data = _upgraded(_json(text))
-        cells = data.get("cells")
-        if not isinstance(cells, list):
-            raise NotebookError("not a notebook: it has no list of cells")
+        data = load_ipynb(text)
+        cells = data["cells"]
         return _notebook(data, cells, source_lines(text, len(cells)))
     except RecursionError:
         raise NotebookError("not a notebook: JSON nested too deeply") from None
+
+
+def load_ipynb(text: str) -> Mapping[str, Any]:
+    """Return the JSON of an `.ipynb` file as it stands, with whatever we do not know.
+
+    Only a file of nbformat 3 is upgraded.
+
+    Raises:
+        NotebookError: The text is not JSON, or has no list of cells.
+        RecursionError: The JSON is nested too deeply.
+    """
+    data = _upgraded(_json(text))
+    if not isinstance(data.get("cells"), list):
+        raise NotebookError("not a notebook: it has no list of cells")
+    return data
 
 
 def from_node(data: Mapping[str, Any]) -> Notebook:

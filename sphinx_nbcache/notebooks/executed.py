@@ -1,0 +1,48 @@
+"""What a run left in a notebook, as data: taken out of an executed file, or put into a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sphinx_nbcache.notebooks.model import Notebook
+from sphinx_nbcache.notebooks.scan import cell_digest
+
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a run left in a notebook. Sequences have an item for each code cell that has code.
+
+    Attributes:
+        digests: Digests of the sources that were run (see [](cell_digest)).
+        outputs: The outputs (nbformat 4).
+        counts: The execution counts; `None` where a cell was not run.
+        widgets: State of the notebook's widgets, or empty.
+        language_info: What the kernel says of its language, or empty.
+    """
+
+    digests: Sequence[str]
+    outputs: Sequence[Sequence[Mapping[str, Any]]]
+    counts: Sequence[int | None]
+    widgets: Mapping[str, Any] = field(default_factory=dict)
+    language_info: Mapping[str, Any] = field(default_factory=dict)
+
+
+def taken_out(notebook: Notebook) -> Executed:
+    """Return what a run left in a notebook that was read from a file."""
+    cells = [numbered.cell for numbered in notebook.code_cells]
+    return Executed(
+        digests=[cell_digest(cell.source) for cell in cells],
+        outputs=[cell.outputs for cell in cells],
+        counts=[cell.execution_count for cell in cells],
+        widgets=_section(_section(notebook.metadata, "widgets"), WIDGET_STATE),
+        language_info=_section(notebook.metadata, "language_info"),
+    )
+
+
+def _section(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = metadata.get(name)
+    return section if isinstance(section, Mapping) else {}

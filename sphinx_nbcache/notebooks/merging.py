@@ -1,0 +1,212 @@
+"""Merging what a run left into a copy of its notebook. Sources are read, never written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.notebooks.executed import WIDGET_STATE, Executed
+from sphinx_nbcache.notebooks.formats import (
+    IPYNB,
+    IPYNB_SUFFIX,
+    MARKDOWN_SUFFIX,
+    SCRIPT_SUFFIXES,
+    Formats,
+    is_function,
+    read_notebook,
+)
+from sphinx_nbcache.notebooks.ipynb import load_ipynb
+from sphinx_nbcache.notebooks.model import SKIP_TAG, Cell, Notebook
+from sphinx_nbcache.notebooks.scan import cell_digest
+
+_MINOR = 5
+
+
+class MergeError(Exception):
+    """A merge that cannot be done. The message says why, and what to do."""
+
+
+def merged(text: str, fmt: str, executed: Executed) -> Any:
+    """Return a notebook with what a run left in it, as an nbformat node.
+
+    An `.ipynb` source keeps everything else as it is: metadata of cells and notebook, ids,
+    attachments, minor version. Cells tagged `skip-execution` keep their outputs too, as in
+    Jupyter. A notebook in another format becomes one of nbformat 4.5, with ids that are the
+    same each time; a code cell inside a block of text follows that text.
+
+    Args:
+        text: The source.
+        fmt: Its format, as of [](Formats.format_of).
+        executed: What a run of the same code left.
+
+    Raises:
+        NotebookError: The source cannot be read.
+        MergeError: The run was of other code, or the source cannot be written as nbformat 4.
+    """
+    from nbformat import from_dict
+
+    notebook = read_notebook(text, fmt)
+    if [cell_digest(item.cell.source) for item in notebook.code_cells] != [*executed.digests]:
+        raise MergeError("the notebook's code is no longer what was run; execute it first")
+    data = _raw(text) if fmt == IPYNB else _data(notebook)
+    numbers = {id(item.cell): place for place, item in enumerate(notebook.code_cells)}
+    cells = [
+        _merged_cell(raw, cell, executed, numbers.get(id(cell)))
+        for raw, cell in zip(data["cells"], notebook.cells, strict=True)
+    ]
+    metadata = _merged_metadata(data.get("metadata"), executed)
+    return from_dict({**data, "cells": cells, "metadata": metadata})
+
+
+def target_format(target: Path, formats: Formats) -> str:
+    """Return the format in which a notebook is written to a file, which its suffix tells.
+
+    Returns:
+        `ipynb`, or the name of a jupytext format.
+
+    Raises:
+        MergeError: The suffix tells none.
+    """
+    if target.name.endswith(IPYNB_SUFFIX):
+        return IPYNB
+    declared = formats.extra.get(formats.suffix_of(target.name), "")
+    if declared and not is_function(declared):
+        return declared
+    if target.suffix == MARKDOWN_SUFFIX:
+        return "md:myst"
+    if target.suffix in SCRIPT_SUFFIXES:
+        return f"{target.suffix[1:]}:percent"
+    from jupytext.formats import NOTEBOOK_EXTENSIONS
+
+    if target.suffix in NOTEBOOK_EXTENSIONS:
+        return target.suffix[1:]
+    raise MergeError(
+        f"{target.name!r} does not tell a format: a notebook can be written to a file that ends"
+        f" in {IPYNB_SUFFIX}, or in a suffix of a jupytext format, such as .md or .py"
+    )
+
+
+def write_notebook(node: Any, target: Path, formats: Formats, *, keep: Iterable[Path]) -> None:
+    """Write a notebook to a file. What was there is replaced once the new file is complete.
+
+    Args:
+        node: The notebook, an nbformat node.
+        target: The file; its suffix tells the format. Text formats hold no outputs.
+        formats: What suffixes mean.
+        keep: Files that must not be written: sources of notebooks.
+
+    Raises:
+        MergeError: The format is unknown, the file is a source, or it cannot be written.
+    """
+    fmt = target_format(target, formats)
+    if any(_is_same_file(target, path) for path in keep):
+        raise MergeError(f"{target} is the source of a notebook; write to another file")
+    text = _text(node, fmt)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise MergeError(f"{target} cannot be written: {error.strerror or error}") from None
+
+
+def _text(node: Any, fmt: str) -> str:
+    if fmt == IPYNB:
+        from nbformat import v4
+
+        text: str = v4.writes(node)
+        return text.rstrip("\n") + "\n"
+    import jupytext
+
+    try:
+        return str(jupytext.writes(node, fmt=fmt))
+    except Exception as error:  # noqa: BLE001 (a writer of foreign text fails in any way)
+        first = str(error).partition("\n")[0]
+        raise MergeError(f"jupytext cannot write it as {fmt!r}: {first}") from None
+
+
+def _is_same_file(target: Path, other: Path) -> bool:
+    try:
+        return target.samefile(other)
+    except OSError:  # one of them does not exist
+        return target.resolve() == other.resolve()
+
+
+def _raw(text: str) -> Mapping[str, Any]:
+    """Return the JSON of an `.ipynb` file with joined lines, as nbformat's writer wants it."""
+    from nbformat import from_dict
+    from nbformat.v4.rwbase import rejoin_lines
+
+    try:
+        node: Mapping[str, Any] = rejoin_lines(from_dict(load_ipynb(text)))
+    except (AttributeError, TypeError, KeyError) as error:
+        raise MergeError(f"something in it is not as nbformat 4 has it: {error}") from None
+    return node
+
+
+def _data(notebook: Notebook) -> Mapping[str, Any]:
+    """Return the JSON of a notebook that was read from text."""
+    metadata = _json_values(notebook.metadata)
+    spec = metadata.get("kernelspec")
+    if isinstance(spec, dict) and "name" in spec:
+        spec.setdefault("display_name", spec["name"])  # nbformat demands one
+    return {
+        "cells": [_cell_data(cell, number) for number, cell in enumerate(notebook.cells, 1)],
+        "metadata": metadata,
+        "nbformat": 4,
+        "nbformat_minor": _MINOR,
+    }
+
+
+def _cell_data(cell: Cell, number: int) -> dict[str, Any]:
+    data = {
+        "id": f"cell-{number}",
+        "cell_type": cell.kind,
+        "metadata": _json_values(cell.metadata),
+        "source": cell.source,
+    }
+    if cell.attachments:
+        data["attachments"] = _json_values(cell.attachments)
+    return data
+
+
+def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as JSON knows it: YAML also has dates and keys that are no strings."""
+    try:
+        builtins: dict[str, Any] = msgspec.to_builtins(dict(values), str_keys=True, enc_hook=str)
+    except TypeError as error:
+        raise MergeError(f"its metadata cannot be written as JSON: {error}") from None
+    return builtins
+
+
+def _merged_cell(
+    raw: Mapping[str, Any], cell: Cell, executed: Executed, position: int | None
+) -> Mapping[str, Any]:
+    """Return a cell with what the run left in it; `position` is `None` if it has no code."""
+    if cell.kind != "code":
+        return raw
+    if position is None:
+        return {**raw, "outputs": [], "execution_count": None}
+    outputs, count = executed.outputs[position], executed.counts[position]
+    if count is None and SKIP_TAG in cell.tags:
+        return {"outputs": [], "execution_count": None, **raw}
+    return {**raw, "outputs": [dict(output) for output in outputs], "execution_count": count}
+
+
+def _merged_metadata(raw: Any, executed: Executed) -> dict[str, Any]:
+    metadata = dict(raw) if isinstance(raw, Mapping) else {}
+    if executed.language_info:
+        metadata["language_info"] = dict(executed.language_info)
+    # States that an earlier run left belong to outputs that are no longer there.
+    old = metadata.pop("widgets", None)
+    widgets = dict(old) if isinstance(old, Mapping) else {}
+    widgets.pop(WIDGET_STATE, None)
+    if executed.widgets:
+        widgets[WIDGET_STATE] = dict(executed.widgets)
+    return {**metadata, "widgets": widgets} if widgets else metadata
