@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from sphinx_nbcache.planning import Action
+from sphinx_nbcache.planning import Action, Plan
 from sphinx_nbcache.project.run import Run, Settled
 from sphinx_nbcache.store.records import Failure, content_digest
 
@@ -96,7 +96,9 @@ class Report:
             parts[0] += f" in {in_words(self.seconds)}"
         if self.reused:
             parts.append(f"{self.reused} reused ({in_words(self.saved)} saved)")
-        if others := total - self.executed - self.reused:
+        if waiting := self._count("to be executed"):
+            parts.append(f"{waiting} to be executed")
+        if others := total - self.executed - self.reused - waiting:
             parts.append(f"{others} not to be executed")
         if failed := self.failed:
             parts.append(f"{len(failed)} failed: " + ", ".join(map(_failed_at, failed)))
@@ -121,6 +123,21 @@ def make_report(run: Run, docnames: Mapping[str, str]) -> Report:
     entries = tuple(_entry(item, docnames.get(item.planned.name, "")) for item in run.notebooks)
     executed = any(item.ran_here for item in run.notebooks)
     return Report(entries, run.seconds if executed else 0.0)
+
+
+def report_of_plan(plan: Plan) -> Report:
+    """Return the report on a project in which nothing is run, as it stands.
+
+    What would have to be executed is listed as `to be executed`.
+    """
+    entries = []
+    for planned in plan:
+        entry = _entry(Settled(planned, planned.decision.result), "")
+        if planned.decision.action is Action.EXECUTE:
+            reason = planned.decision.reason.text
+            entry = replace(entry, decision="to be executed", reason=reason)
+        entries.append(entry)
+    return Report(tuple(entries))
 
 
 def in_words(seconds: float) -> str:

@@ -1,0 +1,61 @@
+"""The command line: `python -m sphinx_nbcache`, `sphinx-nbcache`.
+
+Only click is imported here, and modules that need no more than it. What a command works with is
+imported when it runs: so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from sphinx_nbcache import __version__
+from sphinx_nbcache.cli import options
+from sphinx_nbcache.cli.cache_commands import cache_group as cache
+from sphinx_nbcache.cli.groups import Group
+from sphinx_nbcache.cli.project_commands import project_group as project
+from sphinx_nbcache.cli.run_commands import execute, explain, report
+
+__all__ = ["cache", "jcache", "main", "notebook", "project"]
+
+PROGRAM = "sphinx-nbcache"
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.option("--print-path", is_flag=True, help="Show the folder of the store.")
+@options.common
+@click.pass_context
+def jcache(ctx: click.Context, /, *, print_path: bool) -> None:
+    """Execute notebooks whose code has changed, and keep the results in a store.
+
+    Inside a Sphinx project that was built, this is the store of the build: what one has
+    executed, the other does not execute again.
+    """
+    if print_path:
+        from sphinx_nbcache.cli.session import opened
+
+        with opened() as found:
+            click.echo(f"Cache path: {found.store.folder.parent}")
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+notebook = project.called("notebook", help="The same as `project`.")
+
+jcache.add(project)
+jcache.add(notebook)
+jcache.add(cache)
+jcache.add(execute)
+jcache.add(explain)
+jcache.add(report)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            # What an old code page cannot write must not end the command.
+            reconfigure(errors="replace")
+    jcache(prog_name=PROGRAM)

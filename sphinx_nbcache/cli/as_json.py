@@ -1,0 +1,283 @@
+"""The documents that `--json` writes. Fields may be added; those that are here stay.
+
+Times are in UTC, as ISO 8601. Sizes are in bytes, durations in seconds. `null` stands where
+something is not known or does not apply.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+JSON_SCHEMA = 1
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole document."""
+
+    schema: int = JSON_SCHEMA
+    """Number of this description. It is raised if a field goes or changes its meaning."""
+
+
+class NotebookItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A notebook of the project."""
+
+    id: int | None
+    """Its id, unless it is not listed in the project."""
+    path: str
+    """Relative to the root."""
+    reader: str
+    """The reader that it was added with; empty if its suffix tells."""
+    assets: tuple[str, ...]
+    """Files that it needs, relative to the root."""
+    added: datetime | None
+    """When it was added."""
+    status: str
+    """State of the result of its present code: `ok`, `failed`, `timeout`, `died`, or `none` if
+    there is no result; `as-is` if it is not executed; `unreadable`; `missing` if the file has
+    gone."""
+    result: int | None
+    """Id of that result."""
+    action: str | None
+    """What would be done with it now: `reuse`, `execute`, `as-is`, `refuse`, `unreadable`."""
+    why: str | None
+    """The kind of reason for this, for programs."""
+    reason: str | None
+    """The reason, for people."""
+
+
+class FailureItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run did not end well."""
+
+    name: str
+    """Name of the exception."""
+    message: str
+    """Its message."""
+    cell: int | None
+    """Number of the code cell, counted from 1, if it was one cell."""
+    traceback: str
+    """As the kernel sent it, with ANSI colours."""
+
+
+class ArtifactItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a run wrote, kept in the store."""
+
+    path: str
+    """Relative to the root."""
+    digest: str
+    """SHA-256 of its content."""
+    size: int
+    """In bytes."""
+
+
+class ResultItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A result in the store."""
+
+    id: int
+    """Its id: local to the store, never used again."""
+    digest: str
+    """Its digest. The first digits are a name for it as well."""
+    notebook: str
+    """The notebook that was run, relative to the root at that time."""
+    status: str
+    """How the run ended: `ok`, `failed`, `timeout`, `died`."""
+    created: datetime
+    """When it was put into the store."""
+    accessed: datetime | None
+    """When it was last used."""
+    seconds: float
+    """How long the run took."""
+    kernel: str
+    """Name of the kernel."""
+    bytes: int | None
+    """Size of what the store keeps of it."""
+    artifacts: tuple[ArtifactItem, ...]
+    """Files that the run wrote."""
+
+
+class CellItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did with a code cell that has code."""
+
+    execution_count: int | None
+    """`null` if it was not run."""
+    seconds: float | None
+    """How long it took."""
+    error: str | None
+    """Name of the exception that it raised."""
+
+
+class ResultDetails(ResultItem, frozen=True, kw_only=True):
+    """A result in the store, with all that is known of its run."""
+
+    code_key: str
+    """Digest of what the notebook's code could observe of the notebook."""
+    executor: str
+    """The executor that ran it."""
+    language: str
+    """Name of the kernel's language."""
+    cells: tuple[CellItem, ...]
+    """Its code cells that have code."""
+    failure: FailureItem | None
+    """Why it failed."""
+
+
+class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a notebook that was to be executed."""
+
+    id: int | None
+    """Its id in the project."""
+    path: str
+    """Relative to the root."""
+    outcome: str
+    """`executed`, `reused`, `as-is`, `refused`, `unreadable`."""
+    failed: bool
+    """Whether it has no valid result."""
+    reason: str
+    """Why this was done."""
+    result: int | None
+    """Id of its result."""
+    status: str | None
+    """State of its result."""
+    seconds: float | None
+    """How long the run of that result took."""
+    failure: FailureItem | None
+    """Why it failed."""
+
+
+class FindingItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is wrong in the store."""
+
+    key: str
+    """Where."""
+    what: str
+    """What."""
+    fixed: bool
+    """Whether it was taken out."""
+
+
+class NotebookList(_Document, frozen=True, kw_only=True):
+    """`project list`, `project plan`."""
+
+    root: str
+    """The directory to which paths are relative."""
+    store: str
+    """The folder of the store."""
+    notebooks: tuple[NotebookItem, ...]
+    """In the order of their ids."""
+
+
+class NotebookDetails(_Document, frozen=True, kw_only=True):
+    """`project show`, `explain`."""
+
+    notebook: NotebookItem
+    """The notebook."""
+    code_key: str | None
+    """Digest of what its code can observe of the notebook."""
+    result: ResultDetails | None
+    """The result of its present code, also if it failed."""
+
+
+class ExecutionSummary(_Document, frozen=True, kw_only=True):
+    """`execute`."""
+
+    seconds: float
+    """How long all of it took."""
+    notebooks: tuple[SettledItem, ...]
+    """In the order of their names."""
+
+
+class ResultList(_Document, frozen=True, kw_only=True):
+    """`cache list`."""
+
+    store: str
+    """The folder of the store."""
+    results: tuple[ResultItem, ...]
+    """The ones used last come first."""
+
+
+class ResultDocument(_Document, frozen=True, kw_only=True):
+    """`cache show`."""
+
+    result: ResultDetails
+    """The result."""
+
+
+class RemovedResults(_Document, frozen=True, kw_only=True):
+    """`cache remove`, `cache clear`, `cache prune`, `project invalidate`."""
+
+    removed: tuple[int, ...]
+    """Ids of the results that were removed."""
+
+
+class RegisterChange(_Document, frozen=True, kw_only=True):
+    """`project add`, `project add-with-assets`, `project remove`, `project clear`."""
+
+    notebooks: tuple[NotebookItem, ...]
+    """The notebooks that were added or removed."""
+
+
+class Limits(_Document, frozen=True, kw_only=True):
+    """`cache limit`, `project cache-limit`."""
+
+    count: int | None
+    """How many results are kept; `null` for no limit."""
+    size: int | None
+    """How many bytes they may take; `null` for no limit."""
+
+
+class StoreCheck(_Document, frozen=True, kw_only=True):
+    """`cache check`."""
+
+    findings: tuple[FindingItem, ...]
+    """What is wrong; empty if the store is whole."""
+
+
+class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A notebook of a report."""
+
+    path: str
+    """Relative to the root."""
+    decision: str
+    """What is done with it, in a word or two."""
+    reason: str
+    """Why."""
+    status: str | None
+    """How the run ended whose result is shown."""
+    failed: bool
+    """Whether it has no valid result."""
+    started: datetime | None
+    """When that run began."""
+    seconds: float | None
+    """How long it took."""
+    failure: FailureItem | None
+    """Why it failed."""
+
+
+class ReportDocument(_Document, frozen=True, kw_only=True):
+    """`report`."""
+
+    summary: str
+    """The totals in one line."""
+    notebooks: tuple[ReportEntryItem, ...]
+    """In the order of their names."""
+
+
+DOCUMENTS: tuple[type[_Document], ...] = (
+    NotebookList,
+    NotebookDetails,
+    ExecutionSummary,
+    RegisterChange,
+    ResultList,
+    ResultDocument,
+    RemovedResults,
+    Limits,
+    StoreCheck,
+    ReportDocument,
+)
+
+
+def encoded(document: Any) -> str:
+    """Return the JSON text of a document."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

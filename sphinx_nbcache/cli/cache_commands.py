@@ -1,0 +1,293 @@
+"""Commands on the results in the store: the group `cache`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sphinx_nbcache.cli import options, values
+from sphinx_nbcache.cli.exits import Exit
+from sphinx_nbcache.cli.groups import Command, Group
+from sphinx_nbcache.cli.output import confirm, say, say_json, tell, width
+from sphinx_nbcache.cli.session import opened, some_or_all
+from sphinx_nbcache.cli.values import PATH, UNLIMITED, as_reference
+from sphinx_nbcache.cli.wording import (
+    counted,
+    moment,
+    shortened,
+    size_in_words,
+    status_in_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sphinx_nbcache.cli.as_json import ResultItem
+    from sphinx_nbcache.project import Project
+
+validate = click.option(
+    "--validate/--no-validate",
+    default=True,
+    help="Check that the execution counts are those of a run from top to bottom.",
+)
+
+
+@click.command("list", cls=Command)
+@click.option("--latest-only", is_flag=True, help="Show only the newest result of each notebook.")
+@click.option("-k", "--hashkeys", is_flag=True, help="Show digests.")
+@options.path_length
+@options.as_json
+@options.common
+def list_results(
+    *, latest_only: bool, hashkeys: bool, path_length: int | None, as_json: bool
+) -> None:
+    """List the results; the ones used last come first."""
+    with opened() as project:
+        from sphinx_nbcache.cli.items import result_items
+
+        items = result_items(project, latest_only=latest_only)
+        if as_json:
+            from sphinx_nbcache.cli.as_json import ResultList
+
+            say_json(ResultList(store=str(project.store.folder), results=tuple(items)))
+        elif items:
+            say(_table(items, path_length, hashkeys=hashkeys))
+        else:
+            say("No results in the store")
+
+
+@click.command("show", cls=Command)
+@options.reference
+@click.option("--tb/--no-tb", "traceback", default=True, help="Show the traceback of a failure.")
+@options.as_json
+@options.common
+def show(*, reference: str, traceback: bool, as_json: bool) -> None:
+    """Show a result, and the statistics of its run."""
+    with opened() as project:
+        from sphinx_nbcache.cli.details import details_of_result, result_text
+
+        details = details_of_result(project, reference)
+        if as_json:
+            from sphinx_nbcache.cli.as_json import ResultDocument
+
+            say_json(ResultDocument(result=details))
+        else:
+            say(result_text(details, traceback=traceback))
+
+
+@click.command("add", cls=Command)
+@options.paths
+@validate
+@options.common
+@click.pass_context
+def add(ctx: click.Context, /, *, paths: tuple[Path, ...], validate: bool) -> None:
+    """Add notebooks that were executed elsewhere."""
+    failed = False
+    with opened() as project:
+        for path in paths:
+            failed |= not _add(project, path, validate=validate)
+    if failed:
+        ctx.exit(Exit.USAGE)
+    say("Success!")
+
+
+@click.command("add-with-artifacts", cls=Command)
+@click.argument("artifacts", nargs=-1, required=True, type=PATH, metavar="ARTIFACT...")
+@click.option("-nb", "--nbpath", required=True, type=PATH, help="The notebook.")
+@validate
+@options.common
+@click.pass_context
+def add_with_artifacts(
+    ctx: click.Context, /, *, artifacts: tuple[Path, ...], nbpath: Path, validate: bool
+) -> None:
+    """Add an executed notebook, with files that it wrote."""
+    with opened() as project:
+        files = [path.absolute() for path in artifacts]
+        if not _add(project, nbpath, validate=validate, artifacts=files):
+            ctx.exit(Exit.USAGE)
+    say("Success!")
+
+
+@click.command("artifact", cls=Command)
+@options.reference
+@click.argument("path")
+@options.common
+def artifact(*, reference: str, path: str) -> None:
+    """Write an artifact to the standard output."""
+    with opened() as project:
+        content = project.results.artifact(project.results.get(as_reference(reference)), path)
+    click.echo(content, nl=False)
+
+
+@click.command("diff", cls=Command)
+@options.reference
+@click.argument("path", type=PATH)
+@options.common
+def diff(*, reference: str, path: Path) -> None:
+    """Compare the code of a result with a notebook."""
+    with opened() as project:
+        from sphinx_nbcache.cli.differing import difference
+
+        text = difference(project, as_reference(reference), path.absolute())
+    say(text.rstrip() or "The code is the same.")
+
+
+@click.command("remove", cls=Command)
+@options.references
+@click.option("-a", "--all", "everything", is_flag=True, help="All results.")
+@options.force
+@options.as_json
+@options.common
+def remove(*, references: tuple[str, ...], everything: bool, force: bool, as_json: bool) -> None:
+    """Remove results from the store."""
+    wanted = some_or_all(references, everything=everything)
+    with opened() as project:
+        _remove(project, wanted, force=force, as_json=as_json)
+
+
+@click.command("clear", cls=Command)
+@options.force
+@options.as_json
+@options.common
+def clear(*, force: bool, as_json: bool) -> None:
+    """Remove all results from the store. The list of notebooks and the limits stay."""
+    with opened() as project:
+        _remove(project, None, force=force, as_json=as_json)
+
+
+@click.command("limit", cls=Command)
+@click.argument("count", required=False, type=values.count, metavar="[COUNT|none]")
+@click.option("--size", type=values.size, metavar="SIZE|none", help="Such as 500MB or 2GiB.")
+@options.as_json
+@options.common
+def limit(*, count: int | None, size: int | None, as_json: bool) -> None:
+    """Show or change how much the store keeps.
+
+    Where there is too much, what was not used for the longest time is removed first.
+    """
+    with opened() as project:
+        limits = project.results.limits
+        if count is not None or size is not None:
+            project.results.set_limits(
+                count=limits.count if count is None else _limit(count),
+                size=limits.size if size is None else _limit(size),
+            )
+            limits = project.results.limits
+        if as_json:
+            from sphinx_nbcache.cli.as_json import Limits
+
+            say_json(Limits(count=limits.count, size=limits.size))
+            return
+    changed = "Cache limit changed! " if count is not None or size is not None else ""
+    most = "none" if limits.count is None else counted(limits.count, "result")
+    largest = "none" if limits.size is None else size_in_words(limits.size)
+    say(f"{changed}Current cache limit: {most}; of size: {largest}")
+
+
+@click.command("check", cls=Command)
+@click.option("--fix", is_flag=True, help="Take out what is damaged.")
+@options.as_json
+@options.common
+@click.pass_context
+def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
+    """Look through the whole store for damage."""
+    with opened() as project:
+        findings = project.results.check(fix=fix)
+        if as_json:
+            from sphinx_nbcache.cli.as_json import FindingItem, StoreCheck
+
+            items = (FindingItem(key=f.key, what=f.what, fixed=f.fixed) for f in findings)
+            say_json(StoreCheck(findings=tuple(items)))
+        else:
+            for finding in findings:
+                say(f"{finding.key}: {finding.what}{' (taken out)' if finding.fixed else ''}")
+            say(_check_summary(len(findings), fix=fix))
+    if any(not finding.fixed for finding in findings):
+        ctx.exit(Exit.STORE)
+
+
+@click.command("prune", cls=Command)
+@options.as_json
+@options.common
+def prune(*, as_json: bool) -> None:
+    """Remove the results that no notebook of the project uses."""
+    with opened() as project:
+        from sphinx_nbcache.cli.removing import say_removed
+
+        say_removed(project.results.prune(), as_json=as_json)
+
+
+def _add(project: Project, path: Path, *, validate: bool, artifacts: Sequence[Path] = ()) -> bool:
+    """Add one executed notebook; say what is wrong with one that cannot be."""
+    from sphinx_nbcache.project.errors import ValidityError
+
+    try:
+        stored = project.results.add(path.absolute(), validate=validate, artifacts=artifacts)
+    except ValidityError as error:
+        tell(f"Not added: {error}; --no-validate adds it nevertheless", level=-2)
+        return False
+    say(f"Added: {stored.result.notebook} [{stored.id}]")
+    return True
+
+
+def _remove(
+    project: Project, references: Sequence[int | str | Path] | None, *, force: bool, as_json: bool
+) -> None:
+    from sphinx_nbcache.cli.removing import say_removed
+
+    if references is None:
+        confirm("Remove all results from the store?", force=force)
+        removed = project.results.clear()
+    else:
+        removed = project.results.remove(references)
+    say_removed(removed, as_json=as_json)
+
+
+def _limit(value: int) -> int | None:
+    return None if value == UNLIMITED else value
+
+
+def _check_summary(findings: int, *, fix: bool) -> str:
+    if not findings:
+        return "The store is whole."
+    return f"{findings} damaged" + ("" if fix else "; --fix takes it out")
+
+
+def _table(items: Sequence[ResultItem], path_length: int | None, *, hashkeys: bool) -> str:
+    from sphinx_nbcache.cli.tables import Column, table
+
+    columns = [Column("ID", is_number=True), Column("Notebook", folds=True), Column("Status")]
+    columns += [Column("Created (UTC)"), Column("Accessed (UTC)")]
+    if hashkeys:
+        columns.append(Column("Hashkey"))
+    rows = []
+    for item in items:
+        path, status = shortened(item.notebook, path_length), status_in_words(item.status)
+        row = (str(item.id), path, status, moment(item.created), moment(item.accessed))
+        rows.append((*row, item.digest[:_DIGITS]) if hashkeys else row)
+    return table(columns, rows, width())
+
+
+# As many digits of a digest as tell results apart, for people.
+_DIGITS = 12
+
+
+@click.group("cache", cls=Group)
+@options.common
+def cache_group() -> None:
+    """Commands on the results in the store."""
+
+
+cache_group.add(list_results)
+cache_group.add(show, "info")
+cache_group.add(add)
+cache_group.add(add_with_artifacts, "add-with-artefacts")
+cache_group.add(artifact, "cat-artifact", "cat-artefact")
+cache_group.add(diff)
+cache_group.add(remove)
+cache_group.add(clear)
+cache_group.add(limit)
+cache_group.add(check)
+cache_group.add(prune)

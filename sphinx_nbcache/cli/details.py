@@ -1,0 +1,129 @@
+"""One notebook, or one result, with all that is known of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sphinx_nbcache.cli.as_json import FailureItem, NotebookDetails, ResultDetails
+from sphinx_nbcache.cli.items import info_of, notebook_item, present_result, result_details
+from sphinx_nbcache.cli.values import as_reference
+from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
+from sphinx_nbcache.report.model import in_words
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.project import Project
+
+_WOULD = {
+    "reuse": "would not be executed",
+    "execute": "would be executed",
+    "as-is": "is not executed",
+    "refuse": "would have to be executed, but must not be",
+    "unreadable": "cannot be executed",
+    None: "cannot be executed",
+}
+
+
+def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
+    """Return what is known of a notebook of the project.
+
+    Raises:
+        UnknownReferenceError: There is none.
+    """
+    registered = project.notebooks.get(as_reference(reference))
+    planned = next(iter(project.plan([registered.id])), None)
+    stored = present_result(project, planned) if planned is not None else None
+    scan = planned.scan if planned is not None else None
+    return NotebookDetails(
+        notebook=notebook_item(project, registered, planned),
+        code_key=planned.code_key if planned is not None else None,
+        result=result_details(info_of(project, stored), stored.result, scan) if stored else None,
+    )
+
+
+def details_of_result(project: Project, reference: str) -> ResultDetails:
+    """Return what is known of a result.
+
+    Raises:
+        UnknownReferenceError: There is none.
+    """
+    stored = project.results.get(as_reference(reference))
+    return result_details(info_of(project, stored), stored.result)
+
+
+def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
+    """Return the lines of `project show`."""
+    notebook = details.notebook
+    lines = [
+        f"ID: {notebook.id}",
+        f"Path: {notebook.path}",
+        f"Reader: {notebook.reader or 'by suffix'}",
+        f"Added: {moment(notebook.added)} UTC",
+        f"Status: {status_in_words(notebook.status, notebook.result)[0]}",
+    ]
+    if notebook.action is not None:
+        lines.append(f"Next: {notebook.action} ({notebook.reason})")
+    if details.result is not None:
+        lines += _statistics(details.result)
+    if notebook.assets:
+        lines += ["Assets:", *(f"- {asset}" for asset in notebook.assets)]
+    if details.result is not None:
+        lines += _failure_lines(details.result.failure, traceback=traceback)
+    return "\n".join(lines)
+
+
+def result_text(result: ResultDetails, *, traceback: bool) -> str:
+    """Return the lines of `cache show`."""
+    lines = [
+        f"ID: {result.id}",
+        f"Notebook: {result.notebook}",
+        f"Status: {status_in_words(result.status)[0]} {result.status}",
+        f"Created: {moment(result.created)} UTC",
+        f"Accessed: {moment(result.accessed)}" + (" UTC" if result.accessed else ""),
+        f"Digest: {result.digest}",
+        f"Code key: {result.code_key}",
+        f"Size: {size_in_words(result.bytes)}",
+        *_statistics(result),
+    ]
+    if result.artifacts:
+        lines.append("Artifacts:")
+        lines += [f"- {item.path} ({size_in_words(item.size)})" for item in result.artifacts]
+    return "\n".join(lines + _failure_lines(result.failure, traceback=traceback))
+
+
+def explanation(details: NotebookDetails) -> str:
+    """Return the lines of `explain`."""
+    notebook, result = details.notebook, details.result
+    reason = notebook.reason or "there is no such file any more"
+    lines = [f"{notebook.path} {_WOULD[notebook.action]}: {reason}."]
+    if details.code_key is not None:
+        lines.append(f"Its code key is {details.code_key}.")
+    if result is not None:
+        lines.append(
+            f"Result [{result.id}] of this code: {result.status}, made at"
+            f" {moment(result.created)} UTC from {result.notebook} in {in_words(result.seconds)}."
+        )
+    elif notebook.action == "execute":
+        lines.append("The store has no result of this code that could be used.")
+    return "\n".join(lines)
+
+
+def _statistics(result: ResultDetails) -> list[str]:
+    run = [cell.seconds for cell in result.cells if cell.seconds is not None]
+    lines = [
+        f"Executed by: {result.executor}, kernel {result.kernel}",
+        f"Execution: {in_words(result.seconds)}, {len(run)} of {len(result.cells)} code cells run",
+    ]
+    if run:
+        longest = max(run)
+        position = [cell.seconds for cell in result.cells].index(longest) + 1
+        lines.append(f"Longest cell: number {position}, {in_words(longest)}")
+    return lines
+
+
+def _failure_lines(failure: FailureItem | None, *, traceback: bool) -> list[str]:
+    if failure is None:
+        return []
+    where = "" if failure.cell is None else f" in code cell {failure.cell}"
+    message = failure.message.strip().partition("\n")[0]
+    lines = [f"Failed{where}: {failure.name}: {message}"]
+    return [*lines, failure.traceback.rstrip()] if traceback else lines

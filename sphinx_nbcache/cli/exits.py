@@ -1,0 +1,79 @@
+"""How the command line ends: its exit codes, and messages in place of tracebacks."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import click
+
+
+class Exit(IntEnum):
+    """The exit codes."""
+
+    OK = 0
+    """All is well."""
+    FAILED = 1
+    """A notebook has no valid result: it failed, may not be executed, or cannot be read."""
+    USAGE = 2
+    """What was asked for cannot be done: an unknown id, a missing file, a wrong option."""
+    STORE = 3
+    """The store is damaged, or cannot be read or written."""
+    INTERRUPTED = 130
+    """It was ended by Ctrl-C. Results of notebooks that had ended are kept."""
+
+
+class Stopped(click.ClickException):
+    """The end of a command, with a message for the user and an exit code."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]  # declared for classes there
+
+
+@contextmanager
+def errors_as_messages() -> Iterator[None]:
+    """End a command with a message and an exit code where the user's input is at fault.
+
+    What is left is a defect of this program, and keeps its traceback.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped("interrupted; what had ended is kept", Exit.INTERRUPTED) from None
+    except Exception as error:
+        code = _code_of(error)
+        if code is None:
+            raise
+        raise Stopped(_text_of(error), code) from None
+
+
+def _code_of(error: Exception) -> Exit | None:
+    if isinstance(error, OSError):
+        # A reader that went away (`| head`) is click's own affair.
+        return None if error.errno == errno.EPIPE else Exit.USAGE
+    if isinstance(error, click.ClickException | click.exceptions.Exit | click.Abort):
+        return None
+    # Only now: a command that ends well does not need these.
+    from sphinx_nbcache.notebooks.diffing import NoDiffError
+    from sphinx_nbcache.notebooks.merging import MergeError
+    from sphinx_nbcache.notebooks.model import NotebookError
+    from sphinx_nbcache.project.errors import ProjectError, StoreTroubleError
+    from sphinx_nbcache.project.run import NotebookFailedError
+    from sphinx_nbcache.store.outputs import OutputsError
+    from sphinx_nbcache.store.shelf import ShelfError
+
+    if isinstance(error, NotebookFailedError):
+        return Exit.FAILED
+    if isinstance(error, StoreTroubleError | ShelfError | OutputsError):
+        return Exit.STORE
+    known = ProjectError, MergeError, NotebookError, NoDiffError
+    return Exit.USAGE if isinstance(error, known) else None
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

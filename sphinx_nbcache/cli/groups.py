@@ -1,0 +1,80 @@
+"""Commands and groups of this command line: second names, and errors as messages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from sphinx_nbcache.cli.exits import errors_as_messages
+
+
+class Command(click.Command):
+    """A command whose errors are messages."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Groups are also used on their own, so that this cannot be inherited from the root.
+        kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
+        super().__init__(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        _respect_colour_wishes(ctx)
+        with errors_as_messages():
+            return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """A group whose commands may have second names, which are found but not listed twice."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
+        super().__init__(*args, **kwargs)
+        self.second_names: dict[str, str] = {}
+
+    def add(self, command: click.Command, *second_names: str, name: str | None = None) -> None:
+        """Add a command under its own name, or another, and under second names."""
+        first = name or command.name or ""
+        self.add_command(command, first)
+        for second in second_names:
+            self.add_command(command, second)
+            self.second_names[second] = first
+
+    def called(self, name: str, *, help: str) -> Group:  # noqa: A002 (click's own word)
+        """Return a group of another name with the same commands."""
+        group = Group(name, help=help, params=self.params, callback=self.callback)
+        for command in self.list_commands(click.Context(self)):
+            first, *others = self.names_of(command)
+            group.add(self.commands[command], *others, name=first)
+        return group
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the first names, in the order in which they were added."""
+        del ctx
+        return [name for name in self.commands if name not in self.second_names]
+
+    def names_of(self, first: str) -> Sequence[str]:
+        """Return a command's first name and its second names."""
+        return [first, *(second for second, of in self.second_names.items() if of == first)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, with their second names."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._described(name)) for name in self.list_commands(ctx)])
+
+    def _described(self, name: str) -> str:
+        others = ", ".join(self.names_of(name)[1:])
+        text = self.commands[name].get_short_help_str(limit=100)
+        return f"{text} (Also: {others}.)" if others else text
+
+
+def _respect_colour_wishes(ctx: click.Context) -> None:
+    """Switch colours off or on where the user's environment says so (https://no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+    elif os.environ.get("FORCE_COLOR"):
+        ctx.color = True

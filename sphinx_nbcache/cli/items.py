@@ -1,0 +1,203 @@
+"""From a project's records to the items that commands list, show, or write as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from sphinx_nbcache.cli.as_json import (
+    ArtifactItem,
+    CellItem,
+    FailureItem,
+    NotebookItem,
+    ResultDetails,
+    ResultItem,
+    SettledItem,
+)
+from sphinx_nbcache.notebooks.scan import Scan
+from sphinx_nbcache.planning import Action, Plan, Planned, failed_cell
+from sphinx_nbcache.project import Project, Settled
+from sphinx_nbcache.project.register import Registered
+from sphinx_nbcache.project.results import StoredInfo
+from sphinx_nbcache.store.records import Result, Status, Stored
+
+_OUTCOMES = {
+    Action.REUSE: "reused",
+    Action.AS_IS: "as-is",
+    Action.REFUSE: "refused",
+    Action.UNREADABLE: "unreadable",
+}
+
+
+def utc_time(seconds: float) -> datetime:
+    """Return a time given in seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def notebook_items(
+    project: Project, notebooks: Iterable[Registered], plan: Plan
+) -> list[NotebookItem]:
+    """Return items for notebooks of a project.
+
+    Args:
+        project: The project.
+        notebooks: The notebooks.
+        plan: What would be done with them.
+    """
+    planned = {item.name: item for item in plan}
+    return [notebook_item(project, item, planned.get(item.name)) for item in notebooks]
+
+
+def notebook_item(
+    project: Project, registered: Registered, planned: Planned | None
+) -> NotebookItem:
+    """Return the item of a notebook; `planned` is `None` if there is no such file."""
+    stored = present_result(project, planned) if planned is not None else None
+    decision = planned.decision if planned is not None else None
+    return NotebookItem(
+        id=registered.id,
+        path=registered.name,
+        reader=registered.reader,
+        assets=registered.assets,
+        added=utc_time(registered.added),
+        status=_status(planned, stored),
+        result=stored.id if stored is not None else None,
+        action=decision.action.value if decision is not None else None,
+        why=decision.reason.why.value if decision is not None else None,
+        reason=decision.reason.text if decision is not None else None,
+    )
+
+
+def added_item(registered: Registered) -> NotebookItem:
+    """Return the item of a notebook of which nothing is known yet, or of interest any more."""
+    return NotebookItem(
+        id=registered.id,
+        path=registered.name,
+        reader=registered.reader,
+        assets=registered.assets,
+        added=utc_time(registered.added),
+        status="none",
+        result=None,
+        action=None,
+        why=None,
+        reason=None,
+    )
+
+
+def present_result(project: Project, planned: Planned) -> Stored | None:
+    """Return the result of a notebook's present code: to be reused, or of its last failure."""
+    if planned.decision.result is not None:
+        return planned.decision.result
+    if planned.decision.action not in (Action.EXECUTE, Action.REFUSE):
+        return None
+    results = project.store.results(planned.code_key)
+    return results[0] if results and results[0].result.status is not Status.OK else None
+
+
+def _status(planned: Planned | None, stored: Stored | None) -> str:
+    if planned is None:
+        return "missing"
+    if stored is not None:
+        return stored.result.status.value
+    action = planned.decision.action
+    return action.value if action in (Action.AS_IS, Action.UNREADABLE) else "none"
+
+
+def result_item(info: StoredInfo) -> ResultItem:
+    """Return the item of a result."""
+    return ResultItem(
+        id=info.id,
+        digest=info.digest,
+        notebook=info.notebook,
+        status=str(info.status),
+        created=utc_time(info.created),
+        accessed=utc_time(info.accessed) if info.accessed else None,
+        seconds=info.seconds,
+        kernel=info.kernel,
+        bytes=info.bytes,
+        artifacts=tuple(
+            ArtifactItem(path=a.path, digest=a.digest, size=a.size) for a in info.artifacts
+        ),
+    )
+
+
+def result_items(project: Project, *, latest_only: bool = False) -> list[ResultItem]:
+    """Return items for all results; the ones used last come first.
+
+    Args:
+        project: The project.
+        latest_only: Whether to leave out all but the newest result of each notebook.
+    """
+    infos = sorted(project.results, key=lambda info: (info.accessed, info.id), reverse=True)
+    if latest_only:
+        newest: dict[str, int] = {}
+        for info in infos:
+            newest[info.notebook] = max(info.id, newest.get(info.notebook, 0))
+        infos = [info for info in infos if newest[info.notebook] == info.id]
+    return [result_item(info) for info in infos]
+
+
+def info_of(project: Project, stored: Stored) -> StoredInfo:
+    """Return when a result was made and used, and how large it is."""
+    return next(info for info in project.results if info.id == stored.id)
+
+
+def failure_item(result: Result, scan: Scan | None) -> FailureItem | None:
+    """Return why a run failed, if it did.
+
+    Args:
+        result: Its result.
+        scan: The reading of its notebook, which knows the numbers of cells.
+    """
+    failure = result.failure
+    if failure is None:
+        return None
+    cell = failed_cell(result, scan) if scan is not None else None
+    number = None if failure.position is None else failure.position + 1
+    return FailureItem(
+        name=failure.name,
+        message=failure.message,
+        cell=cell.number if cell is not None else number,
+        traceback=failure.traceback,
+    )
+
+
+def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -> ResultDetails:
+    """Return everything about a result."""
+    item = result_item(info)
+    return ResultDetails(
+        **{name: getattr(item, name) for name in item.__struct_fields__},
+        code_key=result.code_key,
+        executor=result.executor,
+        language=str(result.language_info.get("name") or ""),
+        cells=tuple(
+            CellItem(execution_count=c.execution_count, seconds=c.seconds, error=c.error)
+            for c in result.cells
+        ),
+        failure=failure_item(result, scan),
+    )
+
+
+def settled_items(
+    settled: Sequence[Settled], registered: Iterable[Registered]
+) -> list[SettledItem]:
+    """Return items for what became of notebooks."""
+    ids = {item.name: item.id for item in registered}
+    return [_settled_item(item, ids.get(item.planned.name)) for item in settled]
+
+
+def _settled_item(settled: Settled, number: int | None) -> SettledItem:
+    planned, stored = settled.planned, settled.result
+    action = planned.decision.action
+    executed = "executed" if settled.ran_here else "reused"
+    return SettledItem(
+        id=number,
+        path=planned.name,
+        outcome=_OUTCOMES.get(action, executed),
+        failed=settled.failed,
+        reason=planned.decision.reason.text,
+        result=stored.id if stored is not None else None,
+        status=stored.result.status.value if stored is not None else None,
+        seconds=stored.result.seconds if stored is not None else None,
+        failure=failure_item(stored.result, planned.scan) if stored is not None else None,
+    )

@@ -1,0 +1,104 @@
+"""Options that several commands have, and what was given for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sphinx_nbcache.cli.values import PATH
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_META = "sphinx_nbcache.cli"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was given for the common options, before or behind the name of the command.
+
+    Attributes:
+        cache_path: The folder of the store.
+        conf: The folder that holds `conf.py`.
+        verbosity: How much is told: 0 as usual, below 0 less, above 0 more.
+    """
+
+    cache_path: Path | None = None
+    conf: Path | None = None
+    verbosity: int = 0
+
+
+def given() -> Given:
+    """Return what was given to the command that runs now."""
+    meta: dict[str, Any] = click.get_current_context().meta.get(_META, {})
+    louder, quieter = meta.get("verbose", 0), meta.get("quiet", 0)
+    return Given(meta.get("cache_path"), meta.get("conf"), louder - quieter)
+
+
+def common(command: _Decorated) -> _Decorated:
+    """Give a command or group the common options."""
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep what was given. Contexts of a group and its command share it; the command's wins."""
+    if value is not None:
+        ctx.meta.setdefault(_META, {})[param.name] = value
+
+
+def _add(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    kept = ctx.meta.setdefault(_META, {})
+    kept[param.name] = kept.get(param.name, 0) + value
+
+
+_COMMON = (
+    click.option(
+        "-p",
+        "--cache-path",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        expose_value=False,
+        callback=_keep,
+        help="The folder of the store. By default that of the Sphinx project that was built here,"
+        " else the environment variable JUPYTERCACHE, else .jupyter_cache.",
+    ),
+    click.option(
+        "--conf",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        expose_value=False,
+        callback=_keep,
+        help="Read the settings of the Sphinx project whose conf.py is in this folder.",
+    ),
+    click.option(
+        "-q",
+        "--quiet",
+        count=True,
+        expose_value=False,
+        callback=_add,
+        help="Tell less: no progress; twice: no warnings.",
+    ),
+    click.option(
+        "-v", "--verbose", count=True, expose_value=False, callback=_add, help="Tell more."
+    ),
+)
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Write JSON to the standard output, and only that."
+)
+path_length = click.option(
+    "-l",
+    "--path-length",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Show only the last N parts of paths.",
+)
+force = click.option("-f", "--force", is_flag=True, help="Do not ask.")
+references = click.argument("references", nargs=-1, metavar="[ID|PATH]...")
+some_references = click.argument("references", nargs=-1, required=True, metavar="ID|PATH...")
+reference = click.argument("reference", metavar="ID|PATH")
+paths = click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")

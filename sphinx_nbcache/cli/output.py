@@ -1,0 +1,78 @@
+"""What is written where: results to the standard output, all else to the standard error."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sphinx_nbcache.cli.exits import Exit, Stopped
+from sphinx_nbcache.cli.options import given
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.notices import Notice
+
+_PLAIN_WIDTH = 80
+
+
+def say(text: str) -> None:
+    """Write to the standard output."""
+    click.echo(text)
+
+
+def tell(text: str, *, level: int = 0) -> None:
+    """Write what goes on to the standard error, unless the user wants to be told less."""
+    if given().verbosity >= level:
+        click.echo(text, err=True)
+
+
+def warn(notice: Notice) -> None:
+    """Write a warning, with its place, to the standard error."""
+    if given().verbosity < -1:
+        return
+    where = ""
+    if notice.path is not None:
+        line = f":{notice.line}" if notice.line else ""
+        where = f"{_from_here(notice.path)}{line}: "
+    kind, colour = ("error", "red") if notice.is_error else ("warning", "yellow")
+    click.echo(f"{where}{click.style(f'{kind}:', fg=colour)} {notice.text}", err=True)
+
+
+def say_json(document: Any) -> None:
+    """Write a document of [](sphinx_nbcache.cli.as_json) to the standard output."""
+    from sphinx_nbcache.cli.as_json import encoded
+
+    click.echo(encoded(document))
+
+
+def confirm(question: str, *, force: bool) -> None:
+    """Ask, unless forced to go on; where the answer is no, or there is nobody, stop."""
+    if force:
+        return
+    try:
+        answer = click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        answer = False
+    if not answer:
+        raise Stopped("nothing was changed; --force does it without asking", Exit.USAGE)
+
+
+def width() -> int:
+    """Return how wide a text may be: that of the terminal, else COLUMNS, else 80."""
+    columns = re.fullmatch("[1-9][0-9]{0,4}", os.environ.get("COLUMNS", ""))
+    if columns is not None:
+        return int(columns[0])
+    if sys.stdout.isatty():
+        return shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
+    return _PLAIN_WIDTH
+
+
+def _from_here(path: os.PathLike[str]) -> str:
+    """Return a path as it is seen from the working directory, if it is below it."""
+    relative = os.path.relpath(path)
+    return os.fspath(path) if relative.startswith("..") else relative

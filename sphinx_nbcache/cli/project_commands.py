@@ -1,0 +1,224 @@
+"""Commands on the list of notebooks: the group `project`, which is also called `notebook`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sphinx_nbcache.cli import options
+from sphinx_nbcache.cli.cache_commands import limit
+from sphinx_nbcache.cli.groups import Command, Group
+from sphinx_nbcache.cli.output import confirm, say, say_json, width
+from sphinx_nbcache.cli.run_commands import execute, plan
+from sphinx_nbcache.cli.session import as_references, opened, some_or_all
+from sphinx_nbcache.cli.values import PATH, as_reference
+from sphinx_nbcache.cli.wording import counted, moment, shortened, status_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sphinx_nbcache.cli.as_json import NotebookItem
+    from sphinx_nbcache.project.register import Registered
+
+reader = click.option(
+    "-r", "--reader", default="", metavar="NAME", help="What reads it; by default its suffix tells."
+)
+
+
+@click.command("add", cls=Command)
+@options.paths
+@reader
+@options.as_json
+@options.common
+def add(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
+    """Add notebooks to the project. Nothing is copied or run."""
+    with opened() as project:
+        added = project.notebooks.add([path.absolute() for path in paths], reader=reader)
+        _say_change("Added", added, as_json=as_json)
+    if not as_json:
+        say("Success!")
+
+
+@click.command("add-with-assets", cls=Command)
+@click.argument("assets", nargs=-1, required=True, type=PATH, metavar="ASSET...")
+@click.option("-nb", "--nbpath", required=True, type=PATH, help="The notebook.")
+@reader
+@options.as_json
+@options.common
+def add_with_assets(*, assets: tuple[Path, ...], nbpath: Path, reader: str, as_json: bool) -> None:
+    """Add a notebook, with the files that it needs."""
+    with opened() as project:
+        added = project.notebooks.add(
+            [nbpath.absolute()], reader=reader, assets=[path.absolute() for path in assets]
+        )
+        _say_change("Added", added, as_json=as_json)
+    if not as_json:
+        say("Success!")
+
+
+@click.command("list", cls=Command)
+@options.path_length
+@click.option("--assets", "with_assets", is_flag=True, help="Show how many assets each one has.")
+@options.as_json
+@options.common
+def list_notebooks(*, path_length: int | None, with_assets: bool, as_json: bool) -> None:
+    """List the notebooks of the project."""
+    with opened() as project:
+        from sphinx_nbcache.cli.as_json import NotebookList
+        from sphinx_nbcache.cli.items import notebook_items
+
+        items = notebook_items(project, project.notebooks, project.plan())
+        if as_json:
+            root, store = str(project.root), str(project.store.folder)
+            say_json(NotebookList(root=root, store=store, notebooks=tuple(items)))
+        elif items:
+            say(_table(items, path_length, with_assets=with_assets))
+        else:
+            say("No notebooks in project")
+
+
+@click.command("show", cls=Command)
+@options.reference
+@click.option("--tb/--no-tb", "traceback", default=True, help="Show the traceback of a failure.")
+@options.as_json
+@options.common
+def show(*, reference: str, traceback: bool, as_json: bool) -> None:
+    """Show a notebook, with the traceback if it failed."""
+    with opened() as project:
+        from sphinx_nbcache.cli.details import details_of_notebook, notebook_text
+
+        details = details_of_notebook(project, reference)
+        if as_json:
+            say_json(details)
+        else:
+            say(notebook_text(details, traceback=traceback))
+
+
+@click.command("merge", cls=Command)
+@options.reference
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUTPUT")
+@options.common
+def merge(*, reference: str, output: Path) -> None:
+    """Write a copy of a notebook that has its outputs.
+
+    The suffix of the new file tells the format: .ipynb, or a format of jupytext, such as .md
+    or .py. A source is never written.
+    """
+    with opened() as project:
+        from sphinx_nbcache.notebooks.merging import write_notebook
+
+        node = project.merge(as_reference(reference))
+        sources = [project.root / item.name for item in project.notebooks]
+        write_notebook(node, output, project.formats, keep=sources)
+    say(f"Merged into {output}")
+    say("Success!")
+
+
+@click.command("invalidate", cls=Command)
+@options.references
+@click.option("-a", "--all", "everything", is_flag=True, help="All notebooks of the project.")
+@options.force
+@options.as_json
+@options.common
+def invalidate(
+    *, references: tuple[str, ...], everything: bool, force: bool, as_json: bool
+) -> None:
+    """Remove results, so that notebooks are executed again.
+
+    Those of the notebooks' present code are removed; older ones stay.
+    """
+    wanted = some_or_all(references, everything=everything)
+    with opened() as project:
+        if everything:
+            confirm("Remove the results of all notebooks of the project?", force=force)
+        removed = project.invalidate(wanted)
+        from sphinx_nbcache.cli.removing import say_removed
+
+        say_removed(removed, as_json=as_json)
+
+
+@click.command("remove", cls=Command)
+@options.some_references
+@options.as_json
+@options.common
+def remove(*, references: tuple[str, ...], as_json: bool) -> None:
+    """Take notebooks out of the project. Their results and their files stay."""
+    with opened() as project:
+        removed = project.notebooks.remove(as_references(references) or [])
+        _say_change("Removed", removed, as_json=as_json)
+
+
+@click.command("clear", cls=Command)
+@options.force
+@options.as_json
+@options.common
+def clear(*, force: bool, as_json: bool) -> None:
+    """Take all notebooks out of the project. Their results and their files stay."""
+    with opened() as project:
+        count = counted(len(list(project.notebooks)), "notebook")
+        confirm(f"Take {count} out of the project?", force=force)
+        removed = project.notebooks.clear()
+        if as_json:
+            _say_change("", removed, as_json=True)
+        else:
+            say(f"Project cleared: {counted(len(removed), 'notebook')} taken out")
+
+
+@click.command("version", cls=Command)
+@options.common
+def version() -> None:
+    """Show the versions of this program and of the store."""
+    with opened() as project:
+        say(project.version)
+
+
+def _table(items: Sequence[NotebookItem], path_length: int | None, *, with_assets: bool) -> str:
+    from sphinx_nbcache.cli.tables import Column, table
+
+    columns = [Column("ID", is_number=True), Column("Path", folds=True), Column("Reader")]
+    columns += [Column("Added (UTC)"), Column("Status")]
+    if with_assets:
+        columns.append(Column("Assets", is_number=True))
+    rows = []
+    for item in items:
+        path = shortened(item.path, path_length)
+        status = status_in_words(item.status, item.result)
+        row = (str(item.id), path, item.reader or "-", moment(item.added), status)
+        rows.append((*row, str(len(item.assets))) if with_assets else row)
+    return table(columns, rows, width())
+
+
+def _say_change(verb: str, notebooks: Iterable[Registered], *, as_json: bool) -> None:
+    if not as_json:
+        for item in notebooks:
+            say(f"{verb}: {item.name} [{item.id}]")
+        return
+    from sphinx_nbcache.cli.as_json import RegisterChange
+    from sphinx_nbcache.cli.items import added_item
+
+    say_json(RegisterChange(notebooks=tuple(map(added_item, notebooks))))
+
+
+@click.group("project", cls=Group)
+@options.common
+def project_group() -> None:
+    """Commands on the notebooks of the project.
+
+    In a Sphinx project that was built they are those of the build.
+    """
+
+
+project_group.add(add)
+project_group.add(add_with_assets)
+project_group.add(list_notebooks)
+project_group.add(show, "info")
+project_group.add(plan)
+project_group.add(execute)
+project_group.add(merge)
+project_group.add(invalidate)
+project_group.add(remove)
+project_group.add(clear)
+project_group.add(version)
+project_group.add(limit, name="cache-limit")

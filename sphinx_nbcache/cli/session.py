@@ -1,0 +1,53 @@
+"""The project that a command works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sphinx_nbcache.cli.exits import Exit, Stopped
+from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.output import warn
+from sphinx_nbcache.cli.values import as_reference
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.project import Project
+
+
+@contextmanager
+def opened(**options: Any) -> Iterator[Project]:
+    """Open the project of the working directory, and let go of it at the end.
+
+    Args:
+        options: Options that take the place of the project's own, named as in `conf.py`
+            without `nbcache_`.
+    """
+    from sphinx_nbcache.project.discovery import open_project
+
+    asked = given()
+    try:
+        project = open_project(
+            Path.cwd(), place=asked.cache_path, conf=asked.conf, notify=warn, **options
+        )
+    except ValueError as error:
+        raise Stopped(str(error), Exit.USAGE) from None
+    try:
+        yield project
+    finally:
+        project.close()
+
+
+def as_references(texts: Sequence[str]) -> list[int | str | Path] | None:
+    """Return references to notebooks or results; `None` if there are none, which means all."""
+    return [as_reference(text) for text in texts] or None
+
+
+def some_or_all(references: Sequence[str], *, everything: bool) -> list[int | str | Path] | None:
+    """Return what was referred to; `None` for everything, which has to be asked for."""
+    if everything == bool(references):
+        raise click.UsageError("name what is meant, or give --all: one of the two")
+    return as_references(references)

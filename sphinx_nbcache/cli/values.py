@@ -1,0 +1,72 @@
+"""Values on the command line: paths, ids, seconds, counts, sizes."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+NONE = "none"
+UNLIMITED = -1
+
+_UNITS = {"": 1, "B": 1}
+_UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)}
+_UNITS |= {f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", 1)}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
+# More digits than that are a slip; and int() refuses thousands of them.
+_DIGITS = 18
+
+
+def as_reference(text: str) -> int | str | Path:
+    """Return what a user's reference to a notebook or result is: an id, a file, or another text.
+
+    A text may be the path of a file that has gone, or the beginning of a digest.
+    """
+    if _is_number(text):
+        return int(text)
+    # Not `Path.exists`, which raises what a text is that can be no path.
+    return Path(text).absolute() if os.path.exists(text) else text  # noqa: PTH110
+
+
+def seconds(text: str) -> float | str:
+    """Return a time limit, as the option `nbcache_timeout` has it."""
+    from sphinx_nbcache.config import check_seconds
+
+    if text.lower() == NONE:
+        return NONE
+    try:
+        limit = check_seconds(text)
+    except ValueError:
+        limit = None
+    if limit is None:
+        raise click.BadParameter(f"{text!r} is not a number of seconds above 0, or 'none'.")
+    return limit
+
+
+def count(text: str) -> int:
+    """Return how many results are to be kept; [](UNLIMITED) for `none`."""
+    if text.lower() == NONE:
+        return UNLIMITED
+    if not _is_number(text) or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is not a number from 1 on, or 'none'.")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Return a size such as `500MB` or `2GiB` in bytes; [](UNLIMITED) for `none`."""
+    if text.lower() == NONE:
+        return UNLIMITED
+    match = _SIZE.fullmatch(text.strip())
+    unit = _UNITS.get(match[2].upper(), 0) if match else 0
+    number = int(float(match[1]) * unit) if match and len(match[1]) <= _DIGITS else 0
+    if number < 1:
+        raise click.BadParameter(f"{text!r} is not a size such as 500MB or 2GiB, or 'none'.")
+    return number
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS

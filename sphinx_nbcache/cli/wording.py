@@ -1,0 +1,50 @@
+"""How times, sizes, paths and states are written for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+# Of what is not listed here there is no symbol; the word itself is written.
+_SYMBOLS = {
+    "ok": ("✅", "green"),
+    "failed": ("❌", "red"),
+    "timeout": ("❌", "red"),
+    "died": ("❌", "red"),
+    "unreadable": ("❗ unreadable", "red"),
+    "missing": ("❗ missing", "red"),
+    "none": ("-", ""),
+    "as-is": ("as it is", ""),
+}
+
+
+def status_in_words(status: str, result: int | None = None) -> tuple[str, str]:
+    """Return how a state is written, with the id of the result that it rests on; and its colour."""
+    text, colour = _SYMBOLS.get(status, (status, ""))
+    return (text if result is None else f"{text} [{result}]"), colour
+
+
+def moment(when: datetime | None) -> str:
+    """Return a time in UTC, to the minute."""
+    return "-" if when is None else when.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def shortened(path: str, parts: int | None) -> str:
+    """Return the last parts of a path; all of it for `None`."""
+    return path if parts is None else "/".join(path.split("/")[-parts:])
+
+
+def size_in_words(size: int | None) -> str:
+    """Return a number of bytes as people say it."""
+    if size is None:
+        return "-"
+    amount, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:  # noqa: PLR2004 (decimal units)
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 notebook`, `2 notebooks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,112 @@
+"""Values that are given on the command line, and how values are written there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sphinx_nbcache.cli import values, wording
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        ("500MB", 500_000_000),
+        ("500 mb", 500_000_000),
+        ("1.5kB", 1500),
+        ("2GiB", 2 * 1024**3),
+        ("3TB", 3 * 1000**4),
+        ("7B", 7),
+        ("none", values.UNLIMITED),
+        ("None", values.UNLIMITED),
+    ],
+)
+def test_sizes(text: str, number: int) -> None:
+    assert values.size(text) == number
+
+
+@given(st.text())
+def test_no_text_but_a_size_is_one(text: str) -> None:
+    try:
+        number = values.size(text)
+    except click.BadParameter:
+        return
+    assert number >= 1 or text.lower() == "none"
+
+
+@given(st.text())
+def test_no_text_but_a_count_is_one(text: str) -> None:
+    try:
+        number = values.count(text)
+    except click.BadParameter:
+        return
+    assert text == str(number).rjust(len(text), "0") or text.lower() == "none"
+
+
+@given(st.text() | st.floats().map(str) | st.integers().map(str))
+def test_a_time_limit_is_above_nothing(text: str) -> None:
+    try:
+        limit = values.seconds(text)
+    except click.BadParameter:
+        return
+    assert limit == "none" or (isinstance(limit, float) and 0 < limit < float("inf"))
+
+
+def test_a_reference_is_an_id_a_file_or_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.ipynb").touch()
+    assert values.as_reference("12") == 12
+    assert values.as_reference("a.ipynb") == tmp_path / "a.ipynb"
+    assert values.as_reference("gone.ipynb") == "gone.ipynb"
+    assert values.as_reference("1f3a") == "1f3a"
+    assert values.as_reference("²") == "²"
+    assert values.as_reference("1" * 5000) == "1" * 5000
+
+
+def test_a_file_name_that_is_too_long_is_a_text() -> None:
+    assert values.as_reference("a" * 5000) == "a" * 5000
+    assert values.as_reference("a\0b") == "a\0b"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(None, "-"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (10**13, "10.0 TB")],
+)
+def test_sizes_in_words(size: int | None, text: str) -> None:
+    assert wording.size_in_words(size) == text
+
+
+def test_times_are_written_in_utc() -> None:
+    when = datetime(2026, 1, 2, 3, 4, 59, tzinfo=UTC)
+    there = when.astimezone(timezone(timedelta(hours=5)))
+    assert wording.moment(when) == wording.moment(there) == "2026-01-02 03:04"
+    assert wording.moment(None) == "-"
+
+
+def test_paths_are_shortened_from_the_left() -> None:
+    assert wording.shortened("a/b/c.md", 2) == "b/c.md"
+    assert wording.shortened("a/b/c.md", 9) == "a/b/c.md"
+    assert wording.shortened("a/b/c.md", None) == "a/b/c.md"
+
+
+def test_states_have_a_symbol_and_the_id_of_the_result() -> None:
+    assert wording.status_in_words("ok", 3)[0] == "✅ [3]"
+    assert wording.status_in_words("died", 4)[0] == "❌ [4]"
+    assert wording.status_in_words("none")[0] == "-"
+    assert wording.status_in_words("new-state")[0] == "new-state"
+
+
+def test_numbers_have_the_right_noun() -> None:
+    assert [wording.counted(n, "result") for n in (0, 1, 2)] == [
+        "0 results",
+        "1 result",
+        "2 results",
+    ]
