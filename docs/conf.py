@@ -14,6 +14,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "generated",
+    "generated_cli",
     "markdown_docstrings",
 ]
 exclude_patterns = ["_build"]

@@ -32,9 +32,17 @@ class Generated(SphinxDirective):
 
     def from_markdown(self, lines: list[str], *sources: Path | str) -> list[nodes.Node]:
         """Return the nodes of Markdown made from source files, of which the page depends."""
-        for source in (__file__, *sources):
-            self.env.note_dependency(str(source))
+        self._depend_on(*sources)
         return self.parse_text_to_nodes("\n".join(lines))
+
+    def sections_from_markdown(self, lines: list[str], *sources: Path | str) -> list[nodes.Node]:
+        """Return the nodes of Markdown that has headings."""
+        self._depend_on(*sources)
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+    def _depend_on(self, *sources: Path | str) -> None:
+        for source in (inspect.getfile(type(self)), __file__, *sources):
+            self.env.note_dependency(str(source))
 
 
 class Options(Generated):
