@@ -1,0 +1,81 @@
+"""The quick start of the page that this project was born from, verb by verb, as it stands there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support_cli import NOTEBOOKS, CommandLine
+
+from sphinx_nbcache.cli import cache, jcache, project
+
+UNRUN, FAILING = "tests/notebooks/basic_unrun.ipynb", "tests/notebooks/basic_failing.ipynb"
+
+
+@pytest.mark.kernel
+def test_the_quick_start(cli: CommandLine) -> None:
+    cli.copy("basic_unrun.ipynb", "basic_failing.ipynb", to="tests/notebooks")
+    before = {path.name: path.read_bytes() for path in cli.folder.rglob("*.ipynb")}
+
+    added = cli.ok("add", UNRUN, FAILING, group=project)
+    assert added.out.splitlines() == [
+        f"Added: {UNRUN} [1]",
+        f"Added: {FAILING} [2]",
+        "Success!",
+    ]
+
+    listed = cli.ok("list", group=project).out.splitlines()
+    assert listed[0].split() == ["ID", "Path", "Reader", "Added", "(UTC)", "Status"]
+    assert [line.split()[0] for line in listed[2:]] == ["1", "2"]
+    assert [line.split()[-1] for line in listed[2:]] == ["-", "-"]
+
+    first = cli("execute", "--executor", "local-serial", group=jcache)
+    assert first.code == 1
+    assert first.out.splitlines() == [
+        "Finished! 1 succeeded, 1 failed.",
+        "succeeded:",
+        f"- {UNRUN} [1]",
+        "failed:",
+        f"- {FAILING} [2]: code cell 2: ZeroDivisionError: division by zero",
+    ]
+
+    listed = cli.ok("list", group=project).out.splitlines()
+    assert listed[2].endswith("✅ [1]")
+    assert listed[3].endswith("❌ [2]")
+
+    shown = cli.ok("show", "1", group=cache).out
+    assert "ID: 1\n" in shown
+    assert f"Notebook: {UNRUN}\n" in shown
+    assert "2 of 2 code cells run" in shown
+
+    second = cli("execute", group=jcache)
+    assert second.code == 1
+    assert second.out.startswith("Finished! 0 succeeded, 1 failed, 1 up to date.\n")
+
+    merged = cli.ok("merge", "1", "_executed_notebook.ipynb", group=project)
+    assert merged.out.splitlines() == ["Merged into _executed_notebook.ipynb", "Success!"]
+    notebook = cli.read("_executed_notebook.ipynb")
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == [1, 2]
+    assert code[0]["outputs"][0]["data"]["text/plain"] == ["42"]
+    assert code[1]["outputs"][0]["text"] == ["The sum is 42\n"]
+
+    for cell in code:
+        cell |= {"outputs": [], "execution_count": None}
+    source = json.loads((NOTEBOOKS / "basic_unrun.ipynb").read_text(encoding="utf-8"))
+    assert notebook["cells"] == source["cells"]
+    assert {path.name: path.read_bytes() for path in cli.folder.rglob("basic*.ipynb")} == before
+
+
+@pytest.mark.kernel
+def test_the_traceback_of_a_failure_is_shown(cli: CommandLine) -> None:
+    cli.copy("basic_failing.ipynb")
+    assert cli("execute", "basic_failing.ipynb").code == 1
+    for arguments in (("project", "show", "1"), ("project", "info", "1"), ("cache", "show", "1")):
+        shown = cli.ok(*arguments).out
+        assert "Failed in code cell 2: ZeroDivisionError: division by zero" in shown
+        assert "----> 1" in shown
+        assert "\x1b" not in shown
+    assert "----> 1" not in cli.ok("project", "show", "1", "--no-tb").out
+    failure = cli.ok("project", "show", "1", "--json").json["result"]["failure"]
+    assert (failure["name"], failure["cell"]) == ("ZeroDivisionError", 2)

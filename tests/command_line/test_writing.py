@@ -1,0 +1,137 @@
+"""What is written where, and how much."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from support import code_cell
+from support_cli import CommandLine, printing
+
+RUN = code_cell("print('hi')", outputs=printing("hi\n"), count=1)
+LISTING = [
+    ["project", "list"],
+    ["project", "show", "1"],
+    ["project", "plan"],
+    ["notebook", "list"],
+    ["cache", "list"],
+    ["cache", "show", "1"],
+    ["cache", "limit"],
+    ["cache", "check"],
+    ["cache", "prune"],
+    ["explain", "1"],
+    ["report"],
+    ["execute"],
+]
+
+
+@pytest.fixture
+def filled(cli: CommandLine) -> CommandLine:
+    """A project with a notebook that has a result."""
+    cli.ipynb("a.ipynb", RUN)
+    cli.ok("project", "add", "a.ipynb")
+    cli.ok("cache", "add", "a.ipynb")
+    return cli
+
+
+@pytest.mark.parametrize("arguments", LISTING, ids=" ".join)
+def test_every_listing_has_json_and_nothing_else_on_the_standard_output(
+    filled: CommandLine, arguments: list[str]
+) -> None:
+    filled.write("bad.ipynb", "{")
+    filled.ok("project", "add", "bad.ipynb")
+    done = filled(*arguments, "--json")
+    assert done.json["schema"] == 1
+    text = filled(*arguments)
+    assert text.code == done.code
+    assert not text.out.startswith("{")
+
+
+@pytest.mark.kernel
+def test_progress_goes_to_the_standard_error(cli: CommandLine) -> None:
+    cli.ipynb("a.ipynb", "%%1 + 1")
+    done = cli.ok("execute", "a.ipynb", "--json")
+    assert done.err.splitlines() == [
+        "Added: a.ipynb [1]",
+        "Executing 1 of 1: a.ipynb",
+        "Executed: a.ipynb",
+    ]
+    assert done.json["notebooks"][0]["outcome"] == "executed"
+
+
+@pytest.mark.kernel
+def test_quiet_leaves_out_progress_and_verbose_adds_reasons(cli: CommandLine) -> None:
+    cli.ipynb("a.ipynb", "%%1 + 1")
+    cli.ok("project", "add", "a.ipynb")
+    assert cli.ok("-q", "execute").err == ""
+    told = cli.ok("execute", "--force", "-v").err
+    assert "because: execution is forced" in told
+    assert re.search(r"in [\d.]+ s", told)
+
+
+def test_warnings_are_left_out_by_two_q(cli: CommandLine) -> None:
+    cli.write("bad.ipynb", "{")
+    cli.ok("project", "add", "bad.ipynb")
+    assert "warning:" in cli("execute", "-q").err
+    assert cli("execute", "-qq").err == ""
+
+
+def test_a_warning_names_the_file_as_it_is_seen_from_here(cli: CommandLine) -> None:
+    cli.write("sub/bad.ipynb", "{\n\n")
+    cli.ok("project", "add", "sub/bad.ipynb")
+    assert re.match(r"sub/bad.ipynb:\d+: warning: ", cli("execute").err.splitlines()[-1])
+
+
+def process(cli: CommandLine, *arguments: str, **environment: str) -> str:
+    """Return what a command writes in a process of its own, whose output is no terminal."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx_nbcache", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+        cwd=cli.folder,
+        env=os.environ | environment,
+    )
+    return done.stdout
+
+
+def test_colours_are_for_terminals_and_for_those_who_want_them(filled: CommandLine) -> None:
+    plain = process(filled, "project", "list")
+    assert "\x1b[" not in plain
+    coloured = process(filled, "project", "list", FORCE_COLOR="1")
+    assert "\x1b[32m✅ [1]" in coloured
+    assert process(filled, "project", "list", FORCE_COLOR="1", NO_COLOR="1") == plain
+
+
+def test_tables_are_as_wide_as_columns_says(filled: CommandLine) -> None:
+    for number in range(3):
+        filled.ipynb(f"{'long_name_' * 12}{number}.ipynb", "# Text")
+    filled.ok("project", "add", *[p.name for p in filled.folder.glob("long*")])
+    for columns, wide in (("", 80), ("60", 60), ("300", 300)):
+        lines = process(filled, "project", "list", COLUMNS=columns).splitlines()
+        assert max(map(len, lines)) <= wide
+    assert "long_name_" * 12 + "0.ipynb" in process(filled, "project", "list", COLUMNS="300")
+
+
+def test_an_encoding_without_our_symbols_does_not_end_a_command(filled: CommandLine) -> None:
+    text = process(filled, "project", "list", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert "? [1]" in text
+
+
+def test_a_reader_that_goes_away_is_no_error(filled: CommandLine) -> None:
+    command = f'"{sys.executable}" -m sphinx_nbcache cache list --json | true'
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, check=False, cwd=filled.folder
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_json_is_the_same_each_time(filled: CommandLine) -> None:
+    first, second = (process(filled, "cache", "list", "--json") for _ in range(2))
+    assert first == second
+    assert json.loads(first)["results"][0]["notebook"] == "a.ipynb"
