@@ -29,6 +29,7 @@ MARKDOWN_SUFFIX = ".md"
 
 _COMMENT = re.compile(r"^\s*(#|//|--|;;?|%|\(\*|')+ ?")
 
+
 @dataclass(frozen=True, slots=True)
 class Formats:
     """What file names mean: the built-in formats and those of `nbcache_formats`."""

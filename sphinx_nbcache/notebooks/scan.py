@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from sphinx_nbcache.config import check_flag, check_seconds
+from sphinx_nbcache.notebooks.assets import inner_path
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Notebook, NotebookError
@@ -96,6 +97,8 @@ class Scan(msgspec.Struct, frozen=True):
     has_outputs: bool = False
     timeout: float | msgspec.UnsetType | None = msgspec.UNSET
     allow_errors: bool | msgspec.UnsetType = msgspec.UNSET
+    assets: tuple[str, ...] = ()
+    """Files and folders that the notebook needs beside it, relative to its folder."""
     problems: tuple[SettingProblem, ...] = ()
     unreadable: SettingProblem | None = None
     reading: str = ""
@@ -184,6 +187,9 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
     """Return a scan, filled with what planning needs of a notebook."""
     execution = notebook.metadata.get("execution")
     settings, problems = _own_settings(execution if isinstance(execution, Mapping) else {})
+    own = notebook.metadata.get("nbcache")
+    assets, refused = _own_assets(own.get("assets", []) if isinstance(own, Mapping) else [])
+    problems += refused
     problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
     return msgspec.structs.replace(
         scan,
@@ -200,6 +206,7 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
             )
             for numbered in notebook.code_cells
         ),
+        assets=assets,
         problems=tuple(problems),
         reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
         **settings,
@@ -229,6 +236,22 @@ def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[Se
             text = f"execution.{name} = {execution[name]!r} in its metadata is not {expected}"
             problems.append(SettingProblem(text, None))
     return settings, problems
+
+
+def _own_assets(listed: object) -> tuple[tuple[str, ...], list[SettingProblem]]:
+    """Check the assets in the notebook's metadata; a bad one is left out."""
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        text = f"nbcache.assets = {listed!r} in its metadata is not a list of paths"
+        return (), [SettingProblem(text, None)]
+    assets = set()
+    problems = []
+    for item in listed:
+        try:
+            assets.add(inner_path(item))
+        except ValueError as error:
+            text = f"nbcache.assets in its metadata: {error} of the notebook; it is left out"
+            problems.append(SettingProblem(text, None))
+    return tuple(sorted(assets)), problems
 
 
 def _reader_version(fmt: str | None) -> str:
