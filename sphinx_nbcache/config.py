@@ -187,7 +187,7 @@ class Settings:
         in_key=True,
         help="How notebooks are run, and where. `serial`: one after another; `parallel`: several"
         " at once. `local`: in the notebook's own folder; `temp`: each in a temporary folder that"
-        " has copies of the notebook's assets. See [](executors.md).",
+        " has copies of the notebook's assets.",
     )
     jobs: int | None = option(
         CORES,
