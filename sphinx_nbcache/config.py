@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
 OnError = Literal["warn", "fail", "stop"]
-ExecutorName = Literal["local-serial", "local-parallel"]
 Rebuild = Literal["", "env", "html"]
 
 PREFIX = "nbcache_"
@@ -52,6 +51,12 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     return check
 
 
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a name")
+    return value.strip()
+
+
 def _strings(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [item.strip() for item in value.split(",") if item.strip()]
@@ -71,7 +76,7 @@ def _string_map(value: Any) -> dict[str, str]:
 def _formats(value: Any) -> dict[str, str]:
     formats = _string_map(value)
     if not all(suffix.startswith(".") and name for suffix, name in formats.items()):
-        raise ValueError("a dictionary from a suffix such as '.py' to a jupytext format")
+        raise ValueError("a dictionary from a suffix such as '.py' to a format or reader")
     return formats
 
 
@@ -174,18 +179,22 @@ class Settings:
         help="Notebooks that are never run: their pages show the outputs stored in the files."
         " `*` stops at a slash, `**` does not.",
     )
-    executor: ExecutorName = option(
+    executor: str = option(
         "local-parallel",
-        _one_of("local-serial", "local-parallel"),
-        expects='`"local-serial"`, `"local-parallel"`',
-        help="How notebooks are run: one after another, or several at once. Both run a notebook"
-        " in its own folder, each with a kernel of its own.",
+        _name,
+        expects='`"local-serial"`, `"local-parallel"`, `"temp-serial"`, `"temp-parallel"`, or the'
+        " name of one that an installed package announces",
+        in_key=True,
+        help="How notebooks are run, and where. `serial`: one after another; `parallel`: several"
+        " at once. `local`: in the notebook's own folder; `temp`: each in a temporary folder that"
+        " has copies of the notebook's assets.",
     )
     jobs: int | None = option(
         CORES,
         _jobs,
         expects='`"auto"` or a whole number',
-        help='How many notebooks `"local-parallel"` runs at once; `"auto"` is one for each core.',
+        help='How many notebooks an executor runs at once, unless it is a serial one; `"auto"` is'
+        " one for each core.",
     )
     timeout: float | None = option(
         600,
@@ -219,12 +228,14 @@ class Settings:
     formats: Mapping[str, str] = option(
         {},
         _formats,
-        expects="a dictionary from suffix to format",
+        expects="a dictionary from suffix to format or reader",
         rebuild="env",
         in_key=True,
-        help="Further notebook formats: a suffix such as `.py` and a jupytext format name such as"
-        " `py:percent`, or `module:function`, a function from text to an nbformat notebook."
-        " A script counts as a notebook only if it has a jupytext header; `conf.py` never does.",
+        help="Further notebook formats: a suffix such as `.py`, and what reads it. That is a format"
+        " of jupytext such as `py:percent`; `module:function`, a function from text to an nbformat"
+        " notebook; or the name of a reader (`nbformat`, `jupytext`, `myst`, or what an installed"
+        " package announces). A script counts as a notebook only if it has a jupytext header;"
+        " `conf.py` never does.",
     )
 
 

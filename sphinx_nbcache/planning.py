@@ -47,6 +47,7 @@ class Why(StrEnum):
     NO_RESULT = "no-result"
     CODE_CHANGED = "code-changed"
     KERNEL_CHANGED = "kernel-changed"
+    PLACE_CHANGED = "place-changed"
     FAILED_BEFORE = "failed-before"
     ERROR_NOT_ALLOWED = "error-not-allowed"
     FORCED = "forced"
@@ -223,6 +224,8 @@ def history_of(planned: Planned, result: Stored) -> History:
         language=planned.key.language,
         directory=planned.key.directory,
         cells=tuple(HistoryCell(c.number, c.digest, c.skipped) for c in planned.scan.cells),
+        temporary=planned.key.temporary,
+        assets=planned.key.assets,
     )
 
 
@@ -256,7 +259,8 @@ def _why_reused(stored: Stored, evidence: Evidence) -> Reason:
     history = evidence.history
     if history is None:
         return Reason(Why.SAME_CODE, f"same code as {stored.result.notebook}, run at {ran}")
-    if _describe_change(evidence, history) is not None:
+    change = _describe_change(evidence, history)
+    if change is not None and change.why is not Why.PLACE_CHANGED:
         return Reason(Why.SAME_CODE, f"the code is again what was run at {ran}")
     return Reason(Why.UNCHANGED, f"code unchanged since it was run at {ran}")
 
@@ -280,8 +284,21 @@ def _describe_change(evidence: Evidence, history: History) -> Reason | None:
         if old == new:
             old, new = history.language or "no language", key.language or "no language"
         return Reason(Why.KERNEL_CHANGED, f"kernel changed: {old} → {new}")
-    text = describe_cells(history.cells, evidence.scan.cells)
-    return Reason(Why.CODE_CHANGED, text) if text else None
+    if text := describe_cells(history.cells, evidence.scan.cells):
+        return Reason(Why.CODE_CHANGED, text)
+    text = _describe_place(history, key)
+    return Reason(Why.PLACE_CHANGED, text) if text else None
+
+
+def _describe_place(old: History, new: KeyParts) -> str:
+    """Say in words how the place of a run differs; empty if it does not."""
+    if old.temporary != new.temporary:
+        where = "in a temporary folder" if new.temporary else "in the notebook's own folder"
+        return f"it is now run {where}"
+    if changed := sorted(set(old.assets) ^ set(new.assets)):
+        listed = ", ".join(f"{'+' if asset in new.assets else '-'}{asset}" for asset in changed)
+        return f"the list of its assets changed: {listed}"
+    return ""
 
 
 def describe_cells(old: Sequence[HistoryCell], new: Sequence[ScannedCell]) -> str:

@@ -20,20 +20,31 @@ _KILL_SECONDS = 5
 
 
 class Executor(Protocol):
-    """Where jobs go. Used as a context: at its end nothing runs any more."""
+    """Where jobs go. Used as a context: at its end nothing runs any more.
 
-    name: str
+    An executor is a scheduler only: in which folder a notebook works is part of the job, and the
+    runner sees to it.
+
+    Args:
+        run: Runs one job to its end. It is a coroutine function; each job needs a kernel of its
+            own, so any number may run at once, in one event loop or in several.
+        jobs: How many jobs to run at once (`nbcache_jobs`); `None`: as the executor sees fit.
+    """
+
     slots: int
-    """How many jobs it runs at once. It is never given more."""
+    """How many jobs it runs at once, at least 1. It is never given more."""
+
+    def __init__(self, run: Runner, *, jobs: int | None) -> None:
+        """Start nothing yet."""
 
     def __enter__(self) -> Self:
         """Get ready to run jobs."""
 
     def __exit__(self, *exception: object) -> None:
-        """End what still runs, and everything that was started for it."""
+        """Cancel what still runs, and end everything that was started for it."""
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Start a job."""
+        """Start a job. A future that raises makes its notebook fail."""
 
 
 class _LoopExecutor:
@@ -43,14 +54,12 @@ class _LoopExecutor:
     thread stays interruptible, and leaving the context cancels what runs.
     """
 
-    name = ""
-
     def __init__(self, run: Runner, slots: int) -> None:
         self.slots = slots
         self._run = run
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=self._loop.run_forever, name=f"nbcache-{self.name}", daemon=True
+            target=self._loop.run_forever, name=f"nbcache-{type(self).__name__}", daemon=True
         )
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
@@ -94,6 +103,8 @@ class _LoopExecutor:
         await _cancelled(set(self._tasks))
         await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
         await self._loop.shutdown_asyncgens()
+        # Sphinx forks after this: no thread may be left.
+        await self._loop.shutdown_default_executor()
 
 
 async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:
@@ -103,27 +114,18 @@ async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class LocalSerial(_LoopExecutor):
-    """One notebook after another, in its own folder."""
+class Serial(_LoopExecutor):
+    """One notebook after another."""
 
-    name = "local-serial"
-
-    def __init__(self, run: Runner) -> None:
+    def __init__(self, run: Runner, jobs: int | None = None) -> None:  # noqa: ARG002 (as of every executor)
         super().__init__(run, slots=1)
 
 
-class LocalParallel(_LoopExecutor):
-    """Several notebooks at once, each in its own folder, with a kernel of its own."""
-
-    name = "local-parallel"
+class Parallel(_LoopExecutor):
+    """Several notebooks at once, each with a kernel of its own."""
 
     def __init__(self, run: Runner, jobs: int | None = None) -> None:
         super().__init__(run, slots=jobs or usable_cores())
-
-
-def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
-    """Return the executor of a name. `jobs` is how many it may run at once; `None`: cores."""
-    return LocalSerial(run) if name == LocalSerial.name else LocalParallel(run, jobs)
 
 
 def usable_cores() -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 
+from sphinx_nbcache.store.artifacts import MadeFile
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import CellRun, Failure, Rules, Status
 
@@ -18,6 +20,24 @@ class JobCell(msgspec.Struct, frozen=True, array_like=True):
     skipped: bool
 
 
+class Asset(msgspec.Struct, frozen=True, array_like=True):
+    """A file or a folder of which a temporary folder gets a copy."""
+
+    path: str
+    """Where the copy is, relative to the temporary folder; in it or below."""
+    source: str
+    """Absolute path of what is copied."""
+
+
+class TemporaryFolder(msgspec.Struct, frozen=True):
+    """A temporary folder to work in. It is made for the run, and removed after it."""
+
+    assets: tuple[Asset, ...]
+    below: str
+    """Absolute path of the folder in which it is made. What the run has left lies there as well,
+    until it is in the store: who gives the order removes it."""
+
+
 class Job(msgspec.Struct, frozen=True):
     """A self-contained order to run one notebook."""
 
@@ -25,12 +45,14 @@ class Job(msgspec.Struct, frozen=True):
     notebook: str
     """Path of the notebook relative to the root, for messages and records."""
     directory: str
-    """Absolute path of the folder in which the kernel works."""
+    """Absolute path of the notebook's folder. The kernel works there, unless…"""
     kernel: str
     """Kernel name, after aliases; empty if the notebook names none."""
     language: str
     cells: tuple[JobCell, ...]
     rules: Rules
+    temporary: TemporaryFolder | None = None
+    """…it works in a temporary folder."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -45,3 +67,25 @@ class Outcome(msgspec.Struct, frozen=True):
     """Seconds since the epoch, UTC."""
     seconds: float
     failure: Failure | None = None
+    files: tuple[MadeFile, ...] = ()
+    """What a run that ended well created or changed in its temporary folder."""
+
+
+def failed_outcome(job: Job, name: str, message: str) -> Outcome:
+    """Return the outcome of a job that could not even be begun, or whose end is not known.
+
+    Args:
+        job: The job.
+        name: The kind of failure, as the name of an exception.
+        message: What is wrong, and what to do about it.
+    """
+    return Outcome(
+        status=Status.FAILED,
+        cells=tuple(CellRun(cell.digest) for cell in job.cells),
+        outputs=RunOutputs([[] for _ in job.cells]),
+        kernel=job.kernel,
+        language_info={},
+        started=time.time(),
+        seconds=0.0,
+        failure=Failure(name, message, message),
+    )

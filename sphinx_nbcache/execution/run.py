@@ -7,25 +7,32 @@ import atexit
 import logging
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import IO, Any
+from functools import partial
+from typing import IO, Any, TypeVar
 
+import msgspec
 import nbclient
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 
-from sphinx_nbcache.execution.job import Job, JobCell, Outcome
+from sphinx_nbcache.execution.job import Job, JobCell, Outcome, failed_outcome
 from sphinx_nbcache.execution.kernels import (
     KernelError,
     KernelManager,
     choose_kernel,
     start_arguments,
 )
+from sphinx_nbcache.execution.places import PlaceError, place_of
 from sphinx_nbcache.notebooks.ipynb import plain
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import CellRun, Failure, Status
+
+_Value = TypeVar("_Value")
 
 _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # A kernel that cannot even answer this long after its start will not.
@@ -59,14 +66,41 @@ class _Clock:
 
 
 async def run(job: Job) -> Outcome:
-    """Run one notebook in a new kernel, in its folder.
+    """Run one notebook in a new kernel, in its place.
 
-    Whatever goes wrong in the notebook or with its kernel is part of the outcome.
+    Whatever goes wrong in the notebook, with its kernel or its place is part of the outcome.
 
     Raises:
         asyncio.CancelledError: The run was cancelled; its kernel has ended.
     """
-    return await _Run(job).outcome()
+    with ExitStack() as stack:
+        try:
+            place = await _in_thread(partial(stack.enter_context, place_of(job)))
+        except PlaceError as error:
+            return failed_outcome(job, "PlaceError", str(error))
+        outcome = await _Run(job, place.folder).outcome()
+        if outcome.status is not Status.OK:
+            return outcome
+        try:
+            files = await _in_thread(place.take_files)
+        except PlaceError as error:
+            failure = Failure("PlaceError", str(error), str(error))
+            return msgspec.structs.replace(outcome, status=Status.FAILED, failure=failure)
+        return msgspec.structs.replace(outcome, files=tuple(files))
+
+
+async def _in_thread(work: Callable[[], _Value]) -> _Value:
+    """Do what may take long, such as copying files, while the loop goes on.
+
+    A thread cannot be cancelled. So it is awaited in any case, before what it works on is
+    cleared away.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 class _Client(nbclient.NotebookClient):
@@ -83,8 +117,9 @@ class _Client(nbclient.NotebookClient):
 class _Run:
     """One run under way: what nbclient reports while it lasts."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, folder: str) -> None:
         self.job = job
+        self.folder = folder
         self.clock = _Clock()
         self.notebook = _to_nbformat(job)
         self.kernel = job.kernel
@@ -174,7 +209,7 @@ class _Run:
             self.notebook,
             kernel_name=self.kernel,
             kernel_manager_class=KernelManager,
-            resources={"metadata": {"path": self.job.directory}},
+            resources={"metadata": {"path": self.folder}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=_START_SECONDS,
             # Outputs that do not arrive must make a failure, not a shorter result.

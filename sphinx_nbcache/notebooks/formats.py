@@ -16,23 +16,18 @@ from sphinx_nbcache.notebooks.front_matter import (
     read_front_matter,
 )
 from sphinx_nbcache.notebooks.model import Notebook, NotebookError
+from sphinx_nbcache.notebooks.readers import (
+    IPYNB,
+    IPYNB_SUFFIX,
+    SCRIPTS,
+    declared_format,
+    format_for_reader,
+    is_foreign,
+)
 
-IPYNB = "ipynb"
 MARKDOWN_SUFFIX = ".md"
-IPYNB_SUFFIX = ".ipynb"
 
-# Suffixes of scripts that jupytext reads. Files with them are mostly not notebooks.
-SCRIPT_SUFFIXES = frozenset(
-    ".py .R .r .jl .cpp .ss .clj .scm .sh .ps1 .q .m .wolfram .pro .js .ts .scala .rs .robot"
-    " .resource .cs .fsx .fs .sos .java .groovy .sage .ml .hs .tcl .mac .gp .do .sas .xsh .lgt"
-    " .lua .go".split()
-)
 _COMMENT = re.compile(r"^\s*(#|//|--|;;?|%|\(\*|')+ ?")
-# A user's own reader is `module:function`; jupytext's formats look alike (`py:percent`).
-_JUPYTEXT_VARIANTS = frozenset(
-    "percent light nomarker sphinx hydrogen bare spin markdown myst quarto pandoc rmarkdown"
-    " marimo cell_metadata_json".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +47,31 @@ class Formats:
         """Return the suffix of a file name that counts here; empty if there is none."""
         return next((suffix for suffix in self.suffixes if name.endswith(suffix)), "")
 
-    def format_of(self, name: str, text: str) -> str | None:
+    def format_of(self, name: str, text: str, reader: str = "") -> str | None:
         """Return the name of the format of a file, or `None` if it is no notebook.
 
         Args:
             name: The file's name.
             text: Its content.
+            reader: The reader that was named for this very file, if one was. It makes the file
+                a notebook, whatever its name and its text say.
+
+        Raises:
+            NotebookError: There is no such reader.
         """
+        if reader:
+            return format_for_reader(reader, name)
         suffix = self.suffix_of(name)
         declared = self.extra.get(suffix)
         if PurePath(name).name == "conf.py":
             return None
-        if suffix in SCRIPT_SUFFIXES:
-            return declared if script_format(text) else None
+        if suffix in SCRIPTS and not script_format(text):
+            return None
         if declared is not None:
-            return declared
+            return declared_format(declared, name)
         if suffix == IPYNB_SUFFIX:
             return IPYNB
         return markdown_format(text) if suffix == MARKDOWN_SUFFIX else None
-
-
-def is_function(fmt: str) -> bool:
-    """Tell whether a format of `nbcache_formats` is a reader `module:function`."""
-    module, _, name = fmt.partition(":")
-    return bool(name) and name not in _JUPYTEXT_VARIANTS and bool(module)
 
 
 def script_format(text: str) -> str:
@@ -116,6 +112,6 @@ def read_notebook(text: str, fmt: str) -> Notebook:
         return read_myst(text)
     from sphinx_nbcache.notebooks import text as text_readers
 
-    if is_function(fmt):
+    if is_foreign(fmt):
         return text_readers.read_with_function(text, fmt)
     return text_readers.read_with_jupytext(text, fmt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -20,33 +20,57 @@ class KeyCell(msgspec.Struct, frozen=True, array_like=True):
     skipped: bool
 
 
-class KeyParts(msgspec.Struct, frozen=True):
+class KeyParts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes into a code key, by name. Every field counts; order and names are fixed.
 
     Text cells, outputs, cell ids, counts and display tags are not in it. Neither are time
     limits, allowed errors and the tag `raises-exception`: they are acceptance rules, against
     which a result's status is held.
+
+    What has a default is not hashed where it has it: the ordinary place does not show.
     """
 
     kernel: str
     """Kernel name, after aliases; empty if the notebook names none."""
     language: str
     directory: str
-    """The working directory: POSIX, relative to the root where it is inside it."""
+    """The notebook's folder: POSIX, relative to the root where it is inside it."""
     cells: tuple[KeyCell, ...]
+    temporary: bool = False
+    """Whether the kernel works in a temporary folder, not in the notebook's own."""
+    assets: tuple[str, ...] = ()
+    """What a temporary folder has copies of: paths relative to the notebook's folder."""
 
     def digest(self) -> str:
         """Return the code key, in hexadecimal."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
-def key_parts(scan: Scan, directory: str, aliases: Mapping[str, str]) -> KeyParts:
-    """Return what the code key of a scanned notebook is made of."""
+def key_parts(
+    scan: Scan,
+    directory: str,
+    aliases: Mapping[str, str],
+    *,
+    temporary: bool = False,
+    assets: Iterable[str] = (),
+) -> KeyParts:
+    """Return what the code key of a scanned notebook is made of.
+
+    Args:
+        scan: The notebook's reading.
+        directory: Its folder, as a portable path.
+        aliases: The option `nbcache_kernel_aliases`.
+        temporary: Whether it is run in a temporary folder.
+        assets: What the temporary folder has copies of, beside the assets that the notebook
+            names itself. In its own folder a notebook sees all files, and assets mean nothing.
+    """
     return KeyParts(
         kernel=resolve_alias(scan.kernel, aliases),
         language=scan.language,
         directory=directory,
         cells=tuple(KeyCell(cell.digest, cell.skipped) for cell in scan.cells),
+        temporary=temporary,
+        assets=tuple(sorted({*scan.assets, *assets})) if temporary else (),
     )
 
 

@@ -10,20 +10,21 @@ from typing import Any
 import msgspec
 
 from sphinx_nbcache.notebooks.executed import WIDGET_STATE, Executed
-from sphinx_nbcache.notebooks.formats import (
-    IPYNB,
-    IPYNB_SUFFIX,
-    MARKDOWN_SUFFIX,
-    SCRIPT_SUFFIXES,
-    Formats,
-    is_function,
-    read_notebook,
-)
+from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX, Formats, read_notebook
+from sphinx_nbcache.notebooks.front_matter import MYST
 from sphinx_nbcache.notebooks.ipynb import load_ipynb
 from sphinx_nbcache.notebooks.model import SKIP_TAG, Cell, Notebook
+from sphinx_nbcache.notebooks.readers import (
+    IPYNB,
+    IPYNB_SUFFIX,
+    SCRIPTS,
+    declared_format,
+    is_foreign,
+)
 from sphinx_nbcache.notebooks.scan import cell_digest
 
 _MINOR = 5
+_MYST_IN_JUPYTEXT = "md:myst"
 
 
 class MergeError(Exception):
@@ -71,14 +72,16 @@ def target_format(target: Path, formats: Formats) -> str:
     Raises:
         MergeError: The suffix tells none.
     """
-    if target.name.endswith(IPYNB_SUFFIX):
+    name = target.name
+    declared = formats.extra.get(formats.suffix_of(name), "")
+    fmt = declared_format(declared, name) if declared else ""
+    if name.endswith(IPYNB_SUFFIX) or fmt == IPYNB:
         return IPYNB
-    declared = formats.extra.get(formats.suffix_of(target.name), "")
-    if declared and not is_function(declared):
-        return declared
-    if target.suffix == MARKDOWN_SUFFIX:
-        return "md:myst"
-    if target.suffix in SCRIPT_SUFFIXES:
+    if fmt == MYST or (target.suffix == MARKDOWN_SUFFIX and not fmt):
+        return _MYST_IN_JUPYTEXT
+    if fmt and not is_foreign(fmt):
+        return fmt
+    if target.suffix in SCRIPTS:
         return f"{target.suffix[1:]}:percent"
     from jupytext.formats import NOTEBOOK_EXTENSIONS
 

@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 from sphinx_nbcache.config import check_flag, check_seconds
-from sphinx_nbcache.notebooks.formats import IPYNB, Formats, is_function, read_notebook
+from sphinx_nbcache.notebooks.assets import inner_path
+from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Notebook, NotebookError
+from sphinx_nbcache.notebooks.readers import IPYNB, is_foreign
 
 # A file written within this time before it was scanned may be written again without a change
 # of its stat (git calls such an entry "racily clean"): the scan is then not trusted.
@@ -85,7 +87,7 @@ class Scan(msgspec.Struct, frozen=True):
     stat: Stat
     seen_ns: int
     declared: str
-    """What `nbcache_formats` said about the suffix at that time."""
+    """What `nbcache_formats` said about the suffix at that time, or the reader that was named."""
     reader: str
     """Version of the reader; empty for our own ones, which the store's schema covers."""
     fmt: str | None
@@ -95,19 +97,27 @@ class Scan(msgspec.Struct, frozen=True):
     has_outputs: bool = False
     timeout: float | msgspec.UnsetType | None = msgspec.UNSET
     allow_errors: bool | msgspec.UnsetType = msgspec.UNSET
+    assets: tuple[str, ...] = ()
+    """Files and folders that the notebook needs beside it, relative to its folder."""
     problems: tuple[SettingProblem, ...] = ()
     unreadable: SettingProblem | None = None
     reading: str = ""
-    """Digest of the whole notebook, if a user's function read it: the function may change."""
+    """Digest of the whole notebook, if code of others read it: that code may change."""
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
 
-    def is_current(self, path: Path, formats: Formats) -> bool:
-        """Tell whether a new reading of the file would give the same. One `stat`, no reading."""
-        if self.declared != formats.extra.get(formats.suffix_of(path.name), ""):
+    def is_current(self, path: Path, formats: Formats, reader: str = "") -> bool:
+        """Tell whether a new reading of the file would give the same. One `stat`, no reading.
+
+        Args:
+            path: The file.
+            formats: What suffixes mean.
+            reader: The reader that was named for this very file, if one was.
+        """
+        if self.declared != _declared(path, formats, reader):
             return False
-        if self.fmt is not None and is_function(self.fmt):
-            return False  # the user's function may have changed
+        if self.fmt is not None and is_foreign(self.fmt):
+            return False  # the code of others may have changed
         try:
             stat = Stat.of(path)
         except OSError:
@@ -123,15 +133,26 @@ def cell_digest(source: str) -> str:
     return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def scan_file(path: Path, formats: Formats, now_ns: Callable[[], int] = time.time_ns) -> Scan:
+def scan_file(
+    path: Path,
+    formats: Formats,
+    reader: str = "",
+    now_ns: Callable[[], int] = time.time_ns,
+) -> Scan:
     """Read a source file and keep what planning needs. Bad input is part of the result.
+
+    Args:
+        path: The file.
+        formats: What suffixes mean.
+        reader: The reader that was named for this very file, if one was; it overrides what
+            the suffix means.
+        now_ns: The clock: nanoseconds since the epoch.
 
     Raises:
         OSError: The file cannot be opened.
     """
     stat, seen_ns = Stat.of(path), now_ns()
-    declared = formats.extra.get(formats.suffix_of(path.name), "")
-    scan = Scan(stat, seen_ns, declared, "", None)
+    scan = Scan(stat, seen_ns, _declared(path, formats, reader), "", None)
     content = path.read_bytes()
     try:
         text = decode_source(content)
@@ -139,7 +160,7 @@ def scan_file(path: Path, formats: Formats, now_ns: Callable[[], int] = time.tim
         problem = SettingProblem(str(error), error.line)
         return msgspec.structs.replace(scan, fmt=_UNKNOWN, unreadable=problem, decodable=False)
     try:
-        fmt = formats.format_of(path.name, text)
+        fmt = formats.format_of(path.name, text, reader)
         if fmt is None:
             return scan
         scan = msgspec.structs.replace(scan, fmt=fmt, reader=_reader_version(fmt))
@@ -166,6 +187,9 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
     """Return a scan, filled with what planning needs of a notebook."""
     execution = notebook.metadata.get("execution")
     settings, problems = _own_settings(execution if isinstance(execution, Mapping) else {})
+    own = notebook.metadata.get("nbcache")
+    assets, refused = _own_assets(own.get("assets", []) if isinstance(own, Mapping) else [])
+    problems += refused
     problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
     return msgspec.structs.replace(
         scan,
@@ -182,10 +206,16 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
             )
             for numbered in notebook.code_cells
         ),
+        assets=assets,
         problems=tuple(problems),
-        reading=_reading(notebook) if is_function(scan.fmt or "") else "",
+        reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
         **settings,
     )
+
+
+def _declared(path: Path, formats: Formats, reader: str) -> str:
+    # No value of `nbcache_formats` has this form.
+    return f"by {reader}" if reader else formats.extra.get(formats.suffix_of(path.name), "")
 
 
 def _reading(notebook: Notebook) -> str:
@@ -208,8 +238,24 @@ def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[Se
     return settings, problems
 
 
+def _own_assets(listed: object) -> tuple[tuple[str, ...], list[SettingProblem]]:
+    """Check the assets in the notebook's metadata; a bad one is left out."""
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        text = f"nbcache.assets = {listed!r} in its metadata is not a list of paths"
+        return (), [SettingProblem(text, None)]
+    assets = set()
+    problems = []
+    for item in listed:
+        try:
+            assets.add(inner_path(item))
+        except ValueError as error:
+            text = f"nbcache.assets in its metadata: {error} of the notebook; it is left out"
+            problems.append(SettingProblem(text, None))
+    return tuple(sorted(assets)), problems
+
+
 def _reader_version(fmt: str | None) -> str:
-    if fmt in (None, IPYNB, MYST, _UNKNOWN) or is_function(fmt or ""):
+    if fmt in (None, IPYNB, MYST, _UNKNOWN) or is_foreign(fmt or ""):
         return ""
     return _jupytext_version()
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from sphinx_nbcache.notebooks.formats import IPYNB_SUFFIX, Formats
+from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.scan import decode_source
 
 _GLOB_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}

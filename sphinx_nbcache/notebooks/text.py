@@ -8,6 +8,8 @@ from typing import Any
 
 from sphinx_nbcache.notebooks.ipynb import from_node
 from sphinx_nbcache.notebooks.model import Notebook, NotebookError
+from sphinx_nbcache.notebooks.readers import announced_name
+from sphinx_nbcache.plugins import READERS, PluginError, load
 
 # `kernelspec:` in a YAML header, which may be commented out, and the lines indented below it.
 _KERNELSPEC = re.compile(r"^(\W*)kernelspec:[ \t]*\n(?:\1[ \t]+\S.*\n?)+", re.MULTILINE)
@@ -15,8 +17,8 @@ _RULE = re.compile(r"^\W{0,4}---[ \t]*$", re.MULTILINE)
 _KERNEL_NAME = re.compile(r"^(?P<lead>\W*)name:[ \t]*(?P<name>.+)$", re.MULTILINE)
 
 
-def read_with_jupytext(text: str, fmt: str) -> Notebook:
-    """Read a text notebook in a jupytext format such as `py:percent`.
+def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
+    """Read a text notebook in a jupytext format such as `py:percent`; by default, jupytext guesses.
 
     Raises:
         NotebookError: jupytext does not know the format or cannot read the text.
@@ -24,7 +26,7 @@ def read_with_jupytext(text: str, fmt: str) -> Notebook:
     import jupytext
 
     try:
-        node = jupytext.reads(_with_display_name(text), fmt=fmt)
+        node = jupytext.reads(_with_display_name(text), fmt=fmt or None)
     except Exception as error:  # noqa: BLE001 (a reader of foreign text fails in any way)
         first = str(error).partition("\n")[0]
         raise NotebookError(f"jupytext cannot read it as {fmt!r}: {first}") from None
@@ -53,21 +55,50 @@ def _with_display_name(text: str) -> str:
     return text[:position] + line + text[position:]
 
 
-def read_with_function(text: str, name: str) -> Notebook:
-    """Read a notebook by a function `module:function` from text to an nbformat 4 notebook.
+def read_with_function(text: str, fmt: str) -> Notebook:
+    """Read a notebook by code of others: a function from text to an nbformat 4 notebook.
+
+    Args:
+        text: The text of the file.
+        fmt: `module:function`, or the format of a reader that another package announces.
 
     Raises:
         NotebookError: The function cannot be imported, fails, or returns something else.
     """
-    module, _, attribute = name.partition(":")
-    try:
-        reader: Any = getattr(import_module(module), attribute)
-    except Exception as error:  # noqa: BLE001 (the user's module)
-        raise NotebookError(f"the reader {name!r} cannot be imported: {error}") from None
+    name = announced_name(fmt) or fmt
+    reader = _announced_reader(name) if announced_name(fmt) else _imported_reader(name)
+    if not callable(reader):
+        raise NotebookError(f"the reader {name!r} is not a function, but {reader!r}")
     try:
         node = reader(text)
     except Exception as error:  # noqa: BLE001 (the user's code)
+        if isinstance(error, OSError) and error.filename == text:
+            # As readers of jupyter-cache do.
+            raise NotebookError(
+                f"the reader {name!r} takes a path, but a reader is called with the text of the"
+                " file"
+            ) from None
         raise NotebookError(f"the reader {name!r} failed: {error!r}") from None
+    if isinstance(node, Notebook):
+        return node
     if not isinstance(node, dict):
         raise NotebookError(f"the reader {name!r} returned no notebook")
     return from_node(node)
+
+
+def _imported_reader(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:  # noqa: BLE001 (the user's module)
+        raise NotebookError(f"the reader {name!r} cannot be imported: {error}") from None
+
+
+def _announced_reader(name: str) -> Any:
+    try:
+        reader = load(READERS, name)
+    except PluginError as error:
+        raise NotebookError(f"the reader {name!r}: {error}") from None
+    if reader is None:
+        raise NotebookError(f"the reader {name!r} is not installed any more")
+    return reader

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphinx_nbcache.notebooks.formats import read_notebook
@@ -29,8 +31,12 @@ def read_planned(planned: Planned) -> Notebook:
     return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
 
 
-def make_job(planned: Planned) -> Job:
+def make_job(planned: Planned, below: Path) -> Job:
     """Return the order to run a notebook.
+
+    Args:
+        planned: The notebook.
+        below: Where its temporary folder is made, if it is run in one.
 
     Raises:
         SourceChangedError: The code is not that of the code key. Running it would put the
@@ -38,15 +44,17 @@ def make_job(planned: Planned) -> Job:
         NotebookError: The file has become unreadable.
         OSError: The file has gone.
     """
-    from sphinx_nbcache.execution.job import Job, JobCell
+    from sphinx_nbcache.execution.job import Asset, Job, JobCell, TemporaryFolder
 
     sources = [item.cell.source for item in read_planned(planned).code_cells]
     if [cell_digest(source) for source in sources] != [c.digest for c in planned.scan.cells]:
         raise SourceChangedError(planned.name)
+    folder = planned.path.parent
+    assets = tuple(Asset(path, str(folder / path)) for path in planned.key.assets)
     return Job(
         code_key=planned.code_key,
         notebook=planned.name,
-        directory=str(planned.path.parent),
+        directory=str(folder),
         kernel=planned.key.kernel,
         language=planned.key.language,
         cells=tuple(
@@ -54,7 +62,24 @@ def make_job(planned: Planned) -> Job:
             for cell, source in zip(planned.scan.cells, sources, strict=True)
         ),
         rules=planned.rules,
+        temporary=TemporaryFolder(assets, str(below)) if planned.key.temporary else None,
     )
+
+
+def outcome_of(job: Job, future: Future[Outcome]) -> Outcome:
+    """Return the outcome of a job that has ended, of whatever executor.
+
+    An executor that fails, or returns something else, makes that notebook fail, and no other.
+    """
+    from sphinx_nbcache.execution.job import Outcome, failed_outcome
+
+    try:
+        outcome: object = future.result()
+    except Exception as error:  # noqa: BLE001 (executors may be another package's)
+        return failed_outcome(job, type(error).__name__, f"its executor failed: {error}")
+    if isinstance(outcome, Outcome) and len(outcome.cells) == len(job.cells):
+        return outcome
+    return failed_outcome(job, "TypeError", f"its executor returned {outcome!r:.80}, no outcome")
 
 
 def make_result(job: Job, outcome: Outcome, executor: str) -> Result:

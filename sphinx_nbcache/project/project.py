@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_nbcache.config import Settings, declared_options, read_settings
+from sphinx_nbcache.execution.registry import is_temporary
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import key_parts, portable_path
 from sphinx_nbcache.notebooks.scan import Scan, scan_file
@@ -46,6 +47,11 @@ NeedsOutputs = Callable[[str, Result], bool]
 class Project:
     """A root, the settings, the store, and the notebooks.
 
+    Attributes:
+        assets: By the name of a notebook, what a temporary folder gets copies of beside the
+            assets that the notebook names itself: paths as [](asset_of) returns them. A plan
+            made after a change takes it into account.
+
     Args:
         sources: Absolute paths of the files that may be notebooks.
         base: The folder to which `nbcache_exclude` and other paths in settings are relative.
@@ -65,6 +71,8 @@ class Project:
     ) -> None:
         self.base = base
         self.settings = settings
+        self.notify = notify
+        self.assets: dict[str, tuple[str, ...]] = {}
         self.root = find_root(base, settings.root)
         self.formats = Formats(settings.formats)
         self.store = Store(place, notify)
@@ -145,6 +153,7 @@ class Project:
             results=self._whole_results_of,
             replan=self._replan,
             since=plan.made,
+            notify=self.notify,
         )
         if to_run := plan.with_action(Action.EXECUTE):
             turns.take(to_run)
@@ -185,7 +194,13 @@ class Project:
 
     def _planned(self, name: str, path: Path, scan: Scan, needs_outputs: NeedsOutputs) -> Planned:
         directory = portable_path(path.parent, self.root)
-        key = key_parts(scan, directory, self.settings.kernel_aliases)
+        key = key_parts(
+            scan,
+            directory,
+            self.settings.kernel_aliases,
+            temporary=is_temporary(self.settings.executor),
+            assets=self.assets.get(name, ()),
+        )
         rules = acceptance_rules(scan, self.settings)
         code_key = key.digest()
         results, damaged = self._whole_results(name, code_key, scan, rules, needs_outputs)

@@ -6,13 +6,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphinx_nbcache.config import Settings
+from sphinx_nbcache.execution.registry import is_temporary
 from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Planned, why_not
-from sphinx_nbcache.project.jobs import SourceChangedError, make_job, make_result
+from sphinx_nbcache.project.jobs import SourceChangedError, make_job, make_result, outcome_of
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
 from sphinx_nbcache.store.records import Rules, Stored
 from sphinx_nbcache.store.store import Store
@@ -44,6 +48,7 @@ class Turns:
         replan: Plans a notebook anew whose source was edited since the plan was made;
             `None` if it has gone.
         since: When the plan was made, in seconds since the epoch.
+        notify: Takes warnings.
         settled: What became of the notebooks, by name.
     """
 
@@ -53,7 +58,10 @@ class Turns:
     results: Lookup
     replan: Replan
     since: float
+    notify: Notify
     settled: dict[str, Settled] = field(default_factory=dict)
+    _folder: Path = Path()
+    _executor: str = ""
     _running: dict[Future[Outcome], tuple[Job, Group]] = field(default_factory=dict)
     _awaited: set[str] = field(default_factory=set)
     _own: set[str] = field(default_factory=set)
@@ -66,12 +74,17 @@ class Turns:
         Raises:
             NotebookFailedError: A notebook failed, and `nbcache_on_error = "stop"`.
         """
-        from sphinx_nbcache.execution.executors import first_done, make_executor
-        from sphinx_nbcache.execution.run import run
+        from sphinx_nbcache.execution.work_folder import work_folder
 
-        waiting = deque(_same_runs(notebooks))
+        is_needed = is_temporary(self.settings.executor)
+        with work_folder() if is_needed else nullcontext(Path()) as self._folder:
+            self._take_all(deque(_same_runs(notebooks)))
+
+    def _take_all(self, waiting: deque[Group]) -> None:
+        from sphinx_nbcache.execution.executors import first_done
+
         total = len(waiting)
-        executor = make_executor(self.settings.executor, self.settings.jobs, run)
+        executor = self._make_executor()
         try:
             with executor:
                 while waiting or self._running:
@@ -80,13 +93,34 @@ class Turns:
                     pause = _CLAIM_SECONDS if waiting and self._has_slot(executor) else None
                     if self._running:
                         first_done(set(self._running), pause)
-                        self._finish_all(executor.name)
+                        self._finish_all()
                     elif waiting:
                         time.sleep(_CLAIM_SECONDS)
         finally:
             # Ctrl-C, or `stop`: what has ended meanwhile is kept.
-            self._finish_all(executor.name)
+            self._finish_all()
             self.store.claims.release_all()
+
+    def _make_executor(self) -> Executor:
+        """Return the executor that the option names, or another one if it cannot be used."""
+        from sphinx_nbcache.execution.registry import (
+            UnknownExecutorError,
+            fallback_of,
+            make_executor,
+        )
+        from sphinx_nbcache.execution.run import run
+
+        self._executor, jobs = self.settings.executor, self.settings.jobs
+        try:
+            return make_executor(self._executor, jobs, run)
+        except UnknownExecutorError as error:
+            self._executor = fallback_of(self.settings.executor)
+            text = (
+                f"nbcache_executor = {self.settings.executor!r} cannot be used: {error};"
+                f" {self._executor!r} is used"
+            )
+            self.notify(Notice(Topic.CONFIG, text))
+            return make_executor(self._executor, jobs, run)
 
     def _has_slot(self, executor: Executor) -> bool:
         return len(self._running) < executor.slots
@@ -112,14 +146,14 @@ class Turns:
             self._settle(group, found, ran_here=False)
             return True
         try:
-            job = make_job(first)
+            job = make_job(first, self._folder)
         except (SourceChangedError, NotebookError, OSError):
             claims.release(first.code_key)
             waiting.extend(self._planned_anew(group))
             return True
         self._started += 1
         self.progress.started(first, self._started, total)
-        self._running[executor.submit(job)] = job, group
+        self._running[_submitted(executor, job)] = job, group
         return True
 
     def _planned_anew(self, group: Group) -> list[Group]:
@@ -157,21 +191,23 @@ class Turns:
                 return stored
         return None
 
-    def _finish_all(self, executor: str) -> None:
+    def _finish_all(self) -> None:
         """Commit every run that has ended; then raise, if one failed and that is to stop all."""
         failed = []
         for future in [future for future in self._running if future.done()]:
             if future.cancelled():
                 continue
-            failed += self._finish(future, executor)
+            failed += self._finish(future)
         if failed and self.settings.on_error == "stop":
             raise NotebookFailedError("; ".join(failed))
 
-    def _finish(self, future: Future[Outcome], executor: str) -> list[str]:
+    def _finish(self, future: Future[Outcome]) -> list[str]:
         """Commit a run that has ended; return what failed, in words."""
         job, group = self._running.pop(future)
-        outcome = future.result()
-        stored = self.store.commit(make_result(job, outcome, executor), outcome.outputs)
+        outcome = outcome_of(job, future)
+        result = make_result(job, outcome, self._executor)
+        stored = self.store.commit(result, outcome.outputs, outcome.files)
+        _remove_kept(outcome)
         self._own.add(stored.digest)
         # Only now: who is granted the claim must find the result.
         self.store.claims.release(job.code_key)
@@ -190,6 +226,23 @@ class Turns:
             )
             self.settled[planned.name] = settled
             self.progress.finished(settled)
+
+
+def _remove_kept(outcome: Outcome) -> None:
+    """Remove what a run has left, now that the store has it: it may be large."""
+    for file in outcome.files:
+        with suppress(OSError):
+            Path(file.kept_in).unlink()
+
+
+def _submitted(executor: Executor, job: Job) -> Future[Outcome]:
+    """Give a job to an executor; that it may fail to take it is a failure of the job."""
+    try:
+        return executor.submit(job)
+    except Exception as error:  # noqa: BLE001 (executors may be another package's)
+        future: Future[Outcome] = Future()
+        future.set_exception(error)
+        return future
 
 
 def _same_runs(notebooks: Sequence[Planned]) -> list[Group]:

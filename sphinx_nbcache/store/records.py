@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from sphinx_nbcache.store.artifacts import Artifact
+
 SCHEMA = 1
 
 # Cells are told apart by their *position*: counted from 0, among the code cells that have code.
@@ -97,6 +99,8 @@ class Result(msgspec.Struct, frozen=True):
     notebook: str
     """The notebook that was run, as a path relative to the root."""
     failure: Failure | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    """What a run in a temporary folder created or changed there."""
 
     @property
     def finished(self) -> float:
@@ -129,6 +133,8 @@ class History(msgspec.Struct, frozen=True):
     language: str
     directory: str
     cells: tuple[HistoryCell, ...]
+    temporary: bool = False
+    assets: tuple[str, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ import msgspec
 
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.store.artifacts import Artifact, MadeFile
 from sphinx_nbcache.store.claims import Claims
 from sphinx_nbcache.store.opening import open_shelf
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, unpack
@@ -111,11 +113,22 @@ class Store:
             return str(error)
         return None
 
-    def commit(self, result: Result, outputs: RunOutputs) -> Stored:
-        """Remember a result, with its outputs. It is found once everything is written.
+    def artifact(self, artifact: Artifact) -> bytes:
+        """Return the content of an artifact.
 
-        `result.outputs` is filled in here.
+        Raises:
+            OutputsError: It is missing or damaged.
         """
+        return self._blob(artifact.digest)
+
+    def commit(self, result: Result, outputs: RunOutputs, files: Iterable[MadeFile] = ()) -> Stored:
+        """Remember a result, with its outputs and the files that the run has made.
+
+        It is found once everything is written. `result.outputs` and `result.artifacts` are
+        filled in here.
+        """
+        artifacts = tuple(filter(None, (self._kept(file, result.notebook) for file in files)))
+        result = msgspec.structs.replace(result, artifacts=artifacts)
         packed, blobs = pack(outputs)
         blobs[digest := content_digest(packed)] = packed
         result = msgspec.structs.replace(result, outputs=digest)
@@ -141,6 +154,23 @@ class Store:
                 self._shelf = None  # to be looked at afresh when it is opened again
 
     # -- the shelf, and what to do when it fails
+
+    def _kept(self, file: MadeFile, notebook: str) -> Artifact | None:
+        """Keep the content of a file. Of several, one at a time is in memory."""
+        try:
+            content = Path(file.kept_in).read_bytes()
+            digest = content_digest(content)
+            artifact = Artifact(file.path, digest, len(content), file.mode)
+        except (OSError, ValueError) as error:
+            text = f"a file that {notebook} wrote, {file.path!r}, is not kept: {error}"
+            self._notify(Notice(Topic.STORE, text))
+            return None
+        try:
+            self._write({f"blob/{digest}": content}, once=True)
+        except ShelfError as error:
+            self._use_overlay(error)
+            self._write({f"blob/{digest}": content})
+        return artifact
 
     def _list_result(self, stored: Stored, encoded: bytes) -> Stored:
         key = f"results/{stored.result.code_key}"

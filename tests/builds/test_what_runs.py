@@ -314,7 +314,8 @@ def test_an_invalid_option_warns_and_only_that_option_falls_back(book: Book) -> 
     built = book.build()
     assert built.status == 0
     assert built.ran == ("one.md",)
-    assert "nbcache_executor = 'warp' is not one of" in built.warnings
+    assert "nbcache_executor = 'warp' cannot be used" in built.warnings
+    assert "'local-parallel' is used" in built.warnings
     assert "[nbcache.config]" in built.warnings
     assert built.warnings.count("WARNING") == 1
 

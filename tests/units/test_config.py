@@ -22,7 +22,7 @@ INVALID: dict[str, list[Any]] = {
     "root": [1, True, ["."], {}],
     "store": [1, False, ["."], {}],
     "exclude": [1, None, True, {"a": "b"}, ["a", 1], [None]],
-    "executor": ["dask", "", None, 2, []],
+    "executor": ["", " ", None, 2, [], True],
     "jobs": ["many", 0, -1, "0", True, False, [], {}, 2.7, float("nan"), float("inf")],
     "timeout": ["soon", True, False, [], {}, float("nan"), "nan", 10**400],
     "allow_errors": ["maybe", 2, None, [], {}, 0.5],
@@ -43,7 +43,8 @@ VALID: list[tuple[str, Any, Any]] = [
     ("exclude", "a/*.md, b.ipynb", ("a/*.md", "b.ipynb")),
     ("exclude", "", ()),
     ("exclude", ["a", "b"], ("a", "b")),
-    ("executor", "local-serial", "local-serial"),
+    ("executor", "temp-serial", "temp-serial"),
+    ("executor", "of another package", "of another package"),
     ("jobs", "2", 2),
     ("jobs", 3, 3),
     ("jobs", "auto", None),
@@ -70,7 +71,6 @@ ELSEWISE: dict[str, list[Any]] = {
     "execute": ["missing", "force", "off", "frozen"],
     "store": ["elsewhere"],
     "exclude": [["book/*"]],
-    "executor": ["local-serial"],
     "jobs": [1],
     "timeout": [5, None],
     "allow_errors": [True],
@@ -176,7 +176,8 @@ def test_an_option_that_is_not_in_the_key_changes_no_key(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("kernel_aliases", {"python3": "other"}), ("root", "..")]
+    ("name", "value"),
+    [("kernel_aliases", {"python3": "other"}), ("root", ".."), ("executor", "temp-parallel")],
 )
 def test_an_option_that_is_in_the_key_can_change_a_key(book: Book, name: str, value: Any) -> None:
     book.ipynb("one.ipynb", "%%1 + 1", counts=False)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.notebooks.formats import Formats, is_function, read_notebook
+from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.readers import is_function
 from sphinx_nbcache.notebooks.sources import matching_glob, not_documents
 
 SCRIPTS = Formats({".py": "py:percent", ".R": "R:spin", ".jl": "jl:light", ".txt": "myst"})

@@ -15,8 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from sphinx_nbcache.execution.executors import LocalParallel, first_done, make_executor
+from sphinx_nbcache.execution.executors import Parallel, first_done
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
+from sphinx_nbcache.execution.registry import make_executor
 from sphinx_nbcache.execution.run import run
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
@@ -256,7 +257,7 @@ def test_leaving_an_executor_cancels_what_it_runs(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     order = job(tmp_path, f"open({str(mark)!r}, 'w').close()\nimport time\ntime.sleep(60)")
     begin = time.monotonic()
-    with LocalParallel(run, 2) as executor:
+    with Parallel(run, 2) as executor:
         future = executor.submit(order)
         assert first_done({future}, 0.01) == set()
         assert soon(mark.exists)
@@ -268,11 +269,11 @@ def test_leaving_an_executor_cancels_what_it_runs(tmp_path: Path) -> None:
 def test_executors_are_made_by_name_with_their_slots() -> None:
     def slots(name: str, jobs: int | None) -> int:
         with make_executor(name, jobs, run) as executor:
-            assert executor.name == name
             return executor.slots
 
-    assert slots("local-serial", 5) == 1
-    assert slots("local-parallel", 5) == 5
+    for place in ("local", "temp"):
+        assert slots(f"{place}-serial", 5) == 1
+        assert slots(f"{place}-parallel", 5) == 5
     assert 1 <= slots("local-parallel", None) <= (os.cpu_count() or 1)
 
 

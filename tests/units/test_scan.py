@@ -38,7 +38,7 @@ def scan_file(
     path: Path, formats: Formats, now_ns: Callable[[], int] = lambda: time.time_ns() + 5 * SECOND
 ) -> Scan:
     """Scan a file, some seconds after it was written: a scan right after that is not trusted."""
-    return scan_file_at(path, formats, now_ns)
+    return scan_file_at(path, formats, now_ns=now_ns)
 
 
 def old_file(path: Path, text: str, mtime_ns: int = OLD) -> Path:

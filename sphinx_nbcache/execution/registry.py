@@ -1,0 +1,73 @@
+"""Which executor a name means, and where it lets notebooks work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sphinx_nbcache.plugins import EXECUTORS, PluginError, announced, load
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.execution.executors import Executor, Runner
+
+# Schedulers; a name says the place before, the scheduler behind the dash.
+_PLACES, _SCHEDULERS = ("local", "temp"), ("serial", "parallel")
+_TEMPORARY = "temp-"
+OURS = tuple(f"{place}-{scheduler}" for place in _PLACES for scheduler in _SCHEDULERS)
+
+
+class UnknownExecutorError(Exception):
+    """An executor that there is not, or that cannot be used. The message says why."""
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether an executor of this name runs notebooks in temporary folders.
+
+    The name alone says so, of other packages' executors too: the place is part of the code key,
+    and a plan must not have to import an executor.
+    """
+    return name.startswith(_TEMPORARY)
+
+
+def fallback_of(name: str) -> str:
+    """Return the executor that is used instead of one that cannot be: the place is the same."""
+    return "temp-parallel" if is_temporary(name) else "local-parallel"
+
+
+def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
+    """Return the executor of a name.
+
+    Args:
+        name: One of ours, or one that another package announces.
+        jobs: How many jobs it may run at once; `None`: as it sees fit.
+        run: Runs one job.
+
+    Raises:
+        UnknownExecutorError: There is no such executor, or it is not what it should be.
+    """
+    if name in OURS:
+        from sphinx_nbcache.execution.executors import Parallel, Serial
+
+        return Serial(run) if name.endswith("serial") else Parallel(run, jobs)
+    try:
+        made = load(EXECUTORS, name)
+        executor = None if made is None else made(run, jobs=jobs)
+    except PluginError as error:
+        raise UnknownExecutorError(str(error)) from None
+    except Exception as error:  # noqa: BLE001 (another package's code)
+        raise UnknownExecutorError(f"it cannot be made: {error!r}") from None
+    if made is None:
+        known = ", ".join(sorted({*OURS, *announced(EXECUTORS)}))
+        raise UnknownExecutorError(f"there is no executor of this name (known: {known})")
+    return _checked(executor)
+
+
+def _checked(executor: Any) -> Executor:
+    """Return an executor if it has what is needed of one."""
+    needed = ("submit", "__enter__", "__exit__")
+    if missing := [name for name in needed if not callable(getattr(executor, name, None))]:
+        raise UnknownExecutorError(f"{executor!r} has no {', '.join(missing)}")
+    slots = getattr(executor, "slots", None)
+    if not isinstance(slots, int) or slots < 1:
+        raise UnknownExecutorError(f"{executor!r} has slots = {slots!r}; at least 1 is needed")
+    made: Executor = executor
+    return made

@@ -1,0 +1,62 @@
+"""Files beside a notebook, by paths that never lead out of a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+
+def inner_path(text: str) -> str:
+    """Return the normal form of a path to something in or below a folder.
+
+    It is relative to the folder, with slashes, and means the same on every system.
+
+    Raises:
+        ValueError: It leads out of the folder, or can do so on some system, or is no path.
+    """
+    path = PurePosixPath(text)
+    if not _is_encodable(text) or str(path) == ".":
+        raise ValueError(f"{text!r} is not the path of a file")
+    windows = PureWindowsPath(text)
+    if path.is_absolute() or windows.drive or windows.root:
+        raise ValueError(f"{text!r} is not relative to the folder")
+    if "\\" in text:
+        raise ValueError(f"{text!r} has a backslash; write '/' between folders")
+    if ".." in path.parts:
+        raise ValueError(f"{text!r} leads out of the folder")
+    return str(path)
+
+
+def is_inner_path(text: str) -> bool:
+    """Tell whether a text is the normal form of a path in or below a folder."""
+    try:
+        return inner_path(text) == text
+    except ValueError:
+        return False
+
+
+def asset_of(path: Path, notebook: Path) -> str:
+    """Return the path of an asset as it stands in a notebook's list of assets.
+
+    Args:
+        path: A file or a folder.
+        notebook: The notebook, in or below whose folder it must lie.
+
+    Raises:
+        ValueError: It does not.
+    """
+    folder = os.path.abspath(notebook.parent)  # noqa: PTH100 (links are left as they are)
+    try:
+        relative = Path(os.path.abspath(path)).relative_to(folder)  # noqa: PTH100
+        return inner_path(relative.as_posix())
+    except ValueError:
+        raise ValueError(
+            f"the asset {path} does not lie in or below the folder of the notebook {notebook}"
+        ) from None
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,52 @@
+"""What other packages announce by entry points: executors and readers.
+
+The metadata of every installed package is read for that. So our own names must never be looked
+up here: a build that uses nothing of others does not pay for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+EXECUTORS = "sphinx_nbcache.executors"
+READERS = "sphinx_nbcache.readers"
+
+
+class PluginError(Exception):
+    """Something that another package announces cannot be used. The message says why."""
+
+
+def announced(group: str) -> Mapping[str, EntryPoint]:
+    """Return the entry points of a group by name; of equal names, the first on `sys.path`."""
+    return _announced(group, tuple(sys.path))
+
+
+def load(group: str, name: str) -> Any | None:
+    """Return the object that is announced under a name; `None` if there is none.
+
+    Raises:
+        PluginError: It cannot be imported.
+    """
+    found = announced(group).get(name)
+    if found is None:
+        return None
+    try:
+        return found.load()
+    except Exception as error:  # noqa: BLE001 (the import of another package's module)
+        raise PluginError(f"{found.value} cannot be imported: {error!r}") from None
+
+
+@lru_cache
+def _announced(group: str, path: tuple[str, ...]) -> Mapping[str, EntryPoint]:  # noqa: ARG001 (part of the cache's key)
+    from importlib.metadata import entry_points
+
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        found.setdefault(entry.name, entry)
+    return found

@@ -1,0 +1,42 @@
+"""Files that runs have made, on their way into the store."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sphinx_nbcache.notebooks.assets import is_inner_path
+
+_MODES = 0o777
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file that a run created or changed. Its content is a blob of the store.
+
+    Raises:
+        ValueError: The path or the mode is not what a run can have left.
+    """
+
+    path: str
+    """POSIX, relative to the folder in which the run worked; in it or below."""
+    digest: str
+    """SHA-256 of the content, in hexadecimal."""
+    size: int
+    """Bytes."""
+    mode: int
+    """The permissions, as in `os.stat(…).st_mode & 0o777`."""
+
+    def __post_init__(self) -> None:
+        if not is_inner_path(self.path):
+            raise ValueError(f"an artifact with the path {self.path!r}")
+        if self.mode & ~_MODES or self.size < 0:
+            raise ValueError(f"the artifact {self.path!r} has the mode {self.mode:#o}")
+
+
+class MadeFile(msgspec.Struct, frozen=True):
+    """A file that a run has made, before it is in the store."""
+
+    path: str
+    """As in [](Artifact)."""
+    kept_in: str
+    """Absolute path of the file that holds the content until it is in the store."""
+    mode: int
