@@ -31,7 +31,7 @@ def read_planned(planned: Planned) -> Notebook:
     return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
 
 
-def make_job(planned: Planned, below: Path) -> Job:
+def make_job(planned: Planned, below: Path = Path()) -> Job:
     """Return the order to run a notebook.
 
     Args:

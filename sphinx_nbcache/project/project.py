@@ -37,6 +37,7 @@ from sphinx_nbcache.planning import (
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.run import Progress, Run, Settled
 from sphinx_nbcache.project.turns import Turns
+from sphinx_nbcache.store.artifacts import Artifact
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import History, Result, Rules, Stored
 from sphinx_nbcache.store.store import Store
@@ -171,6 +172,14 @@ class Project:
             OutputsError: They are missing or damaged.
         """
         return self.store.outputs(stored.result)
+
+    def artifact(self, artifact: Artifact) -> bytes:
+        """Return the content of a file that a run has left in its temporary folder.
+
+        Raises:
+            OutputsError: It is missing or damaged.
+        """
+        return self.store.artifact(artifact)
 
     def close(self) -> None:
         """Let go of the store. It is opened again when it is needed."""

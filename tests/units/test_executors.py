@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import sys
 import tempfile
+import threading
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
@@ -105,12 +107,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The system's folder of temporary files: nothing of ours may be left in it."""
+    """The system's temporary files. Nothing is left there, and no thread, as Sphinx forks."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.glob("nbcache-*")) == []
+    threads = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in threads if name.startswith(("asyncio", "nbcache"))], threads
 
 
 class Watch(Progress):
@@ -186,7 +190,7 @@ def test_a_notebook_reads_its_assets_and_what_it_writes_is_kept(book: Book, name
     result = settled.result.result
     assert result.executor == name
     assert text_of(settled, project).startswith("from below from beside ")
-    kept = {artifact.path: project.store.artifact(artifact) for artifact in result.artifacts}
+    kept = {artifact.path: project.artifact(artifact) for artifact in result.artifacts}
     if name in TEMPORARY:
         assert "['data', 'y.txt']" in text_of(settled, project)
         assert kept == {"out/made.bin": bytes(range(256)) * 2000, "y.txt": b"changed"}
@@ -234,7 +238,7 @@ def test_each_run_has_a_temporary_folder_of_its_own(book: Book, name: str, most:
         assert not item.failed, traceback_of(item)
         assert item.result is not None
         (artifact,) = item.result.result.artifacts
-        assert project.store.artifact(artifact) == str(number).encode()
+        assert project.artifact(artifact) == str(number).encode()
     project.close()
 
 
@@ -399,6 +403,32 @@ def test_a_third_partys_executor_is_found_and_used(
     notebook, is_temporary = (tmp_path / "their-runs").read_text().split()
     assert notebook.endswith("chapter/a.md")
     assert is_temporary == str(name == "temp-threads")
+
+
+@pytest.mark.kernel
+def test_the_executor_in_the_documentation_works(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (PYPROJECT.parent / "docs/reference/executors.md").read_text(encoding="utf-8")
+    ((code,), (table,)) = (
+        [
+            block
+            for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+            if mark in block
+        ]
+        for language, mark in (("python", "class Threads"), ("toml", "entry-points"))
+    )
+    announced = tomllib.loads(table)["project"]["entry-points"][plugins.EXECUTORS]
+    names = {name: target.removeprefix("their_package:") for name, target in announced.items()}
+    site = install(tmp_path / "site", "their_package", code, {plugins.EXECUTORS: names})
+    monkeypatch.syspath_prepend(site)
+    reading_and_writing(book)
+    for name in names:
+        ((settled,), told) = execute(book, executor=name)
+        assert told == []
+        assert not settled.failed, traceback_of(settled)
+        assert settled.result is not None
+        assert settled.result.result.executor == name
 
 
 @pytest.mark.parametrize(
