@@ -76,7 +76,8 @@ def outcome_of(job: Job, future: Future[Outcome]) -> Outcome:
     try:
         outcome: object = future.result()
     except Exception as error:  # noqa: BLE001 (executors may be another package's)
-        return failed_outcome(job, type(error).__name__, f"its executor failed: {error}")
+        what = str(error) or "it gives no reason"
+        return failed_outcome(job, type(error).__name__, f"its executor failed: {what}")
     if isinstance(outcome, Outcome) and len(outcome.cells) == len(job.cells):
         return outcome
     return failed_outcome(job, "TypeError", f"its executor returned {outcome!r:.80}, no outcome")

@@ -68,6 +68,10 @@ class Refusing(Base):
     def end(self, future):
         raise OSError("no worker")
 
+class Cancelling(Base):
+    def end(self, future):
+        future.cancel()
+
 class NoSlots(Threads):
     def __init__(self, run, *, jobs):
         self.slots = 0
@@ -86,6 +90,7 @@ THEIR_NAMES = {
     "raising": "Raising",
     "wrong": "Wrong",
     "refusing": "Refusing",
+    "cancelling": "Cancelling",
     "no-slots": "NoSlots",
     "failing": "Failing",
     "nothing": "Nothing",
@@ -352,7 +357,10 @@ def test_our_executors_are_announced_as_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("no-such-one", "there is no executor of this name (known: absent, failing, local-p"),
+        (
+            "no-such-one",
+            "there is no executor of this name (known: absent, cancelling, failing, local-p",
+        ),
         ("absent", "their_executors:Absent cannot be imported"),
         ("failing", "it cannot be made: OSError('no cluster')"),
         ("no-slots", "slots = 0; at least 1 is needed"),
@@ -437,6 +445,7 @@ def test_the_executor_in_the_documentation_works(
         ("raising", "RuntimeError: its executor failed: the cluster has gone"),
         ("wrong", "TypeError: its executor returned 'done', no outcome"),
         ("refusing", "OSError: its executor failed: no worker"),
+        ("cancelling", "CancelledError: its executor failed: it gives no reason"),
     ],
 )
 def test_an_executor_that_fails_makes_notebooks_fail_and_no_traceback(
