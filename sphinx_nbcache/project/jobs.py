@@ -31,7 +31,7 @@ def read_planned(planned: Planned) -> Notebook:
     return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
 
 
-def make_job(planned: Planned, below: Path) -> Job:
+def make_job(planned: Planned, below: Path = Path()) -> Job:
     """Return the order to run a notebook.
 
     Args:
@@ -76,7 +76,8 @@ def outcome_of(job: Job, future: Future[Outcome]) -> Outcome:
     try:
         outcome: object = future.result()
     except Exception as error:  # noqa: BLE001 (executors may be another package's)
-        return failed_outcome(job, type(error).__name__, f"its executor failed: {error}")
+        what = str(error) or "it gives no reason"
+        return failed_outcome(job, type(error).__name__, f"its executor failed: {what}")
     if isinstance(outcome, Outcome) and len(outcome.cells) == len(job.cells):
         return outcome
     return failed_outcome(job, "TypeError", f"its executor returned {outcome!r:.80}, no outcome")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # How often to look whether another build is done with a notebook.
 _CLAIM_SECONDS = 0.05
+# How often to look at jobs in any case: a future that is cancelled may wake nobody.
+_LOOK_SECONDS = 1.0
 # How often a notebook is planned anew that is edited while the build runs.
 _EDITS = 3
 
@@ -93,14 +95,17 @@ class Turns:
                 while waiting or self._running:
                     self._fill_slots(executor, waiting, total)
                     # While a claim is not granted, look again soon; else wait for a run to end.
-                    pause = _CLAIM_SECONDS if waiting and self._has_slot(executor) else None
+                    is_claiming = waiting and self._has_slot(executor)
+                    pause = _CLAIM_SECONDS if is_claiming else _LOOK_SECONDS
                     if self._running:
                         first_done(set(self._running), pause)
                         self._finish_all()
                     elif waiting:
                         time.sleep(_CLAIM_SECONDS)
         finally:
-            # Ctrl-C, or `stop`: what has ended meanwhile is kept.
+            # Ctrl-C, or `stop`: what has ended meanwhile is kept, and what was cancelled is not.
+            for future in [future for future in self._running if future.cancelled()]:
+                del self._running[future]
             self._finish_all()
             self.claims.release_all()
 
@@ -198,8 +203,6 @@ class Turns:
         """Commit every run that has ended; then raise, if one failed and that is to stop all."""
         failed = []
         for future in [future for future in self._running if future.done()]:
-            if future.cancelled():
-                continue
             failed += self._finish(future)
         if failed and self.settings.on_error == "stop":
             raise NotebookFailedError("; ".join(failed))

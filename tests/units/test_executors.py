@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import sys
 import tempfile
+import threading
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
@@ -66,6 +68,10 @@ class Refusing(Base):
     def end(self, future):
         raise OSError("no worker")
 
+class Cancelling(Base):
+    def end(self, future):
+        future.cancel()
+
 class NoSlots(Threads):
     def __init__(self, run, *, jobs):
         self.slots = 0
@@ -84,6 +90,7 @@ THEIR_NAMES = {
     "raising": "Raising",
     "wrong": "Wrong",
     "refusing": "Refusing",
+    "cancelling": "Cancelling",
     "no-slots": "NoSlots",
     "failing": "Failing",
     "nothing": "Nothing",
@@ -105,12 +112,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The system's folder of temporary files: nothing of ours may be left in it."""
+    """The system's temporary files. Nothing is left there, and no thread, as Sphinx forks."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.glob("nbcache-*")) == []
+    threads = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in threads if name.startswith(("asyncio", "nbcache"))], threads
 
 
 class Watch(Progress):
@@ -348,7 +357,10 @@ def test_our_executors_are_announced_as_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("no-such-one", "there is no executor of this name (known: absent, failing, local-p"),
+        (
+            "no-such-one",
+            "there is no executor of this name (known: absent, cancelling, failing, local-p",
+        ),
         ("absent", "their_executors:Absent cannot be imported"),
         ("failing", "it cannot be made: OSError('no cluster')"),
         ("no-slots", "slots = 0; at least 1 is needed"),
@@ -401,12 +413,39 @@ def test_a_third_partys_executor_is_found_and_used(
     assert is_temporary == str(name == "temp-threads")
 
 
+@pytest.mark.kernel
+def test_the_executor_in_the_documentation_works(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (PYPROJECT.parent / "docs/reference/executors.md").read_text(encoding="utf-8")
+    ((code,), (table,)) = (
+        [
+            block
+            for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+            if mark in block
+        ]
+        for language, mark in (("python", "class Threads"), ("toml", "entry-points"))
+    )
+    announced = tomllib.loads(table)["project"]["entry-points"][plugins.EXECUTORS]
+    names = {name: target.removeprefix("their_package:") for name, target in announced.items()}
+    site = install(tmp_path / "site", "their_package", code, {plugins.EXECUTORS: names})
+    monkeypatch.syspath_prepend(site)
+    reading_and_writing(book)
+    for name in names:
+        ((settled,), told) = execute(book, executor=name)
+        assert told == []
+        assert not settled.failed, traceback_of(settled)
+        assert settled.result is not None
+        assert settled.result.result.executor == name
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("raising", "RuntimeError: its executor failed: the cluster has gone"),
         ("wrong", "TypeError: its executor returned 'done', no outcome"),
         ("refusing", "OSError: its executor failed: no worker"),
+        ("cancelling", "CancelledError: its executor failed: it gives no reason"),
     ],
 )
 def test_an_executor_that_fails_makes_notebooks_fail_and_no_traceback(

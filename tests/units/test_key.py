@@ -341,3 +341,20 @@ def test_a_kernel_name_that_is_no_unicode_text_has_a_key() -> None:
 )
 def test_paths_are_relative_to_the_root_where_they_are_inside(path: str, expected: str) -> None:
     assert portable_path(Path(path), Path("/r")) == expected
+
+
+def test_a_temporary_folder_and_its_assets_are_another_place() -> None:
+    empty = Scan(Stat(0, 0, 0, 0), 0, "", "", "ipynb")
+    text = json.dumps(notebook(code("x"), nbcache={"assets": ["a.csv"]}))
+    scan = scan_notebook(empty, read_notebook(text, "ipynb"))
+
+    def key_in(**place: Any) -> str:
+        return key_parts(scan, "docs", {}, **place).digest()
+
+    own = key_in()
+    # In its own folder a notebook sees all files, whatever it lists.
+    assert own == key_in(assets=["b.csv"]) == key(notebook(code("x")))
+    temporary = key_in(temporary=True)
+    more = key_in(temporary=True, assets=["b.csv"])
+    assert len({own, temporary, more}) == 3
+    assert more == key_in(temporary=True, assets=["b.csv", "a.csv", "b.csv"])
