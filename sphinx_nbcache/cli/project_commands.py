@@ -13,7 +13,7 @@ from sphinx_nbcache.cli.groups import Command, Group
 from sphinx_nbcache.cli.output import confirm, say, say_json, width
 from sphinx_nbcache.cli.run_commands import execute, plan
 from sphinx_nbcache.cli.session import as_references, opened, some_or_all
-from sphinx_nbcache.cli.values import PATH, as_reference
+from sphinx_nbcache.cli.values import ASSET, PATH, as_reference
 from sphinx_nbcache.cli.wording import counted, moment, shortened, status_in_words
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
 
 
 @click.command("add-with-assets", cls=Command)
-@click.argument("assets", nargs=-1, required=True, type=PATH, metavar="ASSET...")
+@click.argument("assets", nargs=-1, required=True, type=ASSET, metavar="ASSET...")
 @click.option("-nb", "--nbpath", required=True, type=PATH, help="The notebook.")
 @reader
 @options.as_json

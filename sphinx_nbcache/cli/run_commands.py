@@ -12,7 +12,7 @@ from sphinx_nbcache.cli.exits import Exit
 from sphinx_nbcache.cli.groups import Command
 from sphinx_nbcache.cli.output import say, say_json, tell, warn, width
 from sphinx_nbcache.cli.session import as_references, opened
-from sphinx_nbcache.cli.values import seconds
+from sphinx_nbcache.cli.values import executor, seconds
 from sphinx_nbcache.cli.wording import counted
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ _UNCHANGED = {
 
 @click.command(cls=Command)
 @options.references
-@click.option("-e", "--executor", metavar="NAME", help="The executor, such as local-serial.")
+@click.option(
+    "-e",
+    "--executor",
+    type=executor,
+    metavar="NAME",
+    help="How and where notebooks are run: local-serial, local-parallel, temp-serial,"
+    " temp-parallel, or what another package announces.",
+)
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="How many are run at once."
 )
