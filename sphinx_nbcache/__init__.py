@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from sphinx_nbcache.config import Settings
     from sphinx_nbcache.planning import Action, Decision, Plan, Reason
-    from sphinx_nbcache.project import Project
+    from sphinx_nbcache.project import Project, ProjectError, open_project
 
 __version__ = "0.1.0"
 
@@ -19,9 +19,11 @@ __all__ = [
     "Decision",
     "Plan",
     "Project",
+    "ProjectError",
     "Reason",
     "Settings",
     "__version__",
+    "open_project",
     "setup",
 ]
 
@@ -32,8 +34,10 @@ _HOMES = {
     "Decision": "sphinx_nbcache.planning",
     "Plan": "sphinx_nbcache.planning",
     "Project": "sphinx_nbcache.project",
+    "ProjectError": "sphinx_nbcache.project",
     "Reason": "sphinx_nbcache.planning",
     "Settings": "sphinx_nbcache.config",
+    "open_project": "sphinx_nbcache.project",
 }
 
 

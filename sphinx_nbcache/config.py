@@ -263,3 +263,20 @@ def read_settings(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
                 f"{PREFIX}{name} = {value!r} is not {expected}; the default {default!r} is used"
             )
     return Settings(**values), problems
+
+
+def checked_settings(options: Mapping[str, Any]) -> Settings:
+    """Return the settings for options that a program gives.
+
+    Args:
+        options: Options, named as in `conf.py` without `nbcache_`.
+
+    Raises:
+        ValueError: An option is unknown or has a value that cannot be used.
+    """
+    if unknown := sorted(options.keys() - declared_options().keys()):
+        raise ValueError(f"unknown options: {', '.join(unknown)}")
+    settings, problems = read_settings(options)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return settings

@@ -17,9 +17,8 @@ from sphinx_nbcache.cli.as_json import (
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.planning import Action, Plan, Planned, failed_cell
 from sphinx_nbcache.project import Project, Settled
-from sphinx_nbcache.project.register import Registered
 from sphinx_nbcache.project.results import StoredInfo
-from sphinx_nbcache.store.records import Result, Status, Stored
+from sphinx_nbcache.store.records import Registered, Result, Status, Stored
 
 _OUTCOMES = {
     Action.REUSE: "reused",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sphinx_nbcache.cli.as_json import NotebookItem
-    from sphinx_nbcache.project.register import Registered
+    from sphinx_nbcache.store.records import Registered
 
 reader = click.option(
     "-r", "--reader", default="", metavar="NAME", help="What reads it; by default its suffix tells."

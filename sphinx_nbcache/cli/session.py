@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sphinx_nbcache.cli.exits import Exit, Stopped
-from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.options import Given, given
 from sphinx_nbcache.cli.output import warn
 from sphinx_nbcache.cli.values import as_reference
 
@@ -26,19 +26,24 @@ def opened(**options: Any) -> Iterator[Project]:
         options: Options that take the place of the project's own, named as in `conf.py`
             without `nbcache_`.
     """
-    from sphinx_nbcache.project.discovery import open_project
-
-    asked = given()
     try:
-        project = open_project(
-            Path.cwd(), place=asked.cache_path, conf=asked.conf, notify=warn, **options
-        )
+        project = _open(given(), options)
     except ValueError as error:
         raise Stopped(str(error), Exit.USAGE) from None
     try:
         yield project
     finally:
         project.close()
+
+
+def _open(asked: Given, options: Mapping[str, Any]) -> Project:
+    if asked.conf is not None:
+        from sphinx_nbcache.extension.conf import open_conf_project
+
+        return open_conf_project(asked.conf, place=asked.cache_path, notify=warn, **options)
+    from sphinx_nbcache.project import open_project
+
+    return open_project(Path.cwd(), place=asked.cache_path, notify=warn, **options)
 
 
 def as_references(texts: Sequence[str]) -> list[int | str | Path] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,7 +27,7 @@ from sphinx_nbcache.rendering.cells import (
 )
 from sphinx_nbcache.rendering.context import Context
 from sphinx_nbcache.store.outputs import OutputsError
-from sphinx_nbcache.store.records import Result
+from sphinx_nbcache.store.records import Result, Stored
 
 _Output = Mapping[str, Any]
 
@@ -109,6 +109,16 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
     return fits
 
 
+def load_lexers(results: Iterable[Stored | None]) -> None:
+    """Load the highlighters that pages of these results need.
+
+    For a name such as `ipython3`, Pygments reads the metadata of all installed packages. That
+    takes a third of a second, in each of Sphinx's worker processes unless they inherit it.
+    """
+    for name in {_kernels_lexer(stored.result) for stored in results if stored is not None}:
+        _is_known(name)
+
+
 def fill_unplanned(env: BuildEnvironment, document: nodes.document) -> None:
     """Fill the placeholders of a notebook that was not there when notebooks were executed."""
     if document.next_node(CodeCellNode) is None:
@@ -159,8 +169,13 @@ def _container_for(node: CodeCellNode) -> nodes.container:
 
 def _lexer(node: CodeCellNode, shown: Shown) -> str:
     """Return the language for highlighting: what the kernel says, else what the file says."""
-    info = shown.result.language_info if shown.result is not None else {}
-    return str(info.get("pygments_lexer") or info.get("name") or node["lexer"])
+    named = _kernels_lexer(shown.result) if shown.result is not None else ""
+    return named or str(node["lexer"])
+
+
+def _kernels_lexer(result: Result) -> str:
+    info = result.language_info
+    return str(info.get("pygments_lexer") or info.get("name") or "")
 
 
 def _known_lexer(name: str, warn: Any) -> str:

@@ -20,6 +20,7 @@ from sphinx_nbcache.extension.options import (
     BEFORE_SUFFIXES,
     check_options,
     guard_sources,
+    raw_options,
     settings_of,
 )
 from sphinx_nbcache.extension.progress import LogProgress, log_summary, told_if_interrupted
@@ -28,6 +29,7 @@ from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
 from sphinx_nbcache.project.place import store_place
+from sphinx_nbcache.project.project_file import write_project_file
 from sphinx_nbcache.report.document import (
     REPORT_DOCNAME,
     add_report_document,
@@ -68,6 +70,7 @@ class Hooks:
         app.connect("config-inited", self.add_style)
         app.connect("env-get-outdated", self.execute)
         app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)
+        app.connect("env-before-read-docs", self.get_ready_to_fork)
         app.connect("env-updated", self.find_outdated_pages)
         app.connect("doctree-resolved", self.resolve)
         app.connect("build-finished", self.finish)
@@ -97,6 +100,8 @@ class Hooks:
                 env.find_files(app.config, app.builder)
                 new, touched, _gone = env.get_outdated_files(config_changed=False)
                 found |= new | touched
+            names = sorted(item.planned.name for item in self.settled.values())
+            project.notebooks.set_built(names, project.name_of(project.base))
         finally:
             # Before readers are forked: nothing may be open, locked or running any more.
             project.close()
@@ -110,6 +115,13 @@ class Hooks:
             if docname in env.all_docs and domain.render_ids.get(docname) != render_id_of(settled)
         )
         return sorted(found)
+
+    def get_ready_to_fork(self, app: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
+        """`env-before-read-docs`: load once what each of the readers would load for itself."""
+        if docnames and app.parallel > 1:
+            from sphinx_nbcache.extension.fill import load_lexers
+
+            load_lexers(item.result for item in self.settled.values())
 
     def fill(self, app: Sphinx, doctree: nodes.document) -> None:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
@@ -163,14 +175,10 @@ class Hooks:
         """Make the project of this build."""
         settings, _ = settings_of(app.config)
         base = Path(app.srcdir)
+        place = store_place(base, Path(app.outdir).parent, settings)
         self.settled, self.seconds = {}, 0.0
-        self.project = Project(
-            (),
-            base=base,
-            place=store_place(base, Path(app.outdir).parent, settings),
-            settings=settings,
-            notify=notifier(app),
-        )
+        self.project = Project((), base=base, place=place, settings=settings, notify=notifier(app))
+        write_project_file(place, base, self.project.root, raw_options(app.config))
         return self.project
 
     def _carry_out(self, app: Sphinx, env: BuildEnvironment, to_read: set[str]) -> bool:
@@ -191,7 +199,7 @@ class Hooks:
             return docname in to_read or domain.render_ids.get(docname) != result.render_id
 
         with _collection_paused():
-            plan = project.plan(needs_outputs)
+            plan = project.plan(needs_outputs=needs_outputs)
         try:
             with told_if_interrupted(progress := LogProgress()):
                 run = project.execute(plan, progress)

@@ -18,7 +18,7 @@ from sphinx_nbcache.notices import Notice, Topic
 FILE_TYPE = "nbcache"
 # Before and after Sphinx merges the suffixes of extensions with those of `conf.py` (800).
 BEFORE_SUFFIXES, AFTER_SUFFIXES = 700, 900
-_CHECKPOINTS = "**.ipynb_checkpoints"
+CHECKPOINTS = "**.ipynb_checkpoints"
 
 
 def register_options(app: Sphinx) -> None:
@@ -29,9 +29,14 @@ def register_options(app: Sphinx) -> None:
         app.add_config_value(PREFIX + name, registered, declared.rebuild, types=Any)
 
 
+def raw_options(config: Config) -> dict[str, Any]:
+    """Return the values that `conf.py` and the command line give, by name without `nbcache_`."""
+    return {name: config[PREFIX + name] for name in declared_options()}
+
+
 def settings_of(config: Config) -> tuple[Settings, list[str]]:
     """Return the settings that `conf.py` and the command line give, and what is wrong there."""
-    return read_settings({name: config[PREFIX + name] for name in declared_options()})
+    return read_settings(raw_options(config))
 
 
 def check_options(app: Sphinx, config: Config) -> None:
@@ -51,7 +56,7 @@ def guard_sources(app: Sphinx, config: Config) -> None:
     This must be done while the configuration is read: Sphinx compares `exclude_patterns` with
     those of the last build right after that.
     """
-    excluded = dict.fromkeys([*config.exclude_patterns, _CHECKPOINTS])
+    excluded = dict.fromkeys([*config.exclude_patterns, CHECKPOINTS])
     formats = Formats(config[PREFIX + "formats"])
     candidates = [
         name

@@ -1,6 +1,25 @@
 """The project: the façade behind every front end."""
 
+from sphinx_nbcache.project.discovery import open_project
+from sphinx_nbcache.project.errors import (
+    ProjectError,
+    StoreTroubleError,
+    UnknownReferenceError,
+    ValidityError,
+)
 from sphinx_nbcache.project.project import Project
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Run, Settled, notices_of
 
-__all__ = ["NotebookFailedError", "Progress", "Project", "Run", "Settled", "notices_of"]
+__all__ = [
+    "NotebookFailedError",
+    "Progress",
+    "Project",
+    "ProjectError",
+    "Run",
+    "Settled",
+    "StoreTroubleError",
+    "UnknownReferenceError",
+    "ValidityError",
+    "notices_of",
+    "open_project",
+]

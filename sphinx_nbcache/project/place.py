@@ -9,7 +9,7 @@ from sphinx_nbcache.config import Settings
 
 STORE_FOLDER = ".jupyter_cache"
 STORE_VARIABLE = "JUPYTERCACHE"
-_ROOT_MARKS = (".git", "pyproject.toml")
+ROOT_MARKS = (".git", "pyproject.toml")
 
 
 def find_root(base: Path, declared: str | None) -> Path:
@@ -22,7 +22,7 @@ def find_root(base: Path, declared: str | None) -> Path:
     if declared is not None:
         return (base / declared).resolve()
     for folder in (base, *base.parents):
-        if any((folder / mark).exists() for mark in _ROOT_MARKS):
+        if any((folder / mark).exists() for mark in ROOT_MARKS):
             return folder
     return base
 

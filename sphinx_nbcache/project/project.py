@@ -1,8 +1,8 @@
 """The project: a root, the settings, the store and the notebooks.
 
-Every front end (the Sphinx extension, scripts that use the Python API) drives this façade:
+Every front end (the Sphinx extension, the command line, scripts) drives this façade:
 
-    project = Project.find("docs")
+    project = open_project()
     plan = project.plan()
     for planned in plan:
         print(planned.name, planned.decision.action, planned.decision.reason)
@@ -13,73 +13,80 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sphinx_nbcache.config import Settings, declared_options, read_settings
-from sphinx_nbcache.execution.registry import is_temporary
+from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.key import key_parts, portable_path
-from sphinx_nbcache.notebooks.scan import Scan, scan_file
-from sphinx_nbcache.notebooks.sources import matching_glob, not_documents
+from sphinx_nbcache.notebooks.key import portable_path
+from sphinx_nbcache.notebooks.sources import not_documents
 from sphinx_nbcache.notices import Notify
-from sphinx_nbcache.planning import (
-    Action,
-    Evidence,
-    Plan,
-    Planned,
-    acceptance_rules,
-    decide,
-    history_of,
-    why_not,
-)
+from sphinx_nbcache.planning import Action, Plan, Planned
+from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.place import find_root, store_place
+from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
+from sphinx_nbcache.project.references import Reference
+from sphinx_nbcache.project.register import Register
+from sphinx_nbcache.project.results import Results
 from sphinx_nbcache.project.run import Progress, Run, Settled
 from sphinx_nbcache.project.turns import Turns
 from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import History, Result, Rules, Stored
+from sphinx_nbcache.store.records import SCHEMA, Stored
 from sphinx_nbcache.store.store import Store
-
-NeedsOutputs = Callable[[str, Result], bool]
+from sphinx_nbcache.store.upkeep import keep_limits
+from sphinx_nbcache.store.usage import note_uses
 
 
 class Project:
     """A root, the settings, the store, and the notebooks.
 
+    Several threads and processes may use projects on one store at the same time. A project that
+    is sent to another process opens the store there.
+
     Attributes:
-        assets: By the name of a notebook, what a temporary folder gets copies of beside the
-            assets that the notebook names itself: paths as [](asset_of) returns them. A plan
-            made after a change takes it into account.
+        sources: Absolute paths of the files that may be notebooks; `None` for those that are
+            in the list `notebooks`.
+        notebooks: The list of notebooks that the store keeps.
+        results: The results in the store.
 
     Args:
-        sources: Absolute paths of the files that may be notebooks.
+        sources: As above.
         base: The folder to which `nbcache_exclude` and other paths in settings are relative.
         place: The folder in which the store lives.
         settings: The options.
         notify: Takes warnings.
+        root: The root; by default what the settings say.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a project consists of)
         self,
-        sources: Iterable[Path],
+        sources: Iterable[Path] | None,
         *,
         base: Path,
         place: Path,
         settings: Settings,
         notify: Notify = lambda _notice: None,
+        root: Path | None = None,
     ) -> None:
         self.base = base
         self.settings = settings
         self.notify = notify
-        self.assets: dict[str, tuple[str, ...]] = {}
-        self.root = find_root(base, settings.root)
+        self.root = root or find_root(base, settings.root)
         self.formats = Formats(settings.formats)
         self.store = Store(place, notify)
-        self.sources = sorted(sources)
-        # Results of runs that began earlier do not count where everything is forced.
-        self._began = time.time()
-        self._histories: dict[str, History | None] = {}
+        self.sources = None if sources is None else sorted(sources)
+        self.notebooks = Register(self.store, self.root, self.formats)
+        self.results = Results(self.store, self.root, self._used_digests, self._add_executed)
+        self._planner = Planner(
+            self.store,
+            settings,
+            base=base,
+            root=self.root,
+            formats=self.formats,
+            # Results of runs that began earlier do not count where everything is forced.
+            not_before=time.time(),
+        )
 
     @classmethod
     def find(
@@ -103,11 +110,7 @@ class Project:
             ValueError: An option is unknown or has a value that cannot be used.
         """
         base = Path(folder).resolve()
-        if unknown := sorted(options.keys() - declared_options().keys()):
-            raise ValueError(f"unknown options: {', '.join(unknown)}")
-        settings, problems = read_settings(options)
-        if problems:
-            raise ValueError("; ".join(problems))
+        settings = checked_settings(options)
         formats = Formats(settings.formats)
         names = list(_files_below(base, formats))
         left_out = set(not_documents(base, names, formats))
@@ -115,25 +118,38 @@ class Project:
         where = Path(place).resolve() if place is not None else store_place(base, base, settings)
         return cls(sources, base=base, place=where, settings=settings, notify=notify)
 
+    @property
+    def version(self) -> str:
+        """The versions of this package and of the store's records."""
+        from sphinx_nbcache import __version__
+
+        return f"sphinx_nbcache {__version__}, store schema {SCHEMA}"
+
     def name_of(self, path: Path) -> str:
         """Return the name of a notebook: its path relative to the root."""
         return portable_path(path, self.root)
 
-    def plan(self, needs_outputs: NeedsOutputs | None = None) -> Plan:
+    def plan(
+        self,
+        references: Iterable[Reference] | None = None,
+        needs_outputs: NeedsOutputs = every_output,
+    ) -> Plan:
         """Decide for each notebook what is to be done with it, and why. Nothing is run.
 
         Args:
+            references: The notebooks to plan: ids, paths, or names; by default all.
             needs_outputs: Tells, by a notebook's name and a result, whether the outputs will be
                 loaded. If so they are checked now, and a damaged result is not reused. By
                 default all are.
+
+        Raises:
+            UnknownReferenceError: A notebook is unknown.
         """
         made = time.time()
-        planned = tuple(
-            self._planned(name, path, scan, needs_outputs or _always)
-            for name, (path, scan) in self._scans().items()
-            if scan.fmt is not None
-        )
-        return Plan(planned, made)
+        sources = self._sources()
+        if references is not None:
+            sources = self._chosen(sources, references)
+        return Plan(self._planner.plan(sources, needs_outputs), made)
 
     def execute(self, plan: Plan, progress: Progress | None = None) -> Run:
         """Run what is to be run, and return what became of every notebook.
@@ -148,10 +164,11 @@ class Project:
         begin = time.perf_counter()
         turns = Turns(
             store=self.store,
+            claims=self.store.claims(),
             settings=self.settings,
             progress=progress or Progress(),
-            results=self._whole_results_of,
-            replan=self._replan,
+            results=self._planner.whole_results,
+            replan=self._planner.again,
             since=plan.made,
             notify=self.notify,
         )
@@ -161,7 +178,10 @@ class Project:
             turns.settled.get(item.name) or Settled(item, item.decision.result)
             for item in plan.notebooks
         )
-        self._remember(settled)
+        self._planner.remember(settled)
+        note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
+        if to_run:
+            keep_limits(self.store)
         return Run(settled, time.perf_counter() - begin)
 
     def outputs(self, stored: Stored) -> RunOutputs:
@@ -172,113 +192,97 @@ class Project:
         """
         return self.store.outputs(stored.result)
 
+    def merge(self, reference: Reference) -> Any:
+        """Return a copy of a notebook with the outputs of its present code, as an nbformat node.
+
+        Raises:
+            UnknownReferenceError: There is no such notebook.
+            ProjectError: It has no result of its present code, or cannot be read.
+        """
+        from sphinx_nbcache.project.executed import merged_notebook
+
+        (planned,) = self.plan([reference]).notebooks or (None,)
+        if planned is None:
+            raise ProjectError(f"{reference} has gone, or is no notebook any more")
+        results = self._planner.whole_results(planned)
+        stored = planned.decision.result or next(iter(results), None)
+        if stored is None:
+            raise ProjectError(
+                f"{planned.name} has no result of its present code; execute it first"
+                f" ({planned.decision.reason})"
+            )
+        with store_trouble():
+            return merged_notebook(planned, stored, self.store.outputs(stored.result))
+
+    def invalidate(self, references: Iterable[Reference] | None = None) -> list[Stored]:
+        """Remove the results of the present code of notebooks, so that they are run again.
+
+        Args:
+            references: Ids, paths or names of notebooks; by default all.
+
+        Returns:
+            The results that were removed.
+
+        Raises:
+            UnknownReferenceError: A notebook is unknown. Nothing is removed then.
+            StoreTroubleError: The store cannot be written.
+        """
+        keys = dict.fromkeys(planned.code_key for planned in self.plan(references))
+        found = self.store.results_of(keys)
+        return self.results.remove([stored.id for results in found.values() for stored in results])
+
     def close(self) -> None:
         """Let go of the store. It is opened again when it is needed."""
         self.store.close()
 
-    def _scans(self) -> dict[str, tuple[Path, Scan]]:
-        """Return the current scan of every source, by name; new ones are remembered."""
-        current: dict[str, tuple[Path, Scan]] = {}
-        fresh: dict[str, Scan] = {}
-        for path in self.sources:
-            name = self.name_of(path)
-            scan = self.store.scan(name)
-            if scan is None or not scan.is_current(path, self.formats):
-                try:
-                    scan = fresh[name] = scan_file(path, self.formats)
-                except OSError:
-                    continue  # it went away since it was found
-            current[name] = path, scan
-        self.store.keep(fresh, {})
-        return current
+    def _sources(self) -> list[Source]:
+        """Return the files that may be notebooks, with what the list of notebooks says of them."""
+        registered = {item.name: item for item in self.notebooks}
+        if self.sources is None:
+            return [
+                Source(self.root / item.name, item.reader, item.assets)
+                for item in registered.values()
+            ]
+        return [
+            Source(path, assets=item.assets if (item := registered.get(self.name_of(path))) else ())
+            for path in self.sources
+        ]
 
-    def _planned(self, name: str, path: Path, scan: Scan, needs_outputs: NeedsOutputs) -> Planned:
-        directory = portable_path(path.parent, self.root)
-        key = key_parts(
-            scan,
-            directory,
-            self.settings.kernel_aliases,
-            temporary=is_temporary(self.settings.executor),
-            assets=self.assets.get(name, ()),
-        )
-        rules = acceptance_rules(scan, self.settings)
-        code_key = key.digest()
-        results, damaged = self._whole_results(name, code_key, scan, rules, needs_outputs)
-        evidence = Evidence(
-            scan=scan,
-            key=key,
-            rules=rules,
-            excluded_by=self._excluding_glob(path),
-            results=results,
-            damaged=damaged,
-            history=self._history(name),
-        )
-        decision = decide(evidence, self.settings, self._began)
-        return Planned(name, path, scan, key, code_key, rules, decision)
+    def _chosen(self, sources: Sequence[Source], references: Iterable[Reference]) -> list[Source]:
+        by_name = {self.name_of(source.path): source for source in sources}
+        if self.sources is None:
+            return [by_name[item.name] for item in self.notebooks.find(references)]
+        chosen = []
+        for reference in references:
+            name = self.name_of(Path(str(reference)).absolute())
+            if name not in by_name:
+                raise UnknownReferenceError(f"the project has no notebook {str(reference)!r}")
+            chosen.append(by_name[name])
+        return chosen
 
-    def _excluding_glob(self, path: Path) -> str | None:
-        globs = self.settings.exclude
-        return matching_glob(portable_path(path, self.base), globs) if globs else None
+    def _used_digests(self) -> set[str]:
+        """Return the digests of the results that the notebooks use."""
+        keys = [planned.code_key for planned in self.plan()]
+        return {s.digest for found in self.store.results_of(keys).values() for s in found}
 
-    def _history(self, name: str) -> History | None:
-        """Return what a notebook last was. It is looked up once."""
-        if name not in self._histories:
-            self._histories[name] = self.store.history(name)
-        return self._histories[name]
+    def _add_executed(self, path: Path, validate: bool, artifacts: Sequence[Path]) -> Stored:  # noqa: FBT001 (handed to Results)
+        """Add a notebook that was executed elsewhere: see [](Results.add)."""
+        from sphinx_nbcache.project.executed import artifact_files, result_of_file
 
-    def _whole_results(
-        self,
-        name: str,
-        code_key: str,
-        scan: Scan,
-        rules: Rules,
-        needs_outputs: NeedsOutputs,
-    ) -> tuple[list[Stored], str | None]:
-        """Return the results under a code key, without those whose outputs are damaged.
+        planned = self._plan_of_file(path)
+        result, outputs, sources = result_of_file(planned, validate=validate)
+        files = artifact_files(path, artifacts)
+        with store_trouble():
+            return self.store.commit(result, outputs, files, sources)
 
-        The second value says what is wrong with the first one that was left out.
-        """
-        whole: list[Stored] = []
-        damaged = None
-        is_chosen = False  # of those behind the one that will be shown, nothing is loaded
-        for stored in self.store.results(code_key):
-            missing = None
-            if not is_chosen and needs_outputs(name, stored.result):
-                missing = self.store.missing_outputs(stored.result)
-            if missing is None:
-                whole.append(stored)
-                is_chosen = is_chosen or why_not(stored.result, rules, scan) is None
-            damaged = damaged or missing
-        return whole, damaged
-
-    def _whole_results_of(self, planned: Planned) -> list[Stored]:
-        arguments = planned.name, planned.code_key, planned.scan, planned.rules
-        return self._whole_results(*arguments, _always)[0]
-
-    def _replan(self, planned: Planned) -> Planned | None:
-        """Plan one notebook anew, from a new reading of its file; `None` if it has gone."""
-        try:
-            scan = scan_file(planned.path, self.formats)
-        except OSError:
-            return None
-        self.store.keep({planned.name: scan}, {})
-        return self._planned(planned.name, planned.path, scan, _always)
-
-    def _remember(self, notebooks: Sequence[Settled]) -> None:
-        """Remember what each page shows, so that the next reason compares with it."""
-        histories: dict[str, History] = {}
-        for item in notebooks:
-            if item.result is None:
-                continue
-            history = history_of(item.planned, item.result)
-            if self._history(item.planned.name) != history:
-                histories[item.planned.name] = history
-        self.store.keep({}, histories)
-        self._histories.update(histories)
-
-
-def _always(_name: str, _result: Result) -> bool:
-    return True
+    def _plan_of_file(self, path: Path) -> Planned:
+        if not path.is_file():
+            raise ProjectError(f"there is no file {path}")
+        source = next((s for s in self._sources() if s.path == path), Source(path))
+        planned = self._planner.plan([source], every_output)
+        if not planned:
+            raise ProjectError(f"{path} is no notebook")
+        return planned[0]
 
 
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:

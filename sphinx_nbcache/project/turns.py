@@ -18,6 +18,7 @@ from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Planned, why_not
 from sphinx_nbcache.project.jobs import SourceChangedError, make_job, make_result, outcome_of
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
+from sphinx_nbcache.store.claims import Claims
 from sphinx_nbcache.store.records import Rules, Stored
 from sphinx_nbcache.store.store import Store
 
@@ -41,7 +42,8 @@ class Turns:
     """The state of carrying out one plan.
 
     Attributes:
-        store: Where results go, and where another build's claims are seen.
+        store: Where results go.
+        claims: The claims of this plan, and where those of others are seen.
         settings: The options.
         progress: Who is told.
         results: Returns the results under a notebook's code key whose outputs are whole.
@@ -53,6 +55,7 @@ class Turns:
     """
 
     store: Store
+    claims: Claims
     settings: Settings
     progress: Progress
     results: Lookup
@@ -99,7 +102,7 @@ class Turns:
         finally:
             # Ctrl-C, or `stop`: what has ended meanwhile is kept.
             self._finish_all()
-            self.store.claims.release_all()
+            self.claims.release_all()
 
     def _make_executor(self) -> Executor:
         """Return the executor that the option names, or another one if it cannot be used."""
@@ -135,7 +138,7 @@ class Turns:
 
     def _start(self, executor: Executor, group: Group, waiting: deque[Group], total: int) -> bool:
         """Start a notebook, or settle it otherwise; False if it must wait for its claim."""
-        first, claims = group[0], self.store.claims
+        first, claims = group[0], self.claims
         if not claims.try_claim(first.code_key):
             if first.name not in self._awaited and not claims.holds(first.code_key):
                 self._awaited.add(first.name)
@@ -206,11 +209,12 @@ class Turns:
         job, group = self._running.pop(future)
         outcome = outcome_of(job, future)
         result = make_result(job, outcome, self._executor)
-        stored = self.store.commit(result, outcome.outputs, outcome.files)
+        sources = [cell.source for cell in job.cells]
+        stored = self.store.commit(result, outcome.outputs, outcome.files, sources)
         _remove_kept(outcome)
         self._own.add(stored.digest)
         # Only now: who is granted the claim must find the result.
-        self.store.claims.release(job.code_key)
+        self.claims.release(job.code_key)
         self._settle(group, stored, ran_here=True)
         failure = stored.result.failure
         return [f"{job.notebook}: {failure.headline}"] if failure is not None else []

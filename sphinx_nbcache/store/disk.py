@@ -53,7 +53,7 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         """Return the value for its database form."""
         if read or mode not in (MODE_RAW, MODE_BINARY):
             raise UnsafeEntryError(f"a value of a kind that is never written (mode {mode!r})")
-        if mode == MODE_BINARY and not _is_ours(filename):
+        if mode == MODE_BINARY and not is_file_name(filename):
             raise UnsafeEntryError(f"a file name that is never written: {filename!r}")
         fetched = super().fetch(mode, filename, value, read)
         if type(fetched) is not bytes:
@@ -66,7 +66,7 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         Within a transaction the removal is put off: diskcache removes what was replaced before
         the transaction is over, and a rollback would bring back a row without its file.
         """
-        if not _is_ours(file_path):
+        if not is_file_name(file_path):
             return
         if self.put_off is not None:
             self.put_off.append(file_path)
@@ -74,5 +74,6 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
             super().remove(file_path)
 
 
-def _is_ours(filename: object) -> TypeGuard[str]:
+def is_file_name(filename: object) -> TypeGuard[str]:
+    """Tell whether something is a name that a value's file can have, relative to the store."""
     return isinstance(filename, str) and _FILE_NAME.fullmatch(filename) is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA
 
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
+from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 
 # From this size on a value is a file of its own, not a row of the database.
@@ -27,11 +29,15 @@ _SETTINGS = {
 
 
 class DiskShelf:
-    """A shelf in a diskcache folder, opened at first use and after every [](close)."""
+    """A shelf in a diskcache folder, opened at first use and after every [](close).
+
+    Several threads may use it; they take turns.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._cache: diskcache.Cache | None = None
+        self._lock = threading.RLock()
 
     def get(self, key: str) -> bytes | None:
         """Return a value, or `None`.
@@ -40,7 +46,7 @@ class DiskShelf:
             DamagedEntryError: The entry is there but cannot be read.
             ShelfError: The database cannot be read.
         """
-        with translated():
+        with self._lock, translated():
             try:
                 value = self._open().get(key, default=None, retry=True)
             except (UnsafeEntryError, TypeError, ValueError) as error:
@@ -49,13 +55,50 @@ class DiskShelf:
             raise DamagedEntryError("a value that is not bytes")
         return value
 
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+        """Yield those of the keys that are there, each with its value or what is wrong with it.
+
+        Raises:
+            ShelfError: The database cannot be read.
+        """
+        with self._lock, translated():
+            cache = self._open()
+            yield from rows_of(cache._sql_retry, cache.disk, keys)  # noqa: SLF001 (see rows.py)
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin so, in order.
+
+        Raises:
+            ShelfError: The database cannot be read.
+        """
+        with self._lock, translated():
+            return keys_of(self._open()._sql_retry, prefix)  # noqa: SLF001 (see rows.py)
+
+    def file_names(self) -> frozenset[str]:
+        """Return the names of the files that hold values, relative to the folder.
+
+        Raises:
+            ShelfError: The database cannot be read.
+        """
+        with self._lock, translated():
+            return files_of(self._open()._sql_retry)  # noqa: SLF001 (see rows.py)
+
+    def size(self) -> int:
+        """Return how much room the database and its files take, in bytes.
+
+        Raises:
+            ShelfError: The database cannot be read.
+        """
+        with self._lock, translated():
+            return int(self._open().volume())
+
     def set(self, key: str, value: bytes) -> None:
         """Keep a value.
 
         Raises:
             ShelfError: The disk is full, read-only or broken.
         """
-        with translated():
+        with self._lock, translated():
             self._open().set(key, value, retry=True)
 
     def delete(self, key: str) -> None:
@@ -64,13 +107,13 @@ class DiskShelf:
         Raises:
             ShelfError: The disk is read-only or broken.
         """
-        with translated(), suppress(UnsafeEntryError):
+        with self._lock, translated(), suppress(UnsafeEntryError):
             self._open().delete(key, retry=True)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what is set and deleted within it visible all at once, or not at all."""
-        with translated():
+        with self._lock, translated():
             cache = self._open()
             outermost = cache.disk.put_off is None
             if outermost:

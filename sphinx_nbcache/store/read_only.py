@@ -11,14 +11,15 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from diskcache.core import DBNAME
 
-from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
+from sphinx_nbcache.store.disk import SafeDisk
 from sphinx_nbcache.store.disk_shelf import translated
+from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 
 _LOG = f"{DBNAME}-wal"
@@ -47,18 +48,47 @@ class ReadOnlyShelf:
             DamagedEntryError: The entry is there but cannot be read.
             ShelfError: The database cannot be read.
         """
-        query = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+        for _, value in self.get_many([key]):
+            if isinstance(value, DamagedEntryError):
+                raise value
+            return value
+        return None
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+        """Yield those of the keys that are there, each with its value or what is wrong with it.
+
+        Raises:
+            ShelfError: The database cannot be read.
+        """
         with translated():
-            row = self._opened().execute(query, (key,)).fetchone()
-        if row is None:
-            return None
-        try:
-            mode, filename, value = row
-            return self._disk.fetch(mode, filename, value, read=False)
-        except FileNotFoundError:
-            return None
-        except (UnsafeEntryError, TypeError, ValueError, OSError) as error:
-            raise DamagedEntryError(str(error)) from None
+            yield from rows_of(self._opened().execute, self._disk, keys)
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin so, in order.
+
+        Raises:
+            ShelfError: The database cannot be read.
+        """
+        with translated():
+            return keys_of(self._opened().execute, prefix)
+
+    def file_names(self) -> frozenset[str]:
+        """Return the names of the files that hold values, relative to the folder.
+
+        Raises:
+            ShelfError: The database cannot be read.
+        """
+        with translated():
+            return files_of(self._opened().execute)
+
+    def size(self) -> int:
+        """Return how much room the files take, in bytes.
+
+        Raises:
+            ShelfError: They cannot be looked at.
+        """
+        with translated():
+            return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def set(self, key: str, value: bytes) -> None:  # noqa: ARG002 (the contract's signature)
         """Refuse to keep a value."""
@@ -88,7 +118,7 @@ class ReadOnlyShelf:
                 self._connection = _from_copy(self.folder)
             else:
                 uri = f"{database.absolute().as_uri()}?mode=ro&immutable=1"
-                self._connection = sqlite3.connect(uri, uri=True)
+                self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         return self._connection
 
     def __getstate__(self) -> Path:
@@ -103,7 +133,7 @@ def _from_copy(folder: Path) -> sqlite3.Connection:
     with tempfile.TemporaryDirectory(prefix="nbcache-") as scratch:
         for name in (DBNAME, _LOG):
             shutil.copy(folder / name, Path(scratch) / name)
-        memory = sqlite3.connect(":memory:")
+        memory = sqlite3.connect(":memory:", check_same_thread=False)
         copied = sqlite3.connect(Path(scratch) / DBNAME)
         try:
             copied.backup(memory)

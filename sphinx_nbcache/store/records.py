@@ -99,6 +99,12 @@ class Result(msgspec.Struct, frozen=True):
     notebook: str
     """The notebook that was run, as a path relative to the root."""
     failure: Failure | None = None
+    sources: str = ""
+    """Digest of the blob that holds the sources of the cells, a JSON list."""
+    blobs: tuple[str, ...] = ()
+    """Digests of all blobs that belong to the result."""
+    bytes: int = 0
+    """How large they are together."""
     artifacts: tuple[Artifact, ...] = ()
     """What a run in a temporary folder created or changed there."""
 
@@ -142,6 +148,39 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
     id: int
     digest: str
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """A notebook of the project, in the list that the store keeps."""
+
+    id: int
+    """Local to the store, and never given to another notebook."""
+    name: str
+    """Path relative to the root, POSIX."""
+    reader: str = ""
+    """The reader that was named for it; empty if its suffix tells."""
+    assets: tuple[str, ...] = ()
+    """Files that it needs, as paths relative to its folder."""
+    added: float = 0.0
+    """When it was added: seconds since the epoch, UTC."""
+    by_build: bool = False
+    """Whether a build found it among its documents, rather than a user having added it."""
+
+
+class Roll(msgspec.Struct, frozen=True):
+    """The list of the project's notebooks."""
+
+    next_id: int = 1
+    notebooks: tuple[Registered, ...] = ()
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much the store keeps. What was not used for the longest time goes first."""
+
+    count: int | None = 10_000
+    """Results; `None` for no limit."""
+    size: int | None = 4 * 2**30
+    """Bytes on the disk; `None` for no limit."""
 
 
 def content_digest(content: bytes) -> str:

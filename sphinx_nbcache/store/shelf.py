@@ -6,7 +6,8 @@ takes over when the disk cannot be used, and one that only reads, where nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -24,6 +25,18 @@ class Shelf(Protocol):
 
     def get(self, key: str) -> bytes | None:
         """Return a value, or `None`; [](DamagedEntryError) if it cannot be read."""
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+        """Yield those of the keys that are there, each with its value or what is wrong with it."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin so, in order; [](ShelfError) if they cannot be read."""
+
+    def file_names(self) -> frozenset[str]:
+        """Return the names of files that hold values; [](ShelfError) if they cannot be read."""
+
+    def size(self) -> int:
+        """Return how much room everything takes, in bytes; [](ShelfError) if that fails."""
 
     def set(self, key: str, value: bytes) -> None:
         """Keep a value; [](ShelfError) if that fails."""
@@ -43,18 +56,41 @@ class MemoryShelf:
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
+        self._lock = threading.RLock()
 
     def get(self, key: str) -> bytes | None:
         """Return a value, or `None`."""
         return self._values.get(key)
 
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+        """Yield those of the keys that are there, each with its value."""
+        for key in keys:
+            if (value := self._values.get(key)) is not None:
+                yield key, value
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin so, in order."""
+        with self._lock:
+            return sorted(key for key in self._values if key.startswith(prefix))
+
+    def file_names(self) -> frozenset[str]:
+        """Return nothing: no value is in a file."""
+        return frozenset()
+
+    def size(self) -> int:
+        """Return how much room everything takes, in bytes."""
+        with self._lock:
+            return sum(map(len, self._values.values()))
+
     def set(self, key: str, value: bytes) -> None:
         """Keep a value."""
-        self._values[key] = value
+        with self._lock:
+            self._values[key] = value
 
     def delete(self, key: str) -> None:
         """Forget a key, if it is there."""
-        self._values.pop(key, None)
+        with self._lock:
+            self._values.pop(key, None)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make what is set and deleted within it count as a whole, or not at all."""
@@ -62,12 +98,13 @@ class MemoryShelf:
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        before = dict(self._values)
-        try:
-            yield
-        except BaseException:
-            self._values = before
-            raise
+        with self._lock:
+            before = dict(self._values)
+            try:
+                yield
+            except BaseException:
+                self._values = before
+                raise
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""

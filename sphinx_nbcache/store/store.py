@@ -1,8 +1,8 @@
-"""The store: typed records over a shelf. Whatever is damaged reads as absent, with a notice."""
+"""The store: what is remembered of sources, runs, and notebooks. Damage reads as absence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -10,10 +10,10 @@ from typing import TypeVar
 import msgspec
 
 from sphinx_nbcache.notebooks.scan import Scan
-from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.notices import Notify
+from sphinx_nbcache.store.access import Access, encoded
 from sphinx_nbcache.store.artifacts import Artifact, MadeFile
 from sphinx_nbcache.store.claims import Claims
-from sphinx_nbcache.store.opening import open_shelf
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, unpack
 from sphinx_nbcache.store.records import (
     SCHEMA,
@@ -24,16 +24,15 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
-from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
+from sphinx_nbcache.store.shelf import ShelfError
 
 # How many results one code key keeps, the newest first. A failed one gives way to the next.
 _RESULTS_PER_KEY = 20
 _NEXT_ID = "next-id"
 _ID_DIGITS = 19
-# How many things that are damaged are listed one by one.
-_TOLD_AT_MOST = 10
 
-_Record = TypeVar("_Record")
+Entries = list[Entry]
+_Kind = TypeVar("_Kind")
 
 
 class Store:
@@ -42,6 +41,9 @@ class Store:
     The folder is opened at first use. [](close) lets go of it, so that nothing open survives
     into forked processes; the next use, there or here, opens it again.
 
+    Attributes:
+        access: Reads and writes single records.
+
     Args:
         place: The folder that the store shares with other tools and other schemas.
         notify: Takes the warnings about damage and trouble.
@@ -49,24 +51,23 @@ class Store:
 
     def __init__(self, place: Path, notify: Notify) -> None:
         self.folder = place / f"nbcache-{SCHEMA}"
-        self.claims = Claims(self.folder / "locks")
-        self._notify = notify
-        self._shelf: Shelf | None = None
-        # Takes over, for writing, when the disk cannot be written; it is read first.
-        self._overlay: MemoryShelf | None = None
-        self._told: set[str] = set()
+        self.access = Access(self.folder, notify)
+
+    def claims(self) -> Claims:
+        """Return claims for one who runs notebooks; of several, each needs claims of its own."""
+        return Claims(self.folder / "locks")
 
     # -- scans and history
 
-    def scan(self, path: str) -> Scan | None:
-        """Return the remembered scan of a source file."""
-        return self._read(f"scan/{path}", Scan)
+    def scans(self, paths: Iterable[str]) -> dict[str, Scan]:
+        """Return the remembered scans of source files, by path relative to the root."""
+        return self._by_path("scan/", paths, Scan)
 
-    def history(self, path: str) -> History | None:
-        """Return what a notebook last was."""
-        return self._read(f"history/{path}", History)
+    def histories(self, paths: Iterable[str]) -> dict[str, History]:
+        """Return what notebooks last were, by path relative to the root."""
+        return self._by_path("history/", paths, History)
 
-    def keep(self, scans: dict[str, Scan], histories: dict[str, History]) -> None:
+    def keep(self, scans: Mapping[str, Scan], histories: Mapping[str, History]) -> None:
         """Remember scans and histories, by path relative to the root, in one transaction.
 
         If that fails, nothing is lost but time: the next build reads the sources again. So it
@@ -75,26 +76,39 @@ class Store:
         records: dict[str, Scan | History] = {f"scan/{path}": scan for path, scan in scans.items()}
         records |= {f"history/{path}": history for path, history in histories.items()}
         if records:
-            encoded = {key: msgspec.json.encode(record) for key, record in records.items()}
             with suppress(ShelfError):
-                self._write(encoded)
+                self.access.write({key: encoded(record) for key, record in records.items()})
 
     # -- results
 
     def results(self, code_key: str) -> list[Stored]:
         """Return the results under a code key, the newest first."""
-        entries = self._entries(code_key)
-        found = []
-        for entry in entries:
-            result = self._checked_result(entry.digest)
-            if result is not None and result.code_key == code_key:
-                found.append(Stored(entry.id, entry.digest, result))
-        if len(found) < len(entries):
-            # Told once: the next build must not find the same damage.
-            whole = [Entry(stored.id, stored.digest) for stored in found]
-            with suppress(ShelfError):
-                self._write({f"results/{code_key}": msgspec.json.encode(whole)})
+        return self.results_of([code_key])[code_key]
+
+    def results_of(self, code_keys: Iterable[str]) -> dict[str, list[Stored]]:
+        """Return the results under each of several code keys, the newest first."""
+        keys = {f"results/{code_key}": code_key for code_key in code_keys}
+        lists = self.access.read_many(keys, Entries)
+        digests = [entry.digest for entries in lists.values() for entry in entries]
+        records = self.access.get_many(f"result/{digest}" for digest in digests)
+        found: dict[str, list[Stored]] = {}
+        for key, code_key in keys.items():
+            entries = lists.get(key, [])
+            found[code_key] = [
+                Stored(entry.id, entry.digest, result)
+                for entry in entries
+                if (result := self._checked(entry.digest, records)) is not None
+                and result.code_key == code_key
+            ]
+            if len(found[code_key]) < len(entries):
+                self._drop_damaged(key, found[code_key])
         return found
+
+    def all_results(self) -> list[Stored]:
+        """Return all results, in the order in which they came to be."""
+        keys = [key.removeprefix("results/") for key in self.access.keys("results/")]
+        found = [stored for results in self.results_of(keys).values() for stored in results]
+        return sorted(found, key=lambda stored: stored.id)
 
     def outputs(self, result: Result) -> RunOutputs:
         """Return the outputs of a result.
@@ -102,88 +116,158 @@ class Store:
         Raises:
             OutputsError: They, or one of their parts, are missing or damaged.
         """
-        return unpack(self._blob(result.outputs), self._blob)
+        return unpack(self.blob(result.outputs), self.blob)
 
     def missing_outputs(self, result: Result) -> str | None:
         """Say, to the user as well, what is wrong with a result's outputs; `None`: nothing."""
         try:
             self.outputs(result)
         except OutputsError as error:
-            self._damaged(f"result {result.render_id[:12]} of {result.notebook}: {error}")
+            self.access.damaged(f"result {result.render_id[:12]} of {result.notebook}: {error}")
             return str(error)
         return None
 
-    def artifact(self, artifact: Artifact) -> bytes:
-        """Return the content of an artifact.
+    def blob(self, digest: str) -> bytes:
+        """Return a content that a result refers to, such as an image or an artifact.
 
         Raises:
             OutputsError: It is missing or damaged.
         """
-        return self._blob(artifact.digest)
+        content = self.access.get(f"blob/{digest}")
+        if content is None:
+            raise OutputsError(f"output {digest[:12]} is missing")
+        if content_digest(content) != digest:
+            raise OutputsError(f"output {digest[:12]} is not what was written")
+        return content
 
-    def commit(self, result: Result, outputs: RunOutputs, files: Iterable[MadeFile] = ()) -> Stored:
-        """Remember a result, with its outputs and the files that the run has made.
+    def commit(
+        self,
+        result: Result,
+        outputs: RunOutputs,
+        files: Iterable[MadeFile] = (),
+        sources: Sequence[str] = (),
+    ) -> Stored:
+        """Remember a result, with its outputs. It is found once everything is written.
 
-        It is found once everything is written. `result.outputs` and `result.artifacts` are
-        filled in here.
+        Args:
+            result: The result. What says where its contents are is filled in here.
+            outputs: What the run displayed.
+            files: The files that it has made.
+            sources: The sources of its code cells that have code.
         """
-        artifacts = tuple(filter(None, (self._kept(file, result.notebook) for file in files)))
-        result = msgspec.structs.replace(result, artifacts=artifacts)
-        packed, blobs = pack(outputs)
-        blobs[digest := content_digest(packed)] = packed
-        result = msgspec.structs.replace(result, outputs=digest)
-        encoded = msgspec.json.encode(result)
-        # Blobs first: should the process be killed here, nothing refers to what is missing.
-        stored = Stored(0, content_digest(encoded), result)
-        values = {f"blob/{name}": content for name, content in blobs.items()}
         try:
-            self._write(values, once=True)
-            with self._writable().transaction():
-                return self._list_result(stored, encoded)
+            with self.access.transaction():
+                return self._commit(result, outputs, files, sources)
         except ShelfError as error:
-            self._use_overlay(error)
-            self._write(values)
-            return self._list_result(stored, encoded)
+            self.access.use_overlay(error)
+            return self._commit(result, outputs, files, sources)
+
+    def remove(self, results: Iterable[Stored]) -> None:
+        """Forget results. Contents that no other result refers to go with [](collect_blobs).
+
+        Raises:
+            ShelfError: The store cannot be written.
+        """
+        by_key: dict[str, set[str]] = {}
+        for stored in results:
+            by_key.setdefault(f"results/{stored.result.code_key}", set()).add(stored.digest)
+        with self.access.transaction():
+            lists = self.access.read_many(by_key, Entries)
+            changed: dict[str, bytes] = {}
+            gone = [f"result/{digest}" for digests in by_key.values() for digest in digests]
+            for key, digests in by_key.items():
+                left = [entry for entry in lists.get(key, []) if entry.digest not in digests]
+                if left:
+                    changed[key] = encoded(left)
+                else:
+                    gone.append(key)
+            self.access.write(changed, gone)
 
     def close(self) -> None:
-        """Let go of the disk, and of every claim."""
-        self.claims.release_all()
-        if self._shelf is not None:
-            self._shelf.close()
-            if not isinstance(self._shelf, MemoryShelf):
-                self._shelf = None  # to be looked at afresh when it is opened again
+        """Let go of the disk."""
+        self.access.close()
 
-    # -- the shelf, and what to do when it fails
+    def _by_path(self, prefix: str, paths: Iterable[str], kind: type[_Kind]) -> dict[str, _Kind]:
+        keys = [prefix + path for path in paths]
+        found = self.access.read_many(keys, kind)
+        return {key.removeprefix(prefix): record for key, record in found.items()}
 
-    def _kept(self, file: MadeFile, notebook: str) -> Artifact | None:
-        """Keep the content of a file. Of several, one at a time is in memory."""
-        try:
-            content = Path(file.kept_in).read_bytes()
-            digest = content_digest(content)
-            artifact = Artifact(file.path, digest, len(content), file.mode)
-        except (OSError, ValueError) as error:
-            text = f"a file that {notebook} wrote, {file.path!r}, is not kept: {error}"
-            self._notify(Notice(Topic.STORE, text))
+    def _checked(self, digest: str, records: Mapping[str, bytes]) -> Result | None:
+        record = records.get(f"result/{digest}")
+        if record is None:
+            self.access.damaged(f"result {digest[:12]} is missing")
             return None
-        try:
-            self._write({f"blob/{digest}": content}, once=True)
-        except ShelfError as error:
-            self._use_overlay(error)
-            self._write({f"blob/{digest}": content})
-        return artifact
+        if content_digest(record) != digest:
+            self.access.damaged(f"result {digest[:12]} is not what was written")
+            return None
+        return self.access.decoded(f"result/{digest}", record, Result)
 
-    def _list_result(self, stored: Stored, encoded: bytes) -> Stored:
-        key = f"results/{stored.result.code_key}"
-        shelf = self._writable()
-        number = _number(self._get(_NEXT_ID)) or 1
-        kept, dropped = self._make_room(stored.result)
-        entries = [Entry(number, stored.digest), *kept]
-        shelf.set(_NEXT_ID, str(number + 1).encode())
-        shelf.set(f"result/{stored.digest}", encoded)
-        shelf.set(key, msgspec.json.encode(entries))
-        for entry in dropped:
-            shelf.delete(f"result/{entry.digest}")
-        return msgspec.structs.replace(stored, id=number)
+    def _drop_damaged(self, key: str, whole: Sequence[Stored]) -> None:
+        """Leave out of a list what is damaged: the next build must not find it again."""
+        entries = [Entry(stored.id, stored.digest) for stored in whole]
+        with suppress(ShelfError):
+            self.access.write({key: encoded(entries)})
+
+    def _commit(
+        self,
+        result: Result,
+        outputs: RunOutputs,
+        files: Iterable[MadeFile],
+        sources: Sequence[str],
+    ) -> Stored:
+        """Write a result and all that belongs to it: at once, so that nothing else can fall out."""
+        packed, blobs = pack(outputs)
+        listed = encoded(sources)
+        for content in (packed, listed):
+            blobs[content_digest(content)] = content
+        artifacts = tuple(self._keep_files(files, result))
+        self._keep_blobs(blobs)
+        result = msgspec.structs.replace(
+            result,
+            outputs=content_digest(packed),
+            sources=content_digest(listed),
+            artifacts=artifacts,
+            bytes=sum(map(len, blobs.values())) + sum(a.size for a in artifacts),
+            blobs=tuple(sorted({*blobs, *(artifact.digest for artifact in artifacts)})),
+        )
+        record = encoded(result)
+        digest = content_digest(record)
+        number = _number(self.access.get(_NEXT_ID)) or 1
+        staying, dropped = self._make_room(result)
+        entries = [Entry(number, digest), *staying]
+        self.access.write(
+            {
+                _NEXT_ID: str(number + 1).encode(),
+                f"result/{digest}": record,
+                f"results/{result.code_key}": encoded(entries),
+            },
+            gone=[f"result/{entry.digest}" for entry in dropped],
+        )
+        return Stored(number, digest, result)
+
+    def _keep_blobs(self, blobs: Mapping[str, bytes]) -> None:
+        """Write contents; those that are there already, and whole, are left."""
+        missing = {}
+        for digest, content in blobs.items():
+            key = f"blob/{digest}"
+            if self.access.get(key) != content:
+                missing[key] = content
+        self.access.write(missing)
+
+    def _keep_files(self, files: Iterable[MadeFile], result: Result) -> Iterable[Artifact]:
+        """Write the contents of files. Of several, one at a time is in memory."""
+        for file in files:
+            try:
+                content = Path(file.kept_in).read_bytes()
+                digest = content_digest(content)
+                artifact = Artifact(file.path, digest, len(content), file.mode)
+            except (OSError, ValueError) as error:
+                self.access.tell(
+                    f"a file that {result.notebook} wrote, {file.path!r}, is not kept: {error}"
+                )
+                continue
+            self._keep_blobs({digest: content})
+            yield artifact
 
     def _make_room(self, result: Result) -> tuple[list[Entry], list[Entry]]:
         """Split the results under a key into those that stay beside a new one, and the rest."""
@@ -194,95 +278,8 @@ class Store:
             (kept if stays else dropped).append(Entry(stored.id, stored.digest))
         return kept, dropped
 
-    def _entries(self, code_key: str) -> list[Entry]:
-        return self._read(f"results/{code_key}", list[Entry]) or []
 
-    def _checked_result(self, digest: str) -> Result | None:
-        encoded = self._get(f"result/{digest}")
-        if encoded is None:
-            self._damaged(f"result {digest[:12]} is missing")
-            return None
-        if content_digest(encoded) != digest:
-            self._damaged(f"result {digest[:12]} is not what was written")
-            return None
-        return self._decoded(f"result/{digest}", encoded, Result)
-
-    def _blob(self, digest: str) -> bytes:
-        content = self._get(f"blob/{digest}")
-        if content is None:
-            raise OutputsError(f"output {digest[:12]} is missing")
-        if content_digest(content) != digest:
-            raise OutputsError(f"output {digest[:12]} is not what was written")
-        return content
-
-    def _read(self, key: str, kind: type[_Record]) -> _Record | None:
-        encoded = self._get(key)
-        return None if encoded is None else self._decoded(key, encoded, kind)
-
-    def _decoded(self, key: str, encoded: bytes, kind: type[_Record]) -> _Record | None:
-        try:
-            return msgspec.json.decode(encoded, type=kind)
-        except (msgspec.DecodeError, RecursionError) as error:
-            self._damaged(f"{key[:40]} cannot be read ({error})")
-            return None
-
-    def _get(self, key: str) -> bytes | None:
-        if self._overlay is not None and (value := self._overlay.get(key)) is not None:
-            return value
-        try:
-            return self._opened().get(key)
-        except DamagedEntryError as error:
-            self._damaged(f"{key[:40]} cannot be read ({error})")
-        except ShelfError as error:
-            self._damaged(str(error))
-        return None
-
-    def _write(self, values: dict[str, bytes], *, once: bool = False) -> None:
-        """Write values in one transaction; `once`: those that are there already are left.
-
-        Raises:
-            ShelfError: They cannot be written.
-        """
-        shelf = self._writable()
-        with shelf.transaction():
-            for key, value in values.items():
-                if not (once and self._get(key) == value):
-                    shelf.set(key, value)
-
-    def _writable(self) -> Shelf:
-        return self._overlay if self._overlay is not None else self._opened()
-
-    def _opened(self) -> Shelf:
-        if self._shelf is None:
-            self._shelf, trouble = open_shelf(self.folder)
-            if trouble is not None:
-                consequence = "; results are kept for this build only"
-                lasting = isinstance(self._shelf, MemoryShelf)
-                self._notify(Notice(Topic.STORE, trouble + (consequence if lasting else "")))
-        return self._shelf
-
-    def _use_overlay(self, error: ShelfError) -> None:
-        """From now on, keep in memory what cannot be written."""
-        self._notify(
-            Notice(
-                Topic.STORE,
-                f"the store {self.folder} cannot be written ({error});"
-                " new results are kept for this build only",
-            )
-        )
-        self._overlay = self._overlay or MemoryShelf()
-
-    def _damaged(self, what: str) -> None:
-        if what in self._told or len(self._told) > _TOLD_AT_MOST:
-            return
-        self._told.add(what)
-        text = f"in the store {self.folder}: {what}; it counts as absent"
-        if len(self._told) > _TOLD_AT_MOST:
-            text = f"in the store {self.folder}: more is damaged, and not listed here"
-        self._notify(Notice(Topic.STORE, text))
-
-
-def _number(encoded: bytes | None) -> int | None:
+def _number(text: bytes | None) -> int | None:
     """Return the next id, unless what stands there can be none."""
-    plausible = encoded is not None and len(encoded) < _ID_DIGITS and encoded.isdigit()
-    return int(encoded) if encoded is not None and plausible else None
+    plausible = text is not None and len(text) < _ID_DIGITS and text.isdigit()
+    return int(text) if text is not None and plausible else None

@@ -186,7 +186,7 @@ def test_a_notebook_reads_its_assets_and_what_it_writes_is_kept(book: Book, name
     result = settled.result.result
     assert result.executor == name
     assert text_of(settled, project).startswith("from below from beside ")
-    kept = {artifact.path: project.store.artifact(artifact) for artifact in result.artifacts}
+    kept = {artifact.path: project.store.blob(artifact.digest) for artifact in result.artifacts}
     if name in TEMPORARY:
         assert "['data', 'y.txt']" in text_of(settled, project)
         assert kept == {"out/made.bin": bytes(range(256)) * 2000, "y.txt": b"changed"}
@@ -234,7 +234,7 @@ def test_each_run_has_a_temporary_folder_of_its_own(book: Book, name: str, most:
         assert not item.failed, traceback_of(item)
         assert item.result is not None
         (artifact,) = item.result.result.artifacts
-        assert project.store.artifact(artifact) == str(number).encode()
+        assert project.store.blob(artifact.digest) == str(number).encode()
     project.close()
 
 
@@ -271,11 +271,11 @@ def test_a_project_gives_a_notebook_further_assets(book: Book) -> None:
     book.myst("a.md", "%%\nimport os\nprint(sorted(os.listdir()))", nbcache={"assets": ["x.txt"]})
     project, _ = project_of(book, executor="temp-serial")
     first = project.plan().notebooks[0]
-    project.assets = {first.name: ("y.txt",)}
+    project.notebooks.add([first.path], assets=[book.folder / "y.txt"])
     ((planned,), run_of_it) = project.plan().notebooks, project.execute(project.plan())
     assert planned.code_key != first.code_key
     assert text_of(run_of_it.notebooks[0], project) == "['x.txt', 'y.txt']\n"
-    project.assets = {}
+    project.notebooks.clear()
     (planned,) = project.plan()
     assert (planned.decision.action, planned.decision.reason.why) == (
         Action.EXECUTE,

@@ -127,7 +127,10 @@ def test_a_result_comes_back_as_it_was_committed(store: Store, told: Told) -> No
     other = reopened(store, told)
     (found,) = other.results(KEY)
     assert found == stored
-    assert found.result == msgspec.structs.replace(result(), outputs=found.result.outputs)
+    written = {
+        name: getattr(found.result, name) for name in ("outputs", "sources", "blobs", "bytes")
+    }
+    assert found.result == msgspec.structs.replace(result(), **written)
     assert other.outputs(found.result) == outputs("0")
     assert told.notices == []
     other.close()
@@ -186,8 +189,8 @@ def test_results_of_different_keys_stay_apart(store: Store) -> None:
 def test_equal_pictures_are_kept_once(store: Store) -> None:
     commit(store, 1)
     commit(store, 2)
-    # Two texts of outputs, one picture.
-    assert tamper(store, "blob/", None) == 3
+    # Two texts of outputs, one picture, one list of sources.
+    assert tamper(store, "blob/", None) == 4
 
 
 SCAN = Scan(Stat(1, 2, 2, 3), 4, "", "", "ipynb", kernel="python3", timeout=None)
@@ -198,10 +201,8 @@ def test_scans_and_histories_come_back(store: Store, told: Told) -> None:
     store.keep({"a é.md": SCAN}, {"a é.md": HISTORY, "b.md": HISTORY})
     store.keep({}, {})
     other = reopened(store, told)
-    assert other.scan("a é.md") == SCAN
-    assert other.history("b.md") == HISTORY
-    assert other.scan("b.md") is None
-    assert other.history("c.md") is None
+    assert other.scans(["a é.md", "b.md"]) == {"a é.md": SCAN}
+    assert other.histories(["b.md", "c.md"]) == {"b.md": HISTORY}
     other.close()
 
 
@@ -227,10 +228,11 @@ def test_a_damaged_scan_or_history_reads_as_absent_with_one_notice(
 ) -> None:
     store.keep({"a": SCAN}, {"a": HISTORY})
     assert tamper(store, f"{kind}/", damage) == 1
-    assert getattr(store, kind)("a") is None
+    found = store.scans(["a"]) if kind == "scan" else store.histories(["a"])
+    assert found == {}
     assert "absent" in told.only
     store.keep({"a": SCAN}, {"a": HISTORY})
-    assert (store.scan("a"), store.history("a")) == (SCAN, HISTORY)
+    assert (store.scans(["a"]), store.histories(["a"])) == ({"a": SCAN}, {"a": HISTORY})
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -396,14 +398,14 @@ def test_where_nothing_can_be_written_results_live_in_memory_with_one_notice(
     blocked.write_text("in the way")
     store.keep({"a": SCAN}, {})
     stored = commit(store)
-    assert store.scan("a") == SCAN
+    assert store.scans(["a"]) == {"a": SCAN}
     assert store.results(KEY) == [stored]
     assert store.outputs(stored.result) == outputs("0")
     # They last as long as the build, which closes the store before pages are read.
     store.close()
     assert store.results(KEY) == [stored]
     assert "this build only" in told.only
-    assert store.claims.try_claim(KEY)
+    assert store.claims().try_claim(KEY)
     assert blocked.read_text() == "in the way"
 
 
@@ -421,7 +423,7 @@ def test_when_writing_begins_to_fail_results_live_in_memory_with_one_notice(
     commit(store, 2)
     commit(store, 3)
     assert started(store) == [3, 2, 1]
-    assert store.scan("a") is None  # costs the next build a reading, and no warning
+    assert store.scans(["a"]) == {}  # costs the next build a reading, and no warning
     assert "this build only" in told.only
 
 
@@ -456,13 +458,16 @@ def test_another_schema_and_other_tools_are_left_alone(store: Store, tmp_path: P
     assert other.read_text() == "not ours"
 
 
-def test_closing_gives_up_every_claim(store: Store, told: Told) -> None:
-    assert store.claims.try_claim(KEY)
-    other = Store(store.folder.parent, told)
-    assert not other.claims.try_claim(KEY)
-    store.close()
-    assert other.claims.try_claim(KEY)
-    other.close()
+def test_of_several_who_run_notebooks_each_has_claims_of_its_own(store: Store) -> None:
+    """Also in one process: threads that use one project do not run a notebook twice."""
+    first, second = store.claims(), store.claims()
+    assert first.try_claim(KEY)
+    assert not second.try_claim(KEY)
+    second.release_all()
+    assert not second.try_claim(KEY)
+    first.release_all()
+    assert second.try_claim(KEY)
+    second.release_all()
 
 
 def test_hostile_records_with_right_digests_are_absent_or_an_error(store: Store) -> None:

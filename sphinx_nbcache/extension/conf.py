@@ -1,0 +1,69 @@
+"""The project of a `conf.py`, without a build: for the command line's `--conf`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sphinx.config import eval_config_file
+from sphinx.errors import ConfigError
+from sphinx.util.matching import get_matching_files
+from sphinx.util.tags import Tags
+
+from sphinx_nbcache.config import PREFIX, checked_settings, declared_options, read_settings
+from sphinx_nbcache.extension.options import CHECKPOINTS
+from sphinx_nbcache.notebooks.sources import not_documents
+from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.project import Project, ProjectError
+from sphinx_nbcache.project.discovery import built_store
+from sphinx_nbcache.project.place import store_place
+
+
+def open_conf_project(
+    folder: Path, *, place: Path | None = None, notify: Notify, **options: Any
+) -> Project:
+    """Open the project of a source directory, whether or not it has been built.
+
+    Args:
+        folder: The folder that holds `conf.py`.
+        place: The folder of the store; by default that of the last build, else what the options
+            say, else `.jupyter_cache` in `_build`.
+        notify: Takes warnings.
+        options: Options that take the place of those in `conf.py`, by name without `nbcache_`.
+
+    Raises:
+        ValueError: An option is unknown or has a value that cannot be used.
+        ProjectError: There is no `conf.py`, or it fails.
+    """
+    checked_settings(options)
+    base = folder.resolve()
+    values = _values(base)
+    raw = {name: values[PREFIX + name] for name in declared_options() if PREFIX + name in values}
+    settings, problems = read_settings(raw | options)
+    for problem in problems:
+        notify(Notice(Topic.CONFIG, problem, base / "conf.py"))
+    where = place or built_store(base) or store_place(base, base / "_build", settings)
+    project = Project((), base=base, place=where.resolve(), settings=settings, notify=notify)
+    excluded = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
+    names = [
+        name
+        for name in get_matching_files(base, values.get("include_patterns", ["**"]), excluded)
+        if project.formats.suffix_of(name)
+    ]
+    left_out = set(not_documents(base, names, project.formats))
+    project.sources = sorted(base / name for name in names if name not in left_out)
+    found = [planned.name for planned in project.plan(needs_outputs=lambda _name, _result: False)]
+    project.notebooks.set_built(found, project.name_of(base))
+    project.sources = None
+    return project
+
+
+def _values(base: Path) -> dict[str, Any]:
+    """Return what a `conf.py` defines."""
+    path = base / "conf.py"
+    if not path.is_file():
+        raise ProjectError(f"there is no conf.py in {base}")
+    try:
+        return eval_config_file(path, Tags())
+    except ConfigError as error:
+        raise ProjectError(f"{path} cannot be used: {str(error).strip()}") from None

@@ -1,0 +1,94 @@
+"""Finding the project of a folder, without Sphinx."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sphinx_nbcache.config import checked_settings, read_settings
+from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.project.errors import ProjectError
+from sphinx_nbcache.project.place import ROOT_MARKS, STORE_FOLDER, STORE_VARIABLE
+from sphinx_nbcache.project.project import Project
+from sphinx_nbcache.project.project_file import project_file, read_project_file
+
+
+def open_project(
+    folder: str | os.PathLike[str] = ".",
+    *,
+    place: str | os.PathLike[str] | None = None,
+    notify: Notify = lambda _notice: None,
+    **options: Any,
+) -> Project:
+    """Open the project that a folder belongs to; its notebooks are those in its list.
+
+    A Sphinx project that was built left its root and settings beside its store. It is looked
+    for in the folder and those above, up to the root, and two levels below each. Where there is
+    none, the store is `.jupyter_cache` in the folder, and its list of notebooks may be empty.
+
+    Args:
+        folder: The folder.
+        place: The folder of the store; by default the environment variable `JUPYTERCACHE`, else
+            what is found.
+        notify: Takes warnings.
+        options: Options that take the place of the project's own, named as in `conf.py` without
+            `nbcache_`.
+
+    Raises:
+        ValueError: An option is unknown or has a value that cannot be used.
+        ProjectError: Several Sphinx projects that were built are found, and none is nearest.
+    """
+    here = Path(folder).resolve()
+    given = place if place is not None else os.environ.get(STORE_VARIABLE)
+    where = Path(given).resolve() if given else built_store(here) or here / STORE_FOLDER
+    built = read_project_file(where)
+    if built is None:
+        settings = checked_settings(options)
+        return Project(None, base=here, place=where, settings=settings, notify=notify)
+    checked_settings(options)
+    settings, problems = read_settings(built.settings | options)
+    for problem in problems:
+        notify(Notice(Topic.CONFIG, problem))
+    store = project_file(where).parent
+    base, root = (Path(os.path.normpath(store / path)) for path in (built.base, built.root))
+    return Project(None, base=base, place=where, settings=settings, notify=notify, root=root)
+
+
+def built_store(here: Path) -> Path | None:
+    """Return the folder of the store of the nearest Sphinx project that was built.
+
+    Raises:
+        ProjectError: There are several at one level.
+    """
+    for folder in (here, *here.parents):
+        found = [place for place in _stores_near(folder) if project_file(place).is_file()]
+        if len(found) > 1:
+            listed = ", ".join(str(place) for place in found)
+            raise ProjectError(
+                f"several projects were built here; name the store of one by --cache-path: {listed}"
+            )
+        if found:
+            return found[0]
+        if any((folder / mark).exists() for mark in ROOT_MARKS):
+            break
+    return None
+
+
+def _stores_near(folder: Path) -> Iterator[Path]:
+    """Yield where a store may be: in a folder, and in those one and two levels below it."""
+    yield folder / STORE_FOLDER
+    for child in _folders_in(folder):
+        yield child / STORE_FOLDER
+        for grandchild in _folders_in(child):
+            yield grandchild / STORE_FOLDER
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir()]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names)]

@@ -1,0 +1,119 @@
+"""Between results and executed notebook files: adding the latter, and merging into a copy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sphinx_nbcache.notebooks.assets import asset_of
+from sphinx_nbcache.notebooks.executed import Executed, taken_out
+from sphinx_nbcache.notebooks.formats import read_notebook
+from sphinx_nbcache.notebooks.ipynb import plain
+from sphinx_nbcache.notebooks.merging import MergeError, merged
+from sphinx_nbcache.notebooks.model import Notebook, NotebookError
+from sphinx_nbcache.notebooks.scan import decode_source
+from sphinx_nbcache.notebooks.validity import wrong_counts
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project.errors import ProjectError, ValidityError
+from sphinx_nbcache.store.artifacts import MadeFile
+from sphinx_nbcache.store.outputs import RunOutputs, render_id
+from sphinx_nbcache.store.records import CellRun, Result, Status, Stored
+
+# What stands in a result for the executor: that nobody here has run it.
+ADDED = "added"
+_SHOWN_AT_MOST = 3
+
+
+def result_of_file(planned: Planned, *, validate: bool) -> tuple[Result, RunOutputs, list[str]]:
+    """Return what an executed notebook file holds of a run: a result, outputs, and sources.
+
+    Raises:
+        ValidityError: `validate`, and it does not look as if it had been executed.
+        ProjectError: It cannot be read.
+    """
+    notebook = _read(planned)
+    if validate and (wrong := wrong_counts(notebook)):
+        listed = "; ".join(str(item) for item in wrong[:_SHOWN_AT_MOST])
+        more = " and more" if len(wrong) > _SHOWN_AT_MOST else ""
+        raise ValidityError(f"{planned.name}: {listed}{more}")
+    executed = taken_out(notebook)
+    outputs = RunOutputs(
+        [[plain(output) for output in cell] for cell in executed.outputs], plain(executed.widgets)
+    )
+    language = plain(executed.language_info)
+    lexer = str(language.get("pygments_lexer") or language.get("name") or planned.key.language)
+    cells = tuple(
+        CellRun(digest, count, None, _error_in(cell))
+        for digest, count, cell in zip(
+            executed.digests, executed.counts, outputs.cells, strict=True
+        )
+    )
+    result = Result(
+        code_key=planned.code_key,
+        status=Status.OK,
+        rules=planned.rules,
+        cells=cells,
+        outputs="",
+        render_id=render_id(outputs, Status.OK, lexer, None),
+        kernel=planned.key.kernel,
+        language_info=language or {"name": planned.key.language, "pygments_lexer": lexer},
+        started=time.time(),
+        seconds=0.0,
+        executor=ADDED,
+        notebook=planned.name,
+    )
+    return result, outputs, [item.cell.source for item in notebook.code_cells]
+
+
+def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:
+    """Return the files that a run elsewhere has made, for the store.
+
+    Raises:
+        ProjectError: One is not there, or not in or below the notebook's folder.
+    """
+    files = []
+    for path in paths:
+        if not path.is_file():
+            raise ProjectError(f"there is no artifact {path}")
+        try:
+            inner = asset_of(path, notebook)
+        except ValueError:
+            raise ProjectError(
+                f"the artifact {path} does not lie in or below the folder of {notebook}"
+            ) from None
+        files.append(MadeFile(inner, str(path), path.stat().st_mode & 0o777))
+    return files
+
+
+def merged_notebook(planned: Planned, stored: Stored, outputs: RunOutputs) -> Any:
+    """Return a copy of a notebook that has the outputs of a result, as an nbformat node.
+
+    Raises:
+        ProjectError: It cannot be read, or its code is not what was run.
+    """
+    executed = Executed(
+        digests=[cell.digest for cell in stored.result.cells],
+        outputs=outputs.cells,
+        counts=[cell.execution_count for cell in stored.result.cells],
+        widgets=outputs.widgets,
+        language_info=stored.result.language_info,
+    )
+    try:
+        text = decode_source(planned.path.read_bytes())
+        return merged(text, planned.scan.fmt or "", executed)
+    except (MergeError, NotebookError, OSError) as error:
+        raise ProjectError(f"{planned.name}: {error}") from None
+
+
+def _read(planned: Planned) -> Notebook:
+    try:
+        return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
+    except (NotebookError, OSError) as error:
+        raise ProjectError(f"{planned.name} cannot be read: {error}") from None
+
+
+def _error_in(outputs: Sequence[dict[str, Any]]) -> str | None:
+    errors = [str(o.get("ename")) for o in outputs if o.get("output_type") == "error"]
+    return errors[-1] if errors else None

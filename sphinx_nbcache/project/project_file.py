@@ -1,0 +1,82 @@
+"""What a build leaves beside its store, for those who come without Sphinx: `project.json`.
+
+By it the command line finds the root and the settings of a project that was built, so that
+both share their results.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.config import declared_options
+from sphinx_nbcache.store.records import SCHEMA
+
+_NAME = "project.json"
+_FORMAT = 1
+
+
+class ProjectFile(msgspec.Struct, frozen=True):
+    """What was built. Paths are relative to the folder of the file, so that all can be moved."""
+
+    format: int
+    base: str
+    """The source directory."""
+    root: str
+    settings: dict[str, Any]
+    """Raw values of the options that are not as by default."""
+
+
+def write_project_file(place: Path, base: Path, root: Path, raw: Mapping[str, Any]) -> None:
+    """Write the file, if what it says is new. Where that is not possible nothing is lost.
+
+    Args:
+        place: The folder in which the store lives.
+        base: The source directory.
+        root: The root.
+        raw: Raw values of options, by their names without `nbcache_`.
+    """
+    path = project_file(place)
+    folder = path.parent
+    content = ProjectFile(_FORMAT, _relative(base, folder), _relative(root, folder), _plain(raw))
+    encoded = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
+    with suppress(OSError):
+        if path.exists() and path.read_bytes() == encoded:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_bytes(encoded)
+        partial.replace(path)
+
+
+def read_project_file(place: Path) -> ProjectFile | None:
+    """Return what was built with the store in that folder, if that is known."""
+    try:
+        found = msgspec.json.decode(project_file(place).read_bytes(), type=ProjectFile)
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return None
+    return found if found.format == _FORMAT else None
+
+
+def project_file(place: Path) -> Path:
+    """Return the path of the file for the folder in which a store lives."""
+    return place / f"nbcache-{SCHEMA}" / _NAME
+
+
+def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not as by default, as JSON knows them."""
+    defaults = {name: default for name, (_, default) in declared_options().items()}
+    changed = {name: value for name, value in raw.items() if value != defaults.get(name)}
+    return {name: msgspec.to_builtins(value, enc_hook=os.fspath) for name, value in changed.items()}
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()

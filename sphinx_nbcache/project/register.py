@@ -1,0 +1,179 @@
+"""The notebooks of a project that someone has added, or that a build has found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from sphinx_nbcache.notebooks.assets import asset_of
+from sphinx_nbcache.notebooks.formats import Formats
+from sphinx_nbcache.notebooks.key import portable_path
+from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.readers import format_for_reader
+from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
+from sphinx_nbcache.project.references import Reference, names_meant
+from sphinx_nbcache.store.records import Registered, Roll
+from sphinx_nbcache.store.roll import change_roll, read_roll, try_to_change_roll
+from sphinx_nbcache.store.store import Store
+
+
+class Register:
+    """The list of notebooks that the store of a project keeps.
+
+    Iterating over it gives the notebooks in the order of their ids. An id is never given to
+    another notebook.
+
+    Args:
+        store: Where the list is kept.
+        root: The directory to which names are relative.
+        formats: What suffixes mean.
+    """
+
+    def __init__(self, store: Store, root: Path, formats: Formats) -> None:
+        self._store = store
+        self._root = root
+        self._formats = formats
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter(read_roll(self._store).notebooks)
+
+    def get(self, reference: Reference) -> Registered:
+        """Return a notebook by its id, path or name.
+
+        Raises:
+            UnknownReferenceError: There is none.
+        """
+        (found,) = self.find([reference])
+        return found
+
+    def find(self, references: Iterable[Reference]) -> list[Registered]:
+        """Return notebooks by ids, paths or names, each once.
+
+        Raises:
+            UnknownReferenceError: One of them is unknown.
+        """
+        notebooks = list(self)
+        found = [_meant(reference, notebooks, self._root) for reference in references]
+        return list({item.id: item for item in found}.values())
+
+    def add(
+        self, paths: Iterable[Path | str], reader: str = "", assets: Sequence[Path | str] = ()
+    ) -> list[Registered]:
+        """Add notebooks. One that is there already keeps its id, and gets these settings.
+
+        Args:
+            paths: Their files. They are neither read nor copied.
+            reader: What reads them (see [](format_for_reader)); empty if their suffix tells.
+            assets: Files or folders that they need. They lie in or below the notebook's folder.
+
+        Raises:
+            ProjectError: A file, reader or asset cannot be used. Nothing is added then.
+            StoreTroubleError: The store cannot be written.
+        """
+        files = [Path(path).absolute() for path in paths]
+        asked = [
+            self._checked(path, reader, [Path(a).absolute() for a in assets]) for path in files
+        ]
+        names = [item.name for item in asked]
+        with store_trouble():
+            roll = change_roll(self._store, lambda roll: _with(roll, asked))
+        return [item for name in names for item in roll.notebooks if item.name == name]
+
+    def remove(self, references: Iterable[Reference]) -> list[Registered]:
+        """Take notebooks out of the list. Their files and results stay.
+
+        Raises:
+            UnknownReferenceError: One of them is unknown. Nothing is removed then.
+            StoreTroubleError: The store cannot be written.
+        """
+        removed = self.find(references)
+        ids = {item.id for item in removed}
+        with store_trouble():
+            change_roll(self._store, lambda roll: _without(roll, ids))
+        return removed
+
+    def clear(self) -> list[Registered]:
+        """Take all notebooks out of the list.
+
+        Raises:
+            StoreTroubleError: The store cannot be written.
+        """
+        return self.remove([item.id for item in self])
+
+    def set_built(self, names: Iterable[str], below: str) -> None:
+        """Make those that builds have added the ones that this build has found.
+
+        It costs nothing when nothing has changed, and never stops a build.
+
+        Args:
+            names: The notebooks among the documents.
+            below: The source directory, relative to the root: what other builds have found
+                elsewhere stays.
+        """
+        found = dict.fromkeys(names)
+
+        def change(roll: Roll) -> Roll:
+            prefix = "" if below == "." else f"{below}/"
+            gone = {
+                item.id
+                for item in roll.notebooks
+                if item.by_build and item.name.startswith(prefix) and item.name not in found
+            }
+            known = {item.name for item in roll.notebooks}
+            new = [Registered(0, name, by_build=True) for name in found if name not in known]
+            return _with(_without(roll, gone), new)
+
+        try_to_change_roll(self._store, change)
+
+    def _checked(self, path: Path, reader: str, assets: Sequence[Path]) -> Registered:
+        if not path.is_file():
+            raise ProjectError(f"there is no file {path}")
+        try:
+            if reader:
+                format_for_reader(reader, path.name)
+            elif not self._formats.suffix_of(path.name):
+                raise ProjectError(
+                    f"the suffix of {path} tells no notebook format; name a reader, such as"
+                    " jupytext, or declare the suffix in nbcache_formats"
+                )
+            inner = tuple(sorted(asset_of(asset, path) for asset in assets))
+        except (NotebookError, ValueError) as error:
+            raise ProjectError(str(error)) from None
+        for asset in assets:
+            if not asset.exists():
+                raise ProjectError(f"there is no asset {asset}")
+        return Registered(0, portable_path(path, self._root), reader, inner)
+
+
+def _meant(reference: Reference, notebooks: Sequence[Registered], root: Path) -> Registered:
+    if isinstance(reference, int):
+        found = [item for item in notebooks if item.id == reference]
+    else:
+        names = names_meant(reference, root)
+        found = [item for name in names for item in notebooks if item.name == name]
+    if not found:
+        what = f"with the id {reference}" if isinstance(reference, int) else f"{str(reference)!r}"
+        raise UnknownReferenceError(f"the project has no notebook {what}")
+    return found[0]
+
+
+def _with(roll: Roll, added: Sequence[Registered]) -> Roll:
+    """Return a list with notebooks added, or changed if they are in it."""
+    notebooks = {item.name: item for item in roll.notebooks}
+    next_id = roll.next_id
+    for item in added:
+        old = notebooks.get(item.name)
+        number, when = (old.id, old.added) if old is not None else (next_id, time.time())
+        next_id += old is None
+        notebooks[item.name] = msgspec.structs.replace(item, id=number, added=when)
+    return Roll(next_id, tuple(notebooks.values()))
+
+
+def _without(roll: Roll, ids: set[int]) -> Roll:
+    if not ids:
+        return roll
+    left = tuple(item for item in roll.notebooks if item.id not in ids)
+    return Roll(roll.next_id, left)

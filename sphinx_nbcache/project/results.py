@@ -1,0 +1,252 @@
+"""The results in the store of a project: looking at them, adding, removing, checking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sphinx_nbcache.notebooks.assets import inner_path
+from sphinx_nbcache.project.errors import (
+    StoreTroubleError,
+    UnknownReferenceError,
+    store_trouble,
+)
+from sphinx_nbcache.project.references import SHORTEST_DIGEST, Reference, names_meant
+from sphinx_nbcache.store.artifacts import Artifact
+from sphinx_nbcache.store.checking import Finding, check_store
+from sphinx_nbcache.store.outputs import RunOutputs
+from sphinx_nbcache.store.records import Limits, Status, Stored
+from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.store.upkeep import keep_limits, read_limits, remove_results, write_limits
+from sphinx_nbcache.store.usage import last_uses
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInfo:
+    """What is known of a result without loading its outputs.
+
+    Attributes:
+        id: A small integer, local to the store and never used again.
+        digest: The SHA-256 of the result, in hexadecimal.
+        notebook: The notebook that was run: a path relative to the root.
+        created: When the run ended: seconds since the epoch, UTC.
+        accessed: When it was last used: seconds since the epoch, UTC, up to an hour late.
+        status: How the run ended.
+        seconds: How long it took.
+        kernel: The name of the kernel.
+        bytes: The size of its outputs, as far as it is known.
+        artifacts: The files that the run has made.
+    """
+
+    id: int
+    digest: str
+    notebook: str
+    created: float
+    accessed: float
+    status: Status
+    seconds: float
+    kernel: str
+    bytes: int
+    artifacts: tuple[Artifact, ...]
+
+
+class Results:
+    """The results in the store. Iterating over them gives a [](StoredInfo) for each.
+
+    Args:
+        store: The store.
+        root: The directory to which the names of notebooks are relative.
+        used: Returns the digests of the results that notebooks of the project use.
+        add: Adds an executed notebook: see [](Project.add_executed).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        root: Path,
+        used: Callable[[], set[str]],
+        add: Callable[[Path, bool, Sequence[Path]], Stored],
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._used = used
+        self._add = add
+
+    def __iter__(self) -> Iterator[StoredInfo]:
+        uses = last_uses(self._store)
+        return iter([_info(stored, uses) for stored in self._store.all_results()])
+
+    def get(self, reference: Reference) -> Stored:
+        """Return a result by its id, the start of its digest, or the path of its notebook.
+
+        Of several results of one notebook it is the newest one.
+
+        Raises:
+            UnknownReferenceError: There is none, or several digests begin so.
+        """
+        return _meant(reference, self._store.all_results(), self._root)
+
+    def outputs(self, stored: Stored) -> RunOutputs:
+        """Return the outputs of a result.
+
+        Raises:
+            StoreTroubleError: They are missing or damaged.
+        """
+        with store_trouble():
+            return self._store.outputs(stored.result)
+
+    def sources(self, stored: Stored) -> list[str]:
+        """Return the sources of the code cells that were run.
+
+        Raises:
+            StoreTroubleError: They are missing or damaged.
+        """
+        with store_trouble():
+            content = self._store.blob(stored.result.sources)
+        try:
+            return msgspec.json.decode(content, type=list[str])
+        except msgspec.DecodeError as error:
+            raise StoreTroubleError(f"the sources of result {stored.id}: {error}") from None
+
+    def artifact(self, stored: Stored, path: str) -> bytes:
+        """Return the content of a file that a run has made.
+
+        Args:
+            stored: The result of the run.
+            path: The path of the file, relative to the notebook's folder.
+
+        Raises:
+            UnknownReferenceError: The run has made no such file.
+            StoreTroubleError: It is missing or damaged.
+        """
+        try:
+            wanted = inner_path(path)
+        except ValueError:
+            wanted = path
+        for artifact in stored.result.artifacts:
+            if artifact.path == wanted:
+                with store_trouble():
+                    return self._store.blob(artifact.digest)
+        raise UnknownReferenceError(f"result {stored.id} has no artifact {path!r}")
+
+    def add(
+        self, path: Path | str, *, validate: bool = True, artifacts: Sequence[Path | str] = ()
+    ) -> Stored:
+        """Add a notebook that was executed elsewhere, as the result of its code.
+
+        Args:
+            path: The notebook's file.
+            validate: Whether the execution counts must be those of a run from top to bottom.
+            artifacts: Files that the run has made, in or below the notebook's folder.
+
+        Raises:
+            ValidityError: They are not. The message names the cells.
+            ProjectError: The file is no notebook, or an artifact cannot be used.
+            StoreTroubleError: The store cannot be written.
+        """
+        files = [Path(artifact).absolute() for artifact in artifacts]
+        return self._add(Path(path).absolute(), validate, files)
+
+    def remove(self, references: Iterable[Reference]) -> list[Stored]:
+        """Remove results.
+
+        Raises:
+            UnknownReferenceError: One of them is unknown. Nothing is removed then.
+            StoreTroubleError: The store cannot be written.
+        """
+        everything = self._store.all_results()
+        found = [_meant(reference, everything, self._root) for reference in references]
+        return self._remove(list({stored.id: stored for stored in found}.values()))
+
+    def clear(self) -> list[Stored]:
+        """Remove all results.
+
+        Raises:
+            StoreTroubleError: The store cannot be written.
+        """
+        return self._remove(self._store.all_results())
+
+    def prune(self) -> list[Stored]:
+        """Remove the results that no notebook of the project uses.
+
+        Raises:
+            StoreTroubleError: The store cannot be written.
+        """
+        used = self._used()
+        return self._remove([s for s in self._store.all_results() if s.digest not in used])
+
+    @property
+    def limits(self) -> Limits:
+        """How much the store keeps."""
+        return read_limits(self._store)
+
+    def set_limits(self, *, count: int | None, size: int | None) -> None:
+        """Set how much the store keeps; what is too much is removed at once.
+
+        Args:
+            count: How many results, from 1 on; `None` for no limit.
+            size: How many bytes on the disk, from 1 on; `None` for no limit.
+
+        Raises:
+            ValueError: A limit is below 1.
+            StoreTroubleError: The store cannot be written.
+        """
+        for limit in (count, size):
+            if limit is not None and limit < 1:
+                raise ValueError(f"a limit must be 1 or more, or none, not {limit}")
+        with store_trouble():
+            write_limits(self._store, Limits(count, size))
+        keep_limits(self._store)
+
+    def check(self, *, fix: bool = False) -> list[Finding]:
+        """Look through the whole store for damage.
+
+        Args:
+            fix: Whether to take out what is damaged.
+
+        Raises:
+            StoreTroubleError: The store cannot be read, or not written.
+        """
+        with store_trouble():
+            return check_store(self._store, fix=fix)
+
+    def _remove(self, results: list[Stored]) -> list[Stored]:
+        with store_trouble():
+            remove_results(self._store, results)
+        return results
+
+
+def _info(stored: Stored, uses: dict[int, int]) -> StoredInfo:
+    result = stored.result
+    return StoredInfo(
+        id=stored.id,
+        digest=stored.digest,
+        notebook=result.notebook,
+        created=result.finished,
+        accessed=max(result.finished, uses.get(stored.id, 0)),
+        status=result.status,
+        seconds=result.seconds,
+        kernel=result.kernel,
+        bytes=result.bytes,
+        artifacts=result.artifacts,
+    )
+
+
+def _meant(reference: Reference, results: Sequence[Stored], root: Path) -> Stored:
+    if isinstance(reference, int):
+        found = [stored for stored in results if stored.id == reference]
+        what = f"with the id {reference}"
+    else:
+        text, what = str(reference), repr(str(reference))
+        found = [s for s in results if len(text) >= SHORTEST_DIGEST and s.digest.startswith(text)]
+        if len(found) > 1:
+            raise UnknownReferenceError(f"several digests of results begin with {what}")
+        if not found:
+            names = names_meant(reference, root)
+            found = [stored for stored in results if stored.result.notebook in names]
+    if not found:
+        raise UnknownReferenceError(f"the store has no result {what}")
+    return max(found, key=lambda stored: stored.id)

@@ -1,0 +1,193 @@
+"""Typed reading and writing over a shelf, whatever state it is in.
+
+What is damaged reads as absent, with a notice. What cannot be written is kept in memory, for
+this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.store.opening import open_shelf
+from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
+
+# How many things that are damaged are listed one by one.
+_TOLD_AT_MOST = 10
+
+_Record = TypeVar("_Record")
+
+
+class Access:
+    """The shelf of a folder, opened at first use, and what takes over when it fails.
+
+    Args:
+        folder: The folder of the shelf.
+        notify: Takes the warnings about damage and trouble.
+    """
+
+    def __init__(self, folder: Path, notify: Notify) -> None:
+        self.folder = folder
+        self._notify = notify
+        self._shelf: Shelf | None = None
+        # Takes over, for writing, when the disk cannot be written; it is read first.
+        self._overlay: MemoryShelf | None = None
+        self._told: set[str] = set()
+
+    def get(self, key: str) -> bytes | None:
+        """Return a value; `None` if it is not there or damaged."""
+        if self._overlay is not None and (value := self._overlay.get(key)) is not None:
+            return value
+        try:
+            return self._opened().get(key)
+        except DamagedEntryError as error:
+            self.damaged(f"{key[:40]} cannot be read ({error})")
+        except ShelfError as error:
+            self.damaged(str(error))
+        return None
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return the values of those keys that are there and not damaged."""
+        found: dict[str, bytes] = {}
+        keys = list(keys)
+        try:
+            for key, value in self._opened().get_many(keys):
+                if isinstance(value, DamagedEntryError):
+                    self.damaged(f"{key[:40]} cannot be read ({value})")
+                else:
+                    found[key] = value
+        except ShelfError as error:
+            self.damaged(str(error))
+        if self._overlay is not None:
+            for key, value in self._overlay.get_many(keys):
+                assert isinstance(value, bytes)
+                found[key] = value
+        return found
+
+    def each(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+        """Yield those of the keys that are there, each with its value or what is wrong with it.
+
+        Raises:
+            ShelfError: They cannot be read.
+        """
+        yield from self._writable().get_many(keys)
+
+    def file_names(self) -> frozenset[str]:
+        """Return the names of the files that belong to values, relative to the folder.
+
+        Raises:
+            ShelfError: They cannot be read.
+        """
+        return self._opened().file_names()
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin so, in order."""
+        overlaid = self._overlay.keys(prefix) if self._overlay is not None else []
+        try:
+            return sorted({*self._opened().keys(prefix), *overlaid})
+        except ShelfError as error:
+            self.damaged(str(error))
+            return overlaid
+
+    def size(self) -> int:
+        """Return how much room everything takes, in bytes; 0 if that cannot be told."""
+        try:
+            return self._opened().size()
+        except ShelfError as error:
+            self.damaged(str(error))
+            return 0
+
+    def read(self, key: str, kind: type[_Record]) -> _Record | None:
+        """Return a record; `None` if it is not there or damaged."""
+        encoded = self.get(key)
+        return None if encoded is None else self.decoded(key, encoded, kind)
+
+    def read_many(self, keys: Iterable[str], kind: type[_Record]) -> dict[str, _Record]:
+        """Return the records of those keys that are there and not damaged."""
+        found = {}
+        for key, encoded in self.get_many(keys).items():
+            if (record := self.decoded(key, encoded, kind)) is not None:
+                found[key] = record
+        return found
+
+    def decoded(self, key: str, encoded: bytes, kind: type[_Record]) -> _Record | None:
+        """Return a record for its JSON; `None` if it is damaged."""
+        try:
+            return msgspec.json.decode(encoded, type=kind)
+        except (msgspec.DecodeError, RecursionError) as error:
+            self.damaged(f"{key[:40]} cannot be read ({error})")
+            return None
+
+    def write(self, values: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
+        """Write values and forget keys, in one transaction.
+
+        Raises:
+            ShelfError: That is not possible.
+        """
+        shelf = self._writable()
+        with shelf.transaction():
+            for key, value in values.items():
+                shelf.set(key, value)
+            for key in gone:
+                shelf.delete(key)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is read and written within it one step for everybody else.
+
+        Raises:
+            ShelfError: That is not possible.
+        """
+        with self._writable().transaction():
+            yield
+
+    def use_overlay(self, error: ShelfError) -> None:
+        """From now on, keep in memory what cannot be written."""
+        self.tell(
+            f"the store {self.folder} cannot be written ({error});"
+            " new results are kept for this build only"
+        )
+        self._overlay = self._overlay or MemoryShelf()
+
+    def damaged(self, what: str) -> None:
+        """Tell the user, once, what is damaged."""
+        if what in self._told or len(self._told) > _TOLD_AT_MOST:
+            return
+        self._told.add(what)
+        text = f"in the store {self.folder}: {what}; it counts as absent"
+        if len(self._told) > _TOLD_AT_MOST:
+            text = f"in the store {self.folder}: more is damaged, and not listed here"
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Tell the user something about the store."""
+        self._notify(Notice(Topic.STORE, text))
+
+    def close(self) -> None:
+        """Let go of the disk. The next use takes hold of it again."""
+        if self._shelf is not None:
+            self._shelf.close()
+            if not isinstance(self._shelf, MemoryShelf):
+                self._shelf = None  # to be looked at afresh when it is opened again
+
+    def _writable(self) -> Shelf:
+        return self._overlay if self._overlay is not None else self._opened()
+
+    def _opened(self) -> Shelf:
+        if self._shelf is None:
+            self._shelf, trouble = open_shelf(self.folder)
+            if trouble is not None:
+                consequence = "; results are kept for this build only"
+                lasting = isinstance(self._shelf, MemoryShelf)
+                self.tell(trouble + (consequence if lasting else ""))
+        return self._shelf
+
+
+def encoded(record: Any) -> bytes:
+    """Return the JSON of a record."""
+    return msgspec.json.encode(record)

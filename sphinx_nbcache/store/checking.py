@@ -1,0 +1,176 @@
+"""Looking through the whole store for damage, and taking out what is damaged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.notebooks.scan import Scan
+from sphinx_nbcache.store.disk import is_file_name
+from sphinx_nbcache.store.outputs import OutputsError, unpack
+from sphinx_nbcache.store.records import (
+    Entry,
+    History,
+    Limits,
+    Result,
+    Roll,
+    Stored,
+    content_digest,
+)
+from sphinx_nbcache.store.shelf import DamagedEntryError
+from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.store.upkeep import collect_blobs, remove_results
+
+# A file that is younger may belong to a transaction that is not over yet.
+_WASTE_SECONDS = 3600
+_AT_ONCE = 500
+# What stands under keys that are no contents and no results.
+_RECORDS: dict[str, Any] = {
+    "scan/": Scan,
+    "history/": History,
+    "results/": list[Entry],
+    "notebooks": Roll,
+    "limits": Limits,
+    "used": dict[int, int],
+    "next-id": int,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in the store that is damaged, or waste.
+
+    Attributes:
+        key: Its key, or the name of its file.
+        what: What is wrong with it.
+        fixed: Whether it was taken out.
+    """
+
+    key: str
+    what: str
+    fixed: bool = False
+
+
+def check_store(store: Store, *, fix: bool = False) -> list[Finding]:
+    """Look at everything in a store.
+
+    Args:
+        store: The store.
+        fix: Whether to take out what is damaged.
+
+    Raises:
+        ShelfError: The store cannot be read; or, to be mended, written.
+    """
+    damaged = [*_damaged_entries(store), *_broken_lists(store)]
+    # A list that names a missing result is mended by reading it, not by taking it out.
+    bad_keys = {finding.key for finding in damaged if not finding.key.startswith("results/")}
+    bad_keys |= {finding.key for finding in damaged if "cannot be read" in finding.what}
+    results = store.all_results()
+    incomplete = list(_incomplete_results(store, results, bad_keys))
+    found = [*damaged, *(finding for _, finding in incomplete)]
+    waste = list(_waste_files(store))
+    if not fix:
+        return [*found, *_orphans(store, results), *waste]
+    store.access.write({}, gone=bad_keys)
+    remove_results(store, [stored for stored, _ in incomplete])
+    store.all_results()  # takes results that are gone out of the lists
+    found += [Finding(f"blob/{d}", "no result refers to it") for d in collect_blobs(store)]
+    for finding in waste:
+        (store.folder / finding.key).unlink(missing_ok=True)
+    return [replace(finding, fixed=True) for finding in [*found, *waste]]
+
+
+def _damaged_entries(store: Store) -> Iterator[Finding]:
+    """Yield the entries that cannot be read, or are not what was written."""
+    keys = store.access.keys("")
+    for start in range(0, len(keys), _AT_ONCE):
+        for key, value in store.access.each(keys[start : start + _AT_ONCE]):
+            what = str(value) if isinstance(value, DamagedEntryError) else _fault(key, value)
+            if what:
+                yield Finding(key, what)
+
+
+def _broken_lists(store: Store) -> Iterator[Finding]:
+    """Yield the lists that name results which are not there."""
+    present = {key.removeprefix("result/") for key in store.access.keys("result/")}
+    lists = store.access.read_many(store.access.keys("results/"), list[Entry])
+    for key, entries in lists.items():
+        if missing := [entry.digest for entry in entries if entry.digest not in present]:
+            yield Finding(key, f"result {missing[0][:12]} is missing")
+
+
+def _fault(key: str, value: bytes) -> str:
+    """Return what is wrong with an entry; empty if nothing is."""
+    kind, slash, name = key.partition("/")
+    if kind in ("blob", "result") and slash:
+        if content_digest(value) != name:
+            return "it is not what was written"
+        expected: Any = Result if kind == "result" else None
+    else:
+        expected = _RECORDS.get(kind + slash)
+        if expected is None:
+            return "nothing of this name is ever written"
+    try:
+        if expected is not None:
+            msgspec.json.decode(value, type=expected)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return f"it cannot be read ({error})"
+    return ""
+
+
+def _incomplete_results(
+    store: Store, results: list[Stored], bad_keys: set[str]
+) -> Iterator[tuple[Stored, Finding]]:
+    """Yield the results whose contents are not all there and whole."""
+    present = {key.removeprefix("blob/") for key in store.access.keys("blob/")}
+    present -= {key.removeprefix("blob/") for key in bad_keys}
+    for stored in results:
+        missing = [digest for digest in stored.result.blobs if digest not in present]
+        what = f"output {missing[0][:12]} is missing" if missing else _unreadable(store, stored)
+        if what:
+            yield stored, Finding(f"result/{stored.digest}", what)
+
+
+def _unreadable(store: Store, stored: Stored) -> str:
+    """Return why the outputs of a result cannot be read; empty if they can."""
+    named = set(stored.result.blobs)
+
+    def blob(digest: str) -> bytes:
+        if digest not in named:
+            raise OutputsError(f"output {digest[:12]} is not listed")
+        return b""
+
+    try:
+        unpack(store.blob(stored.result.outputs), blob)
+    except OutputsError as error:
+        return str(error)
+    return ""
+
+
+def _orphans(store: Store, results: list[Stored]) -> Iterator[Finding]:
+    needed = {digest for stored in results for digest in stored.result.blobs}
+    for key in store.access.keys("blob/"):
+        if key.removeprefix("blob/") not in needed:
+            yield Finding(key, "no result refers to it")
+
+
+def _waste_files(store: Store) -> Iterator[Finding]:
+    """Yield files that belong to no entry: a process was killed while it wrote them."""
+    known = store.access.file_names()
+    now = time.time()
+    for path in sorted(store.folder.glob("??/??/*.val")):
+        name = path.relative_to(store.folder).as_posix()
+        if is_file_name(name) and name not in known and _age(path, now) > _WASTE_SECONDS:
+            yield Finding(name, "no entry refers to this file")
+
+
+def _age(path: Path, now: float) -> float:
+    try:
+        return now - path.stat().st_mtime
+    except OSError:
+        return 0.0

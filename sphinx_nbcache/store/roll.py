@@ -1,0 +1,43 @@
+"""The list of a project's notebooks, as the store keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from sphinx_nbcache.store.access import encoded
+from sphinx_nbcache.store.records import Roll
+from sphinx_nbcache.store.shelf import ShelfError
+from sphinx_nbcache.store.store import Store
+
+_KEY = "notebooks"
+
+
+def read_roll(store: Store) -> Roll:
+    """Return the list."""
+    return store.access.read(_KEY, Roll) or Roll()
+
+
+def change_roll(store: Store, change: Callable[[Roll], Roll]) -> Roll:
+    """Change the list in one step: of two that change it at once, neither loses anything.
+
+    Args:
+        store: The store.
+        change: Returns the new list for the present one.
+
+    Raises:
+        ShelfError: The store cannot be written.
+    """
+    with store.access.transaction():
+        old = read_roll(store)
+        new = change(old)
+        if new != old:
+            store.access.write({_KEY: encoded(new)})
+    return new
+
+
+def try_to_change_roll(store: Store, change: Callable[[Roll], Roll]) -> None:
+    """Change the list if that is needed and possible."""
+    if change(old := read_roll(store)) != old:
+        with suppress(ShelfError):
+            change_roll(store, change)

@@ -1,0 +1,48 @@
+"""When results were last used, which decides what goes first when there is too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from sphinx_nbcache.store.access import encoded
+from sphinx_nbcache.store.shelf import ShelfError
+from sphinx_nbcache.store.store import Store
+
+_KEY = "used"
+# A build in which nothing changed should not have to write: an hour is exact enough.
+_EXACT_SECONDS = 3600
+Times = dict[int, int]
+
+
+def last_uses(store: Store) -> dict[int, int]:
+    """Return when results were last used, by id: seconds since the epoch, up to an hour late.
+
+    A result that is not in it has not been used since it was made.
+    """
+    return store.access.read(_KEY, Times) or {}
+
+
+def note_uses(store: Store, ids: Iterable[int], now: float) -> None:
+    """Remember that results are used now (seconds since the epoch), if that is news."""
+    wanted = set(ids)
+    known = last_uses(store)
+    if all(now - known.get(number, 0) < _EXACT_SECONDS for number in wanted):
+        return
+    with suppress(ShelfError), store.access.transaction():
+        known = last_uses(store)
+        known |= dict.fromkeys(wanted, int(now))
+        store.access.write({_KEY: encoded(known)})
+
+
+def forget_uses(store: Store, ids: Iterable[int]) -> None:
+    """Forget when results were used that are no more.
+
+    Raises:
+        ShelfError: The store cannot be written.
+    """
+    gone = set(ids)
+    known = last_uses(store)
+    if gone & known.keys():
+        left = {number: time for number, time in known.items() if number not in gone}
+        store.access.write({_KEY: encoded(left)})
