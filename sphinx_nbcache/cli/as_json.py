@@ -185,7 +185,7 @@ class ExecutionSummary(_Document, frozen=True, kw_only=True):
     seconds: float
     """How long all of it took."""
     notebooks: tuple[SettledItem, ...]
-    """In the order of their names."""
+    """In the order of their ids."""
 
 
 class ResultList(_Document, frozen=True, kw_only=True):

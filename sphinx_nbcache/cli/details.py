@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sphinx_nbcache.cli.as_json import FailureItem, NotebookDetails, ResultDetails
-from sphinx_nbcache.cli.items import info_of, notebook_item, present_result, result_details
+from sphinx_nbcache.cli.items import info_of, notebook_item, present_results, result_details
 from sphinx_nbcache.cli.values import as_reference
 from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
 from sphinx_nbcache.report.model import in_words
@@ -30,11 +30,12 @@ def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
         UnknownReferenceError: There is none.
     """
     registered = project.notebooks.get(as_reference(reference))
-    planned = next(iter(project.plan([registered.id])), None)
-    stored = present_result(project, planned) if planned is not None else None
+    plan = project.plan([registered.id])
+    planned = next(iter(plan), None)
+    stored = present_results(project, plan).get(registered.name)
     scan = planned.scan if planned is not None else None
     return NotebookDetails(
-        notebook=notebook_item(project, registered, planned),
+        notebook=notebook_item(registered, planned, stored),
         code_key=planned.code_key if planned is not None else None,
         result=result_details(info_of(project, stored), stored.result, scan) if stored else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sphinx_nbcache.cli.as_json import SettledItem
+    from sphinx_nbcache.planning import Plan
     from sphinx_nbcache.project import Project, Run
 
 _UNCHANGED = {
@@ -78,8 +80,11 @@ def execute(
             say_json(ExecutionSummary(seconds=run.seconds, notebooks=tuple(items)))
         else:
             say(_summary(items))
+        keeps = project.is_lasting
     if any(item.failed for item in items):
         ctx.exit(Exit.FAILED)
+    if not keeps:
+        ctx.exit(Exit.STORE)
 
 
 @click.command(cls=Command)
@@ -148,7 +153,7 @@ def _execute(project: Project, references: Sequence[str]) -> Run:
     wanted = as_references(references)
     if wanted is not None:
         _add_new(project, [item for item in wanted if isinstance(item, Path)])
-    made = project.plan(wanted)
+    made = _in_order_of_ids(project.plan(wanted), project)
     if not len(made):
         tell("There are no notebooks in the project; `project add` adds some")
     with progress() as told:
@@ -158,6 +163,13 @@ def _execute(project: Project, references: Sequence[str]) -> Run:
             if notice.topic is Topic.SOURCE:
                 warn(notice)
     return run
+
+
+def _in_order_of_ids(made: Plan, project: Project) -> Plan:
+    """Return a plan in the order in which its notebooks were added, which is a user's own."""
+    ids = {item.name: item.id for item in project.notebooks}
+    ordered = sorted(made.notebooks, key=lambda planned: ids.get(planned.name, 0))
+    return replace(made, notebooks=tuple(ordered))
 
 
 def _add_new(project: Project, paths: Sequence[Path]) -> None:
