@@ -66,12 +66,15 @@ def execute(
     """Execute what has no valid result.
 
     That is looked for in the whole project, or among the notebooks that are named. Those that
-    are not in the project yet are added to it.
+    are not in the project yet are added to it. Where no Sphinx project was built, an executor
+    that is named is used from then on.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     if force:
         chosen["execute"] = "force"
     with opened(**chosen) as project:
+        if given["executor"] is not None:
+            project.notebooks.choose_executor(given["executor"])
         run = _execute(project, references)
         items = _items_of(run, project)
         if as_json:

@@ -63,9 +63,9 @@ def opened_to_change() -> Iterator[Project]:
 def _open(notify: Notify, options: dict[str, Any]) -> Project:
     asked = given()
     if asked.conf is not None:
-        from sphinx_nbcache.cli.sphinx_conf import project_of_conf
+        from sphinx_nbcache.extension.conf import open_conf_project
 
-        return project_of_conf(asked.conf, place=asked.cache_path, notify=notify, options=options)
+        return open_conf_project(asked.conf, place=asked.cache_path, notify=notify, **options)
     from sphinx_nbcache.project import open_project
 
     return open_project(place=asked.cache_path, notify=notify, **options)
