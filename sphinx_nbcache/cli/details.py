@@ -8,6 +8,7 @@ from sphinx_nbcache.cli.as_json import FailureItem, NotebookDetails, ResultDetai
 from sphinx_nbcache.cli.items import info_of, notebook_item, present_results, result_details
 from sphinx_nbcache.cli.values import as_reference
 from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
+from sphinx_nbcache.project.executed import ADDED
 from sphinx_nbcache.report.model import in_words
 
 if TYPE_CHECKING:
@@ -110,8 +111,11 @@ def explanation(details: NotebookDetails) -> str:
 
 def _statistics(result: ResultDetails) -> list[str]:
     run = [cell.seconds for cell in result.cells if cell.seconds is not None]
+    kernel = f"kernel {result.kernel or 'unknown'}"
+    if result.executor == ADDED:
+        return [f"Executed elsewhere, {kernel}"]
     lines = [
-        f"Executed by: {result.executor}, kernel {result.kernel}",
+        f"Executed by: {result.executor}, {kernel}",
         f"Execution: {in_words(result.seconds)}, {len(run)} of {len(result.cells)} code cells run",
     ]
     if run:
