@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support import Book
+from support_cli import CommandLine
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -31,3 +32,15 @@ def book(tmp_path: Path) -> Book:
     made = Book(tmp_path / "project" / "book", tmp_path / "counter.txt")
     made.conf()
     return made
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> CommandLine:
+    """The command line in an empty folder."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "JUPYTERCACHE"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return CommandLine(folder, capsys)

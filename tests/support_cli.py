@@ -14,8 +14,10 @@ import click
 import pytest
 from support import cell_of
 
+import sphinx_nbcache
 from sphinx_nbcache.cli import jcache
 
+PACKAGE = Path(sphinx_nbcache.__file__).parent
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 
 
@@ -52,7 +54,7 @@ class CommandLine:
         finally:
             os.chdir(before)
         written = self.capsys.readouterr()
-        assert "Traceback (most recent call last):\n  File" not in written.err
+        assert f'File "{PACKAGE}' not in written.err
         return Done(code, written.out, written.err)
 
     def ok(self, *arguments: object, group: click.Group = jcache) -> Done:

@@ -31,7 +31,7 @@ class NotebookItem(msgspec.Struct, frozen=True, kw_only=True):
     reader: str
     """The reader that it was added with; empty if its suffix tells."""
     assets: tuple[str, ...]
-    """Files that it needs, relative to the root."""
+    """Files that it needs, relative to its folder."""
     added: datetime | None
     """When it was added."""
     status: str
@@ -65,7 +65,7 @@ class ArtifactItem(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a run wrote, kept in the store."""
 
     path: str
-    """Relative to the root."""
+    """Relative to the folder of the notebook."""
     digest: str
     """SHA-256 of its content."""
     size: int
@@ -185,7 +185,7 @@ class ExecutionSummary(_Document, frozen=True, kw_only=True):
     seconds: float
     """How long all of it took."""
     notebooks: tuple[SettledItem, ...]
-    """In the order of their names."""
+    """In the order of their ids."""
 
 
 class ResultList(_Document, frozen=True, kw_only=True):

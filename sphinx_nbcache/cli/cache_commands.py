@@ -11,7 +11,7 @@ from sphinx_nbcache.cli import options, values
 from sphinx_nbcache.cli.exits import Exit
 from sphinx_nbcache.cli.groups import Command, Group
 from sphinx_nbcache.cli.output import confirm, say, say_json, tell, width
-from sphinx_nbcache.cli.session import opened, some_or_all
+from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.values import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.wording import (
     counted,
@@ -85,7 +85,7 @@ def show(*, reference: str, traceback: bool, as_json: bool) -> None:
 def add(ctx: click.Context, /, *, paths: tuple[Path, ...], validate: bool) -> None:
     """Add notebooks that were executed elsewhere."""
     failed = False
-    with opened() as project:
+    with opened_to_change() as project:
         for path in paths:
             failed |= not _add(project, path, validate=validate)
     if failed:
@@ -103,7 +103,7 @@ def add_with_artifacts(
     ctx: click.Context, /, *, artifacts: tuple[Path, ...], nbpath: Path, validate: bool
 ) -> None:
     """Add an executed notebook, with files that it wrote."""
-    with opened() as project:
+    with opened_to_change() as project:
         files = [path.absolute() for path in artifacts]
         if not _add(project, nbpath, validate=validate, artifacts=files):
             ctx.exit(Exit.USAGE)
@@ -143,7 +143,7 @@ def diff(*, reference: str, path: Path) -> None:
 def remove(*, references: tuple[str, ...], everything: bool, force: bool, as_json: bool) -> None:
     """Remove results from the store."""
     wanted = some_or_all(references, everything=everything)
-    with opened() as project:
+    with opened_to_change() as project:
         _remove(project, wanted, force=force, as_json=as_json)
 
 
@@ -153,7 +153,7 @@ def remove(*, references: tuple[str, ...], everything: bool, force: bool, as_jso
 @options.common
 def clear(*, force: bool, as_json: bool) -> None:
     """Remove all results from the store. The list of notebooks and the limits stay."""
-    with opened() as project:
+    with opened_to_change() as project:
         _remove(project, None, force=force, as_json=as_json)
 
 
@@ -167,9 +167,10 @@ def limit(*, count: int | None, size: int | None, as_json: bool) -> None:
 
     Where there is too much, what was not used for the longest time is removed first.
     """
-    with opened() as project:
+    is_change = count is not None or size is not None
+    with opened_to_change() if is_change else opened() as project:
         limits = project.results.limits
-        if count is not None or size is not None:
+        if is_change:
             project.results.set_limits(
                 count=limits.count if count is None else _limit(count),
                 size=limits.size if size is None else _limit(size),
@@ -180,7 +181,7 @@ def limit(*, count: int | None, size: int | None, as_json: bool) -> None:
 
             say_json(Limits(count=limits.count, size=limits.size))
             return
-    changed = "Cache limit changed! " if count is not None or size is not None else ""
+    changed = "Cache limit changed! " if is_change else ""
     most = "none" if limits.count is None else counted(limits.count, "result")
     largest = "none" if limits.size is None else size_in_words(limits.size)
     say(f"{changed}Current cache limit: {most}; of size: {largest}")
@@ -213,7 +214,7 @@ def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
 @options.common
 def prune(*, as_json: bool) -> None:
     """Remove the results that no notebook of the project uses."""
-    with opened() as project:
+    with opened_to_change() as project:
         from sphinx_nbcache.cli.removing import say_removed
 
         say_removed(project.results.prune(), as_json=as_json)

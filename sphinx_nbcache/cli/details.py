@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sphinx_nbcache.cli.as_json import FailureItem, NotebookDetails, ResultDetails
-from sphinx_nbcache.cli.items import info_of, notebook_item, present_result, result_details
+from sphinx_nbcache.cli.items import info_of, notebook_item, present_results, result_details
 from sphinx_nbcache.cli.values import as_reference
 from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
+from sphinx_nbcache.project.executed import ADDED
 from sphinx_nbcache.report.model import in_words
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
         UnknownReferenceError: There is none.
     """
     registered = project.notebooks.get(as_reference(reference))
-    planned = next(iter(project.plan([registered.id])), None)
-    stored = present_result(project, planned) if planned is not None else None
+    plan = project.plan([registered.id])
+    planned = next(iter(plan), None)
+    stored = present_results(project, plan).get(registered.name)
     scan = planned.scan if planned is not None else None
     return NotebookDetails(
-        notebook=notebook_item(project, registered, planned),
+        notebook=notebook_item(registered, planned, stored),
         code_key=planned.code_key if planned is not None else None,
         result=result_details(info_of(project, stored), stored.result, scan) if stored else None,
     )
@@ -109,8 +111,11 @@ def explanation(details: NotebookDetails) -> str:
 
 def _statistics(result: ResultDetails) -> list[str]:
     run = [cell.seconds for cell in result.cells if cell.seconds is not None]
+    kernel = f"kernel {result.kernel or 'unknown'}"
+    if result.executor == ADDED:
+        return [f"Executed elsewhere, {kernel}"]
     lines = [
-        f"Executed by: {result.executor}, kernel {result.kernel}",
+        f"Executed by: {result.executor}, {kernel}",
         f"Execution: {in_words(result.seconds)}, {len(run)} of {len(result.cells)} code cells run",
     ]
     if run:

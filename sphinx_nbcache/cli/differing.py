@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from sphinx_nbcache.notebooks.diffing import diff_code
 from sphinx_nbcache.notebooks.formats import read_notebook
 from sphinx_nbcache.notebooks.model import NotebookError
@@ -25,14 +23,23 @@ def difference(project: Project, reference: int | str | Path, path: Path) -> str
         NoDiffError: nbdime is not installed.
     """
     stored = project.results.get(reference)
-    text = decode_source(path.read_bytes())
-    fmt = project.formats.format_of(path.name, text)
-    if fmt is None:
-        raise NotebookError(f"{path} is no notebook")
     return diff_code(
         project.results.sources(stored),
-        [item.cell.source for item in read_notebook(text, fmt).code_cells],
+        _code_of(project, path),
         old_name=f"result {stored.id} ({stored.result.notebook})",
         new_name=project.name_of(path),
-        colour=click.get_current_context().color is not False,
+        # click takes them out where the output is not for a terminal.
+        colour=True,
     )
+
+
+def _code_of(project: Project, path: Path) -> list[str]:
+    try:
+        text = decode_source(path.read_bytes())
+        fmt = project.formats.format_of(path.name, text)
+        notebook = read_notebook(text, fmt) if fmt is not None else None
+    except NotebookError as error:
+        raise NotebookError(f"{path}: {error}", error.line) from None
+    if notebook is None:
+        raise NotebookError(f"{path} is no notebook")
+    return [item.cell.source for item in notebook.code_cells]

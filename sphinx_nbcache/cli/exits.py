@@ -9,6 +9,8 @@ from enum import IntEnum
 
 import click
 
+from sphinx_nbcache.cli.wording import harmless
+
 
 class Exit(IntEnum):
     """The exit codes."""
@@ -29,7 +31,7 @@ class Stopped(click.ClickException):
     """The end of a command, with a message for the user and an exit code."""
 
     def __init__(self, message: str, code: Exit) -> None:
-        super().__init__(message)
+        super().__init__(harmless(message))
         self.exit_code = code  # type: ignore[misc]  # declared for classes there
 
 

@@ -44,14 +44,22 @@ def notebook_items(
         plan: What would be done with them.
     """
     planned = {item.name: item for item in plan}
-    return [notebook_item(project, item, planned.get(item.name)) for item in notebooks]
+    stored = present_results(project, plan)
+    return [
+        notebook_item(item, planned.get(item.name), stored.get(item.name)) for item in notebooks
+    ]
 
 
 def notebook_item(
-    project: Project, registered: Registered, planned: Planned | None
+    registered: Registered, planned: Planned | None, stored: Stored | None
 ) -> NotebookItem:
-    """Return the item of a notebook; `planned` is `None` if there is no such file."""
-    stored = present_result(project, planned) if planned is not None else None
+    """Return the item of a notebook.
+
+    Args:
+        registered: The notebook.
+        planned: What would be done with it; `None` if there is no such file.
+        stored: The result of its present code, as of [](present_results).
+    """
     decision = planned.decision if planned is not None else None
     return NotebookItem(
         id=registered.id,
@@ -83,14 +91,19 @@ def added_item(registered: Registered) -> NotebookItem:
     )
 
 
-def present_result(project: Project, planned: Planned) -> Stored | None:
-    """Return the result of a notebook's present code: to be reused, or of its last failure."""
-    if planned.decision.result is not None:
-        return planned.decision.result
-    if planned.decision.action not in (Action.EXECUTE, Action.REFUSE):
-        return None
-    results = project.store.results(planned.code_key)
-    return results[0] if results and results[0].result.status is not Status.OK else None
+def present_results(project: Project, plan: Plan) -> dict[str, Stored]:
+    """Return results of the present code of notebooks, by the notebooks' names.
+
+    It is the one to be reused, else that of the last failure; others have none.
+    """
+    stale = [item for item in plan if item.decision.action in (Action.EXECUTE, Action.REFUSE)]
+    results = project.store.results_of(item.code_key for item in stale)
+    found = {item.name: item.decision.result for item in plan}
+    for item in stale:
+        newest = next(iter(results[item.code_key]), None)
+        if newest is not None and newest.result.status is not Status.OK:
+            found[item.name] = newest
+    return {name: stored for name, stored in found.items() if stored is not None}
 
 
 def _status(planned: Planned | None, stored: Stored | None) -> str:

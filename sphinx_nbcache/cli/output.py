@@ -12,6 +12,7 @@ import click
 
 from sphinx_nbcache.cli.exits import Exit, Stopped
 from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.wording import harmless
 
 if TYPE_CHECKING:
     from sphinx_nbcache.notices import Notice
@@ -21,13 +22,13 @@ _PLAIN_WIDTH = 80
 
 def say(text: str) -> None:
     """Write to the standard output."""
-    click.echo(text)
+    click.echo(harmless(text))
 
 
 def tell(text: str, *, level: int = 0) -> None:
     """Write what goes on to the standard error, unless the user wants to be told less."""
     if given().verbosity >= level:
-        click.echo(text, err=True)
+        click.echo(harmless(text), err=True)
 
 
 def warn(notice: Notice) -> None:
@@ -39,7 +40,8 @@ def warn(notice: Notice) -> None:
         line = f":{notice.line}" if notice.line else ""
         where = f"{_from_here(notice.path)}{line}: "
     kind, colour = ("error", "red") if notice.is_error else ("warning", "yellow")
-    click.echo(f"{where}{click.style(f'{kind}:', fg=colour)} {notice.text}", err=True)
+    label = click.style(f"{kind}:", fg=colour)
+    click.echo(harmless(f"{where}{label} {notice.text}"), err=True)
 
 
 def say_json(document: Any) -> None:

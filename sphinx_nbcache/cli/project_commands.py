@@ -12,8 +12,8 @@ from sphinx_nbcache.cli.cache_commands import limit
 from sphinx_nbcache.cli.groups import Command, Group
 from sphinx_nbcache.cli.output import confirm, say, say_json, width
 from sphinx_nbcache.cli.run_commands import execute, plan
-from sphinx_nbcache.cli.session import as_references, opened, some_or_all
-from sphinx_nbcache.cli.values import PATH, as_reference
+from sphinx_nbcache.cli.session import as_references, opened, opened_to_change, some_or_all
+from sphinx_nbcache.cli.values import ASSET, PATH, as_reference
 from sphinx_nbcache.cli.wording import counted, moment, shortened, status_in_words
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ reader = click.option(
 @options.common
 def add(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
     """Add notebooks to the project. Nothing is copied or run."""
-    with opened() as project:
+    with opened_to_change() as project:
         added = project.notebooks.add([path.absolute() for path in paths], reader=reader)
         _say_change("Added", added, as_json=as_json)
     if not as_json:
@@ -42,14 +42,14 @@ def add(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
 
 
 @click.command("add-with-assets", cls=Command)
-@click.argument("assets", nargs=-1, required=True, type=PATH, metavar="ASSET...")
+@click.argument("assets", nargs=-1, required=True, type=ASSET, metavar="ASSET...")
 @click.option("-nb", "--nbpath", required=True, type=PATH, help="The notebook.")
 @reader
 @options.as_json
 @options.common
 def add_with_assets(*, assets: tuple[Path, ...], nbpath: Path, reader: str, as_json: bool) -> None:
     """Add a notebook, with the files that it needs."""
-    with opened() as project:
+    with opened_to_change() as project:
         added = project.notebooks.add(
             [nbpath.absolute()], reader=reader, assets=[path.absolute() for path in assets]
         )
@@ -130,7 +130,7 @@ def invalidate(
     Those of the notebooks' present code are removed; older ones stay.
     """
     wanted = some_or_all(references, everything=everything)
-    with opened() as project:
+    with opened_to_change() as project:
         if everything:
             confirm("Remove the results of all notebooks of the project?", force=force)
         removed = project.invalidate(wanted)
@@ -145,7 +145,7 @@ def invalidate(
 @options.common
 def remove(*, references: tuple[str, ...], as_json: bool) -> None:
     """Take notebooks out of the project. Their results and their files stay."""
-    with opened() as project:
+    with opened_to_change() as project:
         removed = project.notebooks.remove(as_references(references) or [])
         _say_change("Removed", removed, as_json=as_json)
 
@@ -156,7 +156,7 @@ def remove(*, references: tuple[str, ...], as_json: bool) -> None:
 @options.common
 def clear(*, force: bool, as_json: bool) -> None:
     """Take all notebooks out of the project. Their results and their files stay."""
-    with opened() as project:
+    with opened_to_change() as project:
         count = counted(len(list(project.notebooks)), "notebook")
         confirm(f"Take {count} out of the project?", force=force)
         removed = project.notebooks.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ from sphinx_nbcache.cli.exits import Exit
 from sphinx_nbcache.cli.groups import Command
 from sphinx_nbcache.cli.output import say, say_json, tell, warn, width
 from sphinx_nbcache.cli.session import as_references, opened
-from sphinx_nbcache.cli.values import seconds
+from sphinx_nbcache.cli.values import executor, seconds
 from sphinx_nbcache.cli.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sphinx_nbcache.cli.as_json import SettledItem
+    from sphinx_nbcache.planning import Plan
     from sphinx_nbcache.project import Project, Run
 
 _UNCHANGED = {
@@ -31,7 +33,14 @@ _UNCHANGED = {
 
 @click.command(cls=Command)
 @options.references
-@click.option("-e", "--executor", metavar="NAME", help="The executor, such as local-serial.")
+@click.option(
+    "-e",
+    "--executor",
+    type=executor,
+    metavar="NAME",
+    help="How and where notebooks are run: local-serial, local-parallel, temp-serial,"
+    " temp-parallel, or what another package announces.",
+)
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="How many are run at once."
 )
@@ -57,12 +66,15 @@ def execute(
     """Execute what has no valid result.
 
     That is looked for in the whole project, or among the notebooks that are named. Those that
-    are not in the project yet are added to it.
+    are not in the project yet are added to it. Where no Sphinx project was built, an executor
+    that is named is used from then on.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     if force:
         chosen["execute"] = "force"
     with opened(**chosen) as project:
+        if given["executor"] is not None:
+            project.notebooks.choose_executor(given["executor"])
         run = _execute(project, references)
         items = _items_of(run, project)
         if as_json:
@@ -71,8 +83,11 @@ def execute(
             say_json(ExecutionSummary(seconds=run.seconds, notebooks=tuple(items)))
         else:
             say(_summary(items))
+        keeps = project.is_lasting
     if any(item.failed for item in items):
         ctx.exit(Exit.FAILED)
+    if not keeps:
+        ctx.exit(Exit.STORE)
 
 
 @click.command(cls=Command)
@@ -141,7 +156,7 @@ def _execute(project: Project, references: Sequence[str]) -> Run:
     wanted = as_references(references)
     if wanted is not None:
         _add_new(project, [item for item in wanted if isinstance(item, Path)])
-    made = project.plan(wanted)
+    made = _in_order_of_ids(project.plan(wanted), project)
     if not len(made):
         tell("There are no notebooks in the project; `project add` adds some")
     with progress() as told:
@@ -151,6 +166,13 @@ def _execute(project: Project, references: Sequence[str]) -> Run:
             if notice.topic is Topic.SOURCE:
                 warn(notice)
     return run
+
+
+def _in_order_of_ids(made: Plan, project: Project) -> Plan:
+    """Return a plan in the order in which its notebooks were added, which is a user's own."""
+    ids = {item.name: item.id for item in project.notebooks}
+    ordered = sorted(made.notebooks, key=lambda planned: ids.get(planned.name, 0))
+    return replace(made, notebooks=tuple(ordered))
 
 
 def _add_new(project: Project, paths: Sequence[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sphinx_nbcache.cli.exits import Exit, Stopped
-from sphinx_nbcache.cli.options import Given, given
+from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import warn
 from sphinx_nbcache.cli.values import as_reference
 
 if TYPE_CHECKING:
+    from sphinx_nbcache.notices import Notice, Notify
     from sphinx_nbcache.project import Project
+
+
+# What is meant for builds: the command line executes because it was told to.
+_FOR_BUILDS = frozenset({"off", "frozen"})
 
 
 @contextmanager
@@ -26,8 +31,17 @@ def opened(**options: Any) -> Iterator[Project]:
         options: Options that take the place of the project's own, named as in `conf.py`
             without `nbcache_`.
     """
+    told: set[Notice] = set()
+
+    def once(notice: Notice) -> None:
+        if notice not in told:
+            told.add(notice)
+            warn(notice)
+
     try:
-        project = _open(given(), options)
+        project = _open(once, options)
+        if project.settings.execute in _FOR_BUILDS:
+            project = _open(once, options | {"execute": "changed"})
     except ValueError as error:
         raise Stopped(str(error), Exit.USAGE) from None
     try:
@@ -36,14 +50,25 @@ def opened(**options: Any) -> Iterator[Project]:
         project.close()
 
 
-def _open(asked: Given, options: Mapping[str, Any]) -> Project:
+@contextmanager
+def opened_to_change() -> Iterator[Project]:
+    """Open the project as [](opened) does; stop if what is changed would not last."""
+    with opened() as project:
+        if not project.is_lasting:
+            text = f"the store {project.store.folder} cannot be used, so that nothing was changed"
+            raise Stopped(text, Exit.STORE)
+        yield project
+
+
+def _open(notify: Notify, options: dict[str, Any]) -> Project:
+    asked = given()
     if asked.conf is not None:
         from sphinx_nbcache.extension.conf import open_conf_project
 
-        return open_conf_project(asked.conf, place=asked.cache_path, notify=warn, **options)
+        return open_conf_project(asked.conf, place=asked.cache_path, notify=notify, **options)
     from sphinx_nbcache.project import open_project
 
-    return open_project(Path.cwd(), place=asked.cache_path, notify=warn, **options)
+    return open_project(place=asked.cache_path, notify=notify, **options)
 
 
 def as_references(texts: Sequence[str]) -> list[int | str | Path] | None:

@@ -10,6 +10,9 @@ import click
 
 PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+# What an executor copies may be a folder.
+ASSET = click.Path(exists=True, path_type=Path)
+
 NONE = "none"
 UNLIMITED = -1
 
@@ -30,6 +33,17 @@ def as_reference(text: str) -> int | str | Path:
         return int(text)
     # Not `Path.exists`, which raises what a text is that can be no path.
     return Path(text).absolute() if os.path.exists(text) else text  # noqa: PTH110
+
+
+def executor(text: str) -> str:
+    """Return the name of an executor, if there is one of that name."""
+    from sphinx_nbcache.execution.registry import OURS
+    from sphinx_nbcache.plugins import EXECUTORS, announced
+
+    known = OURS if text in OURS else (*OURS, *announced(EXECUTORS))
+    if text not in known:
+        raise click.BadParameter(f"there is no executor {text!r} (known: {', '.join(known)}).")
+    return text
 
 
 def seconds(text: str) -> float | str:

@@ -26,7 +26,8 @@ def open_project(
 
     A Sphinx project that was built left its root and settings beside its store. It is looked
     for in the folder and those above, up to the root, and two levels below each. Where there is
-    none, the store is `.jupyter_cache` in the folder, and its list of notebooks may be empty.
+    none, the store is `.jupyter_cache` in the folder, and its list of notebooks may be empty; the
+    executor is then the one that was last chosen for the list.
 
     Args:
         folder: The folder.
@@ -45,8 +46,10 @@ def open_project(
     where = Path(given).resolve() if given else built_store(here) or here / STORE_FOLDER
     built = read_project_file(where)
     if built is None:
-        settings = checked_settings(options)
-        return Project(None, base=here, place=where, settings=settings, notify=notify)
+        project = _unbuilt(here, where, notify, options)
+        if "executor" not in options and (chosen := project.notebooks.executor):
+            project = _unbuilt(here, where, notify, options | {"executor": chosen})
+        return project
     checked_settings(options)
     settings, problems = read_settings(built.settings | options)
     for problem in problems:
@@ -54,6 +57,11 @@ def open_project(
     store = project_file(where).parent
     base, root = (Path(os.path.normpath(store / path)) for path in (built.base, built.root))
     return Project(None, base=base, place=where, settings=settings, notify=notify, root=root)
+
+
+def _unbuilt(here: Path, place: Path, notify: Notify, options: dict[str, Any]) -> Project:
+    settings = checked_settings(options)
+    return Project(None, base=here, place=place, settings=settings, notify=notify)
 
 
 def built_store(here: Path) -> Path | None:

@@ -125,6 +125,11 @@ class Project:
 
         return f"sphinx_nbcache {__version__}, store schema {SCHEMA}"
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether what is put into the store is still there when this process has ended."""
+        return self.store.access.is_lasting
+
     def name_of(self, path: Path) -> str:
         """Return the name of a notebook: its path relative to the root."""
         return portable_path(path, self.root)
@@ -273,7 +278,9 @@ class Project:
         result, outputs, sources = result_of_file(planned, validate=validate)
         files = artifact_files(path, artifacts)
         with store_trouble():
-            return self.store.commit(result, outputs, files, sources)
+            stored = self.store.commit(result, outputs, files, sources)
+        keep_limits(self.store)
+        return stored
 
     def _plan_of_file(self, path: Path) -> Planned:
         if not path.is_file():

@@ -40,6 +40,24 @@ class Register:
     def __iter__(self) -> Iterator[Registered]:
         return iter(read_roll(self._store).notebooks)
 
+    @property
+    def executor(self) -> str:
+        """The executor that was chosen for the notebooks; empty if none was."""
+        return read_roll(self._store).executor
+
+    def choose_executor(self, name: str) -> None:
+        """Remember an executor for the notebooks, for where no `conf.py` says which.
+
+        The place in which notebooks work is part of what a result is of. Were it forgotten, what
+        was run in temporary folders would seem to have no result.
+
+        Raises:
+            StoreTroubleError: The store cannot be written.
+        """
+        if name != self.executor:
+            with store_trouble():
+                change_roll(self._store, lambda roll: msgspec.structs.replace(roll, executor=name))
+
     def get(self, reference: Reference) -> Registered:
         """Return a notebook by its id, path or name.
 
@@ -169,11 +187,11 @@ def _with(roll: Roll, added: Sequence[Registered]) -> Roll:
         number, when = (old.id, old.added) if old is not None else (next_id, time.time())
         next_id += old is None
         notebooks[item.name] = msgspec.structs.replace(item, id=number, added=when)
-    return Roll(next_id, tuple(notebooks.values()))
+    return msgspec.structs.replace(roll, next_id=next_id, notebooks=tuple(notebooks.values()))
 
 
 def _without(roll: Roll, ids: set[int]) -> Roll:
     if not ids:
         return roll
     left = tuple(item for item in roll.notebooks if item.id not in ids)
-    return Roll(roll.next_id, left)
+    return msgspec.structs.replace(roll, notebooks=left)

@@ -39,6 +39,11 @@ class Access:
         self._overlay: MemoryShelf | None = None
         self._told: set[str] = set()
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether what is written is still there when this process has ended."""
+        return not isinstance(self._writable(), MemoryShelf)
+
     def get(self, key: str) -> bytes | None:
         """Return a value; `None` if it is not there or damaged."""
         if self._overlay is not None and (value := self._overlay.get(key)) is not None:

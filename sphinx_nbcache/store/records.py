@@ -172,6 +172,8 @@ class Roll(msgspec.Struct, frozen=True):
 
     next_id: int = 1
     notebooks: tuple[Registered, ...] = ()
+    executor: str = ""
+    """The executor that was chosen for them, where no `conf.py` says which; empty if none was."""
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support_cli import CommandLine
@@ -173,7 +174,7 @@ def test_options_of_execution_are_respected(cli: CommandLine) -> None:
 
 @pytest.mark.kernel
 def test_everything_else_of_the_source_is_kept_by_a_merge(cli: CommandLine) -> None:
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"cell_type": "markdown", "source": "![](attachment:a.png)", "id": "text"}
         | {"metadata": {"k": 1}, "attachments": {"a.png": {"image/png": "AAAA"}}},
         {"cell_type": "code", "source": "1 + 1", "id": "code", "metadata": {"tags": ["t"]}}

@@ -63,3 +63,9 @@ def test_where_there_is_no_terminal_the_width_is_80_or_what_columns_says() -> No
     assert width_with(COLUMNS="120") == 120
     for nonsense in ("", "0", "-3", "wide", "9" * 5000, "²"):
         assert width_with(COLUMNS=nonsense) == 80
+
+
+def test_a_text_cannot_break_a_row() -> None:
+    made = lines(("1", "two\nlines\tand \x1b[2Ja trick", "-"))
+    assert len(made) == 3
+    assert "two lines and  [2Ja trick" in made[2]
