@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,7 @@ import msgspec
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.store.claims import Claims
-from sphinx_nbcache.store.opening import open_shelf
+from sphinx_nbcache.store.opening import mark_if_malformed, open_shelf
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, unpack
 from sphinx_nbcache.store.records import (
     SCHEMA,
@@ -22,6 +23,7 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
+from sphinx_nbcache.store.seal import sealed, unsealed
 from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
 
 # How many results one code key keeps, the newest first. A failed one gives way to the next.
@@ -53,6 +55,7 @@ class Store:
         # Takes over, for writing, when the disk cannot be written; it is read first.
         self._overlay: MemoryShelf | None = None
         self._told: set[str] = set()
+        self._was_opened = self._was_examined = False
 
     # -- scans and history
 
@@ -148,11 +151,18 @@ class Store:
         number = _number(self._get(_NEXT_ID)) or 1
         kept, dropped = self._make_room(stored.result)
         entries = [Entry(number, stored.digest), *kept]
-        shelf.set(_NEXT_ID, str(number + 1).encode())
-        shelf.set(f"result/{stored.digest}", encoded)
-        shelf.set(key, msgspec.json.encode(entries))
+        values = {
+            _NEXT_ID: str(number + 1).encode(),
+            f"result/{stored.digest}": encoded,
+            key: msgspec.json.encode(entries),
+        }
+        for name, value in values.items():
+            shelf.set(name, sealed(name, value))
         for entry in dropped:
             shelf.delete(f"result/{entry.digest}")
+        if all(entry.digest != stored.digest for entry in self.results(stored.result.code_key)):
+            # Such as where a bit was flipped in the definition of its table.
+            raise ShelfError("it does not keep what is written") from sqlite3.DatabaseError()
         return msgspec.structs.replace(stored, id=number)
 
     def _make_room(self, result: Result) -> tuple[list[Entry], list[Entry]]:
@@ -192,13 +202,22 @@ class Store:
     def _decoded(self, key: str, encoded: bytes, kind: type[_Record]) -> _Record | None:
         try:
             return msgspec.json.decode(encoded, type=kind)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             self._damaged(f"{key[:40]} cannot be read ({error})")
             return None
 
     def _get(self, key: str) -> bytes | None:
-        if self._overlay is not None and (value := self._overlay.get(key)) is not None:
-            return value
+        kept = self._kept(key)
+        if kept is None:
+            return None
+        content = unsealed(key, kept)
+        if content is None:
+            self._damaged(f"{key[:40]} is not what was written")
+        return content
+
+    def _kept(self, key: str) -> bytes | None:
+        if self._overlay is not None and (kept := self._overlay.get(key)) is not None:
+            return kept
         try:
             return self._opened().get(key)
         except DamagedEntryError as error:
@@ -217,14 +236,15 @@ class Store:
         with shelf.transaction():
             for key, value in values.items():
                 if not (once and self._get(key) == value):
-                    shelf.set(key, value)
+                    shelf.set(key, sealed(key, value))
 
     def _writable(self) -> Shelf:
         return self._overlay if self._overlay is not None else self._opened()
 
     def _opened(self) -> Shelf:
         if self._shelf is None:
-            self._shelf, trouble = open_shelf(self.folder)
+            self._shelf, trouble = open_shelf(self.folder, again=self._was_opened)
+            self._was_opened = True
             if trouble is not None:
                 consequence = "; results are kept for this build only"
                 lasting = isinstance(self._shelf, MemoryShelf)
@@ -233,6 +253,7 @@ class Store:
 
     def _use_overlay(self, error: ShelfError) -> None:
         """From now on, keep in memory what cannot be written."""
+        mark_if_malformed(self.folder, error)
         self._notify(
             Notice(
                 Topic.STORE,
@@ -243,6 +264,7 @@ class Store:
         self._overlay = self._overlay or MemoryShelf()
 
     def _damaged(self, what: str) -> None:
+        self._look_for_more()
         if what in self._told or len(self._told) > _TOLD_AT_MOST:
             return
         self._told.add(what)
@@ -250,6 +272,11 @@ class Store:
         if len(self._told) > _TOLD_AT_MOST:
             text = f"in the store {self.folder}: more is damaged, and not listed here"
         self._notify(Notice(Topic.STORE, text))
+
+    def _look_for_more(self) -> None:
+        if not self._was_examined:
+            self._was_examined = True
+            mark_if_malformed(self.folder)
 
 
 def _number(encoded: bytes | None) -> int | None:

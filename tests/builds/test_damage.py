@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -165,10 +166,14 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Book:
     return book
 
 
+def copy_of(book: Book, folder: Path) -> Book:
+    shutil.copytree(book.folder, folder / "project" / "book")
+    return Book(folder / "project" / "book", book.counter)
+
+
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_damage_leads_to_a_warning_and_an_execution(sound: Book, tmp_path: Path, kind: str) -> None:
-    shutil.copytree(sound.folder, tmp_path / "project" / "book")
-    book = Book(tmp_path / "project" / "book", sound.counter)
+    book = copy_of(sound, tmp_path)
     outside = tmp_path / "project" / "outside.txt"
     outside.write_text("precious")
     DAMAGES[kind](book.folder / "_build" / ".jupyter_cache" / "nbcache-1")
@@ -187,6 +192,27 @@ def test_damage_leads_to_a_warning_and_an_execution(sound: Book, tmp_path: Path,
     if kind != "folder is a file":
         assert again.ran == ()
         assert "[nbcache.store]" not in again.warnings
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_builds_on_a_store_with_flipped_bytes_show_right_pages(
+    sound: Book, tmp_path: Path, seed: int
+) -> None:
+    """More of them, without builds, are in `tests/units/test_byte_flips.py`."""
+    moments = random.Random(seed)
+    book = copy_of(sound, tmp_path)
+    path = book.store / "nbcache-1" / "cache.db"
+    content = bytearray(path.read_bytes())
+    for _ in range(10 ** (seed + 1)):
+        content[moments.randrange(len(content))] ^= 1 << moments.randrange(8)
+    path.write_bytes(content)
+    shutil.rmtree(book.folder / "_build" / "doctrees")
+    built = book.build(builder="text")
+    assert built.status == 0
+    assert set(built.ran) <= {"note.md"}
+    page = book.page("note", "text")
+    assert "computed 42" in page
+    assert "z" * 50_000 in page
 
 
 @pytest.fixture
