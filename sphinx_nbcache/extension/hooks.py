@@ -130,7 +130,7 @@ class Hooks:
             domain.render_ids[docname] = render_id_of(settled)
 
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
-        """`env-updated`: pages that were last written as of another reading, or with another report.
+        """`env-updated`: pages last written as of another reading, or with another report.
 
         A page is read again when its result changes, and when a file changes that it includes.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import random
 import shutil
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import Book
+from support import Book, code_cell, stream
 
 pytestmark = pytest.mark.kernel
 
@@ -268,21 +269,36 @@ def test_a_full_disk_costs_one_warning(
         assert name * 100_000 in book.page(name)
 
 
-def test_another_tools_files_in_the_same_folder_are_not_touched(book: Book) -> None:
-    """jupyter-cache keeps `global.db` and `executed/` there."""
-    folder = book.folder / "_build" / ".jupyter_cache"
-    theirs = {"global.db": b"\x00db", "executed/ab/base.ipynb": b"{}", "__version__.txt": b"1"}
-    for name, content in theirs.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+def test_jupyter_cache_in_the_same_folder_and_this_store_leave_each_other_alone(
+    book: Book, tmp_path: Path
+) -> None:
+    jupyter_cache = pytest.importorskip("jupyter_cache")
     book.index("note")
-    book.myst("note.md")
-    assert book.build().warnings == ""
+    book.ipynb("note.ipynb", "%%\nprint('computed', 6 * 7)")
+    executed = [tmp_path / "first.ipynb", tmp_path / "second.ipynb"]
+    for number, path in enumerate(executed):
+        cells = [code_cell(f"print({number})", outputs=stream(f"{number}\n"), count=1)]
+        notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        path.write_text(json.dumps(notebook))
+
+    def contents(*, ours: bool) -> dict[Path, bytes]:
+        files = [path for path in book.store.rglob("*") if path.is_file()]
+        return {p: p.read_bytes() for p in files if ("nbcache-1" in p.parts) == ours}
+
+    theirs = jupyter_cache.get_cache(book.store)
+    theirs.cache_notebook_file(executed[0], check_validity=False)
+    before = contents(ours=False)
+    assert {path.name for path in before} == {"global.db", "base.ipynb", "__version__.txt"}
+    built = book.build()
+    assert (built.warnings, built.ran) == ("", ("note.ipynb",))
+    assert contents(ours=False) == before
+    before = contents(ours=True)
+    theirs.cache_notebook_file(executed[1], check_validity=False)
+    for path in executed:
+        assert theirs.match_cache_file(path) is not None
+    assert contents(ours=True) == before
     assert book.build().ran == ()
-    assert {name: (folder / name).read_bytes() for name in theirs} == theirs
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["global.db", "executed", "__version__.txt", "nbcache-1"]
-    )
+    assert "computed 42" in book.page("note")
 
 
 def test_nothing_is_open_or_locked_when_readers_are_forked(book: Book) -> None:
