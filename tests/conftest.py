@@ -26,6 +26,20 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory) -> None:
         os.environ.pop(name, None)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _bytecode(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep compiled modules for the many processes that are started, for this session only.
+
+    Where Python may not write bytecode, every build and every kernel would compile all that it
+    imports. That takes most of its time.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        shared = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            shared = shared.parent
+        os.environ["PYTHONPYCACHEPREFIX"] = str(shared / "bytecode")
+
+
 @pytest.fixture
 def book(tmp_path: Path) -> Book:
     """An empty book."""

@@ -27,6 +27,7 @@ from sphinx_nbcache.execution.kernels import (
     start_arguments,
 )
 from sphinx_nbcache.execution.places import PlaceError, place_of
+from sphinx_nbcache.execution.streams import join_streams
 from sphinx_nbcache.notebooks.ipynb import plain
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.store.outputs import RunOutputs
@@ -137,7 +138,7 @@ class _Run:
         return Outcome(
             status=status,
             cells=runs,
-            outputs=RunOutputs([plain(cell.outputs) for cell in cells], self._widgets()),
+            outputs=RunOutputs([join_streams(plain(c.outputs)) for c in cells], self._widgets()),
             kernel=self.kernel,
             language_info=plain(self.notebook.metadata.get("language_info", {})),
             started=self.started,
@@ -218,7 +219,7 @@ class _Run:
             extra_arguments=start_arguments(self.kernel, specs),
             store_widget_state=True,
             record_timing=False,
-            coalesce_streams=True,
+            coalesce_streams=False,  # see `streams`
             log=_LOGGER,
             on_cell_start=self._on_start,
             on_cell_executed=self._on_end,

@@ -20,6 +20,7 @@ from sphinx_nbcache.extension.options import (
     BEFORE_SUFFIXES,
     check_options,
     guard_sources,
+    leave_out_outputs,
     raw_options,
     settings_of,
 )
@@ -68,6 +69,7 @@ class Hooks:
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
         app.connect("config-inited", self.add_style)
+        app.connect("builder-inited", leave_out_outputs)
         app.connect("env-get-outdated", self.execute)
         app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)
         app.connect("env-before-read-docs", self.get_ready_to_fork)
@@ -140,13 +142,16 @@ class Hooks:
             domain.render_ids[docname] = render_id_of(settled)
 
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
-        """`env-updated`: pages that were last written with another result, or report."""
+        """`env-updated`: pages last written as of another reading, or with another report.
+
+        A page is read again when its result changes, and when a file changes that it includes.
+        """
         if isinstance(app.builder.get_outdated_docs(), str):
             return []  # a builder that writes everything each time
         domain = notebook_domain(env)
-        ids = dict(domain.render_ids)
+        ids = {docname: str(read) for docname, read in env.all_docs.items()}
         for docname in domain.reports:
-            ids[docname] = f"{ids.get(docname, '')}|{self.report.digest}"
+            ids[docname] = f"{ids[docname]}|{self.report.digest}"
         self.written = WrittenPages(app)
         if self.project is not None:
             self.project.close()  # pages may have been filled in this process; writers are forked

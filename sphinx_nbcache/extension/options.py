@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -12,8 +13,9 @@ from sphinx.util.matching import get_matching_files
 from sphinx_nbcache.config import PREFIX, Settings, declared_options, read_settings
 from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.sources import not_documents
+from sphinx_nbcache.notebooks.sources import is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.project.place import store_place
 
 FILE_TYPE = "nbcache"
 # Before and after Sphinx merges the suffixes of extensions with those of `conf.py` (800).
@@ -58,13 +60,45 @@ def guard_sources(app: Sphinx, config: Config) -> None:
     """
     excluded = dict.fromkeys([*config.exclude_patterns, CHECKPOINTS])
     formats = Formats(config[PREFIX + "formats"])
+    left_out = [*excluded, *_outputs(app)]
     candidates = [
         name
-        for name in get_matching_files(app.srcdir, config.include_patterns, excluded)
+        for name in get_matching_files(app.srcdir, config.include_patterns, left_out)
         if formats.suffix_of(name)
     ]
     for name in not_documents(app.srcdir, candidates, formats):
-        # A name is no glob, even if it looks like one.
-        excluded[re.sub(r"([\[*?])", r"[\1]", name)] = None
+        excluded[_glob_of(name)] = None
     # A new list: the old one may be the default, which all configurations share.
     config.exclude_patterns = list(excluded)
+
+
+def leave_out_outputs(app: Sphinx) -> None:
+    """Keep what builds write into the source directory from becoming documents.
+
+    Not by `exclude_patterns`: these would differ between builders that share doctrees, and each
+    of them would read every page again.
+    """
+    builder, outputs = app.builder, _outputs(app)
+    asset_paths = builder.get_asset_paths
+    builder.get_asset_paths = lambda: [*asset_paths(), *outputs]  # type: ignore[method-assign]
+
+
+def _outputs(app: Sphinx) -> list[str]:
+    """Return globs for the folders in the source directory that builds write to.
+
+    They hold copies of notebooks: downloads, sources, and those of other tools that share the
+    folder of the store.
+    """
+    settings, _ = settings_of(app.config)
+    base, output = Path(app.srcdir), Path(app.outdir)
+    folders = {output, Path(app.doctreedir), store_place(base, output.parent, settings)}
+    if output.parent.is_dir():
+        folders.update(folder for folder in output.parent.iterdir() if is_output(folder))
+    inside = (folder for folder in folders if base in folder.parents)
+    return sorted(_glob_of(folder.relative_to(base).as_posix()) for folder in inside)
+
+
+def _glob_of(name: str) -> str:
+    """Return the glob for a name, which is none even if it looks like one."""
+    # Of `[[]`, Python would warn that it may come to mean something.
+    return re.sub(r"([\[*?])", r"[/\1]", name)

@@ -1,8 +1,8 @@
-"""What each builder has written, so that no page stays as it was before a new result.
+"""What each builder has written, so that no page stays as it was before a new reading.
 
 Sphinx rewrites a page when its source was read again. That is not enough: of two builders on
 shared doctrees only the first one reads, and a build that is interrupted while it writes has
-read everything. So the render ids that pages were written with are kept beside the doctrees.
+read everything. So it is kept beside the doctrees as of which reading a page was written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 _FILE = "nbcache-written.json"
-_VERSION = 1
+_VERSION = 2
 
 
 class WrittenPages:

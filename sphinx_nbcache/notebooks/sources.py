@@ -12,6 +12,8 @@ from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.scan import decode_source
 
+# Sphinx writes it to the output directory of every builder of HTML pages.
+_OUTPUT_MARK = ".buildinfo"
 _GLOB_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -45,6 +47,11 @@ def matching_glob(path: str, patterns: Iterable[str]) -> str | None:
         if any(expression.fullmatch(folder) for folder in folders):
             return pattern
     return None
+
+
+def is_output(folder: Path) -> bool:
+    """Tell whether a folder is one to which Sphinx has written pages."""
+    return (folder / _OUTPUT_MARK).is_file()
 
 
 def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> Iterator[str]:

@@ -20,7 +20,7 @@ from typing import Any
 from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
-from sphinx_nbcache.notebooks.sources import not_documents
+from sphinx_nbcache.notebooks.sources import is_output, not_documents
 from sphinx_nbcache.notices import Notify
 from sphinx_nbcache.planning import Action, Plan, Planned
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
@@ -100,7 +100,8 @@ class Project:
         """Return the project of the notebooks in and below a folder.
 
         Args:
-            folder: Where to look for notebooks. Hidden folders and `_build` are passed over.
+            folder: Where to look for notebooks. Hidden folders, `_build`, and folders to which
+                Sphinx has written pages are passed over.
             place: The folder of the store; by default what the option `store` or the
                 environment variable `JUPYTERCACHE` says, else `.jupyter_cache` in the folder.
             notify: Takes warnings.
@@ -295,7 +296,11 @@ class Project:
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:
     """Yield the files with a notebook's suffix, as POSIX paths relative to the folder."""
     for folder, folders, files in os.walk(base):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_build")))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not (name.startswith((".", "_build")) or is_output(Path(folder) / name))
+        )
         for name in sorted(files):
             if formats.suffix_of(name):
                 yield (Path(folder) / name).relative_to(base).as_posix()

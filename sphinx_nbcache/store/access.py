@@ -7,14 +7,15 @@ this process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from sphinx_nbcache.notices import Notice, Notify, Topic
-from sphinx_nbcache.store.opening import open_shelf
+from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, open_shelf
+from sphinx_nbcache.store.seal import sealed, unsealed
 from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
 
 # How many things that are damaged are listed one by one.
@@ -38,6 +39,7 @@ class Access:
         # Takes over, for writing, when the disk cannot be written; it is read first.
         self._overlay: MemoryShelf | None = None
         self._told: set[str] = set()
+        self._was_opened = self._was_examined = False
 
     @property
     def is_lasting(self) -> bool:
@@ -46,32 +48,21 @@ class Access:
 
     def get(self, key: str) -> bytes | None:
         """Return a value; `None` if it is not there or damaged."""
-        if self._overlay is not None and (value := self._overlay.get(key)) is not None:
-            return value
-        try:
-            return self._opened().get(key)
-        except DamagedEntryError as error:
-            self.damaged(f"{key[:40]} cannot be read ({error})")
-        except ShelfError as error:
-            self.damaged(str(error))
-        return None
+        return self.get_many([key]).get(key)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Return the values of those keys that are there and not damaged."""
-        found: dict[str, bytes] = {}
         keys = list(keys)
+        found: dict[str, bytes] = {}
+        if self._overlay is not None:
+            found.update(_whole(self._overlay.get_many(keys)))
+        wanted = [key for key in keys if key not in found]
         try:
-            for key, value in self._opened().get_many(keys):
-                if isinstance(value, DamagedEntryError):
-                    self.damaged(f"{key[:40]} cannot be read ({value})")
-                else:
-                    found[key] = value
+            self._collect(wanted, found)
         except ShelfError as error:
             self.damaged(str(error))
-        if self._overlay is not None:
-            for key, value in self._overlay.get_many(keys):
-                assert isinstance(value, bytes)
-                found[key] = value
+            if len(wanted) > 1 and is_damage(error.__cause__):
+                self._collect_singly(wanted, found)
         return found
 
     def each(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
@@ -80,7 +71,7 @@ class Access:
         Raises:
             ShelfError: They cannot be read.
         """
-        yield from self._writable().get_many(keys)
+        yield from _unsealed(self._writable().get_many(keys))
 
     def file_names(self) -> frozenset[str]:
         """Return the names of the files that belong to values, relative to the folder.
@@ -124,7 +115,7 @@ class Access:
         """Return a record for its JSON; `None` if it is damaged."""
         try:
             return msgspec.json.decode(encoded, type=kind)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             self.damaged(f"{key[:40]} cannot be read ({error})")
             return None
 
@@ -137,7 +128,7 @@ class Access:
         shelf = self._writable()
         with shelf.transaction():
             for key, value in values.items():
-                shelf.set(key, value)
+                shelf.set(key, sealed(key, value))
             for key in gone:
                 shelf.delete(key)
 
@@ -153,6 +144,7 @@ class Access:
 
     def use_overlay(self, error: ShelfError) -> None:
         """From now on, keep in memory what cannot be written."""
+        mark_if_malformed(self.folder, error)
         self.tell(
             f"the store {self.folder} cannot be written ({error});"
             " new results are kept for this build only"
@@ -161,6 +153,9 @@ class Access:
 
     def damaged(self, what: str) -> None:
         """Tell the user, once, what is damaged."""
+        if not self._was_examined:
+            self._was_examined = True
+            mark_if_malformed(self.folder)
         if what in self._told or len(self._told) > _TOLD_AT_MOST:
             return
         self._told.add(what)
@@ -180,17 +175,53 @@ class Access:
             if not isinstance(self._shelf, MemoryShelf):
                 self._shelf = None  # to be looked at afresh when it is opened again
 
+    def _collect(self, keys: Iterable[str], found: dict[str, bytes]) -> None:
+        for key, value in _unsealed(self._opened().get_many(keys)):
+            if isinstance(value, DamagedEntryError):
+                self.damaged(f"{key[:40]} {value}")
+            else:
+                found[key] = value
+
+    def _collect_singly(self, keys: Iterable[str], found: dict[str, bytes]) -> None:
+        """Read what can be read of a database that is malformed somewhere."""
+        for key in keys:
+            if key not in found:
+                with suppress(ShelfError):
+                    self._collect([key], found)
+
     def _writable(self) -> Shelf:
         return self._overlay if self._overlay is not None else self._opened()
 
     def _opened(self) -> Shelf:
         if self._shelf is None:
-            self._shelf, trouble = open_shelf(self.folder)
+            self._shelf, trouble = open_shelf(self.folder, again=self._was_opened)
+            self._was_opened = True
             if trouble is not None:
                 consequence = "; results are kept for this build only"
                 lasting = isinstance(self._shelf, MemoryShelf)
                 self.tell(trouble + (consequence if lasting else ""))
         return self._shelf
+
+
+def _unsealed(
+    values: Iterable[tuple[str, bytes | DamagedEntryError]],
+) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+    """Yield the contents for what is kept under keys."""
+    for key, value in values:
+        if isinstance(value, DamagedEntryError):
+            yield key, DamagedEntryError(f"cannot be read ({value})")
+        elif (content := unsealed(key, value)) is None:
+            yield key, DamagedEntryError("is not what was written")
+        else:
+            yield key, content
+
+
+def _whole(
+    values: Iterable[tuple[str, bytes | DamagedEntryError]],
+) -> Iterator[tuple[str, bytes]]:
+    for key, value in _unsealed(values):
+        if not isinstance(value, DamagedEntryError):
+            yield key, value
 
 
 def encoded(record: Any) -> bytes:

@@ -66,10 +66,10 @@ def check_store(store: Store, *, fix: bool = False) -> list[Finding]:
     Raises:
         ShelfError: The store cannot be read; or, to be mended, written.
     """
-    damaged = [*_damaged_entries(store), *_broken_lists(store)]
+    damaged = list(_damaged_entries(store))
+    bad_keys = {finding.key for finding in damaged}
     # A list that names a missing result is mended by reading it, not by taking it out.
-    bad_keys = {finding.key for finding in damaged if not finding.key.startswith("results/")}
-    bad_keys |= {finding.key for finding in damaged if "cannot be read" in finding.what}
+    damaged += _broken_lists(store)
     results = store.all_results()
     incomplete = list(_incomplete_results(store, results, bad_keys))
     found = [*damaged, *(finding for _, finding in incomplete)]
@@ -109,7 +109,7 @@ def _fault(key: str, value: bytes) -> str:
     kind, slash, name = key.partition("/")
     if kind in ("blob", "result") and slash:
         if content_digest(value) != name:
-            return "it is not what was written"
+            return "is not what was written"
         expected: Any = Result if kind == "result" else None
     else:
         expected = _RECORDS.get(kind + slash)
@@ -118,8 +118,8 @@ def _fault(key: str, value: bytes) -> str:
     try:
         if expected is not None:
             msgspec.json.decode(value, type=expected)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return f"it cannot be read ({error})"
+    except (ValueError, RecursionError) as error:
+        return f"cannot be read ({error})"
     return ""
 
 

@@ -47,8 +47,9 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         with self._lock, translated():
+            cache = self._open()
             try:
-                value = self._open().get(key, default=None, retry=True)
+                value = cache.get(key, default=None, retry=True)
             except (UnsafeEntryError, TypeError, ValueError) as error:
                 raise DamagedEntryError(str(error)) from None
         if value is not None and type(value) is not bytes:
@@ -136,9 +137,15 @@ class DiskShelf:
 
     def _open(self) -> diskcache.Cache:
         if self._cache is None:
-            _refuse_foreign_settings(self.folder)
             folder = str(self.folder)
-            self._cache = diskcache.Cache(folder, timeout=_BUSY_SECONDS, disk=SafeDisk, **_SETTINGS)
+            try:
+                _refuse_foreign_settings(self.folder)
+                self._cache = diskcache.Cache(
+                    folder, timeout=_BUSY_SECONDS, disk=SafeDisk, **_SETTINGS
+                )
+            except (ValueError, TypeError, AttributeError) as error:
+                # Settings whose text is no text, whose number is none, and the like.
+                raise sqlite3.DatabaseError(f"damaged settings: {error}") from None
         return self._cache
 
     def __getstate__(self) -> Path:
@@ -170,8 +177,11 @@ def _refuse_foreign_settings(folder: Path) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the disk and the database raise into a ShelfError."""
+    """Turn what the disk and the database raise into a ShelfError.
+
+    That may be a UnicodeDecodeError: of a damaged name in a database, or in what SQLite says of it.
+    """
     try:
         yield
-    except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+    except (OSError, sqlite3.Error, diskcache.Timeout, UnicodeDecodeError) as error:
         raise ShelfError(f"{type(error).__name__}: {error}") from error

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+
+from diskcache.core import DBNAME
 
 from sphinx_nbcache.store.disk_shelf import DiskShelf
 from sphinx_nbcache.store.read_only import ReadOnlyShelf
@@ -27,13 +29,20 @@ _SURROUNDINGS = frozenset(
 )
 _PRIMARY_CODE = 0xFF
 _MOVE_SECONDS = 60
+# A file in the folder of a database that turned out to be damaged after it was opened.
+_MARK = "damaged"
 
 
-def open_shelf(folder: Path) -> tuple[Shelf, str | None]:
+def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]:
     """Open the shelf of a folder.
 
     A folder that holds something else than a database of ours is moved aside, and the store
     starts anew. Where nothing can be kept on the disk, the shelf only reads, or is in memory.
+
+    Args:
+        folder: Where the database is.
+        again: Whether this build has opened it before. A build goes on with what it has begun
+            with: damage that was found later (see [](mark_if_malformed)) is for the next one.
 
     Returns:
         The shelf, and what had to be done instead of opening what was there.
@@ -41,13 +50,39 @@ def open_shelf(folder: Path) -> tuple[Shelf, str | None]:
     if ReadOnlyShelf.is_needed(folder):
         return _tried(ReadOnlyShelf(folder)) or (_in_memory(folder, "it is read-only and damaged"))
     shelf = DiskShelf(folder)
+    if not again and (folder / _MARK).exists():
+        return _start_anew(shelf)
     try:
         shelf.get("")
     except ShelfError as error:
-        if _is_damage(error):
+        if is_damage(error.__cause__):
             return _start_anew(shelf)
         return _tried(ReadOnlyShelf(folder)) or _in_memory(folder, str(error))
     return shelf, None
+
+
+def mark_if_malformed(folder: Path, error: ShelfError | None = None) -> None:
+    """Let the next build start with a new store, if the database is malformed anywhere.
+
+    To be called when something in it turned out to be damaged, or could not be written. A
+    malformed database may open without trouble, and never again keep what is written to it.
+
+    Args:
+        folder: Where the database is.
+        error: What went wrong in writing.
+    """
+    if (error is not None and is_damage(error.__cause__)) or _is_malformed(folder / DBNAME):
+        with suppress(OSError):
+            (folder / _MARK).touch()
+
+
+def _is_malformed(database: Path) -> bool:
+    try:
+        uri = f"{database.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",))
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        return is_damage(error)
 
 
 def _tried(shelf: Shelf) -> tuple[Shelf, None] | None:
@@ -63,11 +98,11 @@ def _in_memory(folder: Path, why: str) -> tuple[Shelf, str]:
     return MemoryShelf(), f"the store {folder} cannot be used ({why})"
 
 
-def _is_damage(error: ShelfError) -> bool:
-    cause = error.__cause__
-    if not isinstance(cause, sqlite3.Error):
-        return False
-    code = getattr(cause, "sqlite_errorcode", None)
+def is_damage(error: BaseException | None) -> bool:
+    """Tell whether what SQLite says is the fault of the database, not of its surroundings."""
+    if not isinstance(error, sqlite3.Error):
+        return isinstance(error, UnicodeDecodeError)  # of a name, or of SQLite's message
+    code = getattr(error, "sqlite_errorcode", None)
     return code is None or code & _PRIMARY_CODE not in _SURROUNDINGS
 
 
@@ -83,16 +118,21 @@ def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
     fresh = DiskShelf(folder)
     try:
         with lock:
-            try:
-                fresh.get("")
-            except ShelfError as error:
-                fresh.close()
-                shutil.move(folder, aside)
-                fresh.get("")
-                return (
-                    fresh,
-                    f"the store {folder} is damaged ({error}); it was moved to {aside.name}",
-                )
+            if (damage := _damage_of(fresh)) is None:
+                return fresh, None
+            fresh.close()
+            shutil.move(folder, aside)
+            fresh.get("")
+            return fresh, f"the store {folder} is damaged ({damage}); it was moved to {aside.name}"
     except (OSError, ShelfError, filelock.Timeout) as trouble:
         return _in_memory(folder, f"it is damaged, and cannot be moved aside: {trouble}")
-    return fresh, None
+
+
+def _damage_of(shelf: DiskShelf) -> str | None:
+    if (shelf.folder / _MARK).exists():
+        return "the last build found it so"
+    try:
+        shelf.get("")
+    except ShelfError as error:
+        return str(error)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -243,6 +244,9 @@ class Store:
             },
             gone=[f"result/{entry.digest}" for entry in dropped],
         )
+        if all(entry.digest != digest for entry in self.results(result.code_key)):
+            # Such as where a bit was flipped in the definition of its table.
+            raise ShelfError("it does not keep what is written") from sqlite3.DatabaseError()
         return Stored(number, digest, result)
 
     def _keep_blobs(self, blobs: Mapping[str, bytes]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import Book
+from support import Book, code_cell, stream
 
 pytestmark = pytest.mark.kernel
 
@@ -165,10 +167,14 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Book:
     return book
 
 
+def copy_of(book: Book, folder: Path) -> Book:
+    shutil.copytree(book.folder, folder / "project" / "book")
+    return Book(folder / "project" / "book", book.counter)
+
+
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_damage_leads_to_a_warning_and_an_execution(sound: Book, tmp_path: Path, kind: str) -> None:
-    shutil.copytree(sound.folder, tmp_path / "project" / "book")
-    book = Book(tmp_path / "project" / "book", sound.counter)
+    book = copy_of(sound, tmp_path)
     outside = tmp_path / "project" / "outside.txt"
     outside.write_text("precious")
     DAMAGES[kind](book.folder / "_build" / ".jupyter_cache" / "nbcache-1")
@@ -187,6 +193,27 @@ def test_damage_leads_to_a_warning_and_an_execution(sound: Book, tmp_path: Path,
     if kind != "folder is a file":
         assert again.ran == ()
         assert "[nbcache.store]" not in again.warnings
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_builds_on_a_store_with_flipped_bytes_show_right_pages(
+    sound: Book, tmp_path: Path, seed: int
+) -> None:
+    """More of them, without builds, are in `tests/units/test_byte_flips.py`."""
+    moments = random.Random(seed)
+    book = copy_of(sound, tmp_path)
+    path = book.store / "nbcache-1" / "cache.db"
+    content = bytearray(path.read_bytes())
+    for _ in range(10 ** (seed + 1)):
+        content[moments.randrange(len(content))] ^= 1 << moments.randrange(8)
+    path.write_bytes(content)
+    shutil.rmtree(book.folder / "_build" / "doctrees")
+    built = book.build(builder="text")
+    assert built.status == 0
+    assert set(built.ran) <= {"note.md"}
+    page = book.page("note", "text")
+    assert "computed 42" in page
+    assert "z" * 50_000 in page
 
 
 @pytest.fixture
@@ -242,21 +269,36 @@ def test_a_full_disk_costs_one_warning(
         assert name * 100_000 in book.page(name)
 
 
-def test_another_tools_files_in_the_same_folder_are_not_touched(book: Book) -> None:
-    """jupyter-cache keeps `global.db` and `executed/` there."""
-    folder = book.folder / "_build" / ".jupyter_cache"
-    theirs = {"global.db": b"\x00db", "executed/ab/base.ipynb": b"{}", "__version__.txt": b"1"}
-    for name, content in theirs.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+def test_jupyter_cache_in_the_same_folder_and_this_store_leave_each_other_alone(
+    book: Book, tmp_path: Path
+) -> None:
+    jupyter_cache = pytest.importorskip("jupyter_cache")
     book.index("note")
-    book.myst("note.md")
-    assert book.build().warnings == ""
+    book.ipynb("note.ipynb", "%%\nprint('computed', 6 * 7)")
+    executed = [tmp_path / "first.ipynb", tmp_path / "second.ipynb"]
+    for number, path in enumerate(executed):
+        cells = [code_cell(f"print({number})", outputs=stream(f"{number}\n"), count=1)]
+        notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        path.write_text(json.dumps(notebook))
+
+    def contents(*, ours: bool) -> dict[Path, bytes]:
+        files = [path for path in book.store.rglob("*") if path.is_file()]
+        return {p: p.read_bytes() for p in files if ("nbcache-1" in p.parts) == ours}
+
+    theirs = jupyter_cache.get_cache(book.store)
+    theirs.cache_notebook_file(executed[0], check_validity=False)
+    before = contents(ours=False)
+    assert {path.name for path in before} == {"global.db", "base.ipynb", "__version__.txt"}
+    built = book.build()
+    assert (built.warnings, built.ran) == ("", ("note.ipynb",))
+    assert contents(ours=False) == before
+    before = contents(ours=True)
+    theirs.cache_notebook_file(executed[1], check_validity=False)
+    for path in executed:
+        assert theirs.match_cache_file(path) is not None
+    assert contents(ours=True) == before
     assert book.build().ran == ()
-    assert {name: (folder / name).read_bytes() for name in theirs} == theirs
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["global.db", "executed", "__version__.txt", "nbcache-1"]
-    )
+    assert "computed 42" in book.page("note")
 
 
 def test_nothing_is_open_or_locked_when_readers_are_forked(book: Book) -> None:

@@ -174,7 +174,7 @@ def test_parallel_readers_show_the_same_pages(book: Book) -> None:
     book.index(*names)
     for name in names:
         book.myst(f"{name}.md", f"%%\nprint('this is', {name!r})")
-    built = book.build("-j", "2", "-E")
+    built = book.build("-j", "6")
     assert built.warnings == ""
     assert len(built.ran) == len(names)
     for name in names:
@@ -220,7 +220,9 @@ def test_a_reader_function_of_the_users(book: Book) -> None:
     assert book.build().ran == ()
 
 
-def test_a_no_op_build_imports_no_notebook_library_and_stats_each_source_once(book: Book) -> None:
+def test_a_no_op_build_imports_no_notebook_library_stats_a_source_and_opens_the_store_once(
+    book: Book,
+) -> None:
     two_notebooks(book)
     book.conf(
         """
@@ -234,9 +236,14 @@ def test_a_no_op_build_imports_no_notebook_library_and_stats_each_source_once(bo
                     stats[os.path.basename(path)] = stats.get(os.path.basename(path), 0) + 1
             return original(path, *args, **kwargs)
         os.stat = counting_stat
+        connections = []
+        def hear(event, arguments):
+            if event == 'sqlite3.connect' and 'cache.db' in str(arguments[0]):
+                connections.append(str(arguments[0]))
+        sys.addaudithook(hear)
         names = ('nbformat', 'nbclient', 'jupytext', 'jupyter_client')
         atexit.register(lambda: print('SEEN', json.dumps(
-            [stats, [name for name in names if name in sys.modules]])))
+            [stats, [name for name in names if name in sys.modules], connections])))
         """
     )
     book.build()
@@ -245,10 +252,12 @@ def test_a_no_op_build_imports_no_notebook_library_and_stats_each_source_once(bo
         os.utime(book.folder / name, (old, old))
     book.build()
     quiet = book.build()
-    stats, imported = json.loads(quiet.log.rpartition("SEEN ")[2])
+    stats, imported, connections = json.loads(quiet.log.rpartition("SEEN ")[2])
     assert quiet.ran == ()
     assert imported == []
     assert stats == {"one.ipynb": 1, "two.md": 1}
+    # A look whether the database is one of ours, and diskcache's two: to set up, and to serve.
+    assert len(connections) == 3, connections
 
 
 def test_force_runs_everything_again(book: Book) -> None:
@@ -299,12 +308,26 @@ def test_excluded_notebooks_are_shown_as_they_are(book: Book) -> None:
     assert "excluded by" in book.page("nbcache-report")
 
 
-def test_options_of_execution_read_no_page_again(book: Book) -> None:
-    two_notebooks(book)
-    book.build()
-    jobs = book.build("-D", "nbcache_jobs=2", "-D", "nbcache_timeout=77")
-    assert jobs.ran == ()
-    assert jobs.read == (0, 0, 0)
+def test_options_of_execution_read_no_page_again_and_formats_read_every_page(book: Book) -> None:
+    book.index("one", "two", "plain")
+    book.write("plain.rst", "Plain\n=====\n")
+    printed = [{"output_type": "stream", "name": "stdout", "text": "printed\n"}]
+    code = code_cell("print('printed')", outputs=printed)
+    book.ipynb("one.ipynb", "# One", code, counts=False)
+    book.myst("two.md", "# Two", "%%\nx = 1", counts=False)
+    book.remember({"one.ipynb": ["new\n"], "two.md": [""]})
+    assert book.build().ran == ()
+    execution = ("nbcache_jobs=2", "nbcache_timeout=77", "nbcache_on_error=fail")
+    built = book.build(*(word for option in execution for word in ("-D", option)))
+    assert (built.ran, built.read) == ((), (0, 0, 0))
+    # Other outputs are shown then: only the notebooks are read.
+    off = book.build("-D", "nbcache_execute=off")
+    assert (off.ran, off.read) == ((), (0, 2, 0))
+    assert ">printed\n" in book.page("one")
+    assert (book.build().ran, ">new\n" in book.page("one")) == ((), True)
+    book.conf(formats={".Rmd": "Rmd"})
+    every = book.build()
+    assert (every.ran, every.read[0]) == ((), 5)
 
 
 def test_an_invalid_option_warns_and_only_that_option_falls_back(book: Book) -> None:
@@ -362,7 +385,7 @@ def test_two_builds_at_once_run_each_notebook_once(book: Book) -> None:
             pool.submit(
                 book.build, "-d", str(book.folder / "_build" / f"trees-{kind}"), builder=kind
             )
-            for kind in ("html", "text")
+            for kind in ("html", "latex")
         ]
         first, second = (build.result() for build in builds)
     assert first.warnings == second.warnings == ""
@@ -446,10 +469,10 @@ def read(text):
     book.write("note.mynb", "x")
     book.write("reader.py", template.format(title="Old", word="first"))
     book.build()
-    book.write("reader.py", template.format(title="New", word="first"))
+    book.write("reader.py", template.format(title="Newer", word="first"))
     book.build()
-    assert "<h1>New" in book.page("note")
-    book.write("reader.py", template.format(title="New", word="second"))
+    assert "<h1>Newer" in book.page("note")
+    book.write("reader.py", template.format(title="Newer", word="second"))
     book.build()
     assert "second" in book.page("note")
 

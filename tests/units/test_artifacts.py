@@ -64,7 +64,7 @@ def test_artifacts_come_back_as_they_were(store: Store, tmp_path: Path) -> None:
     assert found == stored
     described = [(a.path, a.size, a.mode) for a in found.result.artifacts]
     assert described == [("a/small", 1, 0o755), ("large", len(LARGE), 0o644), ("same", 1, 0o644)]
-    contents = [store.artifact(artifact) for artifact in found.result.artifacts]
+    contents = [store.blob(artifact.digest) for artifact in found.result.artifacts]
     assert contents == [b"s", LARGE, b"s"]
     store.close()
 
@@ -103,7 +103,7 @@ def test_where_nothing_can_be_written_artifacts_are_kept_for_this_build(
     (artifact,) = store.commit(
         result(), RunOutputs([]), [made(tmp_path, "large", LARGE)]
     ).result.artifacts
-    assert store.artifact(artifact) == LARGE
+    assert store.blob(artifact.digest) == LARGE
     assert [stored.result.artifacts for stored in store.results(KEY)] == [(artifact,)]
     assert "the disk is full" in told[0].text
     store.close()
@@ -117,7 +117,7 @@ def test_an_artifact_whose_content_is_missing_or_damaged_is_told(
     ).result.artifacts
     other = msgspec.structs.replace(artifact, digest="0" * 64)
     with pytest.raises(OutputsError, match="missing"):
-        store.artifact(other)
+        store.blob(other.digest)
     store.close()
     with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
         changed = database.execute(
@@ -125,7 +125,7 @@ def test_an_artifact_whose_content_is_missing_or_damaged_is_told(
         )
         assert changed.rowcount == 1
     with pytest.raises(OutputsError, match="not what was written"):
-        store.artifact(artifact)
+        store.blob(artifact.digest)
     store.close()
 
 

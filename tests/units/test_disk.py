@@ -17,7 +17,7 @@ from diskcache.core import MODE_BINARY, MODE_NONE, MODE_PICKLE, MODE_RAW, MODE_T
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
 from sphinx_nbcache.store.disk_shelf import DiskShelf
 from sphinx_nbcache.store.opening import open_shelf
-from sphinx_nbcache.store.shelf import DamagedEntryError
+from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 
 LARGE = b"x" * 50_000
 
@@ -174,6 +174,28 @@ def test_settings_planted_in_the_database_stop_nothing(
     opened, _ = open_shelf(shelf.folder)
     opened.set("key", b"new")
     assert opened.get("key") == b"new"
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE Settings SET key = CAST(x'64ff' AS TEXT) WHERE key = 'count'",
+        "UPDATE Settings SET value = CAST(x'ff' AS TEXT) WHERE key = 'cull_limit'",
+        "INSERT INTO Settings VALUES (x'ff', 1)",
+        "UPDATE sqlite_master SET name = CAST(x'ff' AS TEXT), sql = 'x' WHERE type = 'trigger'",
+        "UPDATE sqlite_master SET sql = replace(sql, '\"count\"', CAST(x'ff' AS TEXT))",
+    ],
+)
+def test_names_and_settings_that_are_no_text_stop_nothing(shelf: DiskShelf, statement: str) -> None:
+    """What SQLite says of them is no text either."""
+    with closing(sqlite3.connect(shelf.folder / "cache.db")) as database, database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(statement)
+    opened, _ = open_shelf(shelf.folder)
+    with suppress(ShelfError):
+        opened.set("key", b"new")
+        assert opened.get("key") == b"new"
     opened.close()
 
 

@@ -31,6 +31,7 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
+from sphinx_nbcache.store.seal import sealed, unsealed
 from sphinx_nbcache.store.store import Store
 
 KEY = "a" * 64
@@ -112,14 +113,19 @@ def reopened(store: Store, told: Told) -> Store:
 
 
 def tamper(store: Store, prefix: str, value: bytes | None) -> int:
-    """Change (or, for `None`, delete) entries behind the store's back; return how many."""
+    """Change (or, for `None`, delete) entries behind the store's back; return how many.
+
+    The values have right seals: whoever plants a record can compute them.
+    """
     store.close()
     with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
         where = "WHERE key LIKE ? || '%'"
         if value is None:
             return database.execute(f"DELETE FROM Cache {where}", (prefix,)).rowcount
-        statement = f"UPDATE Cache SET mode = 1, filename = NULL, value = ? {where}"
-        return database.execute(statement, (value, prefix)).rowcount
+        keys = [key for (key,) in database.execute(f"SELECT key FROM Cache {where}", (prefix,))]
+        statement = "UPDATE Cache SET mode = 1, filename = NULL, value = ? WHERE key = ?"
+        database.executemany(statement, [(sealed(key, value), key) for key in keys])
+        return len(keys)
 
 
 def test_a_result_comes_back_as_it_was_committed(store: Store, told: Told) -> None:
@@ -263,6 +269,66 @@ def test_a_changed_result_is_not_believed(store: Store, told: Told) -> None:
     assert "not what was written" in told.only
 
 
+@pytest.mark.parametrize("kind", ["scan", "history", "results", "next-id"])
+def test_a_record_in_which_a_bit_was_flipped_is_not_believed(
+    store: Store, told: Told, kind: str
+) -> None:
+    """It may well be a valid record still: one of a notebook with another kernel, say."""
+    commit(store)
+    store.keep({"a": SCAN}, {"a": HISTORY})
+    store.close()
+    with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
+        query = "SELECT key, value FROM Cache WHERE key = ? OR key LIKE ? || '/%'"
+        ((key, value),) = database.execute(query, (kind, kind)).fetchall()
+        flipped = value[:-1] + bytes([value[-1] ^ 1])
+        database.execute("UPDATE Cache SET value = ? WHERE key = ?", (flipped, key))
+    assert store.scan("a") == (None if kind == "scan" else SCAN)
+    assert store.history("a") == (None if kind == "history" else HISTORY)
+    assert len(store.results(KEY)) == (0 if kind == "results" else 1)
+    commit(store, 1)
+    assert "not what was written" in told.only
+
+
+def test_a_record_under_another_name_is_not_believed(store: Store, told: Told) -> None:
+    store.keep({"a": SCAN}, {})
+    store.close()
+    with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
+        database.execute("UPDATE Cache SET key = 'scan/b' WHERE key = 'scan/a'")
+    assert store.scan("b") is None
+    assert "not what was written" in told.only
+
+
+def test_a_database_that_is_malformed_where_only_some_look_is_left_by_the_next_build(
+    store: Store, told: Told
+) -> None:
+    """What is whole serves this build to its end; then there is a new store."""
+    names = [f"{number:03}" for number in range(300)]
+    large = msgspec.structs.replace(SCAN, kernel="k" * 2000)
+    store.keep(dict.fromkeys(names, large), {})
+    store.close()
+    database = store.folder / "cache.db"
+    content = bytearray(database.read_bytes())
+    page = 4096
+    for number in range(60, 80):
+        content[number * page : (number + 1) * page] = bytes(page)
+    database.write_bytes(content)
+    whole = list(store.scans(names))
+    assert all(scan == large for scan in store.scans(names).values())
+    assert 100 < len(whole) < 300
+    assert "malformed" in told.only
+    store.close()
+    assert list(store.scans(names)) == whole
+    other = reopened(store, told)
+    other.keep(dict.fromkeys(names, large), {})
+    assert other.scans(names) == dict.fromkeys(names, large)
+    other.close()
+    assert "the last build found it so" in told.notices[-1].text
+    third = Store(store.folder.parent, told)
+    assert third.scans(names[:1]) == {names[0]: large}
+    third.close()
+    assert len(told.notices) == 2
+
+
 def test_a_result_listed_under_a_foreign_key_is_not_believed(store: Store) -> None:
     commit(store)
     commit(store, 1, key="b" * 64)
@@ -270,7 +336,9 @@ def test_a_result_listed_under_a_foreign_key_is_not_believed(store: Store) -> No
     with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
         query = "SELECT value FROM Cache WHERE key = ?"
         ((index,),) = database.execute(query, (f"results/{KEY}",)).fetchall()
-    tamper(store, "results/" + "b" * 64, index)
+    content = unsealed(f"results/{KEY}", index)
+    assert content is not None
+    tamper(store, "results/" + "b" * 64, content)
     assert store.results("b" * 64) == []
     assert started(store) == [0]
 
@@ -470,10 +538,12 @@ def test_of_several_who_run_notebooks_each_has_claims_of_its_own(store: Store) -
     second.release_all()
 
 
-def test_hostile_records_with_right_digests_are_absent_or_an_error(store: Store) -> None:
+@pytest.mark.parametrize("odd", [b"[" * 100_000 + b"]" * 100_000, b'"\xff"'])
+def test_hostile_records_with_right_digests_are_absent_or_an_error(
+    store: Store, odd: bytes
+) -> None:
     """Digests protect from damage; whoever plants a record can compute them."""
-    deep = b"[" * 100_000 + b"]" * 100_000
-    packed = b'{"cells":[[{"a":' + deep + b"}]]}"
+    packed = b'{"cells":[[{"a":' + odd + b"}]]}"
     stored = commit(store)
     digest = content_digest(packed)
     tamper(store, f"blob/{stored.result.outputs}", packed)
@@ -483,7 +553,9 @@ def test_hostile_records_with_right_digests_are_absent_or_an_error(store: Store)
         database.execute("UPDATE Cache SET key = ? WHERE key = ?", names)
     with pytest.raises(OutputsError):
         store.outputs(msgspec.structs.replace(stored.result, outputs=digest))
-    encoded = json.dumps({"deep": 0}).encode().replace(b"0", deep)
+    encoded = json.dumps({"deep": 0}).encode().replace(b"0", odd)
+    store.keep({"a": SCAN}, {})
     tamper(store, "scan/", encoded)
     tamper(store, "result/", encoded)
+    assert store.scans(["a"]) == {}
     assert store.results(KEY) == []

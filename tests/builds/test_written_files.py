@@ -1,0 +1,91 @@
+"""Files that notebooks write, and files that builds write: who sees them, and who must not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import Book
+
+pytestmark = pytest.mark.kernel
+
+MAKER = """%%
+from pathlib import Path
+Path('table.csv').write_text('a,b\\n1,cell {0}\\n')
+Path('part.txt').write_text('line {0}\\n')
+Path('plot.png').write_bytes(b'\\x89PNG picture {0}')
+"""
+USER = """
+.. csv-table::
+   :file: table.csv
+   :header-rows: 1
+
+.. literalinclude:: part.txt
+   :language: none
+
+.. image:: plot.png
+"""
+
+
+def assert_shows(book: Book, version: int, builder: str) -> None:
+    output = book.folder / "_build" / builder
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert f"cell {version}" in page
+    assert f"line {version}" in page
+    assert (output / "_images" / "plot.png").read_bytes().endswith(f"picture {version}".encode())
+
+
+def test_tables_texts_and_images_that_a_notebook_wrote_are_current_in_the_same_build(
+    book: Book,
+) -> None:
+    """Also for a second builder on shared doctrees, although the first one reads the pages."""
+    book.index("maker", text=USER)
+    for version in (1, 2):
+        book.myst("maker.md", MAKER.format(version))
+        built = book.build()
+        assert (built.warnings, built.ran) == ("", ("maker.md",))
+        assert_shows(book, version, "html")
+        second = book.build(builder="dirhtml")
+        assert (second.warnings, second.ran) == ("", ())
+        assert_shows(book, version, "dirhtml")
+    book.build()
+    assert "no targets are out of date" in book.build().log
+
+
+@pytest.mark.parametrize(
+    ("output", "doctrees"),
+    [("out", "out/.doctrees"), ("out [1]/ü", "trees")],
+)
+def test_what_a_build_wrote_into_the_source_directory_is_not_taken_for_sources(
+    book: Book, output: str, doctrees: str
+) -> None:
+    """Copies of the sources, downloads, and the notebooks of jupyter-cache beside the store."""
+    script = "# ---\n# jupyter:\n#   jupytext:\n#     text_representation:\n"
+    script += "#       format_name: percent\n#   kernelspec:\n#     name: python3\n# ---\n"
+    book.conf(
+        "exclude_patterns = []; html_sourcelink_suffix = ''; html_copy_source = True",
+        formats={".py": "py:percent"},
+    )
+    text = ":download:`a <one.ipynb>` :download:`b <helper.py>`"
+    book.index("one", "two", "script", text=text)
+    book.ipynb("one.ipynb")
+    book.myst("two.md")
+    book.write("script.py", f"{script}# %% [markdown]\n# # Script\n\n# %%\n1\n")
+    book.write("helper.py", "x = 1\n")
+    book.write(f"{Path(output).parent}/.jupyter_cache/executed/ab/base.ipynb", "{}")
+    arguments = ["-d", str(book.folder / doctrees)]
+    first = book.build(*arguments, output=f"../{output}")
+    assert first.warnings == ""
+    assert first.read[0] == 5  # with the index and the report
+    written = book.folder / output
+    assert list(written.glob("_sources/*.md"))
+    assert list(written.glob("_downloads/*/one.ipynb"))
+    again = book.build(*arguments, output=f"../{output}")
+    assert (again.warnings, again.ran, again.read) == ("", (), (0, 0, 0))
+    # Nor by another builder beside it, or from Python.
+    beside = book.build(
+        "-d", str(book.folder / "other"), builder="dirhtml", output=f"../{Path(output).parent}/dir"
+    )
+    assert (beside.warnings, beside.ran, beside.read[0]) == ("", (), 5)
+    names = {planned.path.relative_to(book.folder).as_posix() for planned in book.project().plan()}
+    assert names == {"one.ipynb", "two.md"}
