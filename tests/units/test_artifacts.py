@@ -99,7 +99,7 @@ def test_where_nothing_can_be_written_artifacts_are_kept_for_this_build(
         monkeypatch.undo()
         raise ShelfError("the disk is full")
 
-    monkeypatch.setattr(store, "_write", fail)
+    monkeypatch.setattr(store.access, "write", fail)
     (artifact,) = store.commit(
         result(), RunOutputs([]), [made(tmp_path, "large", LARGE)]
     ).result.artifacts

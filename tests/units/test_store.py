@@ -282,8 +282,8 @@ def test_a_record_in_which_a_bit_was_flipped_is_not_believed(
         ((key, value),) = database.execute(query, (kind, kind)).fetchall()
         flipped = value[:-1] + bytes([value[-1] ^ 1])
         database.execute("UPDATE Cache SET value = ? WHERE key = ?", (flipped, key))
-    assert store.scan("a") == (None if kind == "scan" else SCAN)
-    assert store.history("a") == (None if kind == "history" else HISTORY)
+    assert store.scans(["a"]).get("a") == (None if kind == "scan" else SCAN)
+    assert store.histories(["a"]).get("a") == (None if kind == "history" else HISTORY)
     assert len(store.results(KEY)) == (0 if kind == "results" else 1)
     commit(store, 1)
     assert "not what was written" in told.only
@@ -294,7 +294,7 @@ def test_a_record_under_another_name_is_not_believed(store: Store, told: Told) -
     store.close()
     with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
         database.execute("UPDATE Cache SET key = 'scan/b' WHERE key = 'scan/a'")
-    assert store.scan("b") is None
+    assert store.scans(["b"]) == {}
     assert "not what was written" in told.only
 
 
