@@ -48,8 +48,8 @@ def colours() -> None:
 def both() -> None:
     """Write to both streams, also from another process."""
     for number in range(20):
-        print("out", number)
-        print("err", number, file=sys.stderr)
+        sys.stdout.write(f"out {number}\n")
+        sys.stderr.write(f"err {number}\n")
         subprocess.run([sys.executable, "-c", f"print('process', {number})"], check=True)
 
 

@@ -18,9 +18,7 @@ from sphinx_nbcache.rendering.nodes import AnsiBlock
 MODULE = "click_commands"
 
 
-def run(
-    tmp_path: Path, words: str, typed: str = "", target: str = "tool", prog: str = ""
-) -> Ran:
+def run(tmp_path: Path, words: str, typed: str = "", target: str = "tool", prog: str = "") -> Ran:
     """Run one of the commands in `click_commands`."""
     command = read_command(f"{MODULE}:{target}", "", words, typed=typed, prog=prog)
     return run_command(command, tmp_path, tmp_path / "store")
@@ -216,7 +214,10 @@ STORE = ROOT / "docs/_build/.nbcache-cli/page/.jupyter_cache"
         ("/home/me/projects/a", "/home/me/projects/a"),
         ("/home/me/project-2/a", "/home/me/project-2/a"),
         ("/mnt/home/me/project/a", "/mnt/home/me/project/a"),
-        ("\x1b[35m/home/me/project/\x1b[0m\x1b[95ma.txt\x1b[0m", "\x1b[35m\x1b[0m\x1b[95ma.txt\x1b[0m"),
+        (
+            "\x1b[35m/home/me/project/\x1b[0m\x1b[95ma.txt\x1b[0m",
+            "\x1b[35m\x1b[0m\x1b[95ma.txt\x1b[0m",
+        ),
         ("\x1b[35m/home/me/\x1b[0m\x1b[95mproject\x1b[0m", "\x1b[35m\x1b[0m\x1b[95m.\x1b[0m"),
         (f"Cache path: {STORE}", "Cache path: .jupyter_cache"),
         (f"{STORE}/nbcache-1", ".jupyter_cache/nbcache-1"),
