@@ -55,15 +55,12 @@ def strip_ansi(text: str) -> str:
     return _OTHER.sub("", _SGR.sub("", text))
 
 
-def ansi_block(text: str, classes: Sequence[str], language: str = "none") -> nodes.literal_block:
-    """Return the block that shows a text with its colours.
-
-    The language is that of a text without any: colours of its own are not mixed with others.
-    """
+def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
+    """Return the block that shows a text with its colours."""
     text = _LAST_NEWLINES.sub(r"\1", _printable(text))
     if "\x1b" not in text:
-        return nodes.literal_block(text, text, classes=list(classes), language=language)
-    block = AnsiBlock("", "", classes=list(classes), language=language)
+        return nodes.literal_block(text, text, classes=list(classes), language="none")
+    block = AnsiBlock("", "", classes=list(classes), language="none")
     for styles, piece in _pieces(text):
         block += nodes.inline(piece, piece, classes=styles) if styles else nodes.Text(piece)
     return block

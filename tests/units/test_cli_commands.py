@@ -253,8 +253,10 @@ def test_output_with_colours_has_the_prompt_of_other_console_blocks() -> None:
     block = console_block("tool", "\x1b[31mred\x1b[0m\n")
     assert isinstance(block, AnsiBlock)
     assert block.astext() == "$ tool\nred"
-    assert [child["classes"] for child in block.findall(nodes.inline)] == [["gp"], ["ansi-red-fg"]]
+    classes = [child["classes"] for child in block.findall(nodes.inline)]
+    assert classes == [["gp"], ["go"], ["ansi-red-fg"]]
     assert block["language"] == "console"
+    assert console_block("tool", "\x1b[0m\n").astext().rstrip() == "$ tool"
 
 
 # --- places and dependencies ---

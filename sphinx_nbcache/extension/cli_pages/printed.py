@@ -13,7 +13,6 @@ from sphinx_nbcache.project.place import STORE_FOLDER
 from sphinx_nbcache.rendering.ansi import ansi_block
 from sphinx_nbcache.rendering.nodes import AnsiBlock
 
-_LANGUAGE = "console"
 _PROMPT = "$ "
 _COLOUR = r"\x1b\[[\d;:]*m"
 # A path may be coloured piece by piece. It is not searched for inside of longer names.
@@ -45,14 +44,18 @@ def shown_text(printed: str, folder: Path, store: Path) -> str:
 
 def console_block(line: str, output: str) -> nodes.literal_block:
     """Return the block with a command line and what it printed."""
-    block = ansi_block(f"{_PROMPT}{line}\n{output}", [], _LANGUAGE)
+    block = ansi_block(output, [])
     if isinstance(block, AnsiBlock):
-        # The highlighter's own class: the prompt looks as in other blocks, and is not copied.
-        prompt = nodes.inline(_PROMPT, _PROMPT, classes=["gp"])
-        block[0:1] = [prompt, nodes.Text(block[0].astext().removeprefix(_PROMPT))]
+        # The highlighter's own classes: it looks as in other blocks, also to buttons that copy.
+        coloured, block.children = block.children, []
+        block += nodes.inline(_PROMPT, _PROMPT, classes=["gp"])
+        block += nodes.Text(f"{line}\n")
+        block += nodes.inline("", "", *coloured, classes=["go"])
     else:
+        text = f"{_PROMPT}{line}\n{block.astext()}".rstrip("\n")
         # A command may print anything: that is no mistake of the page.
-        block["force"] = True
+        block = nodes.literal_block(text, text, force=True)
+    block["language"] = "console"
     return block
 
 
