@@ -144,6 +144,7 @@ def test_commands_run_in_the_folder_that_the_option_names(book: Book) -> None:
     built = book.build()
     assert "nbcache_cli_root = 'absent' is no folder" in built.warnings
     assert "nbcache.config" in built.warnings
+    assert built.status == 0
 
 
 # --- failures ---

@@ -280,7 +280,8 @@ def test_the_store_of_the_build_is_refused(tmp_path: Path, monkeypatch: pytest.M
     ):
         places, (problem,) = places_of(base, output, settings)
         assert places.common is None
-        assert "is the store of this build" in problem
+        assert "is the store of this build" in problem.text
+        assert problem.is_error
     monkeypatch.setenv("JUPYTERCACHE", str(tmp_path / "variable"))
     assert places_of(base, output, Settings(cli_store="../variable"))[1]
     places, problems = places_of(base, output, Settings(cli_store="../cache"))
@@ -292,7 +293,7 @@ def test_the_store_of_the_build_is_refused(tmp_path: Path, monkeypatch: pytest.M
 def test_a_root_that_is_no_folder_is_told(tmp_path: Path) -> None:
     places, (problem,) = places_of(tmp_path / "docs", tmp_path, Settings(cli_root="absent"))
     assert places.root == tmp_path
-    assert "nbcache_cli_root = 'absent' is no folder" in problem
+    assert "nbcache_cli_root = 'absent' is no folder" in problem.text
 
 
 def test_emptying_a_common_store_leaves_files_that_are_not_a_stores(tmp_path: Path) -> None:

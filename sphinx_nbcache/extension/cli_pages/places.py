@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphinx_nbcache.config import PREFIX, Settings
+from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.project.place import STORE_FOLDER, store_place
 
 # Beside the output directory: `make html latexpdf` shares it, and cleaning removes it.
@@ -74,7 +75,7 @@ class Places:
         return CliStore(self.own.joinpath(*docname.split("/"), STORE_FOLDER), is_common=False)
 
 
-def places_of(base: Path, output: Path, settings: Settings) -> tuple[Places, list[str]]:
+def places_of(base: Path, output: Path, settings: Settings) -> tuple[Places, list[Notice]]:
     """Return the places of a build, and what is wrong with those that the options name.
 
     Args:
@@ -82,21 +83,21 @@ def places_of(base: Path, output: Path, settings: Settings) -> tuple[Places, lis
         output: The folder that holds the output directory.
         settings: The options.
     """
-    problems: list[str] = []
+    problems: list[Notice] = []
     root = base.parent
     if settings.cli_root is not None:
         declared = (base / settings.cli_root).resolve()
         if declared.is_dir():
             root = declared
         else:
-            problems.append(
-                f"{PREFIX}cli_root = {settings.cli_root!r} is no folder; {root} is used"
-            )
+            text = f"{PREFIX}cli_root = {settings.cli_root!r} is no folder; {root} is used"
+            problems.append(Notice(Topic.CONFIG, text))
     common = (base / settings.cli_store).resolve() if settings.cli_store is not None else None
     if common is not None and common == store_place(base, output, settings).resolve():
         common = None
-        problems.append(
+        text = (
             f"{PREFIX}cli_store = {settings.cli_store!r} is the store of this build, which the"
             " commands in pages must not change; each page has a store of its own instead"
         )
+        problems.append(Notice(Topic.CONFIG, text, is_error=True))
     return Places(root, common, output / _FOLDER), problems

@@ -12,7 +12,7 @@ from sphinx_nbcache.extension.cli_pages.command import CommandError
 from sphinx_nbcache.extension.cli_pages.places import CliStore, Places, places_of
 from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.extension.options import settings_of
-from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.notices import Notice
 
 _KEY = "nbcache_cli_page"
 
@@ -94,9 +94,9 @@ def leave_page(app: Sphinx, _doctree: nodes.document) -> None:
 def check_places(app: Sphinx) -> None:
     """`builder-inited`: tell what is wrong with the places that options name."""
     for problem in _places(app)[1]:
-        notifier(app)(Notice(Topic.CONFIG, problem, is_error=True))
+        notifier(app)(problem)
 
 
-def _places(app: Sphinx) -> tuple[Places, list[str]]:
+def _places(app: Sphinx) -> tuple[Places, list[Notice]]:
     settings, _ = settings_of(app.config)
     return places_of(Path(app.srcdir), Path(app.outdir).parent, settings)
