@@ -237,6 +237,23 @@ class Settings:
         " package announces). A script counts as a notebook only if it has a jupytext header;"
         " `conf.py` never does.",
     )
+    cli_root: str | None = option(
+        None,
+        _path,
+        expects="a path, relative to the source directory",
+        rebuild="env",
+        help="The folder in which the commands of [`jcache-cli`](directives.md) run. By default"
+        " the parent of the source directory.",
+    )
+    cli_store: str | None = option(
+        None,
+        _path,
+        expects="a path, relative to the source directory",
+        rebuild="env",
+        help="The folder of a store on which the commands of all pages work, one page at a time."
+        " By default each page has a store of its own, which is empty when the page is read."
+        " It cannot be the store of the build.",
+    )
 
 
 def declared_options() -> dict[str, tuple[Option, Any]]:

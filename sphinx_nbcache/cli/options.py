@@ -63,8 +63,8 @@ _COMMON = (
         metavar="DIR",
         expose_value=False,
         callback=_keep,
-        help="The folder of the store. By default that of the Sphinx project that was built here,"
-        " else the environment variable JUPYTERCACHE, else .jupyter_cache.",
+        help="The folder of the store. By default what the environment variable JUPYTERCACHE says,"
+        " else that of the Sphinx project that was built here, else .jupyter_cache.",
     ),
     click.option(
         "--conf",

@@ -12,15 +12,16 @@ from sphinx_nbcache.report.document import REPORT_DOCNAME
 
 
 class NotebookDomain(Domain):
-    """Which result each document was last read with, and which documents show the report."""
+    """What each document was last read with, and which documents show the report."""
 
     name = "nbcache"
     label = "notebooks"
-    data_version = 1
+    data_version = 2
     initial_data: ClassVar[dict[str, Any]] = {
         "render_ids": {},
         "reports": [],
         "report_is_ours": False,
+        "cli_versions": {},
     }
 
     @property
@@ -34,6 +35,12 @@ class NotebookDomain(Domain):
         """The documents that show the report."""
         names: list[str] = self.data["reports"]
         return names
+
+    @property
+    def cli_versions(self) -> dict[str, str]:
+        """Docname → version of this package that its commands ran with; empty if one failed."""
+        versions: dict[str, str] = self.data["cli_versions"]
+        return versions
 
     @property
     def report_is_ours(self) -> bool:
@@ -52,6 +59,7 @@ class NotebookDomain(Domain):
     def clear_doc(self, docname: str) -> None:
         """Forget a document that is read again, or has gone."""
         self.render_ids.pop(docname, None)
+        self.cli_versions.pop(docname, None)
         if docname in self.reports:
             self.reports.remove(docname)
 
@@ -60,8 +68,12 @@ class NotebookDomain(Domain):
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:
-            if docname in otherdata["render_ids"]:
-                self.render_ids[docname] = otherdata["render_ids"][docname]
+            for own, noted in (
+                (self.render_ids, otherdata["render_ids"]),
+                (self.cli_versions, otherdata["cli_versions"]),
+            ):
+                if docname in noted:
+                    own[docname] = noted[docname]
             if docname in otherdata["reports"]:
                 self.note_report(docname)
 

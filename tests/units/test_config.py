@@ -28,6 +28,8 @@ INVALID: dict[str, list[Any]] = {
     "allow_errors": ["maybe", 2, None, [], {}, 0.5],
     "on_error": ["ignore", "", None, 1, []],
     "kernel_aliases": [1, None, "a", ["a"], {"a": 1}, {1: "a"}, {"(": "a"}, {"a{9999999999}": "b"}],
+    "cli_root": [1, True, ["."], {}],
+    "cli_store": [0, True, ["."], "nul\0"],
     "formats": [1, None, ".py", [".py"], {".py": 1}, {1: "a"}, {"py": "py:percent"}, {".py": ""}],
 }
 
@@ -64,6 +66,9 @@ VALID: list[tuple[str, Any, Any]] = [
     ("on_error", "stop", "stop"),
     ("kernel_aliases", {"py.*": "python3"}, {"py.*": "python3"}),
     ("formats", {".py": "py:percent"}, {".py": "py:percent"}),
+    ("cli_root", "../..", "../.."),
+    ("cli_root", "", None),
+    ("cli_store", Path("a/b"), "a/b"),
 ]
 
 # For each option that is not in the key: values that differ from the default.
@@ -75,6 +80,8 @@ ELSEWISE: dict[str, list[Any]] = {
     "timeout": [5, None],
     "allow_errors": [True],
     "on_error": ["fail", "stop"],
+    "cli_root": ["elsewhere"],
+    "cli_store": ["elsewhere"],
 }
 
 

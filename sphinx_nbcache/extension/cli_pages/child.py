@@ -1,0 +1,140 @@
+"""Runs one click command: a script, to be run in a process of its own.
+
+It is not imported, and imports none of our modules: the command must meet the interpreter as if
+it had been called from a shell. What it prints goes where standard output goes; what is to be
+known of it beside that goes into a report file.
+"""
+
+from __future__ import annotations
+
+import builtins
+import getpass
+import importlib
+import importlib.util
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+
+class NotFoundError(Exception):
+    """There is no such click command; the message says what is there instead."""
+
+
+def main() -> None:
+    """Run the command that the request in the first argument names."""
+    request = json.loads(sys.argv[1])
+    report = Path(request["report"])
+    sys.path[:] = request["path"]
+    builtins.input = typed
+    getpass.getpass = typed_hidden
+    facts: dict[str, Any] = {}
+    try:
+        command = find(request["module"], request["attribute"])
+    except NotFoundError as error:
+        files = file_of(request["module"])
+        report.write_text(json.dumps({"trouble": str(error), "files": files}), encoding="utf-8")
+        return
+    facts["prog"] = prog = request["prog"] or command.name or request["attribute"]
+    facts["files"] = files_of(request["module"], command, request["words"])
+    report.write_text(json.dumps(facts), encoding="utf-8")
+    sys.argv = [prog, *request["words"]]
+    # The output is no terminal, but the page shows colours; a command may forbid them.
+    colours = {} if "color" in command.context_settings else {"color": True}
+    try:
+        command.main(request["words"], prog_name=prog, windows_expand_args=False, **colours)
+    except Exception as error:  # noqa: BLE001 (any exception of any command)
+        facts["error"] = print_exception(error)
+        report.write_text(json.dumps(facts), encoding="utf-8")
+        sys.exit(1)
+
+
+def find(module: str, attribute: str) -> Any:
+    """Import a module, and return its click command."""
+    import click
+
+    try:
+        found = importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (any module)
+        what = "".join(traceback.format_exception_only(error)).strip()
+        raise NotFoundError(f"the module {module!r} cannot be imported: {what}") from None
+    try:
+        command = attrgetter(attribute)(found)
+    except AttributeError:
+        raise NotFoundError(f"the module {module!r} has no attribute {attribute!r}") from None
+    if not isinstance(command, click.Command):
+        kind = type(command).__qualname__
+        raise NotFoundError(f"{module}:{attribute} is no click command, but of type {kind}")
+    return command
+
+
+def files_of(module: str, command: Any, words: Sequence[str]) -> list[str]:
+    """Return the files of the modules that define a command and the subcommands it leads to."""
+    import click
+
+    modules = [module, _module_of(command)]
+    context = click.Context(command)
+    for word in words:
+        if not isinstance(context.command, click.Group):
+            break
+        with suppress(Exception):  # a group of lazily loaded commands may do anything
+            subcommand = context.command.get_command(context, word)
+            if subcommand is not None:
+                modules.append(_module_of(subcommand))
+                context = click.Context(subcommand, parent=context)
+    return sorted({file for name in modules if name for file in file_of(name)})
+
+
+def file_of(module: str) -> list[str]:
+    """Return the file of a module, also of one that cannot be imported; none if there is none."""
+    with suppress(Exception):
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if file is None:
+            spec = importlib.util.find_spec(module)
+            file = spec.origin if spec is not None and spec.has_location else None
+        if file is not None:
+            return [str(file)]
+    return []
+
+
+def print_exception(error: Exception) -> str:
+    """Print an exception as Python does, but for the frames; return what it is, and where.
+
+    The frames would show paths of this machine, and other ones on the next.
+    """
+    what = "".join(traceback.format_exception_only(error)).strip()
+    print(f"Traceback (most recent call last):\n  ...\n{what}", file=sys.stderr)  # noqa: T201
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{what} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+
+
+def typed(prompt: object = "", /) -> str:
+    """Take a line of the input, and show it: in a terminal one sees what is typed."""
+    sys.stdout.write(str(prompt))
+    line = sys.stdin.readline()
+    sys.stdout.write(line.rstrip("\n") + "\n")
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
+
+
+def typed_hidden(prompt: str = "Password: ", stream: Any = None) -> str:
+    """Take a line of the input without showing it."""
+    stream = stream or sys.stdout
+    line = sys.stdin.readline()
+    stream.write(f"{prompt}\n")
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
+
+
+def _module_of(command: Any) -> str:
+    return getattr(command.callback, "__module__", None) or ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What the author of a page wrote: which click command, with which arguments."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+ROOT = "sphinx_nbcache.cli:jcache"
+PROG = "sphinx-nbcache"
+_OWN_MODULE = "sphinx_nbcache.cli"
+_LINE_END = re.compile(r"\s*\\?\n\s*")
+
+
+class CommandError(Exception):
+    """A command cannot be run as it is written; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A call of a click command.
+
+    Attributes:
+        module: The module that has the click command.
+        attribute: Its name in that module; dots lead to attributes of attributes.
+        words: The arguments, split as a shell does; names of subcommands come first.
+        shown: The arguments as the author wrote them, in one line.
+        prog: What stands before the arguments; empty for the name that the command has.
+        typed: What is typed while the command runs.
+    """
+
+    module: str
+    attribute: str
+    words: tuple[str, ...] = ()
+    shown: str = ""
+    prog: str = ""
+    typed: str = ""
+
+    def line(self, prog: str) -> str:
+        """Return the command line, as it is typed at the prompt."""
+        return f"{prog} {self.shown}".rstrip()
+
+
+def read_command(
+    target: str, subcommand: str = "", arguments: str = "", *, typed: str = "", prog: str = ""
+) -> Command:
+    """Read what is written in a directive.
+
+    Args:
+        target: `module:attribute`.
+        subcommand: The name of a subcommand; several words for nested groups.
+        arguments: Its arguments, quoted as for a shell. They may go over several lines.
+        typed: What is typed while the command runs.
+        prog: What the command line begins with; empty for the default.
+
+    Raises:
+        CommandError: The target or the quoting is wrong.
+    """
+    module, colon, attribute = target.partition(":")
+    if not (module and colon and attribute):
+        raise CommandError(f"{target!r} is not of the form module:attribute")
+    parts = (_LINE_END.sub(" ", text.strip()) for text in (subcommand, arguments))
+    shown = " ".join(part for part in parts if part)
+    try:
+        words = tuple(shlex.split(shown))
+    except ValueError as error:
+        raise CommandError(f"the arguments {shown!r} cannot be split: {error}") from None
+    if typed and not typed.endswith("\n"):
+        typed += "\n"
+    return Command(module, attribute, words, shown, prog or _own_prog(module, attribute), typed)
+
+
+def _own_prog(module: str, attribute: str) -> str:
+    """Return how our own groups are called: pages show what a reader can type."""
+    if module != _OWN_MODULE:
+        return ""
+    return PROG if f"{module}:{attribute}" == ROOT else f"{PROG} {attribute}"

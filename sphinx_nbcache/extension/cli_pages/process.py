@@ -1,0 +1,131 @@
+"""Running a command in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sphinx_nbcache.extension.cli_pages.command import Command
+from sphinx_nbcache.project.place import STORE_VARIABLE
+
+_CHILD = Path(__file__).with_name("child.py")
+COLUMNS = 80
+# What the terminal of whoever builds says of itself; pages look the same whoever does.
+_OF_THE_TERMINAL = frozenset(
+    "NO_COLOR CLICOLOR CLICOLOR_FORCE COLORTERM PY_COLORS TTY_COMPATIBLE".split()
+)
+_TERMINAL = {
+    "TERM": "xterm-256color",
+    "FORCE_COLOR": "1",
+    # rich's word for a terminal with colours in which nothing moves.
+    "TTY_INTERACTIVE": "0",
+    "COLUMNS": str(COLUMNS),
+    "LINES": "24",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a command.
+
+    Attributes:
+        status: Its exit status; negative if a signal ended it.
+        printed: What it wrote to standard output and standard error, in that order of writing.
+        prog: The name that it was called by; empty if it was not found.
+        files: The files of the modules that define it.
+        trouble: Why it was not run; empty if it was.
+        error: The exception that ended it; empty if none did.
+    """
+
+    status: int
+    printed: str = ""
+    prog: str = ""
+    files: tuple[Path, ...] = ()
+    trouble: str = ""
+    error: str = ""
+
+    @property
+    def failure(self) -> str:
+        """Why this is a failure; empty if it is none."""
+        if self.error:
+            return f"raised {self.error}"
+        if self.status < 0:
+            return f"was ended by signal {-self.status}"
+        return f"ended with exit status {self.status}" if self.status else ""
+
+
+def run_command(command: Command, folder: Path, store: Path) -> Ran:
+    """Run a command in a folder, on a store, and wait until it ends.
+
+    The output goes into a file, not through a pipe: a process that the command leaves behind
+    would keep a pipe open, and the reading of the page waiting.
+    """
+    with tempfile.TemporaryDirectory(prefix="nbcache-", ignore_cleanup_errors=True) as temporary:
+        printed, report = Path(temporary, "printed"), Path(temporary, "report")
+        with printed.open("wb") as sink:
+            done = subprocess.run(  # noqa: S603 (what is run is what the page's author wrote)
+                [
+                    *(sys.executable, "-u", "-P", "-X", "utf8", str(_CHILD)),
+                    _request(command, report),
+                ],
+                check=False,
+                cwd=folder,
+                env=variables(os.environ, folder, store),
+                input=command.typed.encode(),
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+        text = printed.read_bytes().decode("utf-8", errors="replace")
+        facts = _facts(report)
+    if facts is None:
+        trouble = f"its process ended with status {done.returncode} before it began"
+        return Ran(done.returncode, text, trouble=trouble)
+    return Ran(
+        done.returncode,
+        text,
+        facts.get("prog", ""),
+        tuple(map(Path, facts["files"])),
+        facts.get("trouble", ""),
+        facts.get("error", ""),
+    )
+
+
+def variables(environ: Mapping[str, str], folder: Path, store: Path) -> dict[str, str]:
+    """Return the environment of a command: that of the build, with a terminal of a known kind."""
+    kept = {name: value for name, value in environ.items() if name not in _OF_THE_TERMINAL}
+    return {**kept, **_TERMINAL, "PWD": str(folder), STORE_VARIABLE: str(store)}
+
+
+def _request(command: Command, report: Path) -> str:
+    """Return what `child` is to do. It imports what `conf.py` made importable."""
+    return json.dumps(
+        {
+            "module": command.module,
+            "attribute": command.attribute,
+            "words": command.words,
+            "prog": command.prog,
+            "report": str(report),
+            "path": _import_path(),
+        }
+    )
+
+
+def _import_path() -> list[str]:
+    """Return `sys.path` for a process in another folder; entries that only hooks know stay."""
+    found = ((entry, Path(entry)) for entry in sys.path)
+    return [str(path.absolute()) if path.exists() else entry for entry, path in found]
+
+
+def _facts(report: Path) -> dict[str, Any] | None:
+    try:
+        facts: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts
