@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
 from sphinx.util.tags import Tags
 
-from sphinx_nbcache.config import PREFIX, checked_settings, declared_options, read_settings
+from sphinx_nbcache.config import (
+    PREFIX,
+    Settings,
+    checked_settings,
+    declared_options,
+    read_settings,
+)
 from sphinx_nbcache.extension.options import CHECKPOINTS
 from sphinx_nbcache.notebooks.sources import not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.discovery import built_store
-from sphinx_nbcache.project.place import store_place
+from sphinx_nbcache.project.place import STORE_VARIABLE, store_place
 
 
 def open_conf_project(
@@ -42,7 +49,8 @@ def open_conf_project(
     settings, problems = read_settings(raw | options)
     for problem in problems:
         notify(Notice(Topic.CONFIG, problem, base / "conf.py"))
-    where = place or built_store(base) or store_place(base, base / "_build", settings)
+    where = place or _declared_store(base, settings) or built_store(base)
+    where = where or store_place(base, base / "_build", settings)
     project = Project((), base=base, place=where.resolve(), settings=settings, notify=notify)
     excluded = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
     names = [
@@ -56,6 +64,12 @@ def open_conf_project(
     project.notebooks.set_built(found, project.name_of(base))
     project.sources = None
     return project
+
+
+def _declared_store(base: Path, settings: Settings) -> Path | None:
+    """Return the folder of the store if an option or the environment names one."""
+    is_declared = settings.store is not None or os.environ.get(STORE_VARIABLE)
+    return store_place(base, base, settings) if is_declared else None
 
 
 def _values(base: Path) -> dict[str, Any]:

@@ -25,9 +25,10 @@ def open_project(
     """Open the project that a folder belongs to; its notebooks are those in its list.
 
     A Sphinx project that was built left its root and settings beside its store. It is looked
-    for in the folder and those above, up to the root, and two levels below each. Where there is
-    none, the store is `.jupyter_cache` in the folder, and its list of notebooks may be empty; the
-    executor is then the one that was last chosen for the list.
+    for in the folder and those above, up to one that has `conf.py`, `.git` or `pyproject.toml`,
+    and two levels below each. Where there is none, the store is `.jupyter_cache` in the folder,
+    and its list of notebooks may be empty; the executor is then the one that was last chosen
+    for the list.
 
     Args:
         folder: The folder.
@@ -70,7 +71,7 @@ def built_store(here: Path) -> Path | None:
     Raises:
         ProjectError: There are several at one level.
     """
-    for folder in (here, *here.parents):
+    for folder in _up_to_root(here):
         found = [place for place in _stores_near(folder) if project_file(place).is_file()]
         if len(found) > 1:
             listed = ", ".join(str(place) for place in found)
@@ -79,9 +80,21 @@ def built_store(here: Path) -> Path | None:
             )
         if found:
             return found[0]
-        if any((folder / mark).exists() for mark in ROOT_MARKS):
-            break
     return None
+
+
+def _up_to_root(here: Path) -> list[Path]:
+    """Return a folder and those above it, up to a top; the folder alone if there is none.
+
+    Else a project beside this one, or all of a home directory, would be looked through.
+    """
+    folders = [here]
+    for folder in (here, *here.parents):
+        if folder != here:
+            folders.append(folder)
+        if any((folder / mark).exists() for mark in ("conf.py", *ROOT_MARKS)):
+            return folders
+    return [here]
 
 
 def _stores_near(folder: Path) -> Iterator[Path]:
