@@ -1,0 +1,79 @@
+"""The world that facts are held against: files, packages and variables as they are now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from glob import iglob
+
+from sphinx_nbcache.traces.environments import Environment
+from sphinx_nbcache.traces.facts import DIRECTORY, GONE, Declared, text_digest
+from sphinx_nbcache.traces.fingerprints import Fingerprints
+from sphinx_nbcache.traces.places import Places
+
+# A fact about many files tells their names only up to this number.
+MOST_NAMES = 200
+
+
+@dataclass
+class World:
+    """What facts are held against, as it is in this build, for the kernel of one interpreter.
+
+    Attributes:
+        places: Root, home and what does not count.
+        fingerprints: Files and directories; one object serves all interpreters.
+        environment: The distributions of the interpreter; `None` if it cannot be asked.
+        variables: The environment variables that a kernel would be started with.
+    """
+
+    places: Places
+    fingerprints: Fingerprints
+    environment: Environment | None
+    variables: Mapping[str, str]
+    _paths: dict[str, str | None] = field(default_factory=dict, repr=False)
+
+    def path(self, name: str) -> str | None:
+        """Return the absolute path of a name (see [](Places.path_of))."""
+        if name not in self._paths:
+            self._paths[name] = self.places.path_of(name)
+        return self._paths[name]
+
+    def state(self, name: str) -> str:
+        """Return the digest of the file of that name, [](DIRECTORY), or [](GONE)."""
+        path = self.path(name)
+        if path is None:
+            return GONE
+        digest = self.fingerprints.digest(path)
+        if digest is not None:
+            return digest
+        return GONE if self.fingerprints.entry(path).stat is None else DIRECTORY
+
+    def listing(self, name: str) -> tuple[str, ...] | None:
+        """Return what counts in the directory of that name; `None` if there is none."""
+        path = self.path(name)
+        found = self.fingerprints.listing(path) if path is not None else None
+        return found and tuple(entry for entry in found if self.places.keeps(name, entry))
+
+
+def declare(glob: str, world: World) -> Declared:
+    """Return the fact that stands for a declared glob, as of now.
+
+    Args:
+        glob: A glob relative to the root, or an absolute one. `**` stands for any folders.
+        world: Where to look.
+    """
+    files: dict[str, str] = {}
+    for path in iglob(os.path.join(world.places.root, glob), recursive=True, include_hidden=True):
+        digest = world.fingerprints.digest(os.path.abspath(path))
+        name = world.places.name_of(os.path.abspath(path))
+        if digest is not None and name is not None:
+            files[name] = digest
+    pairs = [text for item in sorted(files.items()) for text in item]
+    return Declared(glob, text_digest(*pairs), files if len(files) <= MOST_NAMES else {})
+
+
+def variable_digest(name: str, variables: Mapping[str, str]) -> str:
+    """Return the digest of a variable's value; empty if it is not set."""
+    value = variables.get(name)
+    return text_digest(value) if value is not None else ""
