@@ -110,10 +110,9 @@ class Environment:
         found: dict[str, tuple[str, str]] = {}
         for site in self.python.sites:
             for entry in _names(site):
-                match = _INFO.fullmatch(entry)
-                if match is not None:
-                    path = os.path.join(site, entry)
-                    found.setdefault(normalised(match["name"]), (match["version"], path))
+                parsed = parse_info(entry)
+                if parsed is not None:
+                    found.setdefault(parsed[0], (parsed[1], os.path.join(site, entry)))
         return found
 
     @cached_property
@@ -135,6 +134,12 @@ class Environment:
 def normalised(name: str) -> str:
     """Return the normalised name of a distribution."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def parse_info(folder: str) -> tuple[str, str] | None:
+    """Return the normalised name and the version in the name of a metadata folder."""
+    match = _INFO.fullmatch(folder)
+    return (normalised(match["name"]), match["version"]) if match is not None else None
 
 
 def _names(folder: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ _SYSTEM = (
 # Files beside a SQLite database that hold what is being written.
 _TRANSIENT = ("-journal", "-wal", "-shm")
 # Files of names like these are caches that libraries keep in a folder of their own.
-_CACHE_FILE = re.compile(r"fontlist-v\d+\.json(\.matplotlib-lock)?|.*\.py[co]")
+_CACHE_FILE = re.compile(r"fontlist-v\d+\.json(\.matplotlib-lock)?|history\.sqlite|.*\.py[co]")
 # Bytes that are no UTF-8 are lone surrogates in Python's paths, and cannot stand in JSON.
 _TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
@@ -57,7 +57,7 @@ class Places:
 
     def name_of(self, path: str) -> str | None:
         """Return the name of an absolute path, or `None` if it never counts."""
-        path = self._normal(path)
+        path = self.normal(path)
         base = self._innermost(path)
         if base is None:
             real = os.path.realpath(path)
@@ -92,10 +92,18 @@ class Places:
         """Tell whether a name is that of a path under the root."""
         return not name.startswith("~/") and not os.path.isabs(name)
 
+    def normal(self, path: str) -> str:
+        """Return the path without `.` and `..`. A `..` goes up from where a link leads."""
+        if ".." in path:
+            folder, name = os.path.split(path)
+            if ".." in folder.split(os.sep) or name == "..":
+                return os.path.realpath(path)
+        return os.path.normpath(path)
+
     def is_temporary(self, path: str) -> bool:
-        """Tell whether a path is that of a temporary file, and not under the root."""
-        path = self._normal(path)
-        if any(_is_under(path, root) for root in self._roots):
+        """Tell whether a path is that of a temporary file, not under the root, not at home."""
+        path = self.normal(path)
+        if any(_is_under(path, folder) for folder in (*self._roots, self.home)):
             return False
         return any(_is_under(path, folder) for folder in self._temporary)
 
@@ -144,14 +152,6 @@ class Places:
         ignored = [*system, *self.ignored, *map(os.path.realpath, self.ignored)]
         bases = dict.fromkeys((*ignored, *self._roots))
         return {folder.rstrip("/\\") or folder: folder for folder in bases if folder}
-
-    def _normal(self, path: str) -> str:
-        """Return the path without `.` and `..`. A `..` goes up from where a link leads."""
-        if ".." in path:
-            folder, name = os.path.split(path)
-            if ".." in folder.split(os.sep) or name == "..":
-                return os.path.realpath(path)
-        return os.path.normpath(path)
 
     def _innermost(self, path: str) -> str | None:
         bases, folder = self._bases, path

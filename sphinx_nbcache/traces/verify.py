@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphinx_nbcache.traces.facts import (
-    DIRECTORY,
     GONE,
     Absent,
     Baseline,
@@ -27,13 +26,18 @@ from sphinx_nbcache.traces.facts import (
     text_digest,
 )
 from sphinx_nbcache.traces.fingerprints import matching
-from sphinx_nbcache.traces.world import World, declare, variable_digest
+from sphinx_nbcache.traces.world import (
+    PYTHON_VARIABLES,
+    World,
+    declare,
+    joined,
+    modules_in,
+    variable_digest,
+)
 
 # How many names a reason tells.
 _TOLD = 3
 _NO_ENVIRONMENT = "its interpreter cannot be asked for the versions of packages"
-# Files whose content comes before that of a source module of the same name.
-_MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pyc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,9 @@ def _listing(fact: Listing, world: World) -> str | None:
 def _difference(fact: Listing, before: set[str], after: set[str]) -> str:
     new, gone = sorted(after - before), sorted(before - after)
     if len(new) == 1 and not gone:
-        return f"{_in(fact.path, new[0])} appeared"
+        return f"{joined(fact.path, new[0])} appeared"
     if len(gone) == 1 and not new:
-        return f"{_in(fact.path, gone[0])} is not there any more"
+        return f"{joined(fact.path, gone[0])} is not there any more"
     changes = [f"+ {name}" for name in new] + [f"- {name}" for name in gone]
     more = f", and {len(changes) - _TOLD} more" if len(changes) > _TOLD else ""
     told = ", ".join(changes[:_TOLD]) + more
@@ -110,20 +114,11 @@ def _difference(fact: Listing, before: set[str], after: set[str]) -> str:
 
 
 def _unshadowed(fact: Unshadowed, world: World) -> str | None:
-    names = world.listing(fact.path) or ()
     modules = f" {fact.modules} "
-    for name in names:
-        module, _, suffix = name.partition(".")
-        if f" {module.rstrip('/')} " in modules and _is_module(fact.path, name, suffix, world):
-            return f"{_in(fact.path, name)} is imported now instead of another {module.rstrip('/')}"
+    for module, entry in modules_in(fact.path, world):
+        if f" {module} " in modules:
+            return f"{joined(fact.path, entry)} is imported now instead of another {module}"
     return None
-
-
-def _is_module(folder: str, name: str, suffix: str, world: World) -> bool:
-    if name.endswith("/"):
-        # Without this file it would be a part of a namespace, which comes last.
-        return world.state(_in(folder, name) + "__init__.py") not in (GONE, DIRECTORY)
-    return f".{suffix}".endswith(_MODULE_SUFFIXES)
 
 
 def _uninstalled(fact: Uninstalled, world: World) -> str | None:
@@ -173,6 +168,8 @@ def _baseline(fact: Baseline, world: World) -> str | None:
 def _variable(fact: EnvironmentVariable, world: World) -> str | None:
     if fact.digest is None or variable_digest(fact.name, world.variables) == fact.digest:
         return None
+    if fact.name == PYTHON_VARIABLES:
+        return "an environment variable that changes how Python works changed (PYTHON…)"
     return f"environment variable {fact.name} changed"
 
 
@@ -195,10 +192,6 @@ def _location(fact: Location, world: World) -> str | None:
         return None
     what = "the home directory" if fact.home else "the project"
     return f"{what} moved from {fact.path}, which the notebook mentions"
-
-
-def _in(folder: str, name: str) -> str:
-    return name if folder == "." else f"{folder}/{name}"
 
 
 def _slash(folder: str) -> str:

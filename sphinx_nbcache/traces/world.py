@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import iglob
 
@@ -14,6 +14,7 @@ from sphinx_nbcache.traces.places import Places
 
 # A fact about many files tells their names only up to this number.
 MOST_NAMES = 200
+_MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pyc")
 
 
 @dataclass
@@ -73,7 +74,37 @@ def declare(glob: str, world: World) -> Declared:
     return Declared(glob, text_digest(*pairs), files if len(files) <= MOST_NAMES else {})
 
 
+# Variables by which Python itself is told to work differently; what else it has is harmless.
+_OF_PYTHON = (
+    *("PYTHONHASHSEED", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONUTF8"),
+    *("PYTHONIOENCODING", "PYTHONINTMAXSTRDIGITS", "PYTHONHOME", "PYTHONNOUSERSITE"),
+)
+PYTHON_VARIABLES = "PYTHON*"
+
+
 def variable_digest(name: str, variables: Mapping[str, str]) -> str:
-    """Return the digest of a variable's value; empty if it is not set."""
+    """Return the digest of a variable's value; empty if it is not set.
+
+    [](PYTHON_VARIABLES) stands for all of those that change how Python works.
+    """
+    if name == PYTHON_VARIABLES:
+        return text_digest(*(f"{name}={variables.get(name)}" for name in _OF_PYTHON))
     value = variables.get(name)
     return text_digest(value) if value is not None else ""
+
+
+def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
+    """Yield the modules that can be imported from a directory, and the entries they come from."""
+    for entry in world.listing(name) or ():
+        module, _, suffix = entry.partition(".")
+        if entry.endswith("/"):
+            # Without this file it would be a part of a namespace, which comes last.
+            if world.state(joined(name, entry) + "__init__.py") not in (GONE, DIRECTORY):
+                yield entry[:-1], entry
+        elif f".{suffix}".endswith(_MODULE_SUFFIXES):
+            yield module, entry
+
+
+def joined(folder: str, entry: str) -> str:
+    """Return the name of an entry of a directory."""
+    return entry if folder == "." else f"{folder}/{entry}"

@@ -1,0 +1,177 @@
+"""Files that are named in code: libraries in C open them without a trace."""
+
+import ast
+import os
+import pathlib
+import re
+import sys
+import time
+import types
+
+from .common import absolute, shell
+
+# Files that are read by libraries in C. Only of these a name that leads nowhere is noted.
+_DATA = re.compile(
+    r".+\.(h5|hdf5?|nc4?|parquet|feather|arrow|orc|duckdb|zarr|tiff?|root|fits|gpkg|shp|mat|las)",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\s'\"`;|&<>(){}=,$]+")
+# Bounds for the time that is spent: what is beyond them can still be declared.
+_MOST_FILES = 2000
+_MOST_MODULES = 500
+_MOST_ITEMS = 1000
+_LONGEST_PATH = 500
+_TICK_NS = 10_000_000
+_LONGEST_COMMAND = 10_000
+
+
+class Named:
+    """Files that are named in cells, variables and modules: libraries in C may open them.
+
+    They are looked at before and after each cell. One that changed, that nobody was seen to
+    open, and that the cell itself names, was written by the cell, as far as anyone can tell.
+    """
+
+    def __init__(self, own, files, imports):
+        self.own = own
+        self.files = files
+        self.imports = imports
+        self.looks = {}
+        self.missing = {}
+        self.current = set()
+        self.used = set()
+        self.modules = set()
+        self.started = 0
+        self.has_ended = False
+        self.folder = os.getcwd()
+        self.entries = frozenset()
+
+    def before_cell(self, info):
+        with self.own:
+            self.started, self.has_ended = time.time_ns(), False
+            self.current, self.used, self.missing = set(), set(), {}
+            self.folder = os.getcwd()
+            self.entries = frozenset(os.listdir(self.folder))
+            try:
+                tree = ast.parse(shell().transform_cell(info.raw_cell))
+            except SyntaxError:
+                return
+            calls_shell = False
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Name):
+                    self.used.add(node.id)
+                    calls_shell = calls_shell or node.id == "get_ipython"
+                elif isinstance(node, ast.Import):
+                    self.imports.wanted |= {a.name.partition(".")[0] for a in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    self.imports.wanted.add((node.module or "").partition(".")[0])
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    self.consider(node.value)
+                    if calls_shell:
+                        self.consider_words(node.value)
+
+    def after_cell(self, result):
+        with self.own:
+            self.has_ended = True
+            self._variables()
+            self._modules()
+            for path in self.current:
+                self._compare(path, self.looks[path])
+            for path, look in self.missing.items():
+                self._compare(path, look)
+
+    def _compare(self, path, before):
+        """Infer that this cell has written a file, if that changed and nobody opened it."""
+        read = self.files.reads.get(path)
+        if path in self.files.writes:
+            return
+        now = self.files.look(path, "named")
+        if read is not None and not self._is_own(read, before, now):
+            return
+        if now[1] == "file" and now[0] != before[0] and self._is_new(now):
+            self._infer(path, before)
+            self.looks[path] = now
+
+    def _is_own(self, read, before, now):
+        """Tell whether what was read was made in this cell before, and is still the same."""
+        return read[0] is None or (read[0] == now[0] != before[0] and self._is_new(read))
+
+    def _infer(self, path, before):
+        self.files.inferred.setdefault(path, before)
+        if self.files.reads.get(path, [None])[0] is not None:
+            del self.files.reads[path]
+
+    def _is_new(self, look):
+        """Tell whether a file changed since the cell began, by the file system's coarser clock."""
+        return look[0] is not None and max(look[0][1:3]) >= self.started - _TICK_NS
+
+    def consider(self, text):
+        """Look at the file that a text names, if it names one."""
+        if not text or len(text) > _LONGEST_PATH or "\n" in text or "\0" in text:
+            return
+        path = absolute(text)
+        if path not in self.looks:
+            self._first_look(path)
+        if path in self.looks:
+            self.current.add(path)
+
+    def _first_look(self, path):
+        if len(self.looks) >= _MOST_FILES or path.startswith(self.files.quiet.prefixes):
+            return
+        look = self.files.look(path, "named")
+        if look[0] is None:
+            self.missing[path] = look
+        if look[1] == "file" or (look[0] is None and _DATA.fullmatch(path)):
+            if self.has_ended and self._is_new(look):
+                before = "" if self._was_absent(path) else "unknown"
+                self._infer(path, [None, before, look[2], None, "named"])
+            self.looks[path] = look
+            self.files.log.note("named", path, look)
+
+    def _was_absent(self, path):
+        """Tell whether a file that is found only now is known not to have been there before."""
+        folder, name = os.path.split(os.path.normpath(path))
+        return folder in self.files.made or (folder == self.folder and name not in self.entries)
+
+    def consider_words(self, text):
+        """Look at the files that a command names."""
+        for word in _WORD.findall(text[:_LONGEST_COMMAND]):
+            self.consider(word)
+
+    def _variables(self):
+        ip = shell()
+        hidden = getattr(ip, "user_ns_hidden", ())
+        for name, value in list(ip.user_ns.items()):
+            if name[:1] == "_" or (name in hidden and hidden[name] is value):
+                continue
+            known = set(self.current)
+            many = type(value) in (list, tuple) and len(value) <= _MOST_ITEMS
+            for item in value if many else (value,):
+                if type(item) is str or isinstance(item, pathlib.PurePath):
+                    self.consider(str(item))
+            if name not in self.used:
+                self.current = known
+
+    def _modules(self):
+        """Consider the texts in the code of local modules, also those in their functions."""
+        for name, (file, _) in self.imports.local_modules().items():
+            if file in self.modules or len(self.modules) >= _MOST_MODULES:
+                continue
+            self.modules.add(file)
+            spec = getattr(sys.modules.get(name), "__spec__", None)
+            keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+            try:
+                self._texts(spec.loader.get_code(spec.name), os.path.dirname(file))
+            except Exception:  # noqa: S112
+                continue  # a loader without code: there is nothing to consider
+            finally:
+                sys.dont_write_bytecode = keep
+
+    def _texts(self, code, folder):
+        for constant in code.co_consts:
+            if type(constant) is str:
+                self.consider(constant)
+                self.consider(os.path.join(folder, constant))
+            elif isinstance(constant, types.CodeType):
+                self._texts(constant, folder)

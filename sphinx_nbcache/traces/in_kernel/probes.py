@@ -1,0 +1,57 @@
+"""Paths that are only looked for: `os.stat` raises no audit event."""
+
+import os
+import sys
+
+from .common import absolute, outer
+
+
+class Probes:
+    """Functions in the place of `os.stat` and `os.lstat`, which note what they are asked for."""
+
+    def __init__(self, own, quiet, files, folders):
+        self.own = own
+        self.quiet = quiet
+        self.known = set()
+        self.files = files
+        self.prefixes = tuple(os.path.join(folder, "") for folder in folders)
+
+    def wrap(self):
+        """Put the functions into their places."""
+        for name in ("stat", "lstat"):
+            original = getattr(os, name)
+            noting = self._noting(original, name)
+            setattr(os, name, noting)
+            for supported in ("dir_fd", "fd", "follow_symlinks", "effective_ids"):
+                functions = getattr(os, "supports_" + supported, set())
+                if original in functions:
+                    functions.add(noting)
+
+    def _noting(self, original, name):
+        def stat(path, *arguments, **options):
+            try:
+                found = original(path, *arguments, **options)
+            except OSError:
+                self._note(path, options)
+                raise
+            # By `lstat` every directory is looked at through which a link could lead.
+            if name == "stat":
+                self._note(path, options)
+            return found
+
+        stat.__name__ = stat.__qualname__ = name
+        stat.__doc__, stat.__module__ = original.__doc__, original.__module__
+        return stat
+
+    def _note(self, path, options):
+        if type(path) is int or path in self.known or options.get("dir_fd") is not None:
+            return
+        if self.own.is_working():
+            return
+        with self.own:
+            full = absolute(path)
+            if os.path.isabs(os.fsdecode(path)):
+                self.known.add(path)
+            if full.startswith(self.prefixes) and not full.startswith(self.quiet.prefixes):
+                caller = outer(sys._getframe(2), self.quiet.library_prefixes)
+                self.files.read(full, "probe" if self.quiet.is_user(caller) else "touch")
