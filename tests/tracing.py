@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from sphinx_nbcache.traces.session import (
     TracerConfig,
     install_code,
     new_log,
+    parse_report,
     report_expression,
     write_support,
 )
@@ -33,12 +33,16 @@ OLD_NS = 1_600_000_000_123_456_789
 
 
 class Shells:
-    """A process that runs each list of cells in a fork of its own."""
+    """A process that runs each list of cells in a fork of its own.
+
+    `NBCACHE_TEST_PYTHON` names another interpreter that has IPython and PyYAML.
+    """
 
     def __init__(self) -> None:
         server = Path(__file__).parent / "trace_server.py"
+        python = os.environ.get("NBCACHE_TEST_PYTHON", sys.executable)
         self._process = subprocess.Popen(
-            [sys.executable, str(server)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(server)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -112,8 +116,6 @@ class Project:
     def run(self, *cells: str, directory: str = ".") -> Traced:
         """Run cells in a shell, and make a trace of what it reports."""
         assert self.shells is not None
-        # What a test has just written must be older than the tick of a clock.
-        time.sleep(0.12)
         answer = self.shells.ask(
             {
                 "directory": str(self.root / directory),
@@ -138,3 +140,49 @@ class Project:
         """Return what is said of a trace now."""
         mismatch = verify(traced.trace, self.world())
         return str(mismatch) if mismatch is not None else None
+
+
+class Kernel:
+    """A real kernel with a tracer in it."""
+
+    def __init__(self, project: Project, directory: str = ".") -> None:
+        from jupyter_client.manager import KernelManager
+
+        self._manager: Any = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(
+            cwd=str(project.root / directory),
+            extra_arguments=["--HistoryManager.hist_file=:memory:"],
+            stderr=subprocess.DEVNULL,
+        )
+        self._client: Any = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=60)
+        self.silently(install_code(project.config()))
+
+    def silently(self, code: str, **expressions: str) -> dict[str, Any]:
+        """Execute what leaves no trace; return the values of expressions."""
+        reply = self._client.execute_interactive(
+            code, silent=True, store_history=False, user_expressions=expressions, timeout=60
+        )
+        assert reply["content"]["status"] == "ok", reply["content"]
+        return dict(reply["content"]["user_expressions"])
+
+    def run(self, code: str) -> str:
+        """Run a cell; return what it printed."""
+        printed: list[str] = []
+
+        def keep(message: dict[str, Any]) -> None:
+            content = message["content"]
+            data = content.get("data", {}).get("text/plain", "")
+            printed.append(content.get("text") or data or "\n".join(content.get("traceback", [])))
+
+        self._client.execute_interactive(code, output_hook=keep, timeout=60)
+        return "".join(printed)
+
+    def report(self) -> dict[str, Any]:
+        return parse_report(self.silently("", r=report_expression())["r"])
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()

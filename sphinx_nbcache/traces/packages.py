@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sphinx_nbcache.traces.environments import Environment, parse_info
+from sphinx_nbcache.traces.evidence import Evidence
 from sphinx_nbcache.traces.facts import (
     Distribution,
     EnvironmentVariable,
@@ -12,39 +13,29 @@ from sphinx_nbcache.traces.facts import (
     Uninstalled,
     Unshadowed,
 )
-from sphinx_nbcache.traces.places import Places
-from sphinx_nbcache.traces.report import Report, Seen
-from sphinx_nbcache.traces.world import (
-    PYTHON_VARIABLES,
-    World,
-    modules_in,
-    variable_digest,
-)
+from sphinx_nbcache.traces.report import Report
+from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in, variable_digest
 
 # One fact stands for these, and less exactly.
 _BASELINE = frozenset({"ipython", "ipykernel"})
 
 
-def package_facts(
-    report: Report, seen: Seen, places: Places, world: World, environment: Environment
-) -> Iterator[Fact]:
+def package_facts(evidence: Evidence, environment: Environment) -> Iterator[Fact]:
     """Yield the facts that are not about files.
 
     Args:
-        report: What the kernel reported.
-        seen: What the kernel and its children saw.
-        places: What counts.
-        world: The world as it is now.
+        evidence: What was seen of the run.
         environment: The packages of the kernel's interpreter.
     """
-    yield from _unshadowed(report, places, world)
+    report = evidence.report
+    yield from _unshadowed(evidence)
     yield environment.python.fact
     yield environment.baseline
     missing = {name for name in report.missing if "." not in name}
     uninstalled = {name for name in missing if not environment.has_module(name)}
     if uninstalled:
         yield Uninstalled(" ".join(sorted(uninstalled)))
-    imported = {name.partition(".")[0] for name in seen.imports}
+    imported = {name.partition(".")[0] for name in evidence.seen.imports}
     names = {*report.packages, *imported, *(missing - uninstalled)}
     yield from _distributions(names, report, environment)
     for name, digest in sorted(report.variables.items()):
@@ -53,19 +44,19 @@ def package_facts(
     yield EnvironmentVariable(PYTHON_VARIABLES, digest)
 
 
-def _unshadowed(report: Report, places: Places, world: World) -> Iterator[Unshadowed]:
+def _unshadowed(evidence: Evidence) -> Iterator[Unshadowed]:
     """Yield, of directories under the root, which modules must not be in them."""
     behind: dict[str, set[str]] = {}
-    searched = [(folder, names) for folder, names in report.search]
-    for module, folders in report.missing.items():
+    searched = [(folder, names) for folder, names in evidence.report.search]
+    for module, folders in evidence.report.missing.items():
         searched += [(folder, (module.rpartition(".")[2],)) for folder in folders]
     for folder, modules in searched:
-        name = places.name_of(folder)
-        if name is not None and places.is_inside(name):
+        name = evidence.inside(folder)
+        if name is not None:
             behind.setdefault(name, set()).update(modules)
     for name, modules_behind in sorted(behind.items()):
         # What is there already was not found because the directory was not searched then.
-        absent = modules_behind - {module for module, _ in modules_in(name, world)}
+        absent = modules_behind - {module for module, _ in modules_in(name, evidence.world)}
         if absent:
             yield Unshadowed(name, " ".join(sorted(absent)))
 

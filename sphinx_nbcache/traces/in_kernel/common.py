@@ -1,13 +1,21 @@
 """What all parts of the tracer need: paths, code that is not the user's, and the children's log."""
 
+import genericpath
+import glob
 import json
 import os
+import pathlib
 import site
 import sys
 import sysconfig
 import threading
 
 _MOST_ERRORS = 20
+# Where paths are worked with on behalf of others.
+PATHS = (
+    *("<frozen ", "<nbcache", os.__file__, os.path.__file__, genericpath.__file__),
+    *(glob.__file__, pathlib.__file__, os.path.join(os.path.dirname(os.__file__), "pathlib", "")),
+)
 IMPORTLIB = ("<frozen importlib", os.path.join(os.path.dirname(os.__file__), "importlib", ""))
 
 

@@ -124,6 +124,7 @@ class Imports:
         for name in self.missing():
             if "." not in name:
                 places[name] = len(path)
+        places.pop("__mp_main__", None)
         return [
             [folder, sorted(name for name, position in places.items() if position > index)]
             for index, folder in enumerate(path)

@@ -4,14 +4,15 @@ import os
 import re
 import sys
 
-from .common import IMPORTLIB, absolute
+from .common import IMPORTLIB, PATHS, absolute, outer
 
 
 class Listings:
     """What was seen in directories, by the directory and the names that were asked for."""
 
-    def __init__(self, quiet, log):
+    def __init__(self, quiet, log, folders):
         self.quiet = quiet
+        self.prefixes = tuple(os.path.join(folder, "") for folder in folders)
         self.log = log
         self.found = {}
         self.globs = []
@@ -27,6 +28,10 @@ class Listings:
             return
         path = absolute("." if folder is None else folder)
         if path.startswith(self.quiet.prefixes):
+            return
+        # Elsewhere libraries look for fonts, plug-ins and settings.
+        inside = os.path.join(path, "").startswith(self.prefixes)
+        if not inside and not self.quiet.is_user(outer(sys._getframe(2), PATHS)):
             return
         asked = self._asked(sys._getframe(2), path)
         new = [kind for kind in asked if (path, *kind) not in self.found]

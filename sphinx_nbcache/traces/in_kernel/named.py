@@ -20,6 +20,8 @@ _WORD = re.compile(r"[^\s'\"`;|&<>(){}=,$]+")
 _MOST_FILES = 2000
 _MOST_MODULES = 500
 _MOST_ITEMS = 1000
+_MOST_FOLDERS = 50
+_MOST_NAMES = 10_000
 _LONGEST_PATH = 500
 _TICK_NS = 10_000_000
 _LONGEST_COMMAND = 10_000
@@ -43,15 +45,13 @@ class Named:
         self.modules = set()
         self.started = 0
         self.has_ended = False
-        self.folder = os.getcwd()
-        self.entries = frozenset()
+        self.folders = {}
 
     def before_cell(self, info):
         with self.own:
             self.started, self.has_ended = time.time_ns(), False
             self.current, self.used, self.missing = set(), set(), {}
-            self.folder = os.getcwd()
-            self.entries = frozenset(os.listdir(self.folder))
+            self._list_folders()
             try:
                 tree = ast.parse(shell().transform_cell(info.raw_cell))
             except SyntaxError:
@@ -122,7 +122,7 @@ class Named:
         look = self.files.look(path, "named")
         if look[0] is None:
             self.missing[path] = look
-        if look[1] == "file" or (look[0] is None and _DATA.fullmatch(path)):
+        if look[1] == "file" or (look[0] is None and _DATA.fullmatch(os.path.basename(path))):
             if self.has_ended and self._is_new(look):
                 before = "" if self._was_absent(path) else "unknown"
                 self._infer(path, [None, before, look[2], None, "named"])
@@ -132,7 +132,26 @@ class Named:
     def _was_absent(self, path):
         """Tell whether a file that is found only now is known not to have been there before."""
         folder, name = os.path.split(os.path.normpath(path))
-        return folder in self.files.made or (folder == self.folder and name not in self.entries)
+        if folder in self.files.made:
+            return True
+        names = self.folders.get(folder, (0, None))[1]
+        return names is not None and name not in names
+
+    def _list_folders(self):
+        """List the working directory and those in it, unless they are as they were."""
+        here = os.getcwd()
+        if self._list(here):
+            with os.scandir(here) as entries:
+                inside = [e.path for e in entries if e.name[0] not in "._" and e.is_dir()]
+            for folder in inside[:_MOST_FOLDERS]:
+                self._list(folder)
+
+    def _list(self, folder):
+        changed = os.stat(folder).st_mtime_ns
+        if self.folders.get(folder, (0, None))[0] != changed:
+            names = os.listdir(folder)
+            self.folders[folder] = changed, frozenset(names) if len(names) < _MOST_NAMES else None
+        return self.folders[folder][1] is not None
 
     def consider_words(self, text):
         """Look at the files that a command names."""

@@ -1,9 +1,10 @@
 """Paths that are only looked for: `os.stat` raises no audit event."""
 
 import os
+import pathlib
 import sys
 
-from .common import absolute, outer
+from .common import PATHS, absolute, outer
 
 
 class Probes:
@@ -22,6 +23,10 @@ class Probes:
             original = getattr(os, name)
             noting = self._noting(original, name)
             setattr(os, name, noting)
+            # Before Python 3.10 `pathlib` keeps the functions that it found when it was loaded.
+            accessor = getattr(pathlib, "_NormalAccessor", None)
+            if getattr(accessor, name, None) is original:
+                setattr(accessor, name, staticmethod(noting))
             for supported in ("dir_fd", "fd", "follow_symlinks", "effective_ids"):
                 functions = getattr(os, "supports_" + supported, set())
                 if original in functions:
@@ -53,5 +58,6 @@ class Probes:
             if os.path.isabs(os.fsdecode(path)):
                 self.known.add(path)
             if full.startswith(self.prefixes) and not full.startswith(self.quiet.prefixes):
-                caller = outer(sys._getframe(2), self.quiet.library_prefixes)
+                # What is no path function, such as `shutil`, asks because it is about to write.
+                caller = outer(sys._getframe(2), PATHS)
                 self.files.read(full, "probe" if self.quiet.is_user(caller) else "touch")

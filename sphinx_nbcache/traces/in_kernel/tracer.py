@@ -19,6 +19,9 @@ from .variables import Variables
 SCHEMA = 1
 
 
+_SPAWNED = object()
+
+
 class Outside:
     """Sub-processes and network hosts."""
 
@@ -30,14 +33,19 @@ class Outside:
 
     def on_process(self, program, arguments, *more):
         if isinstance(arguments, (str, bytes)):
-            words = [os.fsdecode(arguments)]
-        else:
-            words = [os.fsdecode(word) for word in arguments]
+            arguments = [arguments]
+        words = [os.fsdecode(word) for word in arguments]
+        # `subprocess` may use `posix_spawn`, and then there are two events.
+        if self.processes[-1:] == [words] and more[-1:] == (_SPAWNED,):
+            return
         self.processes.append(words)
         self.log.note("process", words)
         for word in words:
             self.named.consider(word)
             self.named.consider_words(word)
+
+    def on_spawn(self, program, arguments, environment):
+        self.on_process(program, arguments, _SPAWNED)
 
     def on_system(self, command):
         self.on_process(None, ["sh", "-c", os.fsdecode(command)])
@@ -66,7 +74,8 @@ class Tracer:
         self.quiet = Quiet(config.get("quiet", ()))
         self.log = Log(config.get("log"), config.get("child", False))
         self.files = Files(self.quiet, self.log)
-        self.listings = Listings(self.quiet, self.log)
+        self.roots = [config["root"], os.path.realpath(config["root"])]
+        self.listings = Listings(self.quiet, self.log, self.roots)
         self.imports = Imports(self.quiet, self.log, config.get("edges", {}))
         self.variables = Variables(self.quiet, config.get("own_variables", ()))
         self.named = Named(self.own, self.files, self.imports)
@@ -78,8 +87,7 @@ class Tracer:
         sys.addaudithook(self.hook())
         home = os.path.expanduser("~")
         settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-        root = self.config["root"]
-        Probes(self.own, self.quiet, self.files, [root, os.path.realpath(root), settings]).wrap()
+        Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
         if not self.log.is_child:
             self.variables.watch()
             shell().events.register("pre_run_cell", self.named.before_cell)
@@ -102,7 +110,8 @@ class Tracer:
             "pathlib.Path.rglob": listings.on_rglob,
             "import": self.imports.on_import,
             **dict.fromkeys(("os.putenv", "os.unsetenv"), self.variables.on_put),
-            **dict.fromkeys(("subprocess.Popen", "os.exec", "os.posix_spawn"), outside.on_process),
+            **dict.fromkeys(("subprocess.Popen", "os.exec"), outside.on_process),
+            "os.posix_spawn": outside.on_spawn,
             "os.system": outside.on_system,
             "socket.connect": outside.on_connect,
             "socket.getaddrinfo": outside.on_host,

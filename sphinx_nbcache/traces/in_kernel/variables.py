@@ -40,7 +40,7 @@ class Variables:
         while frame is not None and frame.f_code.co_filename in _INNER:
             frame = frame.f_back
         self.iterated = name
-        self.copying = frame and (id(frame), frame.f_lasti)
+        self.copying = frame and (frame.f_code, frame.f_lasti)
 
     def _is_of_all(self, name, frame):
         """Tell whether a variable is read in the course of reading all of them.
@@ -53,7 +53,7 @@ class Variables:
             return True
         while frame is not None and frame.f_code.co_filename in _INNER:
             frame = frame.f_back
-        return frame is not None and (id(frame), frame.f_lasti) == self.copying
+        return frame is not None and (frame.f_code, frame.f_lasti) == self.copying
 
     def note(self, name, frame):
         """Note that a variable is read."""
