@@ -11,6 +11,8 @@ import sysconfig
 import threading
 
 _MOST_ERRORS = 20
+_IS_POSIX = os.name == "posix"
+_DOT, _DOUBLE = os.sep + ".", os.sep * 2
 # Where paths are worked with on behalf of others.
 PATHS = (
     *("<frozen ", "<nbcache", os.__file__, os.path.__file__, genericpath.__file__),
@@ -19,20 +21,29 @@ PATHS = (
 IMPORTLIB = ("<frozen importlib", os.path.join(os.path.dirname(os.__file__), "importlib", ""))
 
 
+# The working directory, as long as it is not changed: asking for it takes longer than all else.
+HERE = []
+
+
 def absolute(path):
     """Return a path of any kind as an absolute text; links and `..` are kept."""
-    path = os.fsdecode(path)
-    if not os.path.isabs(path):
-        path = os.path.join(os.getcwd(), path)
-    if ".." not in path and (os.sep + "." in path or path[-1] == os.sep or os.sep * 2 in path):
+    if type(path) is not str:
+        path = os.fsdecode(path)
+    if path[:1] != "/" and (_IS_POSIX or not os.path.isabs(path)):
+        if not HERE:
+            HERE.append(os.getcwd())
+        path = HERE[0] + "/" + path if _IS_POSIX else os.path.join(HERE[0], path)
+    if (_DOT in path or _DOUBLE in path or path[-1] == os.sep) and ".." not in path:
         path = os.path.normpath(path)
     return path
 
 
 def source_of(path):
     """Return the source file of a bytecode file; the same path if it has none."""
+    if not path.endswith(".pyc"):
+        return path
     folder, name = os.path.split(path)
-    if not name.endswith(".pyc") or os.path.basename(folder) != "__pycache__":
+    if os.path.basename(folder) != "__pycache__":
         return path
     return os.path.join(os.path.dirname(folder), name.partition(".")[0] + ".py")
 

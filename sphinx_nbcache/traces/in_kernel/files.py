@@ -7,7 +7,7 @@ import stat as modes
 import sys
 import time
 
-from .common import absolute, outer, source_of
+from .common import HERE, absolute, outer, source_of
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Larger files are not hashed in here: whoever changes one while it is read gets no trace.
@@ -18,6 +18,8 @@ _COARSE_RACY_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
 # The real function: the wrapped one would note what is looked at in here.
 _stat = os.stat
+_UNKNOWN = object()
+_KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
 
 
 class Files:
@@ -31,6 +33,7 @@ class Files:
         self.quiet = quiet
         self.log = log
         self.seen = set()
+        self.probed = set()
         self.reads = {}
         self.writes = {}
         self.inferred = {}
@@ -40,23 +43,28 @@ class Files:
 
     def look(self, path, how, *, hashing=False):
         """Look at a path. Hash a file of which the times alone would not show a change."""
-        now = time.time_ns()
+        return self.look_of(path, self._stat(path), how, hashing=hashing)
+
+    @staticmethod
+    def _stat(path):
         try:
-            found = _stat(path)
+            return _stat(path)
         except (OSError, ValueError):
-            return [None, "", now, None, how]
-        kind = "other"
-        if modes.S_ISREG(found.st_mode):
-            kind = "file"
-        elif modes.S_ISDIR(found.st_mode):
-            kind = "directory"
-        changed = max(found.st_mtime_ns, found.st_ctime_ns)
+            return None
+
+    def look_of(self, path, found, how, *, hashing=False):
+        """Return the look at a path whose stat is known already."""
+        now = time.time_ns()
+        if found is None:
+            return (None, "", now, None, how)
+        kind = _KINDS.get(modes.S_IFMT(found.st_mode), "other")
+        stat = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        changed = max(stat[1], stat[2])
         racy = _RACY_NS if changed % _SECOND_NS else _COARSE_RACY_NS
         digest = None
         if kind == "file" and found.st_size <= _LARGEST and (hashing or now - changed < racy):
             digest = self._digest(path)
-        stat = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-        return [stat, kind, now, digest, how]
+        return (stat, kind, now, digest, how)
 
     @staticmethod
     def _digest(path):
@@ -69,7 +77,7 @@ class Files:
             return None
         return digest.hexdigest()
 
-    def read(self, path, how="read"):
+    def read(self, path, how="read", found=_UNKNOWN):
         """Note that a file is about to be read, or looked for.
 
         What the run has written itself is no input. Cells are looked for as files as well, when
@@ -77,8 +85,12 @@ class Files:
         """
         if path in self.reads or path in self.writes or path in self.inferred:
             return
-        if not os.path.basename(path).startswith("<"):
-            self.reads[path] = look = self.look(path, how)
+        if "<" in path and os.path.basename(path).startswith("<"):
+            return
+        if found is _UNKNOWN:
+            found = self._stat(path)
+        self.reads[path] = look = self.look_of(path, found, how)
+        if self.log.is_child:
             self.log.note("read", path, look)
 
     def write(self, path, *, keeps=False):
@@ -138,7 +150,7 @@ class Files:
         """Note that a file is about to be removed."""
         self.write(path)
         self.removed[path] = True
-        self.seen.clear()
+        self.on_chdir()
         self.log.note("remove", path)
 
     def on_rmtree(self, path, *more):
@@ -176,7 +188,10 @@ class Files:
             self.log.note("make", full)
 
     def on_chdir(self, *more):
+        """Forget what need not be looked at again: names may stand for other files now."""
+        HERE.clear()
         self.seen.clear()
+        self.probed.clear()
 
     def on_sqlite(self, database):
         """A database is opened in C, for reading and perhaps for writing: hash it before."""

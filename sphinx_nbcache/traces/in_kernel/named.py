@@ -125,7 +125,7 @@ class Named:
         if look[1] == "file" or (look[0] is None and _DATA.fullmatch(os.path.basename(path))):
             if self.has_ended and self._is_new(look):
                 before = "" if self._was_absent(path) else "unknown"
-                self._infer(path, [None, before, look[2], None, "named"])
+                self._infer(path, (None, before, look[2], None, "named"))
             self.looks[path] = look
             self.files.log.note("named", path, look)
 

@@ -13,7 +13,6 @@ class Probes:
     def __init__(self, own, quiet, files, folders):
         self.own = own
         self.quiet = quiet
-        self.known = set()
         self.files = files
         self.prefixes = tuple(os.path.join(folder, "") for folder in folders)
 
@@ -33,31 +32,33 @@ class Probes:
                     functions.add(noting)
 
     def _noting(self, original, name):
+        probed, note = self.files.probed, self._note
+
         def stat(path, *arguments, **options):
             try:
                 found = original(path, *arguments, **options)
             except OSError:
-                self._note(path, options)
+                if type(path) is not str or path not in probed:
+                    note(path, None, options)
                 raise
             # By `lstat` every directory is looked at through which a link could lead.
-            if name == "stat":
-                self._note(path, options)
+            if name == "stat" and (type(path) is not str or path not in probed):
+                note(path, found, options)
             return found
 
         stat.__name__ = stat.__qualname__ = name
         stat.__doc__, stat.__module__ = original.__doc__, original.__module__
         return stat
 
-    def _note(self, path, options):
-        if type(path) is int or path in self.known or options.get("dir_fd") is not None:
-            return
-        if self.own.is_working():
+    def _note(self, path, found, options):
+        if type(path) is int or options.get("dir_fd") is not None or self.own.is_working():
             return
         with self.own:
+            if type(path) is str:
+                self.files.probed.add(path)
             full = absolute(path)
-            if os.path.isabs(os.fsdecode(path)):
-                self.known.add(path)
             if full.startswith(self.prefixes) and not full.startswith(self.quiet.prefixes):
                 # What is no path function, such as `shutil`, asks because it is about to write.
                 caller = outer(sys._getframe(2), PATHS)
-                self.files.read(full, "probe" if self.quiet.is_user(caller) else "touch")
+                how = "probe" if self.quiet.is_user(caller) else "touch"
+                self.files.read(full, how, found=found)
