@@ -5,6 +5,7 @@ Reads requests as lines of JSON, answers each with a line: the report of the tra
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -41,6 +42,8 @@ def run(shell: Any, request: dict[str, Any]) -> dict[str, Any]:
     import contextlib
     import io
 
+    for name in request.get("preload", ()):
+        importlib.import_module(name)
     os.chdir(request["directory"])
     os.environ.update(request["variables"])
     sys.path[:0] = [""]

@@ -105,16 +105,16 @@ class Project:
         environment = Environment(self.python) if self.python is not None else None
         return World(places, Fingerprints(), environment, {**os.environ, **self.variables})
 
-    def config(self) -> TracerConfig:
+    def config(self, *, startup: bool = False) -> TracerConfig:
         support = self.root.parent / "support"
         support.mkdir(exist_ok=True)
         write_support(support)
         return TracerConfig(
-            root=str(self.root), log=new_log(support), support=str(support), startup=False
+            root=str(self.root), log=new_log(support), support=str(support), startup=startup
         )
 
-    def run(self, *cells: str, directory: str = ".") -> Traced:
-        """Run cells in a shell, and make a trace of what it reports."""
+    def run(self, *cells: str, directory: str = ".", preload: Sequence[str] = ()) -> Traced:
+        """Run cells in a shell that has loaded these modules; trace it."""
         assert self.shells is not None
         answer = self.shells.ask(
             {
@@ -123,6 +123,7 @@ class Project:
                 "install": install_code(self.config()),
                 "cells": cells,
                 "expression": report_expression(),
+                "preload": list(preload),
             }
         )
         return self.traced(json.loads(answer["report"]), answer["output"], cells)
@@ -145,19 +146,19 @@ class Project:
 class Kernel:
     """A real kernel with a tracer in it."""
 
-    def __init__(self, project: Project, directory: str = ".") -> None:
+    def __init__(self, project: Project, *, startup: bool = False) -> None:
         from jupyter_client.manager import KernelManager
 
         self._manager: Any = KernelManager(kernel_name="python3")
         self._manager.start_kernel(
-            cwd=str(project.root / directory),
+            cwd=str(project.root),
             extra_arguments=["--HistoryManager.hist_file=:memory:"],
             stderr=subprocess.DEVNULL,
         )
         self._client: Any = self._manager.client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=60)
-        self.silently(install_code(project.config()))
+        self.silently(install_code(project.config(startup=startup)))
 
     def silently(self, code: str, **expressions: str) -> dict[str, Any]:
         """Execute what leaves no trace; return the values of expressions."""

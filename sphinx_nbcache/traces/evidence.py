@@ -43,6 +43,7 @@ class Evidence:
         prefixes = [os.path.join(prefix, name) for prefix in python.prefixes for name in _INSTALLED]
         places = world.places.ignoring([*python.library, *python.sites, *prefixes])
         seen = gather(report, places.normal)
+        world.fingerprints.forget((*seen.writes, *seen.made, *seen.inferred))
         for path, look in seen.reads.items():
             # A database is opened for both; whether it was written is seen by its change.
             if look.how == "database" and world.fingerprints.renew(path).stat != look.stat:

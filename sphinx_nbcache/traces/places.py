@@ -56,7 +56,9 @@ class Places:
         return replace(self, ignored=(*self.ignored, *directories))
 
     def name_of(self, path: str) -> str | None:
-        """Return the name of an absolute path, or `None` if it never counts."""
+        """Return the name of an absolute path, or `None` if it never counts, or is none."""
+        if "\0" in path or not os.path.isabs(path):
+            return None
         path = self.normal(path)
         base = self._innermost(path)
         if base is None:
@@ -94,7 +96,7 @@ class Places:
 
     def normal(self, path: str) -> str:
         """Return the path without `.` and `..`. A `..` goes up from where a link leads."""
-        if ".." in path:
+        if ".." in path and "\0" not in path:
             folder, name = os.path.split(path)
             if ".." in folder.split(os.sep) or name == "..":
                 return os.path.realpath(path)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,10 +177,6 @@ except ImportError:
 
 def make(project: Project) -> None:
     """Make all files that are read, with old times."""
-    import os
-    import subprocess
-    import sys
-
     texts: tuple[str, ...] = (
         "open",
         "open2",
@@ -312,3 +312,39 @@ def test_installing_twice_changes_nothing(tmp_path: Path) -> None:
     traced = project.traced(kernel.report(), "", ())
     assert traced.paths(File) == ["a"]
     kernel.close()
+
+
+def test_a_startup_file_of_ipython_counts(tmp_path: Path) -> None:
+    folder = Path(os.environ["IPYTHONDIR"]) / "profile_default" / "startup"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "00-mine.py"
+    path.write_text("mine = 1")
+    try:
+        project = Project(tmp_path / "project")
+        time.sleep(0.02)  # older than the run, by the clock of files
+        kernel = Kernel(project, startup=True)
+        assert kernel.run("mine") == "1"
+        traced = project.traced(kernel.report(), "", ())
+        kernel.close()
+        assert project.says(traced) is None
+        path.write_text("mine = 2")
+        assert (project.says(traced) or "").endswith("00-mine.py changed")
+        path.write_text("mine = 1")
+        assert project.says(traced) is None
+        (folder / "01-more.py").write_text("")
+        assert (project.says(traced) or "").endswith("01-more.py appeared")
+    finally:
+        for file in folder.glob("*.py"):
+            file.unlink()
+
+
+def test_thousands_of_files_are_reported(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    for number in range(2000):
+        project.write(f"data/{number}")
+    kernel = Kernel(project)
+    kernel.run("for n in range(2000): open(f'data/{n}').close()")
+    traced = project.traced(kernel.report(), "", ())
+    kernel.close()
+    assert len(traced.all(File)) == 2000
+    assert project.says(traced) is None

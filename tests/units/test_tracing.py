@@ -495,6 +495,19 @@ def test_packages_count_with_those_that_they_need(project: Project) -> None:
     assert names.isdisjoint({"tornado", "pyzmq", "ipython", "traitlets", "sphinx"})
 
 
+def test_a_module_that_was_loaded_before_counts_as_if_it_was_not(project: Project) -> None:
+    pytest.importorskip("pandas")
+    code = "import pandas as pd"
+    first = project.run(code)
+    second = project.run(code, preload=["pandas", "sqlite3", "yaml"])
+    names = [{fact.name for fact in traced.all(Distribution)} for traced in (first, second)]
+    assert names[0] == names[1]
+    assert {"pandas", "numpy"} <= names[0]
+    assert "pyyaml" not in names[0]
+    assert first.all(Unshadowed)[0].modules.split().count("pandas") == 1
+    assert second.all(Unshadowed)[0].modules.split().count("pandas") == 1
+
+
 def test_a_version_that_is_asked_for_counts(project: Project) -> None:
     traced = project.run("from importlib.metadata import version; print(version('pyyaml'))")
     assert [fact.name for fact in traced.all(Distribution)] == ["pyyaml"]
