@@ -15,6 +15,8 @@ from sphinx_nbcache.traces.facts import Location
 
 # Folders whose content nobody means as input, wherever they are.
 _CACHES = frozenset({"__pycache__", ".ipynb_checkpoints"})
+# The folder in which ipykernel pretends to have files with the code of cells.
+_CELLS = re.compile(r".*/ipykernel_\d+/\d+\.py")
 # The operating system's own folders: its fonts, time zones and libraries are not tracked.
 _SYSTEM = (
     *("/usr", "/etc", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/boot", "/snap", "/nix/store"),
@@ -24,7 +26,7 @@ _SYSTEM = (
 # Files beside a SQLite database that hold what is being written.
 _TRANSIENT = ("-journal", "-wal", "-shm")
 # Files of names like these are caches that libraries keep in a folder of their own.
-_CACHE_FILE = re.compile(r"fontlist-v\d+\.json(\.matplotlib-lock)?|history\.sqlite|.*\.py[co]")
+_CACHE_FILE = re.compile(r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite|.*\.py[co]")
 # Bytes that are no UTF-8 are lone surrogates in Python's paths, and cannot stand in JSON.
 _TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
@@ -71,7 +73,7 @@ class Places:
             if self._is_ignored(name):
                 return None
             return _encode("./" + name if name[0] == "~" else name)
-        if base is not None or self._is_cache(path):
+        if base is not None or self._is_cache(path) or self._is_elsewhere_ignored(path):
             return None
         if _is_under(path, self.home) and len(self.home) > 1:
             return _encode("~/" + _posix(path[len(self.home) :]).strip("/"))
@@ -169,6 +171,11 @@ class Places:
         return self._is_cache(name) or (
             bool(self.globs) and matching_glob(name, self.globs) is not None
         )
+
+    @staticmethod
+    def _is_elsewhere_ignored(path: str) -> bool:
+        name = _posix(path)
+        return "/.cache/" in name or _CELLS.fullmatch(name) is not None
 
     def _is_cache(self, path: str) -> bool:
         parts = path.replace(os.sep, "/").split("/")

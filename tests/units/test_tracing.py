@@ -610,6 +610,23 @@ def test_other_processes_are_untracked_and_files_in_their_arguments_count(
     assert traced.trace.untracked == ("sub-process: cat a.csv", "sub-process: wc -l b.csv")
 
 
+def test_files_in_arguments_are_those_in_the_folder_of_the_process(project: Project) -> None:
+    project.write("data/a.csv")
+    code = "import subprocess; subprocess.run(['cat', 'a.csv'], cwd='data', stdout=-3)"
+    assert project.run(code).paths(File) == ["data/a.csv"]
+
+
+def test_a_socket_of_any_kind_makes_no_trouble(project: Project) -> None:
+    traced = project.run(
+        "import socket\ns = socket.socket(socket.AF_UNIX)\n"
+        "try: s.connect('/nowhere')\nexcept OSError: pass\ns.close()\n"
+        "s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)\n"
+        "try: s.connect((0, 0))\nexcept OSError: pass\ns.close()"
+    )
+    assert traced.trace.unreliable is None
+    assert traced.trace.untracked == ()
+
+
 def test_what_a_command_writes_is_an_inferred_artifact(project: Project) -> None:
     traced = project.run("!echo 1 > made.txt", "open('made.txt').read()")
     assert [(w.path, w.inferred) for w in traced.trace.written] == [("made.txt", True)]

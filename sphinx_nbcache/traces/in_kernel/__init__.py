@@ -19,4 +19,7 @@ What they do not see is complemented:
 Nothing is judged here: what of it counts is decided by the one who reads the report.
 """
 
-MODULES = ("common", "files", "listings", "probes", "imports", "variables", "named", "tracer")
+MODULES = (
+    *("common", "files", "listings", "probes", "imports", "variables", "named", "outside"),
+    "tracer",
+)

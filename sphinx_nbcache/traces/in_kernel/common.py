@@ -49,8 +49,9 @@ def source_of(path):
 
 
 def shell():
-    """Return IPython's shell."""
-    return sys.modules["IPython"].get_ipython()
+    """Return IPython's shell; nothing where there is none, as in other kernels of Python."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
 
 
 def outer(frame, inner):

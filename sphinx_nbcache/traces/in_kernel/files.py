@@ -158,7 +158,9 @@ class Files:
             for name in names:
                 self.remove(os.path.join(folder, name))
 
-    def on_rename(self, source, target, *more):
+    def on_rename(self, source, target, *dir_fds):
+        if any(dir_fd not in (-1, None) for dir_fd in dir_fds):
+            return  # names relative to a directory that is not known
         source, target = absolute(source), absolute(target)
         if os.path.isdir(source):
             for folder, _, names in os.walk(source):
@@ -181,7 +183,9 @@ class Files:
         if type(path) is not int:
             self.write(absolute(path), keeps=True)
 
-    def on_mkdir(self, path, *more):
+    def on_mkdir(self, path, mode=None, dir_fd=-1):
+        if dir_fd not in (-1, None):
+            return
         full = absolute(path)
         if not os.path.isdir(full):
             self.made[full] = True

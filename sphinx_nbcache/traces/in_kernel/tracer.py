@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 import sys
 import threading
 import time
@@ -13,54 +12,11 @@ from .files import Files
 from .imports import Imports
 from .listings import Listings
 from .named import Named
+from .outside import Outside
 from .probes import Probes
 from .variables import Variables
 
 SCHEMA = 1
-
-
-_SPAWNED = object()
-
-
-class Outside:
-    """Sub-processes and network hosts."""
-
-    def __init__(self, log, named):
-        self.log = log
-        self.named = named
-        self.processes = []
-        self.hosts = {}
-
-    def on_process(self, program, arguments, *more):
-        if isinstance(arguments, (str, bytes)):
-            arguments = [arguments]
-        words = [os.fsdecode(word) for word in arguments]
-        # `subprocess` may use `posix_spawn`, and then there are two events.
-        if self.processes[-1:] == [words] and more[-1:] == (_SPAWNED,):
-            return
-        self.processes.append(words)
-        self.log.note("process", words)
-        for word in words:
-            self.named.consider(word)
-            self.named.consider_words(word)
-
-    def on_spawn(self, program, arguments, environment):
-        self.on_process(program, arguments, _SPAWNED)
-
-    def on_system(self, command):
-        self.on_process(None, ["sh", "-c", os.fsdecode(command)])
-
-    def on_connect(self, socket, address):
-        if isinstance(address, tuple):
-            self.on_host(address[0])
-
-    def on_host(self, host, *more):
-        if host:
-            self.hosts[os.fsdecode(host)] = True
-            self.log.note("host", os.fsdecode(host))
-
-    def on_url(self, url, *more):
-        self.on_host(re.sub(r"^\w+://([^/?#]*@)?([^/:?#]*).*", r"\2", str(url)))
 
 
 class Tracer:
@@ -90,8 +46,10 @@ class Tracer:
         Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
         if not self.log.is_child:
             self.variables.watch()
-            shell().events.register("pre_run_cell", self.named.before_cell)
-            shell().events.register("post_run_cell", self.named.after_cell)
+            ipython = shell()
+            if ipython is not None:
+                ipython.events.register("pre_run_cell", self.named.before_cell)
+                ipython.events.register("post_run_cell", self.named.after_cell)
 
     def handlers(self):
         files, listings, outside = self.files, self.listings, self.outside
@@ -110,7 +68,8 @@ class Tracer:
             "pathlib.Path.rglob": listings.on_rglob,
             "import": self.imports.on_import,
             **dict.fromkeys(("os.putenv", "os.unsetenv"), self.variables.on_put),
-            **dict.fromkeys(("subprocess.Popen", "os.exec"), outside.on_process),
+            "subprocess.Popen": outside.on_popen,
+            "os.exec": outside.on_exec,
             "os.posix_spawn": outside.on_spawn,
             "os.system": outside.on_system,
             "socket.connect": outside.on_connect,
