@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sphinx_nbcache.notebooks.scan import Stat
-from sphinx_nbcache.traces.facts import DIRECTORY, GONE
+from sphinx_nbcache.traces.facts import GONE, OTHER
 from sphinx_nbcache.traces.places import Places
 from sphinx_nbcache.traces.report import Look, Report, Seen, gather
 from sphinx_nbcache.traces.world import World
@@ -69,11 +69,11 @@ class Evidence:
         return self.world.fingerprints.renew(path).stat
 
     def state(self, path: str) -> str:
-        """Return the digest of a file, [](DIRECTORY), or [](GONE)."""
+        """Return the digest of a file, [](OTHER), or [](GONE)."""
         digest = self.world.fingerprints.digest(path)
         if digest is not None:
             return digest
-        return GONE if self.world.fingerprints.entry(path).stat is None else DIRECTORY
+        return GONE if self.world.fingerprints.entry(path).stat is None else OTHER
 
     def is_written(self, path: str) -> bool:
         """Tell whether the run wrote, made or removed this, seen or inferred."""

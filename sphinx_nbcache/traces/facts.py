@@ -16,8 +16,8 @@ import msgspec
 
 # A path that a run removed has this "digest" after the run.
 GONE = ""
-# A path that a run made a directory has this one.
-DIRECTORY = "directory"
+# A path has this one where something is that is no readable file, such as a directory.
+OTHER = "other"
 
 
 class Kind(StrEnum):
@@ -59,7 +59,7 @@ class Absent(_Fact, frozen=True, tag="absent"):
 
     path: str
     after: str | None = None
-    """What the run itself left there: a digest, or [](DIRECTORY)."""
+    """What the run itself left there: a digest, or [](OTHER)."""
     module: bool = False
     """Whether a module of that path would be imported instead of another one."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sphinx_nbcache.traces.evidence import Evidence
-from sphinx_nbcache.traces.facts import GONE, Absent, Directory, Fact, File
+from sphinx_nbcache.traces.facts import GONE, OTHER, Absent, Directory, Fact, File
 from sphinx_nbcache.traces.report import Look
 
 # Times of files are by a clock that ticks less often than the one they are compared with.
@@ -94,12 +94,13 @@ def _is_setting(name: str) -> bool:
 
 
 def _read(evidence: Evidence, path: str, name: str, look: Look, *, module: bool) -> Fact | None:
-    digest = evidence.world.fingerprints.digest(path)
-    if digest is None or not _is_same(evidence, path, look, digest):
+    # A file that may not be read has a state as well: the run met it, and it may change.
+    state = evidence.state(path)
+    if not _is_same(evidence, path, look, state):
         if not evidence.places.is_temporary(path):
             evidence.doubts.append(f"{name} changed while the notebook ran")
         return None
-    return File(name, digest, module=module)
+    return File(name, state, module=module)
 
 
 def _is_same(evidence: Evidence, path: str, look: Look, digest: str) -> bool:
@@ -114,7 +115,7 @@ def _is_same(evidence: Evidence, path: str, look: Look, digest: str) -> bool:
     if look.how == "late":
         # It was not looked at before the end, so it must not have changed since the start.
         return max(stat.mtime_ns, stat.ctime_ns) < evidence.report.started - _TICK_NS
-    return look.digest == digest if stat.is_racy(look.seen_ns) else True
+    return digest in (look.digest, OTHER) if stat.is_racy(look.seen_ns) else True
 
 
 def _rewritten(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None:

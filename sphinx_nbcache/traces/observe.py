@@ -68,7 +68,9 @@ def _listings(evidence: Evidence) -> Iterator[Fact]:
         if name is None or evidence.places.is_temporary(path) or path in evidence.seen.made:
             continue
         if names is None:
-            yield Absent(name)
+            # It was not there, or could not be listed.
+            if evidence.now(path) is None:
+                yield Absent(name)
             continue
         own = tuple(sorted(evidence.own_entries(path)))
         kept = [entry for entry in names if evidence.world.places.keeps(name, entry)]

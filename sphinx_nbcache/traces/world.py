@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from glob import iglob
 
 from sphinx_nbcache.traces.environments import Environment
-from sphinx_nbcache.traces.facts import DIRECTORY, GONE, Declared, text_digest
+from sphinx_nbcache.traces.facts import GONE, OTHER, Declared, text_digest
 from sphinx_nbcache.traces.fingerprints import Fingerprints
 from sphinx_nbcache.traces.places import Places
 
@@ -41,14 +41,14 @@ class World:
         return self._paths[name]
 
     def state(self, name: str) -> str:
-        """Return the digest of the file of that name, [](DIRECTORY), or [](GONE)."""
+        """Return the digest of the file of that name, [](OTHER), or [](GONE)."""
         path = self.path(name)
         if path is None:
             return GONE
         digest = self.fingerprints.digest(path)
         if digest is not None:
             return digest
-        return GONE if self.fingerprints.entry(path).stat is None else DIRECTORY
+        return GONE if self.fingerprints.entry(path).stat is None else OTHER
 
     def listing(self, name: str) -> tuple[str, ...] | None:
         """Return what counts in the directory of that name; `None` if there is none."""
@@ -99,7 +99,7 @@ def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
         module, _, suffix = entry.partition(".")
         if entry.endswith("/"):
             # Without this file it would be a part of a namespace, which comes last.
-            if world.state(joined(name, entry) + "__init__.py") not in (GONE, DIRECTORY):
+            if world.state(joined(name, entry) + "__init__.py") not in (GONE, OTHER):
                 yield entry[:-1], entry
         elif f".{suffix}".endswith(_MODULE_SUFFIXES):
             yield module, entry

@@ -15,7 +15,7 @@ from tracing import OLD_NS, Project, Traced
 
 from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.traces.environments import Python
-from sphinx_nbcache.traces.facts import Absent, File, Location, Trace
+from sphinx_nbcache.traces.facts import OTHER, Absent, File, Location, Trace
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
 from sphinx_nbcache.traces.observe import observe
 from sphinx_nbcache.traces.session import TracerConfig, install_code, parse_report
@@ -286,3 +286,16 @@ def test_a_trace_holds_exactly_as_long_as_what_was_read_is_the_same(
         if listed_folder == folder and appeared_or_went:
             matters |= not pattern or last.endswith(".csv")
     assert (project.says(seen) is not None) == matters
+
+
+def test_a_file_that_may_not_be_read_has_a_state_as_well(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project.write("a")
+    monkeypatch.setattr(Fingerprints, "_hash", lambda _self, _path: None)
+    trace = traced(project, reads={str(path): look(path, later(path))})
+    assert trace.unreliable is None
+    assert trace.facts[0] == File("a", OTHER)
+    monkeypatch.undo()
+    project.python = Python("CPython", "3.11", "linux", "x86_64", ())
+    assert project.says(Traced(trace, {}, "")) == "a changed"

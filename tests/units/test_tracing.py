@@ -488,6 +488,15 @@ def test_only_packages_that_user_code_reaches_count(project: Project) -> None:
     assert project.run("import json").all(Distribution) == []
 
 
+def test_packages_count_that_are_imported_below_a_magic(project: Project) -> None:
+    project.write("a.h5")
+    traced = project.run("%%time\nimport pygments\nname = 'a.h5'\n1")
+    assert [fact.name for fact in traced.all(Distribution)] == ["pygments"]
+    assert traced.paths(File) == ["a.h5"]
+    traced = project.run("%load_ext pygments.styles")
+    assert [fact.name for fact in traced.all(Distribution)] == ["pygments"]
+
+
 def test_packages_count_with_those_that_they_need(project: Project) -> None:
     pytest.importorskip("pandas")
     names = {fact.name for fact in project.run("import pandas as pd").all(Distribution)}

@@ -13,8 +13,8 @@ import pytest
 
 from sphinx_nbcache.traces.environments import Environment, Python, ask
 from sphinx_nbcache.traces.facts import (
-    DIRECTORY,
     GONE,
+    OTHER,
     Absent,
     Baseline,
     Directory,
@@ -147,7 +147,7 @@ def test_an_absent_file_holds_until_something_is_there(here: Here) -> None:
     assert here.says(Absent("cache.pkl", after=file_digest(here.write("x")))) == "cache.pkl changed"
     (here.root / "folder").mkdir()
     assert here.says(Absent("folder")) == "folder appeared"
-    assert here.says(Absent("folder", after=DIRECTORY)) is None
+    assert here.says(Absent("folder", after=OTHER)) is None
 
 
 def test_a_directory_holds_while_it_is_there(here: Here) -> None:

@@ -21,6 +21,10 @@ class Imports:
         self.importers = {}
         self.wanted = set()
 
+    def want(self, names):
+        """Note that a cell imports these: if they were loaded before, there is no event."""
+        self.wanted.update(name.partition(".")[0] for name in names)
+
     def on_import(self, name, filename, *more):
         if name not in self.importers:
             self.importers[name] = importer = outer(sys._getframe(2), IMPORTLIB)

@@ -15,6 +15,7 @@ _DATA = re.compile(
     r".+\.(h5|hdf5?|nc4?|parquet|feather|arrow|orc|duckdb|zarr|tiff?|root|fits|gpkg|shp|mat|las)",
     re.IGNORECASE,
 )
+_EXTENSION = re.compile(r"^\s*%(?:re)?load_ext\s+([\w.]+)", re.MULTILINE)
 _WORD = re.compile(r"[^\s'\"`;|&<>(){}=,$]+")
 # Bounds for the time that is spent: what is beyond them can still be declared.
 _MOST_FILES = 2000
@@ -23,8 +24,40 @@ _MOST_ITEMS = 1000
 _MOST_FOLDERS = 50
 _MOST_NAMES = 10_000
 _LONGEST_PATH = 500
+_DEEPEST = 2
 _TICK_NS = 10_000_000
 _LONGEST_COMMAND = 10_000
+
+
+class Code(ast.NodeVisitor):
+    """What stands in the code of a cell: texts, names, and imports."""
+
+    def __init__(self, source):
+        self.texts = []
+        self.names = set()
+        self.imports = set()
+        self.has_magics = False
+        try:
+            self.visit(ast.parse(shell().transform_cell(source)))
+        except (SyntaxError, ValueError, RecursionError):
+            return  # it will not run either
+        self.has_magics = "get_ipython" in self.names
+        if self.has_magics:
+            self.imports.update(_EXTENSION.findall(source))
+
+    def visit_Name(self, node):
+        self.names.add(node.id)
+
+    def visit_Import(self, node):
+        self.imports.update(alias.name for alias in node.names)
+
+    def visit_ImportFrom(self, node):
+        if not node.level:
+            self.imports.add(node.module)
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str):
+            self.texts.append(node.value)
 
 
 class Named:
@@ -52,24 +85,20 @@ class Named:
             self.started, self.has_ended = time.time_ns(), False
             self.current, self.used, self.missing = set(), set(), {}
             self._list_folders()
-            try:
-                tree = ast.parse(shell().transform_cell(info.raw_cell))
-            except SyntaxError:
-                return
-            calls_shell = False
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Name):
-                    self.used.add(node.id)
-                    calls_shell = calls_shell or node.id == "get_ipython"
-                elif isinstance(node, ast.Import):
-                    self.imports.wanted |= {a.name.partition(".")[0] for a in node.names}
-                elif isinstance(node, ast.ImportFrom) and not node.level:
-                    self.imports.wanted.add((node.module or "").partition(".")[0])
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    self.consider(node.value)
-                    if calls_shell:
-                        self.consider_words(node.value)
+            self._scan(info.raw_cell)
+
+    def _scan(self, source, depth=0):
+        """Consider the texts in a cell, and note what it imports and which names it uses."""
+        code = Code(source)
+        self.used |= code.names
+        self.imports.want(code.imports)
+        for text in code.texts:
+            self.consider(text)
+            if code.has_magics:
+                self.consider_words(text)
+                # The text may be the code below a magic, such as `%%time`.
+                if "\n" in text and depth < _DEEPEST:
+                    self._scan(text, depth + 1)
 
     def after_cell(self, result):
         with self.own:
