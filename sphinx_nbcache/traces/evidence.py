@@ -84,6 +84,12 @@ class Evidence:
         own = (*self.seen.writes, *self.seen.made, *self.inferred)
         return {os.path.basename(path) for path in own if os.path.dirname(path) == folder}
 
+    def has_own_inside(self, folder: str) -> bool:
+        """Tell whether the run itself wrote or made something in a directory or below it."""
+        above = os.path.join(folder, "")
+        own = (*self.seen.writes, *self.seen.made, *self.inferred)
+        return any(path.startswith(above) for path in own)
+
     def looks(self) -> Iterator[tuple[str, Look]]:
         """Yield what was read or looked for, before the run itself wrote it."""
         for path, look in self.seen.reads.items():

@@ -58,7 +58,7 @@ def file_fact(
     if look.type == "":
         return _absent(evidence, path, name, look)
     if look.type == "directory":
-        made_here = path in evidence.seen.made or bool(evidence.own_entries(path))
+        made_here = path in evidence.seen.made or evidence.has_own_inside(path)
         is_meant = look.how == "probe" and name != "." and not made_here
         return Directory(name) if is_meant else None
     if path in evidence.inferred:

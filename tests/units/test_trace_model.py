@@ -37,6 +37,10 @@ WRITES = {
     "update": "f = open({0!r}, 'r+'); print(f.read()); f.write('!'); f.close()",
     "remove": "import os; os.remove({0!r})",
     "rename": "import os; os.replace({0!r}, {1!r})",
+    "new": "f = open({0!r}, 'x'); f.write('own'); f.close()",
+    "mkdir": "import os; os.mkdir({0!r} + '.d'); open({0!r} + '.d/x', 'w').close()",
+    "makedirs": "import os; os.makedirs('sub/deep', exist_ok=True); print(os.listdir('sub/deep'))",
+    "cd": "import os; os.chdir({0!r}.partition('/')[0]); os.chdir('..')",
     "copy": "import shutil; shutil.copy({0!r}, {1!r})",
 }
 LISTS = (
@@ -46,6 +50,9 @@ LISTS = (
     "import glob; print(sorted(glob.glob('**/*.csv', recursive=True)))",
     "import pathlib; print(sorted(pathlib.Path('.').rglob('*.txt')))",
     "import pathlib; print(sorted(pathlib.Path('sub').glob('*')))",
+    "import glob; print(glob.glob('su*/c.csv'), glob.glob('b.csv'))",
+    "import pathlib; print(sorted(pathlib.Path('.').glob('*/d.txt')))",
+    "import os; print(os.path.lexists('b.csv'), sorted(os.walk('sub')))",
 )
 IMPORTS = (
     "import m; print(m.x)",
@@ -54,7 +61,10 @@ IMPORTS = (
     "try: import m; print(m.x)\nexcept Exception as e: print(type(e))",
     "import colorsys; print(getattr(colorsys, 'x', 'real'))",
 )
-MODULES = ("x = 1", "x = 2", "from n import x", "import n; x = n.x + 1")
+MODULES = (
+    *("x = 1", "x = 2", "from n import x", "import n; x = n.x + 1", "x = open('a.csv').read()"),
+    *("import os; x = sorted(os.listdir('sub'))", "import glob; x = sorted(glob.glob('*.csv'))"),
+)
 
 reads = st.builds(str.format, st.sampled_from(sorted(READS.values())), st.sampled_from(DATA))
 paths = st.sampled_from(DATA)
@@ -99,7 +109,7 @@ def change(project: Project, changed: list[tuple[str, str | None]]) -> None:
             path.unlink()
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(tree=trees, code=cells, changed=changes)
 def test_a_trace_that_holds_means_that_running_again_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory,

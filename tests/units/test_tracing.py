@@ -92,6 +92,40 @@ def test_a_file_that_is_looked_for_counts(project: Project) -> None:
     assert project.says(traced) is None
 
 
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("os.remove('a')", "a"),
+        ("os.rmdir('a')", "a"),
+        ("os.chdir('a')", "a"),
+        ("os.rename('a', 'b')", "a"),
+        ("open('a/b', 'w')", "a"),
+        ("open('a', 'r+')", "a"),
+        ("os.listdir('a')", "a"),
+    ],
+)
+def test_what_failed_because_something_was_missing_depends_on_that(
+    project: Project, code: str, path: str
+) -> None:
+    traced = project.run(f"import os\ntry: {code}\nexcept OSError: print('missing')")
+    assert traced.output == "missing\n"
+    assert project.says(traced) is None
+    (project.root / path).mkdir()
+    assert project.says(traced) is not None
+
+
+@pytest.mark.parametrize("code", ["os.mkdir('a')", "open('a', 'x')", "os.symlink('b', 'a')"])
+def test_what_failed_because_something_was_there_depends_on_that(
+    project: Project, code: str
+) -> None:
+    (project.root / "a").mkdir()
+    traced = project.run(f"import os\ntry: {code}\nexcept OSError: print('there')")
+    assert traced.output == "there\n"
+    assert project.says(traced) is None
+    (project.root / "a").rmdir()
+    assert project.says(traced) is not None
+
+
 def test_files_outside_of_the_root_count(project: Project, tmp_path: Path) -> None:
     outside = tmp_path / "elsewhere" / "größe.csv"
     outside.parent.mkdir()
@@ -352,6 +386,23 @@ def test_a_listing_depends_on_all_names(project: Project, code: str) -> None:
     assert project.says(traced) is None
     project.write("data/readme.txt")
     assert project.says(traced) == "data/readme.txt appeared"
+
+
+def test_what_a_module_lists_while_it_is_imported_counts(project: Project) -> None:
+    project.write("helpers.py", "import os\nnames = os.listdir('data')")
+    project.write("data/a")
+    traced = project.run("import helpers")
+    assert project.says(traced) is None
+    project.write("data/b")
+    assert project.says(traced) == "data/b appeared"
+
+
+def test_a_path_without_wildcards_in_a_glob_counts(project: Project) -> None:
+    path = project.write("data/a.csv")
+    traced = project.run("import glob; glob.glob('*/a.csv')")
+    assert project.says(traced) is None
+    path.unlink()
+    assert project.says(traced) is not None
 
 
 def test_names_that_the_run_wrote_do_not_count_in_a_listing(project: Project) -> None:

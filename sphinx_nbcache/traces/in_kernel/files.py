@@ -104,6 +104,9 @@ class Files:
         was_read = path in self.reads or keeps or self.log.is_child
         self.writes[path] = look = self.look(path, "write", hashing=was_read)
         self.log.note("write", path, look)
+        folder = os.path.dirname(path)
+        if look[0] is None and self._stat(folder) is None:
+            self._expect(folder)
         if keeps and path not in self.reads:
             self.reads[path] = look
             self.log.note("read", path, look)
@@ -132,6 +135,8 @@ class Files:
             look = self.look(source_of(re.sub(r"\.pyc\.\d+$", ".pyc", path)), "write")
             return look[0] is not None and look[0][1] > young
         if not path.startswith(self.quiet.prefixes):
+            if flags & os.O_EXCL:
+                self._expect(path)
             updates = flags & os.O_APPEND or flags & os.O_RDWR
             self.write(path, keeps=bool(updates) and not flags & os.O_TRUNC)
         return False
@@ -144,13 +149,27 @@ class Files:
 
     def on_remove(self, path, dir_fd=-1):
         if type(path) is not int and dir_fd in (-1, None):
+            self._expect(absolute(path))
             self.remove(absolute(path))
+
+    def on_rmdir(self, path, dir_fd=-1):
+        if dir_fd in (-1, None):
+            self._expect(absolute(path))
+
+    def on_chdir(self, path):
+        if type(path) is not int:
+            self._expect(absolute(path))
+        self.forget()
+
+    def _expect(self, path):
+        """Note that something works only if this is there, or only if it is not."""
+        self.read(path, "probe")
 
     def remove(self, path):
         """Note that a file is about to be removed."""
         self.write(path)
         self.removed[path] = True
-        self.on_chdir()
+        self.forget()
         self.log.note("remove", path)
 
     def on_rmtree(self, path, *more):
@@ -177,6 +196,7 @@ class Files:
         self.write(target)
 
     def on_link(self, source, target, *more):
+        self._expect(absolute(target))
         self.write(absolute(target))
 
     def on_truncate(self, path, *more):
@@ -187,11 +207,12 @@ class Files:
         if dir_fd not in (-1, None):
             return
         full = absolute(path)
-        if not os.path.isdir(full):
+        self._expect(full)
+        if self._stat(full) is None:
             self.made[full] = True
             self.log.note("make", full)
 
-    def on_chdir(self, *more):
+    def forget(self):
         """Forget what need not be looked at again: names may stand for other files now."""
         HERE.clear()
         self.seen.clear()

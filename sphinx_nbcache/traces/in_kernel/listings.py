@@ -48,12 +48,10 @@ class Listings:
 
     def _asked(self, frame, path):
         """Return for which names a directory is being listed: pairs of pattern, folders only."""
-        for _ in range(6):
-            if frame is None:
-                break
+        if frame.f_code.co_filename.startswith(IMPORTLIB):
+            return []  # each import lists directories, and depends on modules only
+        while frame is not None and frame.f_code.co_filename.startswith(PATHS):
             name, file = frame.f_code.co_name, frame.f_code.co_filename
-            if file.startswith(IMPORTLIB):
-                return []  # each import lists directories, and depends on modules only
             if file.endswith("glob.py") and name in ("_glob1", "glob1"):
                 pattern = os.fsdecode(frame.f_locals.get("pattern", ""))
                 return [(pattern, bool(frame.f_locals.get("dironly")))]

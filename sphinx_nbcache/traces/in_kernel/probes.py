@@ -6,6 +6,8 @@ import sys
 
 from .common import PATHS, absolute, outer
 
+_ABOUT_LINKS = ("realpath", "_realpath", "_joinrealpath", "islink", "ismount", "_resolve")
+
 
 class Probes:
     """Functions in the place of `os.stat` and `os.lstat`, which note what they are asked for."""
@@ -39,11 +41,15 @@ class Probes:
                 found = original(path, *arguments, **options)
             except OSError:
                 if type(path) is not str or path not in probed:
-                    note(path, None, options)
+                    note(path, (None,), options)
                 raise
-            # By `lstat` every directory is looked at through which a link could lead.
-            if name == "stat" and (type(path) is not str or path not in probed):
-                note(path, found, options)
+            if type(path) is str and path in probed:
+                return found
+            if name == "stat":
+                note(path, (found,), options)
+            # Every directory is looked at through which a link could lead.
+            elif sys._getframe(1).f_code.co_name not in _ABOUT_LINKS:
+                note(path, (), options)
             return found
 
         stat.__name__ = stat.__qualname__ = name
@@ -61,4 +67,4 @@ class Probes:
                 # What is no path function, such as `shutil`, asks because it is about to write.
                 caller = outer(sys._getframe(2), PATHS)
                 how = "probe" if self.quiet.is_user(caller) else "touch"
-                self.files.read(full, how, found=found)
+                self.files.read(full, how, *found)

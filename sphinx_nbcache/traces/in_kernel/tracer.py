@@ -57,6 +57,7 @@ class Tracer:
             "open": files.on_open,
             **dict.fromkeys(("os.listdir", "os.scandir"), listings.on_list),
             "os.remove": files.on_remove,
+            "os.rmdir": files.on_rmdir,
             "os.rename": files.on_rename,
             "os.truncate": files.on_truncate,
             "os.mkdir": files.on_mkdir,
