@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.traces.facts import GONE, OTHER
@@ -81,14 +82,29 @@ class Evidence:
 
     def own_entries(self, folder: str) -> set[str]:
         """Return the names in a directory that the run wrote, made or removed itself."""
-        own = (*self.seen.writes, *self.seen.made, *self.inferred)
-        return {os.path.basename(path) for path in own if os.path.dirname(path) == folder}
+        return self._own.get(folder, set())
 
     def has_own_inside(self, folder: str) -> bool:
         """Tell whether the run itself wrote or made something in a directory or below it."""
-        above = os.path.join(folder, "")
-        own = (*self.seen.writes, *self.seen.made, *self.inferred)
-        return any(path.startswith(above) for path in own)
+        return folder in self._own
+
+    @cached_property
+    def _own(self) -> dict[str, set[str]]:
+        """Of all directories above what the run wrote or made: those entries that lead there.
+
+        An entry further up is not the run's own, unless it was made by it; then it is in here
+        for its own sake.
+        """
+        entries: dict[str, set[str]] = {}
+        for path in (*self.seen.writes, *self.seen.made, *self.inferred):
+            folder, name = os.path.split(path)
+            entries.setdefault(folder, set()).add(name)
+            while folder != (above := os.path.dirname(folder)):
+                folder = above
+                if folder in entries:
+                    break
+                entries[folder] = set()
+        return entries
 
     def looks(self) -> Iterator[tuple[str, Look]]:
         """Yield what was read or looked for, before the run itself wrote it."""

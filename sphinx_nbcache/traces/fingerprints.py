@@ -9,6 +9,7 @@ import stat as modes
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from glob import iglob
 
 import msgspec
 
@@ -75,6 +76,7 @@ class Fingerprints:
     _entries: dict[str, Entry] = field(default_factory=dict)
     _digests: dict[str, Fingerprint] = field(default_factory=dict)
     _listings: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    _matches: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def entry(self, path: str) -> Entry:
         """Return what is at a path. What cannot be looked at is not there."""
@@ -107,6 +109,13 @@ class Fingerprints:
             self._listings[path] = _list(path)
         return self._listings[path]
 
+    def matches(self, pattern: str) -> tuple[str, ...]:
+        """Return the paths that match an absolute glob, sorted. `**` stands for any folders."""
+        if pattern not in self._matches:
+            found = iglob(pattern, recursive=True, include_hidden=True)
+            self._matches[pattern] = tuple(sorted(map(os.path.normpath, found)))
+        return self._matches[pattern]
+
     def renew(self, path: str) -> Entry:
         """Look at a path again; it is hashed again only if it may have changed."""
         known = self._digests.get(path)
@@ -118,6 +127,7 @@ class Fingerprints:
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forget what was seen at these paths, because something wrote there."""
+        self._matches.clear()
         for path in paths:
             self._entries.pop(path, None)
             self._digests.pop(path, None)

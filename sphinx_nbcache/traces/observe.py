@@ -47,14 +47,19 @@ def observe(raw: Mapping[str, Any], world: World, texts: Iterable[str] = ()) -> 
     )
 
 
-def python_of(report: Report) -> Python:
-    """Return the interpreter that a kernel ran, to be remembered for its kernel name."""
+def python_of(raw: Mapping[str, Any]) -> Python | None:
+    """Return the interpreter in a kernel's report, to be remembered for its kernel name."""
+    report = read_report(raw)
+    return _python(report) if report is not None else None
+
+
+def _python(report: Report) -> Python:
     found = report.python
     return Python(found.implementation, found.version, found.platform, found.machine, found.sites)
 
 
 def _environment(report: Report, world: World) -> Environment:
-    python = python_of(report)
+    python = _python(report)
     if world.environment is not None and world.environment.python == python:
         return world.environment
     return Environment(python)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from glob import iglob
 
 from sphinx_nbcache.traces.environments import Environment
 from sphinx_nbcache.traces.facts import GONE, OTHER, Declared, text_digest
@@ -65,10 +64,10 @@ def declare(glob: str, world: World) -> Declared:
         world: Where to look.
     """
     files: dict[str, str] = {}
-    for path in iglob(os.path.join(world.places.root, glob), recursive=True, include_hidden=True):
-        digest = world.fingerprints.digest(os.path.abspath(path))
-        name = world.places.name_of(os.path.abspath(path))
-        if digest is not None and name is not None:
+    for path in world.fingerprints.matches(os.path.join(world.places.root, glob)):
+        name = world.places.name_of(path)
+        digest = world.fingerprints.digest(path) if name is not None else None
+        if name is not None and digest is not None:
             files[name] = digest
     pairs = [text for item in sorted(files.items()) for text in item]
     return Declared(glob, text_digest(*pairs), files if len(files) <= MOST_NAMES else {})

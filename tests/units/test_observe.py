@@ -15,9 +15,9 @@ from tracing import OLD_NS, Project, Traced
 
 from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.traces.environments import Python
-from sphinx_nbcache.traces.facts import OTHER, Absent, File, Location, Trace
+from sphinx_nbcache.traces.facts import OTHER, Absent, Directory, File, Listing, Location, Trace
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
-from sphinx_nbcache.traces.observe import observe
+from sphinx_nbcache.traces.observe import observe, python_of
 from sphinx_nbcache.traces.session import TracerConfig, install_code, parse_report
 
 TICK = 1_000_000
@@ -157,6 +157,23 @@ def test_ignored_files_are_neither_facts_nor_artifacts(project: Project) -> None
     trace = traced(project, writes={name: [None, "", 1, None, "write"] for name in looks})
     assert trace.written == ()
     assert not any(isinstance(fact, File | Absent) for fact in trace.facts)
+
+
+def test_a_report_tells_the_interpreter() -> None:
+    assert python_of(report()) == Python("CPython", "3.11", "linux", "x86_64", ())
+    assert python_of({}) is None
+
+
+def test_thousands_of_files_and_directories_take_linear_time(project: Project) -> None:
+    folders = [str(project.root / f"{number}") for number in range(2000)]
+    written = {f"{folder}/{n}": [None, "", 1, None, "write"] for folder in folders for n in "ab"}
+    listings = [[folder, "", False, ["a", "b", "c"]] for folder in folders]
+    reads = {folder: [[0, 0, 0, 0], "directory", 1, None, "probe"] for folder in folders}
+    before = time.process_time()
+    trace = traced(project, writes=written, listings=listings, reads=reads)
+    assert time.process_time() - before < 2
+    assert len([fact for fact in trace.facts if isinstance(fact, Listing)]) == 2000
+    assert not any(isinstance(fact, Directory) for fact in trace.facts)
 
 
 def test_an_error_of_the_tracer_makes_the_trace_unreliable(project: Project) -> None:

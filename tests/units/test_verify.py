@@ -324,6 +324,15 @@ def test_declared_files_count_with_their_names(here: Here) -> None:
     assert here.says(many) == "files that match data/**/*.csv changed"
 
 
+def test_a_glob_is_looked_up_once_a_build_unless_something_was_written(here: Here) -> None:
+    world = here.world
+    fact = declare("*.csv", world)
+    new = here.write("a.csv")
+    assert verify(Trace((fact,)), world) is None
+    world.fingerprints.forget([str(new)])
+    assert str(verify(Trace((fact,)), world)) == "a.csv appeared"
+
+
 def test_a_glob_that_matches_nothing_holds_until_it_does(here: Here) -> None:
     fact = declare("*.nc", here.world)
     assert here.says(fact) is None
