@@ -24,9 +24,10 @@ _SYSTEM = (
     *("/System", "/Library", "/private/etc", "/private/var/db"),
 )
 # Files beside a SQLite database that hold what is being written.
-_TRANSIENT = ("-journal", "-wal", "-shm")
-# Files of names like these are caches that libraries keep in a folder of their own.
-_CACHE_FILE = re.compile(r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite|.*\.py[co]")
+_TRANSIENT = re.compile(r".+\.(db3?|sqlite3?)-(journal|wal|shm)")
+# Elsewhere than under the root: caches of libraries, in folders of their own, and the history of
+# IPython.
+_CACHE_FILE = re.compile(r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite")
 # Bytes that are no UTF-8 are lone surrogates in Python's paths, and cannot stand in JSON.
 _TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
@@ -73,7 +74,7 @@ class Places:
             if self._is_ignored(name):
                 return None
             return _encode("./" + name if name[0] == "~" else name)
-        if base is not None or self._is_cache(path) or self._is_elsewhere_ignored(path):
+        if base is not None or self._is_cache_elsewhere(path):
             return None
         if _is_under(path, self.home) and len(self.home) > 1:
             return _encode("~/" + _posix(path[len(self.home) :]).strip("/"))
@@ -172,19 +173,17 @@ class Places:
             bool(self.globs) and matching_glob(name, self.globs) is not None
         )
 
-    @staticmethod
-    def _is_elsewhere_ignored(path: str) -> bool:
+    @classmethod
+    def _is_cache_elsewhere(cls, path: str) -> bool:
         name = _posix(path)
-        return "/.cache/" in name or _CELLS.fullmatch(name) is not None
+        last = name.rpartition("/")[2]
+        is_cache = "/.cache/" in name or _CACHE_FILE.fullmatch(last) or _CELLS.fullmatch(name)
+        return bool(is_cache) or cls._is_cache(path)
 
-    def _is_cache(self, path: str) -> bool:
-        parts = path.replace(os.sep, "/").split("/")
-        last = parts[-1]
-        return (
-            not _CACHES.isdisjoint(parts)
-            or last.endswith(_TRANSIENT)
-            or _CACHE_FILE.fullmatch(last) is not None
-        )
+    @staticmethod
+    def _is_cache(path: str) -> bool:
+        parts = _posix(path).split("/")
+        return not _CACHES.isdisjoint(parts) or _TRANSIENT.fullmatch(parts[-1]) is not None
 
 
 def _caches_of(home: str) -> list[str]:

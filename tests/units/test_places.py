@@ -33,6 +33,10 @@ def places(**options: object) -> Places:
         ("/mnt/data/a.csv", "/mnt/data/a.csv"),
         ("/work/book/~/a", "./~/a"),
         ("/work/book/größe.csv", "größe.csv"),
+        ("/work/book/history.sqlite", "history.sqlite"),
+        ("/work/book/.cache/a", ".cache/a"),
+        ("/work/book/the-journal", "the-journal"),
+        ("/work/book/old.pyc", "old.pyc"),
     ],
 )
 def test_a_path_has_a_name_and_a_name_a_path(path: str, name: str) -> None:
@@ -55,6 +59,7 @@ def test_a_path_has_a_name_and_a_name_a_path(path: str, name: str) -> None:
         "/usr/share/fonts/a.ttf",
         "/home/you/.cache/matplotlib/fontlist-v3.11.0.json",
         "/var/tmp/fontlist-v3.11.0.json",
+        "/home/me/.ipython/profile_default/history.sqlite",
         "/somewhere/ipykernel_123/456.py",
         "/etc/localtime",
         "/proc/self/maps",
