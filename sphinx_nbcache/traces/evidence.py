@@ -45,6 +45,11 @@ class Evidence:
         places = world.places.ignoring([*python.library, *python.sites, *prefixes])
         seen = gather(report, places.normal)
         world.fingerprints.forget((*seen.writes, *seen.made, *seen.inferred))
+        for path, look in list(seen.writes.items()):
+            # What was opened for writing, but did not change, was not written, or failed to be.
+            if path not in seen.removed and world.fingerprints.renew(path).stat == look.stat:
+                del seen.writes[path]
+                seen.reads.setdefault(path, look)
         for path, look in seen.reads.items():
             # A database is opened for both; whether it was written is seen by its change.
             if look.how == "database" and world.fingerprints.renew(path).stat != look.stat:

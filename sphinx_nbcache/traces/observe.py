@@ -119,11 +119,8 @@ def _written(evidence: Evidence) -> Iterator[Written]:
             continue
         entry = evidence.world.fingerprints.renew(path)
         digest = evidence.world.fingerprints.digest(path)
-        before = evidence.seen.writes.get(path)
-        # What was opened for writing was perhaps not written: a database, or by `r+`.
-        if digest is None or (before is not None and before.stat == entry.stat):
-            continue
-        yield Written(name, digest, entry.mode & 0o777, inferred=path in evidence.inferred)
+        if digest is not None:
+            yield Written(name, digest, entry.mode & 0o777, inferred=path in evidence.inferred)
 
 
 def _removed(evidence: Evidence) -> Iterator[str]:

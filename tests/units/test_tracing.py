@@ -126,6 +126,21 @@ def test_what_failed_because_something_was_there_depends_on_that(
     assert project.says(traced) is not None
 
 
+def test_what_failed_to_be_written_was_not_written(project: Project) -> None:
+    traced = project.run(
+        "import os; print(os.listdir('.'))",
+        "try: os.replace('b', 'a')\nexcept OSError: pass",
+        "try: open('no/c', 'w')\nexcept OSError: print(os.path.exists('no/c'))",
+    )
+    assert traced.trace.written == ()
+    assert project.says(traced) is None
+    path = project.write("a")
+    assert project.says(traced) == "a appeared"
+    path.unlink()
+    project.write("no/c")
+    assert project.says(traced) is not None
+
+
 def test_files_outside_of_the_root_count(project: Project, tmp_path: Path) -> None:
     outside = tmp_path / "elsewhere" / "größe.csv"
     outside.parent.mkdir()

@@ -149,8 +149,10 @@ class Files:
 
     def on_remove(self, path, dir_fd=-1):
         if type(path) is not int and dir_fd in (-1, None):
-            self._expect(absolute(path))
-            self.remove(absolute(path))
+            path = absolute(path)
+            self._expect(path)
+            if self._stat(path) is not None:
+                self.remove(path)
 
     def on_rmdir(self, path, dir_fd=-1):
         if dir_fd in (-1, None):
@@ -192,8 +194,9 @@ class Files:
 
     def _move(self, source, target):
         self.read(source)
-        self.remove(source)
-        self.write(target)
+        if self._stat(source) is not None:
+            self.remove(source)
+            self.write(target)
 
     def on_link(self, source, target, *more):
         self._expect(absolute(target))
