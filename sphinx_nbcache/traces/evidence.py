@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sphinx_nbcache.notebooks.scan import Stat
-from sphinx_nbcache.traces.facts import GONE, OTHER
 from sphinx_nbcache.traces.places import Places
 from sphinx_nbcache.traces.report import Look, Report, Seen, gather
 from sphinx_nbcache.traces.world import World
@@ -75,11 +74,8 @@ class Evidence:
         return self.world.fingerprints.renew(path).stat
 
     def state(self, path: str) -> str:
-        """Return the digest of a file, [](OTHER), or [](GONE)."""
-        digest = self.world.fingerprints.digest(path)
-        if digest is not None:
-            return digest
-        return GONE if self.world.fingerprints.entry(path).stat is None else OTHER
+        """Return the state of a path at the end (see [](Fingerprints.state))."""
+        return self.world.fingerprints.state(path)
 
     def is_written(self, path: str) -> bool:
         """Tell whether the run wrote, made or removed this, seen or inferred."""

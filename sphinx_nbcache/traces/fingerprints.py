@@ -14,6 +14,7 @@ from glob import iglob
 import msgspec
 
 from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.traces.facts import GONE, OTHER
 
 _CHUNK = 1 << 20
 # How often to hash a file that is being written while it is hashed.
@@ -99,6 +100,13 @@ class Fingerprints:
         if known is not None:
             self._digests[path] = known
         return known.digest if known is not None else None
+
+    def state(self, path: str) -> str:
+        """Return the digest of a file, [](OTHER) if something else is there, or [](GONE)."""
+        digest = self.digest(path)
+        if digest is not None:
+            return digest
+        return GONE if self.entry(path).stat is None else OTHER
 
     def listing(self, path: str) -> tuple[str, ...] | None:
         """Return the sorted names in a directory, those of directories with a slash behind.

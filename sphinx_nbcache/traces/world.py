@@ -40,14 +40,9 @@ class World:
         return self._paths[name]
 
     def state(self, name: str) -> str:
-        """Return the digest of the file of that name, [](OTHER), or [](GONE)."""
+        """Return the state of the path of that name (see [](Fingerprints.state))."""
         path = self.path(name)
-        if path is None:
-            return GONE
-        digest = self.fingerprints.digest(path)
-        if digest is not None:
-            return digest
-        return GONE if self.fingerprints.entry(path).stat is None else OTHER
+        return GONE if path is None else self.fingerprints.state(path)
 
     def listing(self, name: str) -> tuple[str, ...] | None:
         """Return what counts in the directory of that name; `None` if there is none."""
