@@ -85,6 +85,9 @@ changes = st.lists(
 )
 
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
+
+
 @pytest.fixture(scope="module")
 def shells() -> Iterator[Shells]:
     server = Shells()

@@ -23,6 +23,9 @@ from sphinx_nbcache.traces.facts import (
 )
 
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
+
+
 @pytest.fixture(scope="module")
 def shells() -> Iterator[Shells]:
     server = Shells()
