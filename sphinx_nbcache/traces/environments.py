@@ -1,0 +1,184 @@
+"""Of an interpreter: its kind, and which distributions it finds, in which versions.
+
+Nothing is imported and no metadata is parsed: names and versions stand in the names of the
+`.dist-info` folders. That takes less than a millisecond for each interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import msgspec
+
+from sphinx_nbcache.traces.facts import Baseline, Interpreter, text_digest
+
+_INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
+_BASELINE = ("ipykernel", "ipython")
+_PROBE_SECONDS = 60
+_PROBE = """
+import json, os, platform, site, sys, sysconfig
+paths = [sysconfig.get_paths().get(name) for name in ("purelib", "platlib")]
+paths += getattr(site, "getsitepackages", list)() + [site.getusersitepackages()]
+print(json.dumps({
+    "implementation": platform.python_implementation(),
+    "version": "%d.%d" % sys.version_info[:2],
+    "platform": sys.platform,
+    "machine": platform.machine(),
+    "sites": list(dict.fromkeys(path for path in paths if path and path in sys.path)),
+}))
+"""
+
+
+class Python(msgspec.Struct, frozen=True):
+    """What is remembered of an interpreter: asking one takes as long as starting it."""
+
+    implementation: str
+    version: str
+    platform: str
+    machine: str
+    sites: tuple[str, ...]
+    """The directories in which it finds distributions, in its order."""
+
+    @property
+    def fact(self) -> Interpreter:
+        """What a trace holds of it."""
+        return Interpreter(self.implementation, self.version, self.platform, self.machine)
+
+
+def ask(executable: str) -> Python | None:
+    """Start an interpreter and ask it; `None` if it does not answer."""
+    try:
+        done = subprocess.run(  # noqa: S603 (an interpreter that kernels are started with)
+            [executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True
+        )
+        return msgspec.json.decode(done.stdout, type=Python)
+    except (OSError, ValueError, subprocess.SubprocessError, msgspec.DecodeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The distributions that an interpreter finds. They are looked up once.
+
+    Attributes:
+        python: The interpreter.
+        folders: Further directories that it searches, such as those of `PYTHONPATH`.
+    """
+
+    python: Python
+    folders: tuple[str, ...] = ()
+    _details: dict[str, str | None] = field(default_factory=dict, repr=False)
+
+    def version(self, name: str) -> str | None:
+        """Return the version of a distribution; `None` if it is not installed.
+
+        A version from a repository or an archive has a part of its commit or hash behind it:
+        such versions often stay the same when the code changes.
+        """
+        name = normalised(name)
+        if name not in self._details:
+            found = self._installed.get(name)
+            self._details[name] = found and found[0] + _origin(found[1])
+        return self._details[name]
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        """What every notebook runs on."""
+        ipykernel, ipython = (self.version(name) or "" for name in _BASELINE)
+        return Baseline(ipykernel.partition(".")[0], ".".join(ipython.split(".")[:2]))
+
+    def has_module(self, name: str) -> bool:
+        """Tell whether a top-level module is installed."""
+        return name in self._modules
+
+    def owners(self, module: str) -> tuple[str, ...]:
+        """Return the distributions that a top-level module comes from: of a namespace, all."""
+        own = normalised(module)
+        if own in self._installed:
+            return (own,)
+        return self._owners.get(module, ())
+
+    @cached_property
+    def _installed(self) -> Mapping[str, tuple[str, str]]:
+        """Versions and metadata folders, by normalised name. The first one found counts."""
+        found: dict[str, tuple[str, str]] = {}
+        for site in self.python.sites:
+            for entry in _names(site):
+                parsed = parse_info(entry)
+                if parsed is not None:
+                    found.setdefault(parsed[0], (parsed[1], os.path.join(site, entry)))
+        return found
+
+    @cached_property
+    def _modules(self) -> frozenset[str]:
+        return frozenset(
+            entry.partition(".")[0] for site in self.python.sites for entry in _names(site)
+        )
+
+    @cached_property
+    def _owners(self) -> Mapping[str, tuple[str, ...]]:
+        """Distributions by top-level module, from the lists of their files."""
+        owners: dict[str, list[str]] = {}
+        for name, (_, folder) in self._installed.items():
+            for module in _top_level(folder):
+                owners.setdefault(module, []).append(name)
+        return {module: tuple(sorted(names)) for module, names in owners.items()}
+
+
+def normalised(name: str) -> str:
+    """Return the normalised name of a distribution."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def parse_info(folder: str) -> tuple[str, str] | None:
+    """Return the normalised name and the version in the name of a metadata folder."""
+    match = _INFO.fullmatch(folder)
+    return (normalised(match["name"]), match["version"]) if match is not None else None
+
+
+def _names(folder: str) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(os.listdir(folder)))
+    except OSError:
+        return ()
+
+
+def _read(*parts: str) -> str:
+    try:
+        with open(os.path.join(*parts), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _origin(folder: str) -> str:
+    """Return what tells apart installations of one version that do not come from an index."""
+    try:
+        origin = json.loads(_read(folder, "direct_url.json") or "{}")
+    except ValueError:
+        return ""
+    if not isinstance(origin, dict):
+        return ""
+    # The place of an editable installation says nothing of its code, which is local files.
+    parts = [origin.get(key) for key in ("vcs_info", "archive_info")]
+    told = [json.dumps(part, sort_keys=True) for part in parts if part]
+    return f" ({text_digest(*told)[:8]})" if told else ""
+
+
+def _top_level(folder: str) -> Iterable[str]:
+    listed = _read(folder, "top_level.txt").split()
+    if listed:
+        return listed
+    found = set()
+    for line in _read(folder, "RECORD").splitlines():
+        path = line.split(",")[0]
+        first, slash, _ = path.partition("/")
+        if slash or first.endswith((".py", ".so", ".pyd")):
+            found.add(first.partition(".")[0])
+    return found - {"", "__pycache__"}

@@ -1,0 +1,118 @@
+"""What one run was seen to do, and how that is now: what facts and artifacts are made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.traces.places import Places
+from sphinx_nbcache.traces.report import Look, Report, Seen, gather
+from sphinx_nbcache.traces.world import World
+
+# What an installation has beside its libraries and packages, below its prefix.
+_INSTALLED = ("bin", "etc", "include", "lib", "lib64", "share", "ssl", "var", "Lib", "Scripts")
+
+
+@dataclass
+class Evidence:
+    """What was seen of one run.
+
+    Attributes:
+        report: What the kernel sent.
+        world: The world right after the run.
+        places: What counts, of this kernel's interpreter.
+        seen: What the kernel and its children saw.
+        inferred: Files that seem to have been written in C, and how they were before.
+        doubts: Why the facts cannot be trusted.
+    """
+
+    report: Report
+    world: World
+    places: Places
+    seen: Seen
+    inferred: dict[str, Look]
+    doubts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, report: Report, world: World) -> Evidence:
+        """Gather what was seen, and sort out what was written."""
+        python = report.python
+        prefixes = [os.path.join(prefix, name) for prefix in python.prefixes for name in _INSTALLED]
+        places = world.places.ignoring([*python.library, *python.sites, *prefixes])
+        seen = gather(report, places.normal)
+        world.fingerprints.forget((*seen.writes, *seen.made, *seen.inferred))
+        for path, look in list(seen.writes.items()):
+            # What was opened for writing, but did not change, was not written, or failed to be.
+            if path not in seen.removed and world.fingerprints.renew(path).stat == look.stat:
+                del seen.writes[path]
+                seen.reads.setdefault(path, look)
+        for path, look in seen.reads.items():
+            # A database is opened for both; whether it was written is seen by its change.
+            if look.how == "database" and world.fingerprints.renew(path).stat != look.stat:
+                seen.writes.setdefault(path, look)
+        inferred = {
+            path: look
+            for path, look in seen.inferred.items()
+            if path not in seen.writes and getattr(seen.reads.get(path), "stat", None) is None
+        }
+        return cls(report, world, places, seen, inferred)
+
+    def name(self, path: str) -> str | None:
+        """Return the name of a path, or `None` if it does not count."""
+        return self.places.name_of(path)
+
+    def inside(self, path: str) -> str | None:
+        """Return the name of a path under the root, or `None` if it is elsewhere."""
+        name = self.places.name_of(path)
+        return name if name is not None and self.places.is_inside(name) else None
+
+    def now(self, path: str) -> Stat | None:
+        """Look at a path again, now that the run has ended."""
+        return self.world.fingerprints.renew(path).stat
+
+    def state(self, path: str) -> str:
+        """Return the state of a path at the end (see [](Fingerprints.state))."""
+        return self.world.fingerprints.state(path)
+
+    def is_written(self, path: str) -> bool:
+        """Tell whether the run wrote, made or removed this, seen or inferred."""
+        return path in self.seen.writes or path in self.inferred or path in self.seen.made
+
+    def own_entries(self, folder: str) -> set[str]:
+        """Return the names in a directory that the run wrote, made or removed itself."""
+        return self._own.get(folder, set())
+
+    def has_own_inside(self, folder: str) -> bool:
+        """Tell whether the run itself wrote or made something in a directory or below it."""
+        return folder in self._own
+
+    @cached_property
+    def _own(self) -> dict[str, set[str]]:
+        """Of all directories above what the run wrote or made: those entries that lead there.
+
+        An entry further up is not the run's own, unless it was made by it; then it is in here
+        for its own sake.
+        """
+        entries: dict[str, set[str]] = {}
+        for path in (*self.seen.writes, *self.seen.made, *self.inferred):
+            folder, name = os.path.split(path)
+            entries.setdefault(folder, set()).add(name)
+            while folder != (above := os.path.dirname(folder)):
+                folder = above
+                if folder in entries:
+                    break
+                entries[folder] = set()
+        return entries
+
+    def looks(self) -> Iterator[tuple[str, Look]]:
+        """Yield what was read or looked for, before the run itself wrote it."""
+        for path, look in self.seen.reads.items():
+            write = self.seen.writes.get(path)
+            if write is None or look.seen_ns <= write.seen_ns:
+                yield path, look
+        for path, look in self.seen.named.items():
+            if path not in self.seen.reads and path not in self.seen.writes:
+                yield path, look

@@ -1,0 +1,159 @@
+"""Facts on files: what a run read and looked for, and whether that is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sphinx_nbcache.traces.evidence import Evidence
+from sphinx_nbcache.traces.facts import GONE, OTHER, Absent, Directory, Fact, File
+from sphinx_nbcache.traces.report import Look
+
+# Times of files are by a clock that ticks less often than the one they are compared with.
+_TICK_NS = 10_000_000
+
+
+def file_facts(evidence: Evidence) -> Iterator[Fact]:
+    """Yield what files and directories were like, in the order of their names.
+
+    What is uncertain becomes one of the doubts of the evidence.
+    """
+    found: dict[str, Fact] = {}
+    modules = module_names(evidence)
+    for path, look in evidence.looks():
+        name = evidence.name(path)
+        if name is None or name in found:
+            continue
+        fact = file_fact(evidence, path, name, look, module=name in modules)
+        if fact is not None and _counts(evidence, path, fact):
+            found[name] = fact
+    for name in modules:
+        if evidence.places.is_inside(name) and name.endswith(".py") and _stem(name) != "__init__":
+            # A package comes before a module of the same name in the same directory.
+            package = name.removesuffix(".py") + "/__init__.py"
+            found.setdefault(package, Absent(package, module=True))
+    yield from (found[name] for name in sorted(found))
+
+
+def module_names(evidence: Evidence) -> set[str]:
+    """Return the names of the local modules."""
+    names = (evidence.name(file) for file, _ in evidence.report.modules.values())
+    return {name for name in names if name is not None}
+
+
+def imported_by(evidence: Evidence) -> dict[str, str]:
+    """Return of each local module the local module that imported it."""
+    modules, importers = module_names(evidence), {}
+    for file, importer in evidence.report.modules.values():
+        name, by = evidence.name(file), evidence.name(importer) if importer else None
+        if name is not None and by is not None and by in modules and by != name:
+            importers[name] = by
+    return importers
+
+
+def file_fact(
+    evidence: Evidence, path: str, name: str, look: Look, *, module: bool = False
+) -> Fact | None:
+    """Return the fact that follows from a first look at a path; `None` if none does."""
+    evidence.now(path)
+    if look.type == "":
+        return _absent(evidence, path, name, look)
+    if look.type == "directory":
+        made_here = path in evidence.seen.made or evidence.has_own_inside(path)
+        is_meant = look.how == "probe" and name != "." and not made_here
+        return Directory(name) if is_meant else None
+    if path in evidence.inferred:
+        return _inferred(evidence, path, name)
+    if look.type != "file" or look.stat is None:
+        return None
+    if path in evidence.seen.writes:
+        return _rewritten(evidence, path, name, look)
+    return _read(evidence, path, name, look, module=module)
+
+
+def _counts(evidence: Evidence, path: str, fact: Fact) -> bool:
+    """Tell whether a fact counts: of temporary files only those that were there and stay."""
+    if not evidence.places.is_temporary(path):
+        return True
+    return isinstance(fact, File) and fact.after is None
+
+
+def _absent(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None:
+    if look.how == "touch" and not evidence.places.is_inside(name) and not _is_setting(name):
+        return None
+    after = evidence.state(path) if evidence.is_written(path) else GONE
+    return Absent(name, after or None)
+
+
+def _is_setting(name: str) -> bool:
+    """Tell whether a library that looks for this path in the home directory means to read it.
+
+    Others are directories that it makes if they are missing: for all notebooks that use it.
+    """
+    last = name.rpartition("/")[2]
+    return "." in last[1:] or last.endswith("rc")
+
+
+def _read(evidence: Evidence, path: str, name: str, look: Look, *, module: bool) -> Fact | None:
+    # A file that may not be read has a state as well: the run met it, and it may change.
+    state = evidence.state(path)
+    if not _is_same(evidence, path, look, state):
+        if not evidence.places.is_temporary(path):
+            evidence.doubts.append(f"{name} changed while the notebook ran")
+        return None
+    return File(name, state, module=module)
+
+
+def _is_same(evidence: Evidence, path: str, look: Look, digest: str) -> bool:
+    """Tell whether a file has the content now that it had when it was first read.
+
+    Two equal stats prove that only if they are clearly older than the first look: a file may
+    change twice within one tick of its clock. Of younger ones the digests are compared.
+    """
+    stat = look.stat
+    if stat is None or evidence.world.fingerprints.entry(path).stat != stat:
+        return False
+    if look.how == "late":
+        # It was not looked at before the end, so it must not have changed since the start.
+        return max(stat.mtime_ns, stat.ctime_ns) < evidence.report.started - _TICK_NS
+    return digest in (look.digest, OTHER) if stat.is_racy(look.seen_ns) else True
+
+
+def _rewritten(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None:
+    """Return the fact of a file that the run read, and then wrote or removed."""
+    if look.how == "touch":
+        return None  # a library looked whether it was there, to write it
+    before = _digest_before(evidence, path, look)
+    if before is None:
+        evidence.doubts.append(f"{name} was rewritten by the notebook; how it was is not known")
+        return None
+    after = evidence.state(path)
+    return File(name, before, None if after == before else after)
+
+
+def _digest_before(evidence: Evidence, path: str, look: Look) -> str | None:
+    write = evidence.seen.writes[path]
+    if write.stat == look.stat and write.digest is not None:
+        return write.digest
+    if look.digest is not None:
+        return look.digest
+    known = evidence.world.fingerprints.remembered.get(path)
+    if known is not None and look.stat is not None and known.holds_for(look.stat):
+        return known.digest
+    return None
+
+
+def _inferred(evidence: Evidence, path: str, name: str) -> Fact | None:
+    """Return the fact of a file that was there, and seems to have been written in C.
+
+    How it was is not known. The state it was left in leads to the same outputs.
+    """
+    digest = evidence.world.fingerprints.digest(path)
+    left = evidence.seen.named.get(path)
+    if left is not None and left.stat != evidence.world.fingerprints.entry(path).stat:
+        evidence.doubts.append(f"{name} changed while the notebook ran")
+    was_absent = evidence.inferred[path].type == ""
+    return None if was_absent or digest is None else File(name, digest)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".py")

@@ -1,0 +1,211 @@
+"""The content of files and directories, looked at once a build however many traces ask."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import stat as modes
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from glob import iglob
+
+import msgspec
+
+from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.traces.facts import GONE, OTHER
+
+_CHUNK = 1 << 20
+# How often to hash a file that is being written while it is hashed.
+_TRIES = 3
+
+
+class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
+    """The digest of a file, and its stat when it was taken."""
+
+    stat: Stat
+    digest: str
+    seen_ns: int
+    """When it was hashed: nanoseconds since the epoch."""
+
+    def holds_for(self, stat: Stat) -> bool:
+        """Tell whether a file with this stat has this digest still."""
+        return self.stat == stat and not stat.is_racy(self.seen_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was found at a path: a regular file, a directory, something else, or nothing.
+
+    Attributes:
+        stat: Its stat; `None` if nothing is there.
+        mode: Its type and permissions.
+    """
+
+    stat: Stat | None
+    mode: int = 0
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file: only these are ever opened."""
+        return modes.S_ISREG(self.mode)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return modes.S_ISDIR(self.mode)
+
+
+@dataclass
+class Fingerprints:
+    """Digests of files and listings of directories, as of one build.
+
+    A path is looked at when it is first asked for, and then again only after [](forget) or
+    [](renew). A digest that is remembered from an earlier build counts as long as the stat is
+    the same, and was clearly older than the hashing: else the file may have changed in the same
+    tick of its clock.
+
+    Attributes:
+        remembered: Fingerprints of earlier builds, by absolute path.
+        fresh: Those taken now, which are worth remembering.
+    """
+
+    remembered: Mapping[str, Fingerprint] = field(default_factory=dict)
+    now_ns: Callable[[], int] = field(default=time.time_ns)
+    fresh: dict[str, Fingerprint] = field(default_factory=dict)
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _digests: dict[str, Fingerprint] = field(default_factory=dict)
+    _listings: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    _matches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def entry(self, path: str) -> Entry:
+        """Return what is at a path. What cannot be looked at is not there."""
+        found = self._entries.get(path)
+        if found is None:
+            found = self._entries[path] = _look(path)
+        return found
+
+    def digest(self, path: str) -> str | None:
+        """Return the digest of a regular file; `None` if there is none that can be read."""
+        known = self._digests.get(path)
+        if known is not None:
+            return known.digest
+        entry = self.entry(path)
+        if not entry.is_file or entry.stat is None:
+            return None
+        known = self.remembered.get(path)
+        if known is None or not known.holds_for(entry.stat):
+            known = self._hash(path)
+        if known is not None:
+            self._digests[path] = known
+        return known.digest if known is not None else None
+
+    def state(self, path: str) -> str:
+        """Return the digest of a file, [](OTHER) if something else is there, or [](GONE)."""
+        digest = self.digest(path)
+        if digest is not None:
+            return digest
+        return GONE if self.entry(path).stat is None else OTHER
+
+    def listing(self, path: str) -> tuple[str, ...] | None:
+        """Return the sorted names in a directory, those of directories with a slash behind.
+
+        `None` if there is no directory that can be read.
+        """
+        if path not in self._listings:
+            self._listings[path] = _list(path)
+        return self._listings[path]
+
+    def matches(self, pattern: str) -> tuple[str, ...]:
+        """Return the paths that match an absolute glob, sorted. `**` stands for any folders."""
+        if pattern not in self._matches:
+            found = iglob(pattern, recursive=True, include_hidden=True)
+            self._matches[pattern] = tuple(sorted(map(os.path.normpath, found)))
+        return self._matches[pattern]
+
+    def renew(self, path: str) -> Entry:
+        """Look at a path again; it is hashed again only if it may have changed."""
+        known = self._digests.get(path)
+        self.forget([path])
+        entry = self.entry(path)
+        if known is not None and entry.stat is not None and known.holds_for(entry.stat):
+            self._digests[path] = known
+        return entry
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Forget what was seen at these paths, because something wrote there."""
+        self._matches.clear()
+        for path in paths:
+            self._entries.pop(path, None)
+            self._digests.pop(path, None)
+            self._listings.pop(path, None)
+            self._listings.pop(os.path.dirname(path), None)
+
+    def _hash(self, path: str) -> Fingerprint | None:
+        for _ in range(_TRIES):
+            seen_ns = self.now_ns()
+            try:
+                digest, before, after = _hash_file(path)
+            except OSError:
+                return None
+            if before == after:
+                break
+        self._entries[path] = Entry(after, self.entry(path).mode)
+        taken = Fingerprint(after, digest, seen_ns)
+        if before == after:
+            self.fresh[path] = taken
+        return taken
+
+
+def matching(
+    names: Iterable[str], pattern: str, *, folders: bool, without: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return those names of a listing that were asked for.
+
+    Args:
+        names: Names; those of directories end with a slash.
+        pattern: An `fnmatch` pattern, or nothing for all names.
+        folders: Whether to keep directories only.
+        without: Names that do not count.
+    """
+    left_out = frozenset(without)
+    bare = [(name.rstrip("/"), name) for name in names if not folders or name.endswith("/")]
+    return tuple(
+        name
+        for plain, name in bare
+        if plain not in left_out and (not pattern or fnmatch.fnmatch(plain, pattern))
+    )
+
+
+def _look(path: str) -> Entry:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return Entry(None)
+    return Entry(_stat_of(found), found.st_mode)
+
+
+def _list(path: str) -> tuple[str, ...] | None:
+    try:
+        with os.scandir(path) as entries:
+            return tuple(sorted(e.name + "/" if e.is_dir() else e.name for e in entries))
+    except OSError:
+        return None
+
+
+def _hash_file(path: str) -> tuple[str, Stat, Stat]:
+    digest = hashlib.sha256()
+    # Not blocking: what was a file a moment ago may have become a pipe.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(descriptor)
+        if not modes.S_ISREG(found.st_mode):
+            raise OSError(f"{path} is no regular file")
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest(), _stat_of(found), _stat_of(os.fstat(descriptor))
+
+
+def _stat_of(found: os.stat_result) -> Stat:
+    return Stat(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)

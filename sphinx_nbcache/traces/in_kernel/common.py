@@ -1,0 +1,154 @@
+"""What all parts of the tracer need: paths, code that is not the user's, and the children's log."""
+
+import genericpath
+import glob
+import json
+import os
+import pathlib
+import site
+import sys
+import sysconfig
+import threading
+
+_MOST_ERRORS = 20
+_IS_POSIX = os.name == "posix"
+_DOT, _DOUBLE = os.sep + ".", os.sep * 2
+# Where paths are worked with on behalf of others.
+PATHS = (
+    *("<frozen ", "<nbcache", os.__file__, os.path.__file__, genericpath.__file__),
+    *(glob.__file__, pathlib.__file__, os.path.join(os.path.dirname(os.__file__), "pathlib", "")),
+)
+IMPORTLIB = ("<frozen importlib", os.path.join(os.path.dirname(os.__file__), "importlib", ""))
+
+
+# The working directory, as long as it is not changed: asking for it takes longer than all else.
+HERE = []
+
+
+def absolute(path):
+    """Return a path of any kind as an absolute text; links and `..` are kept."""
+    if type(path) is not str:
+        path = os.fsdecode(path)
+    if path[:1] != "/" and (_IS_POSIX or not os.path.isabs(path)):
+        if not HERE:
+            HERE.append(os.getcwd())
+        path = HERE[0] + "/" + path if _IS_POSIX else os.path.join(HERE[0], path)
+    if (_DOT in path or _DOUBLE in path or path[-1] == os.sep) and ".." not in path:
+        path = os.path.normpath(path)
+    return path
+
+
+def source_of(path):
+    """Return the source file of a bytecode file; the same path if it has none."""
+    if not path.endswith(".pyc"):
+        return path
+    folder, name = os.path.split(path)
+    if os.path.basename(folder) != "__pycache__":
+        return path
+    return os.path.join(os.path.dirname(folder), name.partition(".")[0] + ".py")
+
+
+def shell():
+    """Return IPython's shell; nothing where there is none, as in other kernels of Python."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def outer(frame, inner):
+    """Return the file name of the first frame that is not in one of these files."""
+    while frame is not None and frame.f_code.co_filename.startswith(inner):
+        frame = frame.f_back
+    return frame.f_code.co_filename if frame is not None else ""
+
+
+class Own:
+    """What the tracer does itself, in a thread: nothing of it is noted, and no error leaves it."""
+
+    def __init__(self):
+        self.threads = set()
+        self.errors = []
+
+    def is_working(self):
+        return threading.get_ident() in self.threads
+
+    def __enter__(self):
+        self.threads.add(threading.get_ident())
+
+    def __exit__(self, kind, error, trace):
+        self.threads.discard(threading.get_ident())
+        if isinstance(error, Exception):
+            self.complain(error)
+        return isinstance(error, Exception)
+
+    def complain(self, error):
+        """Note an error of our own: the notebook must not see it."""
+        if len(self.errors) < _MOST_ERRORS:
+            self.errors.append(f"{type(error).__name__}: {error}")
+
+
+class Quiet:
+    """The files of Python and of installed packages: their versions stand for them."""
+
+    def __init__(self, further=()):
+        get = getattr(site, "getsitepackages", list)
+        found = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
+        found += [*get(), site.getusersitepackages()]
+        self.sites = [path for path in dict.fromkeys(found) if path and path in sys.path]
+        library = [os.path.dirname(os.__file__), sysconfig.get_path("platstdlib")]
+        self.library = [path for path in dict.fromkeys(library) if path]
+        self.site_prefixes = self._prefixes(self.sites)
+        self.library_prefixes = (*self._prefixes(self.library), "<frozen ")
+        self.prefixes = (
+            *self.site_prefixes,
+            *self._prefixes([*self.library, *further]),
+            *("/proc/", "/sys/", "/dev/"),
+        )
+
+    @staticmethod
+    def _prefixes(folders):
+        both = [form for folder in folders for form in (folder, os.path.realpath(folder))]
+        return tuple(os.path.join(folder, "") for folder in dict.fromkeys(both))
+
+    def is_user(self, filename):
+        """Tell whether code of that file name is a cell's or a local module's."""
+        if filename.startswith("<"):
+            return filename.startswith("<ipython-input")  # cells, in old versions
+        return bool(filename) and not filename.startswith(self.prefixes)
+
+    def package_of(self, filename):
+        """Return the top-level name under which a file is installed, or nothing."""
+        for prefix in self.site_prefixes:
+            if filename.startswith(prefix):
+                return filename[len(prefix) :].partition(os.sep)[0].partition(".")[0]
+        return ""
+
+
+class Log:
+    """What children have seen. Each one opens the file anew: descriptors may get lost."""
+
+    def __init__(self, path, is_child):
+        self.path = path
+        self.is_child = is_child
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self):
+        self.is_child = True
+
+    def note(self, *record):
+        """Write a record, if this is a child."""
+        if not self.is_child or not self.path:
+            return
+        line = json.dumps(record).encode("ascii") + b"\n"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def records(self):
+        """Return what children have written."""
+        if not self.path or not os.path.exists(self.path):
+            return []
+        with open(self.path, encoding="ascii", errors="replace") as file:
+            return [json.loads(line) for line in file if line.endswith("\n")]

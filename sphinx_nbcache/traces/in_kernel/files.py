@@ -1,0 +1,232 @@
+"""Files that are read, written, moved and removed."""
+
+import hashlib
+import os
+import re
+import stat as modes
+import sys
+import time
+
+from .common import HERE, absolute, outer, source_of
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Larger files are not hashed in here: whoever changes one while it is read gets no trace.
+_LARGEST = 1 << 26
+# Like `Stat.is_racy`: a file as young as this may change without a change of its times.
+_RACY_NS = 100_000_000
+_COARSE_RACY_NS = 2_500_000_000
+_SECOND_NS = 1_000_000_000
+# The real function: the wrapped one would note what is looked at in here.
+_stat = os.stat
+_UNKNOWN = object()
+_KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
+
+
+class Files:
+    """Files that were read, written and removed, and directories that were made.
+
+    A look is `[stat, type, when, digest, how]`: stat is size, time of modification, time of
+    change and inode, or nothing if nothing was there.
+    """
+
+    def __init__(self, quiet, log):
+        self.quiet = quiet
+        self.log = log
+        self.seen = set()
+        self.probed = set()
+        self.reads = {}
+        self.writes = {}
+        self.inferred = {}
+        self.removed = {}
+        self.made = {}
+        self.asked_versions = {}
+
+    def look(self, path, how, *, hashing=False):
+        """Look at a path. Hash a file of which the times alone would not show a change."""
+        return self.look_of(path, self._stat(path), how, hashing=hashing)
+
+    @staticmethod
+    def _stat(path):
+        try:
+            return _stat(path)
+        except (OSError, ValueError):
+            return None
+
+    def look_of(self, path, found, how, *, hashing=False):
+        """Return the look at a path whose stat is known already."""
+        now = time.time_ns()
+        if found is None:
+            return (None, "", now, None, how)
+        kind = _KINDS.get(modes.S_IFMT(found.st_mode), "other")
+        stat = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        changed = max(stat[1], stat[2])
+        racy = _RACY_NS if changed % _SECOND_NS else _COARSE_RACY_NS
+        digest = None
+        if kind == "file" and found.st_size <= _LARGEST and (hashing or now - changed < racy):
+            digest = self._digest(path)
+        return (stat, kind, now, digest, how)
+
+    @staticmethod
+    def _digest(path):
+        digest = hashlib.sha256()
+        try:
+            with open(path, "rb", buffering=0) as file:
+                for chunk in iter(lambda: file.read(1 << 20), b""):
+                    digest.update(chunk)
+        except OSError:
+            return None
+        return digest.hexdigest()
+
+    def read(self, path, how="read", found=_UNKNOWN):
+        """Note that a file is about to be read, or looked for.
+
+        What the run has written itself is no input. Cells are looked for as files as well, when
+        there is an exception: their names are in angle brackets.
+        """
+        if path in self.reads or path in self.writes or path in self.inferred:
+            return
+        if "<" in path and os.path.basename(path).startswith("<"):
+            return
+        if found is _UNKNOWN:
+            found = self._stat(path)
+        self.reads[path] = look = self.look_of(path, found, how)
+        if self.log.is_child:
+            self.log.note("read", path, look)
+
+    def write(self, path, *, keeps=False):
+        """Note that a file is about to be written; `keeps`: after what is in it already.
+
+        What was read and is lost now is hashed, as long as it is there. Of what the parent of
+        a child has read nothing is known here.
+        """
+        if path in self.writes:
+            return
+        was_read = path in self.reads or keeps or self.log.is_child
+        self.writes[path] = look = self.look(path, "write", hashing=was_read)
+        self.log.note("write", path, look)
+        folder = os.path.dirname(path)
+        if look[0] is None and self._stat(folder) is None:
+            self._expect(folder)
+        if keeps and path not in self.reads:
+            self.reads[path] = look
+            self.log.note("read", path, look)
+
+    def on_open(self, path, mode, flags):
+        if type(path) is int or (path, flags) in self.seen:
+            return False
+        full = absolute(path)
+        self.seen.add((path, flags))
+        if flags & _WRITING:
+            return self._open_for_writing(full, flags)
+        if full.startswith(self.quiet.prefixes):
+            self._note_version(full)
+        elif not (mode is None and sys._getframe(2).f_code.co_name.startswith("_rmtree")):
+            self.read(source_of(full))
+        return False
+
+    def _open_for_writing(self, path, flags):
+        """Note it; return whether to forbid it.
+
+        Python would take a file of bytecode for current if the source was changed twice within
+        a second and kept its size. So none is written for a source that young.
+        """
+        if "__pycache__" in path:
+            young = time.time_ns() - 2 * _SECOND_NS
+            look = self.look(source_of(re.sub(r"\.pyc\.\d+$", ".pyc", path)), "write")
+            return look[0] is not None and look[0][1] > young
+        if not path.startswith(self.quiet.prefixes):
+            if flags & os.O_EXCL:
+                self._expect(path)
+            updates = flags & os.O_APPEND or flags & os.O_RDWR
+            self.write(path, keeps=bool(updates) and not flags & os.O_TRUNC)
+        return False
+
+    def _note_version(self, path):
+        if not path.endswith(("-info/METADATA", "-info/PKG-INFO")):
+            return
+        if self.quiet.is_user(outer(sys._getframe(3), self.quiet.library_prefixes)):
+            self.asked_versions[os.path.basename(os.path.dirname(path))] = True
+
+    def on_remove(self, path, dir_fd=-1):
+        if type(path) is not int and dir_fd in (-1, None):
+            path = absolute(path)
+            self._expect(path)
+            if self._stat(path) is not None:
+                self.remove(path)
+
+    def on_rmdir(self, path, dir_fd=-1):
+        if dir_fd in (-1, None):
+            self._expect(absolute(path))
+
+    def on_chdir(self, path):
+        if type(path) is not int:
+            self._expect(absolute(path))
+        self.forget()
+
+    def _expect(self, path):
+        """Note that something works only if this is there, or only if it is not."""
+        self.read(path, "probe")
+
+    def remove(self, path):
+        """Note that a file is about to be removed."""
+        self.write(path)
+        self.removed[path] = True
+        self.forget()
+        self.log.note("remove", path)
+
+    def on_rmtree(self, path, *more):
+        for folder, _, names in os.walk(absolute(path)):
+            for name in names:
+                self.remove(os.path.join(folder, name))
+
+    def on_rename(self, source, target, *dir_fds):
+        if any(dir_fd not in (-1, None) for dir_fd in dir_fds):
+            return  # names relative to a directory that is not known
+        source, target = absolute(source), absolute(target)
+        if os.path.isdir(source):
+            for folder, _, names in os.walk(source):
+                inside = target + folder[len(source) :]
+                self.on_mkdir(inside)
+                for name in names:
+                    self._move(os.path.join(folder, name), os.path.join(inside, name))
+        else:
+            self._move(source, target)
+
+    def _move(self, source, target):
+        self.read(source)
+        if self._stat(source) is not None:
+            self.remove(source)
+            self.write(target)
+
+    def on_link(self, source, target, *more):
+        self._expect(absolute(target))
+        self.write(absolute(target))
+
+    def on_truncate(self, path, *more):
+        if type(path) is not int:
+            self.write(absolute(path), keeps=True)
+
+    def on_mkdir(self, path, mode=None, dir_fd=-1):
+        if dir_fd not in (-1, None):
+            return
+        full = absolute(path)
+        self._expect(full)
+        if self._stat(full) is None:
+            self.made[full] = True
+            self.log.note("make", full)
+
+    def forget(self):
+        """Forget what need not be looked at again: names may stand for other files now."""
+        HERE.clear()
+        self.seen.clear()
+        self.probed.clear()
+
+    def on_sqlite(self, database):
+        """A database is opened in C, for reading and perhaps for writing: hash it before."""
+        if isinstance(database, str) and database.startswith("file:"):
+            database = re.sub(r"^file:(//(localhost)?(?=/))?|[?#].*$", "", database)
+        if database and database not in (":memory:", b":memory:"):
+            path = absolute(database)
+            if path not in self.reads and path not in self.writes:
+                self.reads[path] = look = self.look(path, "database", hashing=True)
+                self.log.note("read", path, look)

@@ -1,0 +1,148 @@
+"""Modules: which are local, which packages are reached, and what could come before them."""
+
+import os
+import sys
+import types
+
+from .common import IMPORTLIB, absolute, outer, source_of
+
+# What every notebook runs on: it is not followed to what it imports itself.
+_BASE = frozenset(("IPython", "ipykernel"))
+
+
+class Imports:
+    """Which modules were imported, by whom, and where others could have come before them."""
+
+    def __init__(self, quiet, log, edges):
+        self.quiet = quiet
+        self.log = log
+        self.edges = {name: set(names) for name, names in edges.items()}
+        self.before = {name.partition(".")[0] for name in sys.modules}
+        self.importers = {}
+        self.wanted = set()
+
+    def want(self, names):
+        """Note that a cell imports these: if they were loaded before, there is no event."""
+        self.wanted.update(name.partition(".")[0] for name in names)
+
+    def on_import(self, name, filename, *more):
+        if name not in self.importers:
+            self.importers[name] = importer = outer(sys._getframe(2), IMPORTLIB)
+            # Of a child, which may be a text given to `python -c`, this is all that is known.
+            if self.log.is_child and (importer == "<string>" or self.quiet.is_user(importer)):
+                self.log.note("import", name)
+
+    def local_modules(self):
+        """Return the modules that no version stands for: name, file, importer."""
+        found = {}
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__dict__", {}).get("__file__")
+            if not isinstance(file, str) or name == "__main__":
+                continue
+            file = source_of(absolute(file))
+            if not file.startswith(self.quiet.prefixes):
+                importer = self.importers.get(name, "")
+                found[name] = [file, importer if self.quiet.is_user(importer) else ""]
+        return found
+
+    def missing(self):
+        """Return the modules that user code looked for in vain, and where it did."""
+        found = {}
+        for name, importer in self.importers.items():
+            if name not in sys.modules and self.quiet.is_user(importer):
+                parent = sys.modules.get(name.rpartition(".")[0])
+                # A name with a dot is looked for in the package alone.
+                folders = sys.path if "." not in name else getattr(parent, "__path__", ())
+                found[name] = [absolute(folder) for folder in folders]
+        return found
+
+    def reached(self):
+        """Return the installed packages that user code reaches, by their top-level names.
+
+        What is imported while a module loads can be seen; but if it was loaded before, only by
+        what the module then has: other modules, and functions and classes of theirs.
+        """
+        modules, reached, local = {}, set(), self.local_modules()
+        for name, module in list(sys.modules.items()):
+            modules.setdefault(name.partition(".")[0], []).append(module)
+        edges = self._seen_edges()
+        waiting = set(self.wanted) | edges.get("", set())
+        for name in local:
+            waiting |= self._names_in(sys.modules[name])
+        while waiting:
+            top = waiting.pop()
+            if top in reached or top in _BASE or not self._is_installed(modules.get(top, ())):
+                continue
+            reached.add(top)
+            waiting |= edges.get(top, set())
+            for module in modules[top]:
+                waiting |= self._names_in(module)
+        return sorted(reached)
+
+    def _seen_edges(self):
+        """Return which names were seen to import which; user code has an empty name."""
+        edges = {name: set(names) for name, names in self.edges.items()}
+        for name, importer in self.importers.items():
+            package = self.quiet.package_of(importer)
+            if package or self.quiet.is_user(importer):
+                edges.setdefault(package, set()).add(name.partition(".")[0])
+        return edges
+
+    @staticmethod
+    def _names_in(module):
+        names = set()
+        for value in list(getattr(module, "__dict__", {}).values()):
+            # Nothing may be asked of a value that could run code of its own.
+            kind = type(value)
+            if kind is types.ModuleType:
+                name = value.__dict__.get("__name__")
+            elif kind is types.FunctionType or kind is types.BuiltinFunctionType:
+                name = value.__module__
+            elif kind is type:
+                name = value.__dict__.get("__module__")
+            else:
+                continue
+            if type(name) is str:
+                names.add(name.partition(".")[0])
+        return names
+
+    def _is_installed(self, modules):
+        for module in modules:
+            found = getattr(module, "__dict__", {})
+            paths = [found.get("__file__"), *(found.get("__path__") or ())]
+            if any(isinstance(p, str) and p.startswith(self.quiet.site_prefixes) for p in paths):
+                return True
+        return False
+
+    def shadowable(self, reached):
+        """Return which modules would come from where, if they were there: folder, names.
+
+        Only folders in which files count are told. What was loaded before the first cell can
+        only be shadowed for a process that is started later, so it does not count.
+        """
+        path = [absolute(folder) for folder in sys.path if isinstance(folder, str)]
+        places = {}
+        for top in {name.partition(".")[0] for name in list(sys.modules)}:
+            if (top not in self.before or top in reached) and top not in sys.builtin_module_names:
+                places[top] = self._position(top, path)
+        for name in self.missing():
+            if "." not in name:
+                places[name] = len(path)
+        places.pop("__mp_main__", None)
+        return [
+            [folder, sorted(name for name, position in places.items() if position > index)]
+            for index, folder in enumerate(path)
+            if not os.path.join(folder, "").startswith(self.quiet.prefixes)
+        ]
+
+    @staticmethod
+    def _position(top, path):
+        found = getattr(sys.modules.get(top), "__dict__", {})
+        file = found.get("__file__")
+        if isinstance(file, str):
+            folder = os.path.dirname(file)
+            if found.get("__path__"):
+                folder = os.path.dirname(folder)
+            if folder in path:
+                return path.index(folder)
+        return len(path)

@@ -1,0 +1,225 @@
+"""Files that are named in code: libraries in C open them without a trace."""
+
+import ast
+import os
+import pathlib
+import re
+import sys
+import time
+import types
+
+from .common import absolute, shell
+
+# Files that are read by libraries in C. Only of these a name that leads nowhere is noted.
+_DATA = re.compile(
+    r".+\.(h5|hdf5?|nc4?|parquet|feather|arrow|orc|duckdb|zarr|tiff?|root|fits|gpkg|shp|mat|las)",
+    re.IGNORECASE,
+)
+_EXTENSION = re.compile(r"^\s*%(?:re)?load_ext\s+([\w.]+)", re.MULTILINE)
+_WORD = re.compile(r"[^\s'\"`;|&<>(){}=,$]+")
+# Bounds for the time that is spent: what is beyond them can still be declared.
+_MOST_FILES = 2000
+_MOST_MODULES = 500
+_MOST_ITEMS = 1000
+_MOST_FOLDERS = 50
+_MOST_NAMES = 10_000
+_LONGEST_PATH = 500
+_DEEPEST = 2
+_TICK_NS = 10_000_000
+_LONGEST_COMMAND = 10_000
+
+
+class Code(ast.NodeVisitor):
+    """What stands in the code of a cell: texts, names, and imports."""
+
+    def __init__(self, source):
+        self.texts = []
+        self.names = set()
+        self.imports = set()
+        self.has_magics = False
+        try:
+            self.visit(ast.parse(shell().transform_cell(source)))
+        except (SyntaxError, ValueError, RecursionError):
+            return  # it will not run either
+        self.has_magics = "get_ipython" in self.names
+        if self.has_magics:
+            self.imports.update(_EXTENSION.findall(source))
+
+    def visit_Name(self, node):
+        self.names.add(node.id)
+
+    def visit_Import(self, node):
+        self.imports.update(alias.name for alias in node.names)
+
+    def visit_ImportFrom(self, node):
+        if not node.level:
+            self.imports.add(node.module)
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str):
+            self.texts.append(node.value)
+
+
+class Named:
+    """Files that are named in cells, variables and modules: libraries in C may open them.
+
+    They are looked at before and after each cell. One that changed, that nobody was seen to
+    open, and that the cell itself names, was written by the cell, as far as anyone can tell.
+    """
+
+    def __init__(self, own, files, imports):
+        self.own = own
+        self.files = files
+        self.imports = imports
+        self.looks = {}
+        self.missing = {}
+        self.current = set()
+        self.used = set()
+        self.modules = set()
+        self.started = 0
+        self.has_ended = False
+        self.folders = {}
+
+    def before_cell(self, info):
+        with self.own:
+            self.started, self.has_ended = time.time_ns(), False
+            self.current, self.used, self.missing = set(), set(), {}
+            self._list_folders()
+            self._scan(info.raw_cell)
+
+    def _scan(self, source, depth=0):
+        """Consider the texts in a cell, and note what it imports and which names it uses."""
+        code = Code(source)
+        self.used |= code.names
+        self.imports.want(code.imports)
+        for text in code.texts:
+            self.consider(text)
+            if code.has_magics:
+                self.consider_words(text)
+                # The text may be the code below a magic, such as `%%time`.
+                if "\n" in text and depth < _DEEPEST:
+                    self._scan(text, depth + 1)
+
+    def after_cell(self, result):
+        with self.own:
+            self.has_ended = True
+            self._variables()
+            self._modules()
+            for path in self.current:
+                self._compare(path, self.looks[path])
+            for path, look in self.missing.items():
+                self._compare(path, look)
+
+    def _compare(self, path, before):
+        """Infer that this cell has written a file, if that changed and nobody opened it."""
+        read = self.files.reads.get(path)
+        if path in self.files.writes:
+            return
+        now = self.files.look(path, "named")
+        if read is not None and not self._is_own(read, before, now):
+            return
+        if now[1] == "file" and now[0] != before[0] and self._is_new(now):
+            self._infer(path, before)
+            self.looks[path] = now
+
+    def _is_own(self, read, before, now):
+        """Tell whether what was read was made in this cell before, and is still the same."""
+        return read[0] is None or (read[0] == now[0] != before[0] and self._is_new(read))
+
+    def _infer(self, path, before):
+        self.files.inferred.setdefault(path, before)
+        if self.files.reads.get(path, [None])[0] is not None:
+            del self.files.reads[path]
+
+    def _is_new(self, look):
+        """Tell whether a file changed since the cell began, by the file system's coarser clock."""
+        return look[0] is not None and max(look[0][1:3]) >= self.started - _TICK_NS
+
+    def consider(self, text):
+        """Look at the file that a text names, if it names one."""
+        if not text or len(text) > _LONGEST_PATH or "\n" in text or "\0" in text:
+            return
+        path = absolute(text)
+        if path not in self.looks:
+            self._first_look(path)
+        if path in self.looks:
+            self.current.add(path)
+
+    def _first_look(self, path):
+        if len(self.looks) >= _MOST_FILES or path.startswith(self.files.quiet.prefixes):
+            return
+        look = self.files.look(path, "named")
+        if look[0] is None:
+            self.missing[path] = look
+        if look[1] == "file" or (look[0] is None and _DATA.fullmatch(os.path.basename(path))):
+            if self.has_ended and self._is_new(look):
+                before = "" if self._was_absent(path) else "unknown"
+                self._infer(path, (None, before, look[2], None, "named"))
+            self.looks[path] = look
+            self.files.log.note("named", path, look)
+
+    def _was_absent(self, path):
+        """Tell whether a file that is found only now is known not to have been there before."""
+        folder, name = os.path.split(os.path.normpath(path))
+        if folder in self.files.made:
+            return True
+        names = self.folders.get(folder, (0, None))[1]
+        return names is not None and name not in names
+
+    def _list_folders(self):
+        """List the working directory and those in it, unless they are as they were."""
+        here = os.getcwd()
+        if self._list(here):
+            with os.scandir(here) as entries:
+                inside = [e.path for e in entries if e.name[0] not in "._" and e.is_dir()]
+            for folder in inside[:_MOST_FOLDERS]:
+                self._list(folder)
+
+    def _list(self, folder):
+        changed = os.stat(folder).st_mtime_ns
+        if self.folders.get(folder, (0, None))[0] != changed:
+            names = os.listdir(folder)
+            self.folders[folder] = changed, frozenset(names) if len(names) < _MOST_NAMES else None
+        return self.folders[folder][1] is not None
+
+    def consider_words(self, text):
+        """Look at the files that a command names."""
+        for word in _WORD.findall(text[:_LONGEST_COMMAND]):
+            self.consider(word)
+
+    def _variables(self):
+        ip = shell()
+        hidden = getattr(ip, "user_ns_hidden", ())
+        for name, value in list(ip.user_ns.items()):
+            if name[:1] == "_" or (name in hidden and hidden[name] is value):
+                continue
+            known = set(self.current)
+            many = type(value) in (list, tuple) and len(value) <= _MOST_ITEMS
+            for item in value if many else (value,):
+                if type(item) is str or isinstance(item, pathlib.PurePath):
+                    self.consider(str(item))
+            if name not in self.used:
+                self.current = known
+
+    def _modules(self):
+        """Consider the texts in the code of local modules, also those in their functions."""
+        for name, (file, _) in self.imports.local_modules().items():
+            if file in self.modules or len(self.modules) >= _MOST_MODULES:
+                continue
+            self.modules.add(file)
+            spec = getattr(sys.modules.get(name), "__spec__", None)
+            keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+            try:
+                self._texts(spec.loader.get_code(spec.name), os.path.dirname(file))
+            except Exception:  # noqa: S112
+                continue  # a loader without code: there is nothing to consider
+            finally:
+                sys.dont_write_bytecode = keep
+
+    def _texts(self, code, folder):
+        for constant in code.co_consts:
+            if type(constant) is str:
+                self.consider(constant)
+                self.consider(os.path.join(folder, constant))
+            elif isinstance(constant, types.CodeType):
+                self._texts(constant, folder)

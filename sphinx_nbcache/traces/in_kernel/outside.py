@@ -1,0 +1,52 @@
+"""Sub-processes and network hosts."""
+
+import os
+import re
+
+
+class Outside:
+    """What was started and whom was talked to; and the files that commands name."""
+
+    def __init__(self, log, named):
+        self.log = log
+        self.named = named
+        self.processes = []
+        self.hosts = {}
+
+    def on_popen(self, program, arguments, folder, environment):
+        self._note(arguments, folder)
+
+    def on_exec(self, program, arguments, environment):
+        self._note(arguments)
+
+    def on_spawn(self, program, arguments, environment):
+        # `subprocess` may start a process in this way, and has told so itself.
+        if self.processes[-1:] != [[os.fsdecode(word) for word in arguments]]:
+            self._note(arguments)
+
+    def on_system(self, command):
+        self._note(["sh", "-c", command])
+
+    def _note(self, arguments, folder=None):
+        if isinstance(arguments, (str, bytes)):
+            arguments = [arguments]
+        words = [os.fsdecode(word) for word in arguments]
+        self.processes.append(words)
+        self.log.note("process", words)
+        for word in words:
+            self.named.consider(word)
+            self.named.consider_words(word)
+            if folder is not None:
+                self.named.consider(os.path.join(os.fsdecode(folder), word))
+
+    def on_connect(self, socket, address):
+        if isinstance(address, tuple):
+            self.on_host(address[0])
+
+    def on_host(self, host, *more):
+        if host and isinstance(host, (str, bytes)):
+            self.hosts[os.fsdecode(host)] = True
+            self.log.note("host", os.fsdecode(host))
+
+    def on_url(self, url, *more):
+        self.on_host(re.sub(r"^\w+://([^/?#]*@)?([^/:?#]*).*", r"\2", str(url)))

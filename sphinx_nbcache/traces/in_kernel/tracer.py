@@ -1,0 +1,220 @@
+"""All parts of the tracer together: the audit hook, and the report."""
+
+import json
+import os
+import platform
+import sys
+import threading
+import time
+
+from .common import Log, Own, Quiet, shell
+from .files import Files
+from .imports import Imports
+from .listings import Listings
+from .named import Named
+from .outside import Outside
+from .probes import Probes
+from .variables import Variables
+
+SCHEMA = 1
+
+
+class Tracer:
+    """All of it together."""
+
+    def __init__(self, config):
+        self.config = config
+        self.started = time.time_ns()
+        self.directory = os.getcwd()
+        self.own = Own()
+        self.quiet = Quiet(config.get("quiet", ()))
+        self.log = Log(config.get("log"), config.get("child", False))
+        self.files = Files(self.quiet, self.log)
+        self.roots = [config["root"], os.path.realpath(config["root"])]
+        self.listings = Listings(self.quiet, self.log, self.roots)
+        self.imports = Imports(self.quiet, self.log, config.get("edges", {}))
+        self.variables = Variables(self.quiet, config.get("own_variables", ()))
+        self.named = Named(self.own, self.files, self.imports)
+        self.outside = Outside(self.log, self.named)
+        self.start_variables = {k: v for k, v in os.environ.items() if k.startswith("PYTHON")}
+
+    def start(self):
+        """Begin to note."""
+        sys.addaudithook(self.hook())
+        home = os.path.expanduser("~")
+        settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+        Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
+        if not self.log.is_child:
+            self.variables.watch()
+            ipython = shell()
+            if ipython is not None:
+                ipython.events.register("pre_run_cell", self.named.before_cell)
+                ipython.events.register("post_run_cell", self.named.after_cell)
+
+    def handlers(self):
+        files, listings, outside = self.files, self.listings, self.outside
+        return {
+            "open": files.on_open,
+            **dict.fromkeys(("os.listdir", "os.scandir"), listings.on_list),
+            "os.remove": files.on_remove,
+            "os.rmdir": files.on_rmdir,
+            "os.rename": files.on_rename,
+            "os.truncate": files.on_truncate,
+            "os.mkdir": files.on_mkdir,
+            **dict.fromkeys(("os.link", "os.symlink"), files.on_link),
+            **dict.fromkeys(("os.chdir", "os.fchdir"), files.on_chdir),
+            "shutil.rmtree": files.on_rmtree,
+            "sqlite3.connect": files.on_sqlite,
+            "pathlib.Path.glob": listings.on_glob,
+            "pathlib.Path.rglob": listings.on_rglob,
+            "import": self.imports.on_import,
+            **dict.fromkeys(("os.putenv", "os.unsetenv"), self.variables.on_put),
+            "subprocess.Popen": outside.on_popen,
+            "os.exec": outside.on_exec,
+            "os.posix_spawn": outside.on_spawn,
+            "os.system": outside.on_system,
+            "socket.connect": outside.on_connect,
+            "socket.getaddrinfo": outside.on_host,
+            "urllib.Request": outside.on_url,
+        }
+
+    def hook(self):
+        """Return the audit hook. It is called for every event there is."""
+        find, busy, ident = self.handlers().get, self.own.threads, threading.get_ident
+
+        def hook(event, arguments):
+            handler = find(event)
+            if handler is None or ident() in busy:
+                return
+            busy.add(ident())
+            forbidden = False
+            try:
+                forbidden = handler(*arguments)
+            except Exception as error:
+                self.own.complain(error)
+            finally:
+                busy.discard(ident())
+            if forbidden:
+                raise PermissionError("the source of this bytecode is too young")
+
+        return hook
+
+    def report(self):
+        """Return what was seen, as JSON in ASCII."""
+        with self.own:
+            return json.dumps(self._report())
+        return json.dumps({"errors": self.own.errors})
+
+    def _report(self):
+        reached = self.imports.reached()
+        local = self.imports.local_modules()
+        for file, _ in local.values():
+            self._late(file)
+        for path in mapped_files():
+            if not path.startswith(self.quiet.prefixes):
+                self._late(path)
+        return {
+            "schema": SCHEMA,
+            "started": self.started,
+            "ended": time.time_ns(),
+            "directory": self.directory,
+            "python": self._python(),
+            "reads": self.files.reads,
+            "writes": self.files.writes,
+            "removed": list(self.files.removed),
+            "made": list(self.files.made),
+            "listings": [[*key, names] for key, names in self.listings.found.items()],
+            "named": self.named.looks,
+            "inferred": self.files.inferred,
+            "modules": local,
+            "packages": reached,
+            "wanted": sorted(self.imports.wanted),
+            "asked_versions": list(self.files.asked_versions),
+            "missing": self.imports.missing(),
+            "search": self.imports.shadowable(set(reached)),
+            "variables": self.variables.read,
+            "start_variables": self.start_variables,
+            "processes": self.outside.processes,
+            "hosts": list(self.outside.hosts),
+            "startup": self._startup() if self.config.get("startup", True) else None,
+            "children": self.log.records(),
+            "errors": self.own.errors,
+        }
+
+    def _late(self, path):
+        """Note a file that is found to be used only now, at the end."""
+        if path not in self.files.reads and path not in self.files.writes:
+            self.files.reads[path] = self.files.look(path, "late")
+
+    def _startup(self):
+        """Return what IPython has read and run before the tracer was there."""
+        profile = getattr(shell(), "profile_dir", None)
+        if profile is None:
+            return None
+        folder = profile.startup_dir
+        names = sorted(name for name in os.listdir(folder) if name.endswith((".py", ".ipy")))
+        paths = [os.path.join(folder, name) for name in names]
+        settings = ("ipython_config.py", "ipython_kernel_config.py")
+        paths += [os.path.join(profile.location, name) for name in settings]
+        looks = {path: self.files.look(path, "late") for path in paths}
+        return {"folder": folder, "names": names, "files": looks}
+
+    def _python(self):
+        return {
+            "executable": sys.executable,
+            "prefixes": list(dict.fromkeys((sys.prefix, sys.base_prefix))),
+            "library": self.quiet.library,
+            "sites": self.quiet.sites,
+            "implementation": platform.python_implementation(),
+            "version": "%d.%d" % sys.version_info[:2],
+            "platform": sys.platform,
+            "machine": platform.machine(),
+        }
+
+
+def mapped_files():
+    """Return the files that are mapped into memory, where the system tells."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+            paths = {line[line.find("/") :].rstrip("\n") for line in file if "/" in line}
+    except OSError:
+        return []
+    return sorted(p for p in paths if not p.endswith(" (deleted)") and ".so" not in p)
+
+
+TRACER = None
+
+
+def install(config):
+    """Begin to trace.
+
+    Args:
+        config: A dictionary with `root`; `log`, a file to which children write; `support`, the
+            folder of our `sitecustomize`; `quiet`, directories to ignore; `own_variables`,
+            environment variables that the kernel was given by us; `edges`, imports among
+            modules that were loaded before; `startup`, whether IPython's own files count;
+            `child`, if this is not the kernel itself.
+    """
+    global TRACER  # noqa: PLW0603
+    if TRACER is None:
+        tracer = Tracer(config)
+        if config.get("child"):
+            tracer.log.note("child", os.getpid())
+        elif config.get("log") and config.get("support"):
+            tracer.variables.ignored |= _prepare_children(config)
+        tracer.start()
+        TRACER = tracer
+
+
+def _prepare_children(config):
+    """Make Python processes that are started from here load our `sitecustomize`."""
+    child = {"root": config["root"], "log": config["log"], "quiet": config.get("quiet", ())}
+    path = [config["support"], *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["NBCACHE_TRACE"] = json.dumps({**child, "child": True})
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    return {"NBCACHE_TRACE", "PYTHONPATH"}
+
+
+def report():
+    """Return what was seen, as JSON."""
+    return TRACER.report() if TRACER is not None else "{}"

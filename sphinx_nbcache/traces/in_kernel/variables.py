@@ -1,0 +1,86 @@
+"""Environment variables that are read."""
+
+import hashlib
+import os
+import re
+import sys
+
+from .common import outer
+
+_SECRET = re.compile(r"TOKEN|SECRET|KEY|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+_ABC_FILE = getattr(sys.modules["_collections_abc"], "__file__", None) or "<none>"
+_INNER = ("<frozen os>", "<frozen _collections_abc>", os.__file__, _ABC_FILE)
+
+
+def digest_of(name, value):
+    """Return the digest of an encoded value; nothing for a secret, which is not kept."""
+    if _SECRET.search(name):
+        return None
+    if value is None:
+        return ""
+    encoded = os.environ.decodevalue(value).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(b"%d:" % len(encoded) + encoded).hexdigest()
+
+
+class Variables:
+    """Which environment variables user code has read. Copying all of them is no reading."""
+
+    def __init__(self, quiet, own):
+        self.quiet = quiet
+        self.read = {}
+        self.ignored = set(own)
+        self.iterated = None
+        self.copying = None
+
+    def on_put(self, name, *more):
+        self.ignored.add(os.fsdecode(name))
+
+    def iterate(self, name, frame):
+        """Note that all variables are being gone through, at this one now, by this code."""
+        while frame is not None and frame.f_code.co_filename in _INNER:
+            frame = frame.f_back
+        self.iterated = name
+        self.copying = frame and (frame.f_code, frame.f_lasti)
+
+    def _is_of_all(self, name, frame):
+        """Tell whether a variable is read in the course of reading all of them.
+
+        `items` asks for each name as it comes, as loops do. `dict` asks for all names first, and
+        then for the values: from the same place in the code.
+        """
+        if name == self.iterated:
+            self.iterated = None
+            return True
+        while frame is not None and frame.f_code.co_filename in _INNER:
+            frame = frame.f_back
+        return frame is not None and (frame.f_code, frame.f_lasti) == self.copying
+
+    def note(self, name, frame):
+        """Note that a variable is read."""
+        if self._is_of_all(name, frame):
+            return
+        if not isinstance(name, str) or name in self.read or name in self.ignored:
+            return
+        if self.quiet.is_user(outer(frame, _INNER)):
+            value = os.environ._data.get(os.environ.encodekey(name))
+            self.read[name] = digest_of(name, value)
+
+    def watch(self):
+        """Replace the class of `os.environ` by one that notes what is read."""
+        plain = type(os.environ)
+
+        class Environ(plain):
+            def __getitem__(self, key):
+                variables.note(key, sys._getframe(1))
+                return plain.__getitem__(self, key)
+
+            def __iter__(self):
+                for key in plain.__iter__(self):
+                    variables.iterate(key, sys._getframe(1))
+                    yield key
+                variables.iterated = None
+
+        variables = self
+        Environ.__name__, Environ.__qualname__ = plain.__name__, plain.__qualname__
+        Environ.__module__ = plain.__module__
+        os.environ.__class__ = Environ

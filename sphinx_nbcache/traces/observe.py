@@ -1,0 +1,132 @@
+"""From what the tracer saw to a trace: what of it counts, and whether it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sphinx_nbcache.traces.environments import Environment, Python
+from sphinx_nbcache.traces.evidence import Evidence
+from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Trace, Written, text_digest
+from sphinx_nbcache.traces.file_facts import file_fact, file_facts, imported_by
+from sphinx_nbcache.traces.fingerprints import matching
+from sphinx_nbcache.traces.packages import package_facts
+from sphinx_nbcache.traces.report import Report, read_report
+from sphinx_nbcache.traces.untracked import untracked
+from sphinx_nbcache.traces.world import MOST_NAMES, World
+
+_NO_REPORT = "what the run depended on is not known: its kernel sent no report that can be read"
+
+
+def observe(raw: Mapping[str, Any], world: World, texts: Iterable[str] = ()) -> Trace:
+    """Make a trace of what a kernel reported, right after its last cell.
+
+    Every file that counts is looked at again: a file of which it is not certain that its
+    content is that which the run has read makes the trace unreliable.
+
+    Args:
+        raw: The report (see [](parse_report)). A kernel can send anything.
+        world: The world as it is now. Files that the run wrote are looked at anew.
+        texts: The sources and the outputs of the cells, to see whether they mention the place.
+    """
+    report = read_report(raw)
+    if report is None:
+        return Trace(unreliable=_NO_REPORT)
+    evidence = Evidence.of(report, world)
+    facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
+    facts += package_facts(evidence, _environment(report, world))
+    facts += world.places.locations(texts)
+    doubt = next(iter(evidence.doubts), None)
+    return Trace(
+        facts=tuple(dict.fromkeys(facts)),
+        written=tuple(_written(evidence)),
+        removed=tuple(_removed(evidence)),
+        untracked=tuple(untracked(report, evidence.seen)),
+        imported_by=imported_by(evidence),
+        unreliable=f"its tracer failed: {report.errors[0]}" if report.errors else doubt,
+    )
+
+
+def python_of(raw: Mapping[str, Any]) -> Python | None:
+    """Return the interpreter in a kernel's report, to be remembered for its kernel name."""
+    report = read_report(raw)
+    return _python(report) if report is not None else None
+
+
+def _python(report: Report) -> Python:
+    found = report.python
+    return Python(found.implementation, found.version, found.platform, found.machine, found.sites)
+
+
+def _environment(report: Report, world: World) -> Environment:
+    python = _python(report)
+    if world.environment is not None and world.environment.python == python:
+        return world.environment
+    return Environment(python)
+
+
+def _listings(evidence: Evidence) -> Iterator[Fact]:
+    """Yield what was asked for in directories, without what the run itself put there."""
+    found = sorted(evidence.seen.listings, key=lambda listed: listed[:3])
+    for path, pattern, folders, names in found:
+        name = evidence.name(path)
+        if name is None or evidence.places.is_temporary(path) or path in evidence.seen.made:
+            continue
+        if names is None:
+            # It was not there, or could not be listed.
+            if evidence.now(path) is None:
+                yield Absent(name)
+            continue
+        own = tuple(sorted(evidence.own_entries(path)))
+        kept = [entry for entry in names if evidence.world.places.keeps(name, entry)]
+        yield listing(name, kept, pattern, folders=folders, without=own)
+
+
+def listing(
+    name: str,
+    entries: Iterable[str],
+    pattern: str = "",
+    *,
+    folders: bool = False,
+    without: tuple[str, ...] = (),
+) -> Listing:
+    """Return the fact that a directory had these entries."""
+    names = matching(entries, pattern, folders=folders, without=without)
+    told = names if len(names) <= MOST_NAMES else ()
+    return Listing(name, text_digest(*names), pattern, folders, without, told)
+
+
+def _startup(evidence: Evidence) -> Iterator[Fact]:
+    """Yield what IPython's own files were like, which it read before the tracer was there."""
+    startup = evidence.report.startup
+    if startup is None:
+        return
+    folder = evidence.name(startup.folder)
+    if folder is not None:
+        yield listing(folder, startup.names, "*.*py")
+    for path, look in sorted(startup.files.items()):
+        name = evidence.name(path)
+        fact = file_fact(evidence, path, name, look) if name is not None else None
+        if fact is not None:
+            yield fact
+
+
+def _written(evidence: Evidence) -> Iterator[Written]:
+    """Yield the files under the root that the run wrote, and that are there."""
+    for path in sorted({*evidence.seen.writes, *evidence.inferred}):
+        name = evidence.inside(path)
+        if name is None:
+            continue
+        entry = evidence.world.fingerprints.renew(path)
+        digest = evidence.world.fingerprints.digest(path)
+        if digest is not None:
+            yield Written(name, digest, entry.mode & 0o777, inferred=path in evidence.inferred)
+
+
+def _removed(evidence: Evidence) -> Iterator[str]:
+    """Yield the files under the root that were there before the run removed them."""
+    for path in sorted(evidence.seen.removed):
+        name, before = evidence.inside(path), evidence.seen.writes.get(path)
+        was_there = before is not None and before.stat is not None
+        if name is not None and was_there and evidence.now(path) is None:
+            yield name

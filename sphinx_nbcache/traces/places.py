@@ -1,0 +1,211 @@
+"""Paths and the names under which traces keep them, and which paths never count."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.traces.facts import Location
+
+# Folders whose content nobody means as input, wherever they are.
+_CACHES = frozenset({"__pycache__", ".ipynb_checkpoints"})
+# The folder in which ipykernel pretends to have files with the code of cells.
+_CELLS = re.compile(r".*/ipykernel_\d+/\d+\.py")
+# The operating system's own folders: its fonts, time zones and libraries are not tracked.
+_SYSTEM = (
+    *("/usr", "/etc", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/boot", "/snap", "/nix/store"),
+    *("/proc", "/sys", "/dev", "/run", "/var/lib", "/var/cache", "/var/run"),
+    *("/System", "/Library", "/private/etc", "/private/var/db"),
+)
+# Files beside a SQLite database that hold what is being written.
+_TRANSIENT = re.compile(r".+\.(db3?|sqlite3?)-(journal|wal|shm)")
+# Elsewhere than under the root: caches of libraries, in folders of their own, and the history of
+# IPython.
+_CACHE_FILE = re.compile(r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite")
+# Bytes that are no UTF-8 are lone surrogates in Python's paths, and cannot stand in JSON.
+_TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
+_FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
+
+
+@dataclass(frozen=True)
+class Places:
+    """The directories that paths are told apart by.
+
+    Of the directories that contain a path the innermost one decides: a virtual environment
+    inside the root is ignored, a root inside an ignored directory is not.
+
+    Attributes:
+        root: The root, absolute.
+        home: The home directory.
+        ignored: Directories in which no path counts.
+        globs: Globs, relative to the root, of paths that do not count (`nbcache_ignore`).
+        temporary: Directories of temporary files.
+    """
+
+    root: str
+    home: str = field(default_factory=lambda: os.path.expanduser("~"))
+    ignored: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
+    temporary: tuple[str, ...] = field(default_factory=lambda: (tempfile.gettempdir(),))
+
+    def ignoring(self, directories: Iterable[str]) -> Places:
+        """Return the same places with further ignored directories."""
+        return replace(self, ignored=(*self.ignored, *directories))
+
+    def name_of(self, path: str) -> str | None:
+        """Return the name of an absolute path, or `None` if it never counts, or is none."""
+        if "\0" in path or not os.path.isabs(path):
+            return None
+        path = self.normal(path)
+        base = self._innermost(path)
+        if base is None:
+            real = os.path.realpath(path)
+            # A root that is reached by a symbolic link has two paths.
+            if self._innermost(real) in self._roots:
+                path, base = real, self._innermost(real)
+        if base in self._roots:
+            name = _posix(path[len(base or "") :]).strip("/") or "."
+            if self._is_ignored(name):
+                return None
+            return _encode("./" + name if name[0] == "~" else name)
+        if base is not None or self._is_cache_elsewhere(path):
+            return None
+        if _is_under(path, self.home) and len(self.home) > 1:
+            return _encode("~/" + _posix(path[len(self.home) :]).strip("/"))
+        return _encode(_posix(path))
+
+    def path_of(self, name: str) -> str | None:
+        """Return the absolute path of a name, or `None` if it is no name that we would give."""
+        if "\0" in name or ".." in name.split("/"):
+            return None
+        name = name.translate(_FROM_PRIVATE)
+        if name.startswith("~/"):
+            return os.path.join(self.home, name[2:])
+        if os.path.isabs(name):
+            return name
+        if name == ".":
+            return self.root
+        return os.path.join(self.root, name.removeprefix("./"))
+
+    def is_inside(self, name: str) -> bool:
+        """Tell whether a name is that of a path under the root."""
+        return not name.startswith("~/") and not os.path.isabs(name)
+
+    def normal(self, path: str) -> str:
+        """Return the path without `.` and `..`. A `..` goes up from where a link leads."""
+        if ".." in path and "\0" not in path:
+            folder, name = os.path.split(path)
+            if ".." in folder.split(os.sep) or name == "..":
+                return os.path.realpath(path)
+        return os.path.normpath(path)
+
+    def is_temporary(self, path: str) -> bool:
+        """Tell whether a path is that of a temporary file, not under the root, not at home."""
+        path = self.normal(path)
+        if any(_is_under(path, folder) for folder in (*self._roots, self.home)):
+            return False
+        return any(_is_under(path, folder) for folder in self._temporary)
+
+    def keeps(self, directory: str, entry: str) -> bool:
+        """Tell whether an entry of a directory (with its name) counts in a listing."""
+        name = f"{directory}/{entry.rstrip('/')}" if directory != "." else entry.rstrip("/")
+        if self.is_inside(directory):
+            if self._is_ignored(name.removeprefix("./")):
+                return False
+            return not self._ignored_entries.get(os.path.join(self.root, name), False)
+        return entry.rstrip("/") not in _CACHES
+
+    def locations(self, texts: Iterable[str]) -> Iterator[Location]:
+        """Return where the root and the home directory are, if any of the texts contains that."""
+        roots = _mention(self._roots)
+        home = _mention((self.home,)) if len(self.home) > 1 else None
+        root_is_told = home_is_told = False
+        for text in texts:
+            rest, count = roots.subn("", text)
+            root_is_told |= count > 0
+            home_is_told |= home is not None and home.search(rest) is not None
+        if root_is_told:
+            yield Location(_encode(_posix(self.root)))
+        if home_is_told:
+            yield Location(_encode(_posix(self.home)), home=True)
+
+    @cached_property
+    def _roots(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.root, os.path.realpath(self.root))))
+
+    @cached_property
+    def _temporary(self) -> tuple[str, ...]:
+        real = (os.path.realpath(folder) for folder in self.temporary)
+        return (*self.temporary, *real)
+
+    @cached_property
+    def _ignored_entries(self) -> dict[str, bool]:
+        return dict.fromkeys(self.ignored, True)
+
+    @cached_property
+    def _bases(self) -> dict[str, str]:
+        """Directories of which the innermost one decides."""
+        system = [*_SYSTEM, *_caches_of(self.home)]
+        if sys.platform == "win32":
+            system += [os.environ.get(name, "") for name in ("SYSTEMROOT", "PROGRAMFILES")]
+        ignored = [*system, *self.ignored, *map(os.path.realpath, self.ignored)]
+        bases = dict.fromkeys((*ignored, *self._roots))
+        return {folder.rstrip("/\\") or folder: folder for folder in bases if folder}
+
+    def _innermost(self, path: str) -> str | None:
+        bases, folder = self._bases, path
+        while True:
+            if folder in bases:
+                return bases[folder]
+            above = os.path.dirname(folder)
+            if above == folder:
+                return None
+            folder = above
+
+    def _is_ignored(self, name: str) -> bool:
+        return self._is_cache(name) or (
+            bool(self.globs) and matching_glob(name, self.globs) is not None
+        )
+
+    @classmethod
+    def _is_cache_elsewhere(cls, path: str) -> bool:
+        name = _posix(path)
+        last = name.rpartition("/")[2]
+        is_cache = "/.cache/" in name or _CACHE_FILE.fullmatch(last) or _CELLS.fullmatch(name)
+        return bool(is_cache) or cls._is_cache(path)
+
+    @staticmethod
+    def _is_cache(path: str) -> bool:
+        parts = _posix(path).split("/")
+        return not _CACHES.isdisjoint(parts) or _TRANSIENT.fullmatch(parts[-1]) is not None
+
+
+def _caches_of(home: str) -> list[str]:
+    """Return the user's cache directories."""
+    caches = [os.path.join(home, ".cache"), os.path.join(home, "Library", "Caches")]
+    return [*caches, os.environ.get("XDG_CACHE_HOME", "")]
+
+
+def _is_under(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _posix(path: str) -> str:
+    return path.replace(os.sep, "/") if os.sep != "/" else path
+
+
+def _encode(name: str) -> str:
+    return name if name.isascii() else name.translate(_TO_PRIVATE)
+
+
+def _mention(folders: Iterable[str]) -> re.Pattern[str]:
+    """Return an expression that finds these paths in a text, however they are written there."""
+    forms = {form for f in folders for form in (f, _posix(f), f.replace("\\", "\\\\"))}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile(f"(?:{'|'.join(map(re.escape, longest_first))})(?![\\w.-])")

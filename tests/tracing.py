@@ -1,0 +1,189 @@
+"""A project in which cells are run and traced, and the trace held against what is there later."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.traces.environments import Environment, Python
+from sphinx_nbcache.traces.facts import Fact, Trace
+from sphinx_nbcache.traces.fingerprints import Fingerprints
+from sphinx_nbcache.traces.observe import observe
+from sphinx_nbcache.traces.places import Places
+from sphinx_nbcache.traces.session import (
+    TracerConfig,
+    install_code,
+    new_log,
+    parse_report,
+    report_expression,
+    write_support,
+)
+from sphinx_nbcache.traces.verify import verify
+from sphinx_nbcache.traces.world import World
+
+OLD_NS = 1_600_000_000_123_456_789
+
+
+class Shells:
+    """A process that runs each list of cells in a fork of its own.
+
+    `NBCACHE_TEST_PYTHON` names another interpreter that has IPython and PyYAML.
+    """
+
+    def __init__(self) -> None:
+        server = Path(__file__).parent / "trace_server.py"
+        python = os.environ.get("NBCACHE_TEST_PYTHON", sys.executable)
+        self._process = subprocess.Popen(
+            [python, str(server)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return dict(json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@dataclass
+class Traced:
+    """A trace, and the report that it was made of."""
+
+    trace: Trace
+    report: dict[str, Any]
+    output: str
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        return [fact for fact in self.trace.facts if isinstance(fact, kind)]
+
+    def paths(self, kind: type[Any]) -> list[str]:
+        return [fact.path for fact in self.all(kind)]
+
+    def one(self, path: str) -> Fact:
+        found = [fact for fact in self.trace.facts if getattr(fact, "path", None) == path]
+        assert len(found) == 1, found
+        return found[0]
+
+
+@dataclass
+class Project:
+    """A project in a temporary folder, with files of old times."""
+
+    root: Path
+    shells: Shells | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    python: Python | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, text: str = "1", *, old: bool = True) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        if old:
+            os.utime(path, ns=(OLD_NS, OLD_NS))
+        return path
+
+    def world(self) -> World:
+        """The world as it is now."""
+        places = Places(
+            str(self.root), home=str(self.root.parent / "home"), temporary=(), **self.options
+        )
+        environment = Environment(self.python) if self.python is not None else None
+        return World(places, Fingerprints(), environment, {**os.environ, **self.variables})
+
+    def config(self, *, startup: bool = False) -> TracerConfig:
+        support = self.root.parent / "support"
+        support.mkdir(exist_ok=True)
+        write_support(support)
+        return TracerConfig(
+            root=str(self.root), log=new_log(support), support=str(support), startup=startup
+        )
+
+    def run(self, *cells: str, directory: str = ".", preload: Sequence[str] = ()) -> Traced:
+        """Run cells in a shell that has loaded these modules; trace it."""
+        assert self.shells is not None
+        answer = self.shells.ask(
+            {
+                "directory": str(self.root / directory),
+                "variables": self.variables,
+                "install": install_code(self.config()),
+                "cells": cells,
+                "expression": report_expression(),
+                "preload": list(preload),
+            }
+        )
+        return self.traced(json.loads(answer["report"]), answer["output"], cells)
+
+    def traced(self, report: dict[str, Any], output: str, cells: Sequence[str]) -> Traced:
+        assert report.get("errors") == []
+        found = report["python"]
+        self.python = msgspec.convert(found, Python)
+        trace = observe(report, self.world(), [*cells, output])
+        encoded = msgspec.json.encode(trace)
+        assert msgspec.json.decode(encoded, type=Trace) == trace
+        return Traced(trace, report, output)
+
+    def says(self, traced: Traced) -> str | None:
+        """Return what is said of a trace now."""
+        mismatch = verify(traced.trace, self.world())
+        return str(mismatch) if mismatch is not None else None
+
+
+class Kernel:
+    """A real kernel with a tracer in it."""
+
+    def __init__(self, project: Project, *, startup: bool = False) -> None:
+        from jupyter_client.manager import KernelManager
+
+        self._manager: Any = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(
+            cwd=str(project.root),
+            extra_arguments=["--HistoryManager.hist_file=:memory:"],
+            stderr=subprocess.DEVNULL,
+        )
+        self._client: Any = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=60)
+        self.silently(install_code(project.config(startup=startup)))
+
+    def silently(self, code: str, **expressions: str) -> dict[str, Any]:
+        """Execute what leaves no trace; return the values of expressions."""
+        reply = self._client.execute_interactive(
+            code, silent=True, store_history=False, user_expressions=expressions, timeout=60
+        )
+        assert reply["content"]["status"] == "ok", reply["content"]
+        return dict(reply["content"]["user_expressions"])
+
+    def run(self, code: str) -> str:
+        """Run a cell; return what it printed."""
+        printed: list[str] = []
+
+        def keep(message: dict[str, Any]) -> None:
+            content = message["content"]
+            data = content.get("data", {}).get("text/plain", "")
+            printed.append(content.get("text") or data or "\n".join(content.get("traceback", [])))
+
+        self._client.execute_interactive(code, output_hook=keep, timeout=60)
+        return "".join(printed)
+
+    def report(self) -> dict[str, Any]:
+        return parse_report(self.silently("", r=report_expression())["r"])
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()

@@ -1,0 +1,765 @@
+"""What a run did, and whether its trace holds then: the holes, each by real code in IPython."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tracing import Project, Shells
+
+from sphinx_nbcache.traces.facts import (
+    Absent,
+    Directory,
+    Distribution,
+    EnvironmentVariable,
+    File,
+    Listing,
+    Location,
+    Uninstalled,
+    Unshadowed,
+)
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
+
+
+@pytest.fixture(scope="module")
+def shells() -> Iterator[Shells]:
+    server = Shells()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path, shells: Shells) -> Project:
+    return Project(tmp_path / "project", shells)
+
+
+def test_a_run_that_does_nothing_depends_on_nothing_but_python(project: Project) -> None:
+    traced = project.run("1 + 1", "x = 'text'\nprint(x)")
+    assert project.says(traced) is None
+    kinds = {type(fact).__name__ for fact in traced.trace.facts}
+    assert kinds == {"Interpreter", "Baseline", "EnvironmentVariable"}
+    assert traced.trace.written == ()
+    assert traced.trace.untracked == ()
+
+
+def test_a_file_that_is_read_counts(project: Project) -> None:
+    project.write("data/prices.csv", "1")
+    traced = project.run("print(open('data/prices.csv').read())")
+    assert traced.paths(File) == ["data/prices.csv"]
+    assert project.says(traced) is None
+    os.utime(project.root / "data/prices.csv")
+    assert project.says(traced) is None
+    project.write("data/prices.csv", "2")
+    assert project.says(traced) == "data/prices.csv changed"
+
+
+def test_a_trace_holds_in_another_checkout(project: Project, tmp_path: Path) -> None:
+    project.write("nb/data/a.csv")
+    project.write("helpers.py", "import sub.part")
+    project.write("sub/part.py")
+    traced = project.run(
+        "import os, sys, glob; sys.path.insert(0, '..'); import helpers",
+        "open('data/a.csv').read(); os.listdir('data'); os.path.exists('no'); glob.glob('*.nc')",
+        directory="nb",
+    )
+    assert project.says(traced) is None
+    other = Project(tmp_path / "deep" / "elsewhere", python=project.python)
+    shutil.copytree(project.root, other.root, dirs_exist_ok=True)
+    assert other.says(traced) is None
+    other.write("sub/part.py", "2")
+    assert other.says(traced) == "sub/part.py changed (imported by helpers.py)"
+
+
+def test_a_notebook_that_mentions_its_place_holds_only_there(project: Project) -> None:
+    traced = project.run("import os; print(os.getcwd())")
+    assert traced.all(Location) == [Location(str(project.root))]
+    assert project.says(traced) is None
+
+
+def test_a_file_that_is_looked_for_counts(project: Project) -> None:
+    traced = project.run(
+        "try: open('a')\nexcept OSError: pass",
+        "import os; from pathlib import Path\nos.path.exists('b'); Path('c').is_file()",
+        "os.path.isdir('d'); os.path.getsize('.')",
+    )
+    assert traced.paths(Absent) == ["a", "b", "c", "d"]
+    for name in "abcd":
+        path = project.write(name)
+        assert project.says(traced) == f"{name} appeared"
+        path.unlink()
+    assert project.says(traced) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("os.remove('a')", "a"),
+        ("os.rmdir('a')", "a"),
+        ("os.chdir('a')", "a"),
+        ("os.rename('a', 'b')", "a"),
+        ("open('a/b', 'w')", "a"),
+        ("open('a', 'r+')", "a"),
+        ("os.listdir('a')", "a"),
+    ],
+)
+def test_what_failed_because_something_was_missing_depends_on_that(
+    project: Project, code: str, path: str
+) -> None:
+    traced = project.run(f"import os\ntry: {code}\nexcept OSError: print('missing')")
+    assert traced.output == "missing\n"
+    assert project.says(traced) is None
+    (project.root / path).mkdir()
+    assert project.says(traced) is not None
+
+
+@pytest.mark.parametrize("code", ["os.mkdir('a')", "open('a', 'x')", "os.symlink('b', 'a')"])
+def test_what_failed_because_something_was_there_depends_on_that(
+    project: Project, code: str
+) -> None:
+    (project.root / "a").mkdir()
+    traced = project.run(f"import os\ntry: {code}\nexcept OSError: print('there')")
+    assert traced.output == "there\n"
+    assert project.says(traced) is None
+    (project.root / "a").rmdir()
+    assert project.says(traced) is not None
+
+
+def test_what_failed_to_be_written_was_not_written(project: Project) -> None:
+    traced = project.run(
+        "import os; print(os.listdir('.'))",
+        "try: os.replace('b', 'a')\nexcept OSError: pass",
+        "try: open('no/c', 'w')\nexcept OSError: print(os.path.exists('no/c'))",
+    )
+    assert traced.trace.written == ()
+    assert project.says(traced) is None
+    path = project.write("a")
+    assert project.says(traced) == "a appeared"
+    path.unlink()
+    project.write("no/c")
+    assert project.says(traced) is not None
+
+
+def test_files_outside_of_the_root_count(project: Project, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere" / "größe.csv"
+    outside.parent.mkdir()
+    outside.write_text("1")
+    os.utime(outside, ns=(1, 1))
+    traced = project.run(f"open({str(outside)!r}).read()", "open('../elsewhere/größe.csv').read()")
+    assert traced.paths(File) == [str(outside)]
+    outside.write_text("2")
+    assert project.says(traced) == f"{outside} changed"
+
+
+def test_a_link_counts_by_what_it_leads_to(project: Project, tmp_path: Path) -> None:
+    target = project.write("target.csv", "1")
+    (project.root / "link.csv").symlink_to(target)
+    traced = project.run("open('link.csv').read()")
+    assert traced.paths(File) == ["link.csv"]
+    target.write_text("2")
+    assert project.says(traced) == "link.csv changed"
+    target.write_text("1")
+    assert project.says(traced) is None
+    (project.root / "link.csv").unlink()
+    (project.root / "link.csv").symlink_to(project.write("other", "3"))
+    assert project.says(traced) == "link.csv changed"
+
+
+# --- What the run itself writes -----------------------------------------------------------
+
+
+def test_what_the_run_wrote_first_is_no_input(project: Project) -> None:
+    traced = project.run("open('out.txt', 'w').write('1')", "open('out.txt').read()")
+    assert traced.all(File) == traced.all(Absent) == []
+    assert [written.path for written in traced.trace.written] == ["out.txt"]
+    project.write("out.txt", "other")
+    assert project.says(traced) is None
+    again = project.run("open('out.txt', 'w').write('1')", "open('./out.txt').read()")
+    assert again.all(File) == []
+
+
+CACHED = """
+import os
+if os.path.exists('cache'): x = open('cache').read()
+else: x = '1'; f = open('cache', 'w'); f.write(x); f.close()
+"""
+
+
+def test_a_cache_that_the_run_made_holds_with_and_without_it(project: Project) -> None:
+    traced = project.run(CACHED)
+    assert project.says(traced) is None
+    (project.root / "cache").unlink()
+    assert project.says(traced) is None
+    project.write("cache", "2")
+    assert project.says(traced) == "cache changed"
+    again = project.run(CACHED)
+    assert again.paths(File) == ["cache"]
+    assert again.trace.written == ()
+
+
+def test_appending_holds_before_and_after(project: Project) -> None:
+    path = project.write("log", "1")
+    traced = project.run("f = open('log', 'a'); f.write('2'); f.close()")
+    assert [written.path for written in traced.trace.written] == ["log"]
+    assert project.says(traced) is None
+    path.write_text("1")
+    assert project.says(traced) is None
+    path.write_text("122")
+    assert project.says(traced) == "log changed"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = open('a').read(); open('a', 'w').write(x + '2')",
+        "f = open('a', 'r+'); f.read(); f.write('2'); f.close()",
+        "x = open('a').read(); open('b', 'w').write(x + '2'); import os; os.replace('b', 'a')",
+        "import os; x = open('a').read(); os.remove('a'); open('a', 'w').write('2')",
+    ],
+)
+def test_a_file_that_is_read_and_rewritten_holds_before_and_after(
+    project: Project, code: str
+) -> None:
+    path = project.write("a", "1")
+    traced = project.run(code)
+    assert traced.trace.unreliable is None
+    assert project.says(traced) is None
+    path.write_text("1")
+    assert project.says(traced) is None
+    path.write_text("3")
+    assert project.says(traced) == "a changed"
+
+
+def test_a_file_that_is_read_and_removed_holds_before_and_after(project: Project) -> None:
+    path = project.write("a", "1")
+    traced = project.run("import os; open('a').read(); os.remove('a')")
+    assert traced.trace.removed == ("a",)
+    assert project.says(traced) is None
+    path.write_text("1")
+    assert project.says(traced) is None
+    path.write_text("2")
+    assert project.says(traced) == "a changed"
+
+
+def test_renaming_moves_the_input(project: Project) -> None:
+    project.write("a", "1")
+    traced = project.run("import os; os.rename('a', 'b'); open('b').read()")
+    assert traced.trace.removed == ("a",)
+    assert [written.path for written in traced.trace.written] == ["b"]
+    assert traced.paths(File) == ["a"]
+    assert project.says(traced) is None
+
+
+def test_what_is_written_and_renamed_is_no_input(project: Project) -> None:
+    traced = project.run(
+        "import os, shutil\nos.makedirs('tmp/x')\nopen('tmp/x/a', 'w').write('1')",
+        "os.rename('tmp', 'out'); open('out/x/a').read(); shutil.copy('out/x/a', 'c')",
+        "shutil.move('c', 'd'); os.mkdir('gone'); open('gone/a', 'w'); shutil.rmtree('gone')",
+    )
+    assert [written.path for written in traced.trace.written] == ["d", "out/x/a"]
+    assert traced.trace.removed == ()
+    assert traced.paths(File) == []
+    assert project.says(traced) is None
+    shutil.rmtree(project.root / "out")
+    assert project.says(traced) is None
+
+
+def test_a_directory_that_the_run_made_holds_with_and_without_it(project: Project) -> None:
+    code = "import os; os.path.isdir('out') or os.mkdir('out'); open('out/a', 'w').write('1')"
+    traced = project.run(code)
+    assert project.says(traced) is None
+    shutil.rmtree(project.root / "out")
+    assert project.says(traced) is None
+    project.run(code)
+    again = project.run(code)
+    assert again.all(Directory) == []
+    shutil.rmtree(project.root / "out")
+    assert project.says(again) is None
+
+
+def test_files_opened_for_update_but_not_changed_are_inputs_only(project: Project) -> None:
+    project.write("a", "1")
+    traced = project.run("f = open('a', 'r+'); f.read(); f.close()")
+    assert traced.trace.written == ()
+    assert traced.paths(File) == ["a"]
+
+
+def test_temporary_files_are_no_facts(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    project.variables["TMPDIR"] = str(tmp_path / "tmp")
+    project.options = {}
+    traced = project.run(
+        "import tempfile, os\nwith tempfile.NamedTemporaryFile('w+') as f:\n"
+        " f.write('1'); f.flush(); open(f.name).read()",
+        "with tempfile.TemporaryDirectory() as d:\n open(d + '/x', 'w'); os.listdir(d)\n"
+        " open(d + '/x').read(); os.path.exists(d + '/y')",
+    )
+    assert [str(fact) for fact in traced.all(File) + traced.all(Listing)] == []
+    assert project.says(traced) is None
+
+
+# --- Changes from outside -----------------------------------------------------------------
+
+
+def change(path: Path, text: str) -> str:
+    """Return code that changes a file so that the tracer does not see it, as an editor would."""
+    return f"import os; os.system('printf {text} > {path}')"
+
+
+def test_a_file_that_changed_while_the_run_read_it_makes_the_trace_unreliable(
+    project: Project,
+) -> None:
+    path = project.write("a.csv", "1")
+    target = "$(echo a.c)sv"  # not to be recognised as the name of a file
+    traced = project.run("open('a.csv').read()", change(Path(target), "2"), "1")
+    assert path.read_text() == "2"
+    assert traced.trace.unreliable == "a.csv changed while the notebook ran"
+    assert project.says(traced) == "a.csv changed while the notebook ran"
+
+
+def test_a_change_that_put_the_time_back_makes_the_trace_unreliable(project: Project) -> None:
+    project.write("a.csv", "1")
+    rewrite = (
+        "import subprocess, os\n"
+        "subprocess.run(['sh', '-c', 'printf 1 > $(echo a.c)sv'])\n"
+        "s = os.stat('a.' + 'csv'); open('a.csv').read()\n"
+        "subprocess.run(['sh', '-c', 'printf 2 > $(echo a.c)sv'])\n"
+        "os.utime('a.csv', ns=(s.st_mtime_ns, s.st_mtime_ns))"
+    )
+    traced = project.run(rewrite)
+    assert traced.trace.unreliable == "a.csv changed while the notebook ran"
+
+
+def test_a_file_that_was_written_just_before_it_is_read_can_be_trusted(project: Project) -> None:
+    traced = project.run(
+        "import subprocess\nsubprocess.run(['sh', '-c', 'printf 1 > $(echo a.c)sv'])\n"
+        "open('a.csv').read()"
+    )
+    assert traced.trace.unreliable is None
+    assert project.says(traced) is None
+
+
+def test_a_file_that_appeared_after_it_was_looked_for_is_noticed(project: Project) -> None:
+    traced = project.run(
+        "import os; os.path.exists('model' + '.bin')", change(Path("$(echo model.)bin"), "1"), "1"
+    )
+    assert traced.trace.unreliable is None
+    assert project.says(traced) == "model.bin appeared"
+
+
+# --- Directories --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import glob; glob.glob('data/*.csv')",
+        "import glob; glob.glob('data/**/*.csv', recursive=True)",
+        "from pathlib import Path; list(Path('data').glob('*.csv'))",
+        "from pathlib import Path; list(Path('data').rglob('*.csv'))",
+        "from pathlib import Path; list(Path('.').glob('data/*.csv'))",
+    ],
+)
+def test_a_glob_depends_on_names_that_match(project: Project, code: str) -> None:
+    project.write("data/a.csv")
+    project.write("data/deep/b.csv")
+    traced = project.run(code)
+    assert project.says(traced) is None
+    project.write("data/readme.txt")
+    assert project.says(traced) is None
+    project.write("data/new.csv")
+    assert project.says(traced) == "data/new.csv appeared"
+
+
+def test_a_recursive_glob_depends_on_new_directories(project: Project) -> None:
+    project.write("data/a.csv")
+    for code in (
+        "import glob; glob.glob('data/**/*.csv', recursive=True)",
+        "from pathlib import Path; list(Path('data').rglob('*.csv'))",
+    ):
+        traced = project.run(code)
+        path = project.write("data/deep/b.csv")
+        assert project.says(traced) == "data/deep/ appeared"
+        shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.listdir('data')",
+        "import os; list(os.scandir('data'))",
+        "import os; list(os.walk('data'))",
+        "from pathlib import Path; list(Path('data').iterdir())",
+    ],
+)
+def test_a_listing_depends_on_all_names(project: Project, code: str) -> None:
+    project.write("data/a.csv")
+    traced = project.run(code)
+    assert project.says(traced) is None
+    project.write("data/__pycache__/a.pyc")
+    assert project.says(traced) is None
+    project.write("data/readme.txt")
+    assert project.says(traced) == "data/readme.txt appeared"
+
+
+def test_what_a_module_lists_while_it_is_imported_counts(project: Project) -> None:
+    project.write("helpers.py", "import os\nnames = os.listdir('data')")
+    project.write("data/a")
+    traced = project.run("import helpers")
+    assert project.says(traced) is None
+    project.write("data/b")
+    assert project.says(traced) == "data/b appeared"
+
+
+def test_a_path_without_wildcards_in_a_glob_counts(project: Project) -> None:
+    path = project.write("data/a.csv")
+    traced = project.run("import glob; glob.glob('*/a.csv')")
+    assert project.says(traced) is None
+    path.unlink()
+    assert project.says(traced) is not None
+
+
+def test_names_that_the_run_wrote_do_not_count_in_a_listing(project: Project) -> None:
+    project.write("a.csv")
+    code = "import os; open('out.csv', 'w').write('1'); os.mkdir('new'); print(os.listdir('.'))"
+    traced = project.run(code)
+    assert project.says(traced) is None
+    (project.root / "out.csv").unlink()
+    assert project.says(traced) is None
+    project.write("b.csv")
+    assert project.says(traced) == "b.csv appeared"
+
+
+# --- Modules ------------------------------------------------------------------------------
+
+
+def test_modules_count_with_those_that_they_import(project: Project) -> None:
+    project.write("helpers.py", "import stats\nfrom pkg import deep")
+    project.write("stats.py")
+    project.write("pkg/__init__.py")
+    project.write("pkg/deep.py", "from . import other")
+    project.write("pkg/other.py")
+    project.write("pkg/unused.py")
+    traced = project.run("import helpers")
+    names = ["helpers.py", "pkg/__init__.py", "pkg/deep.py", "pkg/other.py", "stats.py"]
+    assert traced.paths(File) == names
+    assert traced.trace.imported_by == {
+        "stats.py": "helpers.py",
+        "pkg/__init__.py": "helpers.py",
+        "pkg/deep.py": "helpers.py",
+        "pkg/other.py": "pkg/deep.py",
+    }
+    project.write("pkg/unused.py", "2")
+    assert project.says(traced) is None
+    project.write("pkg/other.py", "2")
+    assert project.says(traced) == "pkg/other.py changed (imported by pkg/deep.py)"
+
+
+def test_a_second_run_that_reads_bytecode_has_the_same_facts(project: Project) -> None:
+    project.write("helpers.py", "x = 1")
+    first = project.run("import sys; sys.dont_write_bytecode = False; import helpers")
+    assert (project.root / "__pycache__").exists()
+    second = project.run("import sys; sys.dont_write_bytecode = False; import helpers")
+    assert first.trace == second.trace
+    assert project.says(first) is None
+
+
+def test_no_bytecode_is_kept_of_a_source_that_is_too_young(project: Project) -> None:
+    code = "import sys; sys.dont_write_bytecode = False; import helpers; print(helpers.x)"
+    project.write("helpers.py", "x = 1", old=False)
+    assert project.run(code).output == "1\n"
+    stat = (project.root / "helpers.py").stat()
+    path = project.write("helpers.py", "x = 2", old=False)
+    os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+    assert project.run(code).output == "2\n"
+
+
+def test_reloading_a_module_that_changed_makes_the_trace_unreliable(project: Project) -> None:
+    project.write("helpers.py", "x = 1")
+    traced = project.run(
+        "import helpers",
+        change(Path("$(echo help)ers.py"), "x=2"),
+        "import importlib",
+        "importlib.reload(helpers)",
+    )
+    assert traced.trace.unreliable == "helpers.py changed while the notebook ran"
+
+
+def test_a_namespace_package_counts_by_its_modules(project: Project) -> None:
+    project.write("ns/part.py")
+    traced = project.run("import ns.part")
+    assert traced.paths(File) == ["ns/part.py"]
+    project.write("ns/other.py")
+    assert project.says(traced) is None
+    project.write("ns/__init__.py")
+    assert project.says(traced) == "ns/ is imported now instead of another ns"
+
+
+def test_a_module_beside_the_notebook_that_would_be_imported_instead_is_noticed(
+    project: Project,
+) -> None:
+    traced = project.run("import yaml, csv, mailbox")
+    assert project.says(traced) is None
+    project.write("unrelated.py")
+    assert project.says(traced) is None
+    for name in ("yaml", "mailbox"):
+        path = project.write(f"{name}.py")
+        assert project.says(traced) == f"{name}.py is imported now instead of another {name}"
+        path.unlink()
+
+
+def test_a_package_that_would_come_before_a_module_is_noticed(project: Project) -> None:
+    project.write("helpers.py")
+    traced = project.run("import helpers")
+    assert project.says(traced) is None
+    project.write("helpers/__init__.py")
+    assert project.says(traced) == "helpers/__init__.py appeared"
+
+
+def test_a_module_that_was_missing_is_noticed(project: Project) -> None:
+    project.write("pkg/__init__.py")
+    traced = project.run(
+        "try: import speedups\nexcept ImportError: pass",
+        "try: from pkg import fast\nexcept ImportError: pass",
+    )
+    assert traced.all(Uninstalled) == [Uninstalled("speedups")]
+    assert project.says(traced) is None
+    path = project.write("speedups.py")
+    assert project.says(traced) == "speedups.py is imported now instead of another speedups"
+    path.unlink()
+    project.write("pkg/fast.py")
+    assert project.says(traced) == "pkg/fast.py is imported now instead of another fast"
+
+
+def test_an_editable_install_counts_by_its_files(project: Project, tmp_path: Path) -> None:
+    source = tmp_path / "checkout" / "src" / "mylib" / "__init__.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("x = 1")
+    os.utime(source, ns=(1, 1))
+    code = f"import sys; sys.path.append({str(source.parent.parent)!r}); import mylib"
+    traced = project.run(code)
+    assert traced.paths(File) == [str(source)]
+    source.write_text("x = 2")
+    assert project.says(traced) == f"{source} changed"
+
+
+def test_only_packages_that_user_code_reaches_count(project: Project) -> None:
+    project.write("helpers.py", "import yaml")
+    names = [fact.name for fact in project.run("import helpers, IPython.display").all(Distribution)]
+    assert names == ["pyyaml"]
+    # Loaded by every kernel, and yet: this notebook imports it.
+    names = [fact.name for fact in project.run("import pygments").all(Distribution)]
+    assert names == ["pygments"]
+    assert project.run("import json").all(Distribution) == []
+
+
+def test_packages_count_that_are_imported_below_a_magic(project: Project) -> None:
+    project.write("a.h5")
+    traced = project.run("%%time\nimport pygments\nname = 'a.h5'\n1")
+    assert [fact.name for fact in traced.all(Distribution)] == ["pygments"]
+    assert traced.paths(File) == ["a.h5"]
+    traced = project.run("%load_ext pygments.styles")
+    assert [fact.name for fact in traced.all(Distribution)] == ["pygments"]
+
+
+def test_packages_count_with_those_that_they_need(project: Project) -> None:
+    pytest.importorskip("pandas")
+    names = {fact.name for fact in project.run("import pandas as pd").all(Distribution)}
+    assert {"pandas", "numpy", "python-dateutil"} <= names
+    assert names.isdisjoint({"tornado", "pyzmq", "ipython", "traitlets", "sphinx"})
+
+
+def test_a_module_that_was_loaded_before_counts_as_if_it_was_not(project: Project) -> None:
+    pytest.importorskip("pandas")
+    code = "import pandas as pd"
+    first = project.run(code)
+    second = project.run(code, preload=["pandas", "sqlite3", "yaml"])
+    names = [{fact.name for fact in traced.all(Distribution)} for traced in (first, second)]
+    assert names[0] == names[1]
+    assert {"pandas", "numpy"} <= names[0]
+    assert "pyyaml" not in names[0]
+    assert first.all(Unshadowed)[0].modules.split().count("pandas") == 1
+    assert second.all(Unshadowed)[0].modules.split().count("pandas") == 1
+
+
+def test_a_version_that_is_asked_for_counts(project: Project) -> None:
+    traced = project.run("from importlib.metadata import version; print(version('pyyaml'))")
+    assert [fact.name for fact in traced.all(Distribution)] == ["pyyaml"]
+
+
+# --- The environment ----------------------------------------------------------------------
+
+
+def test_variables_that_are_read_count(project: Project) -> None:
+    project.variables = {"MODE": "fast", "API_TOKEN": "secret"}
+    project.write("helpers.py", "import os\nlevel = os.getenv('LEVEL')")
+    traced = project.run(
+        "import os, helpers\nos.environ['MODE'], os.environ.get('UNSET'), 'ASKED' in os.environ",
+        "os.environ.get('API_TOKEN')",
+    )
+    names = [fact.name for fact in traced.all(EnvironmentVariable)]
+    assert names == ["API_TOKEN", "ASKED", "LEVEL", "MODE", "UNSET", "PYTHON*"]
+    assert project.says(traced) is None
+    project.variables["API_TOKEN"] = "other"
+    assert project.says(traced) is None
+    for name in ("ASKED", "LEVEL", "MODE", "UNSET"):
+        before = dict(project.variables)
+        project.variables[name] = "x"
+        assert project.says(traced) == f"environment variable {name} changed"
+        project.variables = before
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "dict(os.environ)",
+        "os.environ.copy()",
+        "{**os.environ}",
+        "list(os.environ.items())",
+        "[k for k in os.environ]",
+        "for k in os.environ: os.environ[k]",
+        "subprocess.run(['true'], env={**os.environ, 'X': '1'})",
+        "os.environ['X'] = '1'; os.environ['X']",
+        "os.path.expanduser('~'); tempfile.gettempdir()",
+    ],
+)
+def test_what_does_not_read_a_variable_on_purpose_does_not_count(
+    project: Project, code: str
+) -> None:
+    traced = project.run("import os, subprocess, tempfile\n" + code)
+    assert [fact.name for fact in traced.all(EnvironmentVariable)] == ["PYTHON*"]
+
+
+def test_a_variable_that_is_read_after_copying_all_counts(project: Project) -> None:
+    project.variables["MODE"] = "1"
+    traced = project.run("import os; dict(os.environ); list(os.environ)", "os.environ['MODE']")
+    assert "MODE" in [fact.name for fact in traced.all(EnvironmentVariable)]
+
+
+def test_variables_that_change_how_python_works_count(project: Project) -> None:
+    traced = project.run("1")
+    project.variables["PYTHONHASHSEED"] = "1"
+    assert "Python" in (project.says(traced) or "")
+
+
+# --- Sub-processes ------------------------------------------------------------------------
+
+
+def test_forked_children_are_traced(project: Project) -> None:
+    project.write("a.csv")
+    code = "import os\nif os.fork() == 0:\n open('a.' + 'csv').read(); os._exit(0)\nos.wait()"
+    traced = project.run(code)
+    assert traced.paths(File) == ["a.csv"]
+
+
+def test_python_processes_are_traced(project: Project) -> None:
+    project.write("script.py", "import helpers, yaml; open('a.csv').read(); open('out', 'w')")
+    project.write("helpers.py")
+    project.write("a.csv")
+    traced = project.run("import subprocess, sys; subprocess.run([sys.executable, 'script.py'])")
+    assert traced.paths(File) == ["a.csv", "helpers.py", "script.py"]
+    assert [fact.name for fact in traced.all(Distribution)] == ["pyyaml"]
+    assert [written.path for written in traced.trace.written] == ["out"]
+    assert traced.trace.untracked == ()
+
+
+def test_a_sitecustomize_of_the_user_is_still_loaded(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "custom").mkdir()
+    (tmp_path / "custom" / "sitecustomize.py").write_text("import builtins; builtins.mine = 1")
+    project.variables["PYTHONPATH"] = str(tmp_path / "custom")
+    code = "import sys; assert mine == 1; assert 'support' not in ' '.join(sys.path); print('ok')"
+    traced = project.run(
+        f"import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', {code!r}]))"
+    )
+    assert "ok" in traced.output
+
+
+def test_other_processes_are_untracked_and_files_in_their_arguments_count(
+    project: Project,
+) -> None:
+    project.write("a.csv")
+    project.write("b.csv")
+    traced = project.run("import subprocess; subprocess.run(['cat', 'a.csv'])", "!wc -l b.csv")
+    assert traced.paths(File) == ["a.csv", "b.csv"]
+    assert traced.trace.untracked == ("sub-process: cat a.csv", "sub-process: wc -l b.csv")
+
+
+def test_files_in_arguments_are_those_in_the_folder_of_the_process(project: Project) -> None:
+    project.write("data/a.csv")
+    code = "import subprocess; subprocess.run(['cat', 'a.csv'], cwd='data', stdout=-3)"
+    assert project.run(code).paths(File) == ["data/a.csv"]
+
+
+def test_a_socket_of_any_kind_makes_no_trouble(project: Project) -> None:
+    traced = project.run(
+        "import socket\ns = socket.socket(socket.AF_UNIX)\n"
+        "try: s.connect('/nowhere')\nexcept OSError: pass\ns.close()\n"
+        "s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)\n"
+        "try: s.connect((0, 0))\nexcept OSError: pass\ns.close()"
+    )
+    assert traced.trace.unreliable is None
+    assert traced.trace.untracked == ()
+
+
+def test_what_a_command_writes_is_an_inferred_artifact(project: Project) -> None:
+    traced = project.run("!echo 1 > made.txt", "open('made.txt').read()")
+    assert [(w.path, w.inferred) for w in traced.trace.written] == [("made.txt", True)]
+    (project.root / "made.txt").unlink()
+    assert project.says(traced) is None
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("!echo 1 > made.txt\nopen('made.txt').read()",),
+        ("import os, subprocess\nos.path.exists('made.txt')", "!echo 1 > made.txt", "1"),
+        ("import os, subprocess\nos.path.exists('made.txt')\n!echo 1 > made.txt",),
+    ],
+)
+def test_a_file_made_by_a_command_is_no_input(project: Project, cells: tuple[str, ...]) -> None:
+    traced = project.run(*cells)
+    assert [(w.path, w.inferred) for w in traced.trace.written] == [("made.txt", True)]
+    assert traced.paths(File) == []
+    assert project.says(traced) is None
+    (project.root / "made.txt").unlink()
+    assert project.says(traced) is None
+
+
+def test_network_hosts_are_untracked(project: Project) -> None:
+    traced = project.run(
+        "import urllib.request\n"
+        "try: urllib.request.urlopen('http://user@localhost:9/x', timeout=1)\n"
+        "except OSError: pass"
+    )
+    assert "network: localhost" in traced.trace.untracked
+
+
+# --- Discretion ---------------------------------------------------------------------------
+
+
+def test_the_tracer_leaves_no_names_and_no_traces_in_outputs(project: Project) -> None:
+    traced = project.run("%who", "print(__name__, [n for n in dir() if 'nbcache' in n], In)")
+    lines = traced.output.splitlines()
+    assert lines[0] == "Interactive namespace is empty."
+    assert "__main__ []" in traced.output
+    assert "install" not in traced.output
+
+
+def test_an_error_of_user_code_is_none_of_the_tracer(project: Project) -> None:
+    project.write("a")
+    traced = project.run("def f(:", "1/0", "open('missing')", "open('a').read()")
+    assert traced.paths(File) == ["a"]
+    assert traced.paths(Absent) == ["missing"]
+
+
+def test_odd_arguments_make_no_trouble(project: Project) -> None:
+    traced = project.run(
+        "import os\nfor p in ['', b'x', 'a\\0b', 10**6, '\\udc80', None]:\n"
+        " for f in (open, os.stat, os.listdir, os.path.exists):\n"
+        "  try: f(p)\n  except Exception: pass"
+    )
+    assert project.says(traced) is None
+    assert not any(isinstance(fact, Unshadowed) for fact in traced.trace.facts)
