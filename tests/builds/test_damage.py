@@ -143,13 +143,12 @@ DAMAGES: dict[str, Damage] = {
     "folder is a file": into_file,
 }
 # After these, what is left is right, so nothing need be run.
-HARMLESS = {"ids are absurd", "settings are gone"}
+HARMLESS = {"ids are absurd", "settings are gone", "everything has expired"}
 # Nothing is damaged here: it looks like a store in which nothing is.
 SILENT = HARMLESS | {
     "database is empty",
     "all rows are gone",
     "lists of results are gone",
-    "everything has expired",
     "table is gone",
     "planted pickled key",
 }
