@@ -36,6 +36,11 @@ class Command:
     prog: str = ""
     typed: str = ""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it belongs to the command line of this package."""
+        return self.module == _OWN_MODULE
+
     def line(self, prog: str) -> str:
         """Return the command line, as it is typed at the prompt."""
         return f"{prog} {self.shown}".rstrip()

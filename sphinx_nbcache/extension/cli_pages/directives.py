@@ -11,7 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_nbcache.extension.cli_pages.command import ROOT, Command, CommandError, read_command
 from sphinx_nbcache.extension.cli_pages.dependencies import named_files, note_commands, note_files
 from sphinx_nbcache.extension.cli_pages.printed import console_block, shown_text
-from sphinx_nbcache.extension.cli_pages.process import Ran, run_command
+from sphinx_nbcache.extension.cli_pages.process import Ran, failure_of, run_command
 from sphinx_nbcache.extension.cli_pages.reading import PageReading, page_reading
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
@@ -74,8 +74,9 @@ class JcacheCli(_CliDirective):
         except CommandError as error:
             return self.refuse(error)
         line = command.line(ran.prog)
-        if ran.failure and "allow-exception" not in self.options:
-            self.warn(f"`{line}` {ran.failure}; the option :allow-exception: permits that")
+        failure = failure_of(command, ran)
+        if failure and "allow-exception" not in self.options:
+            self.warn(f"`{line}` {failure}; the option :allow-exception: permits that")
         block = console_block(line, shown_text(ran.printed, reading.root, reading.store.place))
         self.set_source_info(block)
         return [block]

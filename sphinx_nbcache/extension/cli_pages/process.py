@@ -17,6 +17,9 @@ from sphinx_nbcache.project.place import STORE_VARIABLE
 
 _CHILD = Path(__file__).with_name("child.py")
 COLUMNS = 80
+# How our own command line ends if a notebook failed: `FAILED` of `sphinx_nbcache.cli.exits`,
+# which is a layer above.
+NOTEBOOK_FAILED = 1
 # What the terminal of whoever builds says of itself; pages look the same whoever does.
 _OF_THE_TERMINAL = frozenset(
     "NO_COLOR CLICOLOR CLICOLOR_FORCE COLORTERM PY_COLORS TTY_COMPATIBLE".split()
@@ -59,6 +62,17 @@ class Ran:
         if self.status < 0:
             return f"was ended by signal {-self.status}"
         return f"ended with exit status {self.status}" if self.status else ""
+
+
+def failure_of(command: Command, ran: Ran) -> str:
+    """Return why a page should not have what came of a command; empty if it may.
+
+    That a notebook failed is a result of our own command line, and the page shows it. All else
+    that ends it otherwise than well, an exception above all, is a failure as with any command.
+    """
+    if command.is_own and ran.status == NOTEBOOK_FAILED and not ran.error:
+        return ""
+    return ran.failure
 
 
 def run_command(command: Command, folder: Path, store: Path) -> Ran:
