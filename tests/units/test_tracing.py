@@ -22,7 +22,6 @@ from sphinx_nbcache.traces.facts import (
     Unshadowed,
 )
 
-
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
 
 
@@ -531,6 +530,9 @@ def test_a_module_that_was_missing_is_noticed(project: Project) -> None:
     path = project.write("speedups.py")
     assert project.says(traced) == "speedups.py is imported now instead of another speedups"
     path.unlink()
+    project.write("speedups/part.py")
+    assert project.says(traced) == "speedups/ is imported now instead of another speedups"
+    shutil.rmtree(project.root / "speedups")
     project.write("pkg/fast.py")
     assert project.says(traced) == "pkg/fast.py is imported now instead of another fast"
 
