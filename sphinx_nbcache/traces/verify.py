@@ -118,7 +118,7 @@ def _unshadowed(fact: Unshadowed, world: World) -> str | None:
     for module, entry in modules_in(fact.path, world):
         if f" {module} " in modules:
             name = module.rstrip("/")
-            return f"{joined(fact.path, entry)} is imported now instead of another {name}"
+            return f"{joined(fact.path, entry)} is now what import {name} finds"
     return None
 
 

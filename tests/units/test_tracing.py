@@ -495,7 +495,7 @@ def test_a_namespace_package_counts_by_its_modules(project: Project) -> None:
     project.write("ns/other.py")
     assert project.says(traced) is None
     project.write("ns/__init__.py")
-    assert project.says(traced) == "ns/ is imported now instead of another ns"
+    assert project.says(traced) == "ns/ is now what import ns finds"
 
 
 def test_a_module_beside_the_notebook_that_would_be_imported_instead_is_noticed(
@@ -507,7 +507,7 @@ def test_a_module_beside_the_notebook_that_would_be_imported_instead_is_noticed(
     assert project.says(traced) is None
     for name in ("yaml", "mailbox"):
         path = project.write(f"{name}.py")
-        assert project.says(traced) == f"{name}.py is imported now instead of another {name}"
+        assert project.says(traced) == f"{name}.py is now what import {name} finds"
         path.unlink()
 
 
@@ -528,13 +528,13 @@ def test_a_module_that_was_missing_is_noticed(project: Project) -> None:
     assert traced.all(Uninstalled) == [Uninstalled("speedups")]
     assert project.says(traced) is None
     path = project.write("speedups.py")
-    assert project.says(traced) == "speedups.py is imported now instead of another speedups"
+    assert project.says(traced) == "speedups.py is now what import speedups finds"
     path.unlink()
     project.write("speedups/part.py")
-    assert project.says(traced) == "speedups/ is imported now instead of another speedups"
+    assert project.says(traced) == "speedups/ is now what import speedups finds"
     shutil.rmtree(project.root / "speedups")
     project.write("pkg/fast.py")
-    assert project.says(traced) == "pkg/fast.py is imported now instead of another fast"
+    assert project.says(traced) == "pkg/fast.py is now what import fast finds"
 
 
 def test_an_editable_install_counts_by_its_files(project: Project, tmp_path: Path) -> None:
