@@ -519,6 +519,15 @@ def test_a_package_that_would_come_before_a_module_is_noticed(project: Project) 
     assert project.says(traced) == "helpers/__init__.py appeared"
 
 
+def test_a_module_that_failed_counts_as_one(project: Project) -> None:
+    project.write("helpers.py", "1 / 0")
+    traced = project.run("try: import helpers\nexcept ZeroDivisionError: pass")
+    assert traced.paths(File) == ["helpers.py"]
+    assert project.says(traced) is None
+    project.write("helpers/__init__.py")
+    assert project.says(traced) == "helpers/__init__.py appeared"
+
+
 def test_a_module_that_was_missing_is_noticed(project: Project) -> None:
     project.write("pkg/__init__.py")
     traced = project.run(
@@ -694,6 +703,12 @@ def test_files_in_arguments_are_those_in_the_folder_of_the_process(project: Proj
     project.write("data/a.csv")
     code = "import subprocess; subprocess.run(['cat', 'a.csv'], cwd='data', stdout=-3)"
     assert project.run(code).paths(File) == ["data/a.csv"]
+
+
+def test_a_missing_file_in_the_arguments_of_a_process_counts(project: Project) -> None:
+    traced = project.run("import subprocess; subprocess.run(['cat', 'a.csv'])", "!cat b.csv -x.y")
+    assert traced.paths(Absent) == ["a.csv", "b.csv"]
+    assert project.says(traced) is None
 
 
 def test_a_socket_of_any_kind_makes_no_trouble(project: Project) -> None:
