@@ -90,7 +90,10 @@ class Unshadowed(_Fact, frozen=True, tag="unshadowed"):
 
     path: str
     modules: str
-    """Their names, with a space between them: there are hundreds, and this is quick to read."""
+    """Their names, with a space between them: there are hundreds, and this is quick to read.
+
+    A name with a slash behind stands for a directory without `__init__.py`.
+    """
 
 
 class Uninstalled(_Fact, frozen=True, tag="uninstalled"):

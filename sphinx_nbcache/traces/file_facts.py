@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from sphinx_nbcache.traces.evidence import Evidence
@@ -26,7 +27,7 @@ def file_facts(evidence: Evidence) -> Iterator[Fact]:
         fact = file_fact(evidence, path, name, look, module=name in modules)
         if fact is not None and _counts(evidence, path, fact):
             found[name] = fact
-    for name in modules:
+    for name in modules | (_modules_that_failed(evidence) & found.keys()):
         if evidence.places.is_inside(name) and name.endswith(".py") and _stem(name) != "__init__":
             # A package comes before a module of the same name in the same directory.
             package = name.removesuffix(".py") + "/__init__.py"
@@ -38,6 +39,17 @@ def module_names(evidence: Evidence) -> set[str]:
     """Return the names of the local modules."""
     names = (evidence.name(file) for file, _ in evidence.report.modules.values())
     return {name for name in names if name is not None}
+
+
+def _modules_that_failed(evidence: Evidence) -> set[str]:
+    """Return the names that local modules would have that raised while they were imported."""
+    missing = evidence.report.missing.items()
+    paths = (
+        os.path.join(folder, module.rpartition(".")[2] + ".py")
+        for module, folders in missing
+        for folder in folders
+    )
+    return {name for name in map(evidence.inside, paths) if name is not None}
 
 
 def imported_by(evidence: Evidence) -> dict[str, str]:

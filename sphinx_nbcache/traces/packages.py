@@ -49,7 +49,9 @@ def _unshadowed(evidence: Evidence) -> Iterator[Unshadowed]:
     behind: dict[str, set[str]] = {}
     searched = [(folder, names) for folder, names in evidence.report.search]
     for module, folders in evidence.report.missing.items():
-        searched += [(folder, (module.rpartition(".")[2],)) for folder in folders]
+        # Where there was nothing, even a part of a namespace package makes a difference.
+        last = module.rpartition(".")[2]
+        searched += [(folder, (last, last + "/")) for folder in folders]
     for folder, modules in searched:
         name = evidence.inside(folder)
         if name is not None:

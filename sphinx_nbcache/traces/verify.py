@@ -117,7 +117,8 @@ def _unshadowed(fact: Unshadowed, world: World) -> str | None:
     modules = f" {fact.modules} "
     for module, entry in modules_in(fact.path, world):
         if f" {module} " in modules:
-            return f"{joined(fact.path, entry)} is imported now instead of another {module}"
+            name = module.rstrip("/")
+            return f"{joined(fact.path, entry)} is now what import {name} finds"
     return None
 
 

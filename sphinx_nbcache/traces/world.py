@@ -88,13 +88,16 @@ def variable_digest(name: str, variables: Mapping[str, str]) -> str:
 
 
 def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
-    """Yield the modules that can be imported from a directory, and the entries they come from."""
+    """Yield the modules that can be imported from a directory, and the entries they come from.
+
+    A directory without `__init__.py` is part of a namespace package: it comes after all other
+    modules of its name. Its name has a slash behind.
+    """
     for entry in world.listing(name) or ():
         module, _, suffix = entry.partition(".")
         if entry.endswith("/"):
-            # Without this file it would be a part of a namespace, which comes last.
-            if world.state(joined(name, entry) + "__init__.py") not in (GONE, OTHER):
-                yield entry[:-1], entry
+            is_package = world.state(joined(name, entry) + "__init__.py") not in (GONE, OTHER)
+            yield entry[:-1] if is_package else entry, entry
         elif f".{suffix}".endswith(_MODULE_SUFFIXES):
             yield module, entry
 

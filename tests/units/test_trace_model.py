@@ -130,7 +130,10 @@ def test_a_trace_that_holds_means_that_running_again_changes_nothing(
     assert project.says(first) is None
     make(project, tree)
     assert project.says(first) is None
-    change(project, changed)
+    # What the run itself wrote or removed has two states that are as good as each other, though
+    # a run that starts with the second one may say something else: that is how caches work.
+    own = {written.path for written in first.trace.written} | set(first.trace.removed)
+    change(project, [item for item in changed if item[0] not in own])
     holds = project.says(first) is None
     event(f"holds: {holds}")
     if holds:

@@ -495,7 +495,7 @@ def test_a_namespace_package_counts_by_its_modules(project: Project) -> None:
     project.write("ns/other.py")
     assert project.says(traced) is None
     project.write("ns/__init__.py")
-    assert project.says(traced) == "ns/ is imported now instead of another ns"
+    assert project.says(traced) == "ns/ is now what import ns finds"
 
 
 def test_a_module_beside_the_notebook_that_would_be_imported_instead_is_noticed(
@@ -507,13 +507,22 @@ def test_a_module_beside_the_notebook_that_would_be_imported_instead_is_noticed(
     assert project.says(traced) is None
     for name in ("yaml", "mailbox"):
         path = project.write(f"{name}.py")
-        assert project.says(traced) == f"{name}.py is imported now instead of another {name}"
+        assert project.says(traced) == f"{name}.py is now what import {name} finds"
         path.unlink()
 
 
 def test_a_package_that_would_come_before_a_module_is_noticed(project: Project) -> None:
     project.write("helpers.py")
     traced = project.run("import helpers")
+    assert project.says(traced) is None
+    project.write("helpers/__init__.py")
+    assert project.says(traced) == "helpers/__init__.py appeared"
+
+
+def test_a_module_that_failed_counts_as_one(project: Project) -> None:
+    project.write("helpers.py", "1 / 0")
+    traced = project.run("try: import helpers\nexcept ZeroDivisionError: pass")
+    assert traced.paths(File) == ["helpers.py"]
     assert project.says(traced) is None
     project.write("helpers/__init__.py")
     assert project.says(traced) == "helpers/__init__.py appeared"
@@ -528,10 +537,13 @@ def test_a_module_that_was_missing_is_noticed(project: Project) -> None:
     assert traced.all(Uninstalled) == [Uninstalled("speedups")]
     assert project.says(traced) is None
     path = project.write("speedups.py")
-    assert project.says(traced) == "speedups.py is imported now instead of another speedups"
+    assert project.says(traced) == "speedups.py is now what import speedups finds"
     path.unlink()
+    project.write("speedups/part.py")
+    assert project.says(traced) == "speedups/ is now what import speedups finds"
+    shutil.rmtree(project.root / "speedups")
     project.write("pkg/fast.py")
-    assert project.says(traced) == "pkg/fast.py is imported now instead of another fast"
+    assert project.says(traced) == "pkg/fast.py is now what import fast finds"
 
 
 def test_an_editable_install_counts_by_its_files(project: Project, tmp_path: Path) -> None:
@@ -691,6 +703,12 @@ def test_files_in_arguments_are_those_in_the_folder_of_the_process(project: Proj
     project.write("data/a.csv")
     code = "import subprocess; subprocess.run(['cat', 'a.csv'], cwd='data', stdout=-3)"
     assert project.run(code).paths(File) == ["data/a.csv"]
+
+
+def test_a_missing_file_in_the_arguments_of_a_process_counts(project: Project) -> None:
+    traced = project.run("import subprocess; subprocess.run(['cat', 'a.csv'])", "!cat b.csv -x.y")
+    assert traced.paths(Absent) == ["a.csv", "b.csv"]
+    assert project.says(traced) is None
 
 
 def test_a_socket_of_any_kind_makes_no_trouble(project: Project) -> None:

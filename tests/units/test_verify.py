@@ -213,9 +213,9 @@ def test_a_listed_directory_that_is_gone_is_told(here: Here) -> None:
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        ("nb/pandas.py", "nb/pandas.py is imported now instead of another pandas"),
-        ("nb/pandas/__init__.py", "nb/pandas/ is imported now instead of another pandas"),
-        ("nb/pandas.cpython-311-x.so", "nb/pandas.cpython-311-x.so is imported now"),
+        ("nb/pandas.py", "nb/pandas.py is now what import pandas finds"),
+        ("nb/pandas/__init__.py", "nb/pandas/ is now what import pandas finds"),
+        ("nb/pandas.cpython-311-x.so", "nb/pandas.cpython-311-x.so is now what"),
         ("nb/pandas/data.csv", None),
         ("nb/pandas.csv", None),
         ("nb/and.py", None),

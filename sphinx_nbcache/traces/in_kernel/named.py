@@ -12,10 +12,11 @@ from .common import absolute, shell
 
 # Files that are read by libraries in C. Only of these a name that leads nowhere is noted.
 _DATA = re.compile(
-    r".+\.(h5|hdf5?|nc4?|parquet|feather|arrow|orc|duckdb|zarr|tiff?|root|fits|gpkg|shp|mat|las)",
+    r"(.*/)?[^/]+\.(h5|hdf5?|nc4?|parquet|feather|arrow|orc|duckdb|zarr|tiff?|root|fits|gpkg|shp|mat|las)",
     re.IGNORECASE,
 )
 _EXTENSION = re.compile(r"^\s*%(?:re)?load_ext\s+([\w.]+)", re.MULTILINE)
+_ARGUMENT = re.compile(r"[^-\s*?\[][^\s*?\[]*[./][^\s*?\[]+")
 _WORD = re.compile(r"[^\s'\"`;|&<>(){}=,$]+")
 # Bounds for the time that is spent: what is beyond them can still be declared.
 _MOST_FILES = 2000
@@ -135,23 +136,27 @@ class Named:
         """Tell whether a file changed since the cell began, by the file system's coarser clock."""
         return look[0] is not None and max(look[0][1:3]) >= self.started - _TICK_NS
 
-    def consider(self, text):
-        """Look at the file that a text names, if it names one."""
+    def consider(self, text, *, of_command=False):
+        """Look at the file that a text names, if it names one.
+
+        What a command names, and is not there, counts if it looks like the name of a file.
+        """
         if not text or len(text) > _LONGEST_PATH or "\n" in text or "\0" in text:
             return
         path = absolute(text)
         if path not in self.looks:
-            self._first_look(path)
+            counts = _ARGUMENT.fullmatch(text) if of_command else _DATA.fullmatch(text)
+            self._first_look(path, counts_if_missing=counts is not None)
         if path in self.looks:
             self.current.add(path)
 
-    def _first_look(self, path):
+    def _first_look(self, path, *, counts_if_missing):
         if len(self.looks) >= _MOST_FILES or path.startswith(self.files.quiet.prefixes):
             return
         look = self.files.look(path, "named")
         if look[0] is None:
             self.missing[path] = look
-        if look[1] == "file" or (look[0] is None and _DATA.fullmatch(os.path.basename(path))):
+        if look[1] == "file" or (look[0] is None and counts_if_missing):
             if self.has_ended and self._is_new(look):
                 before = "" if self._was_absent(path) else "unknown"
                 self._infer(path, (None, before, look[2], None, "named"))
@@ -185,7 +190,7 @@ class Named:
     def consider_words(self, text):
         """Look at the files that a command names."""
         for word in _WORD.findall(text[:_LONGEST_COMMAND]):
-            self.consider(word)
+            self.consider(word, of_command=True)
 
     def _variables(self):
         ip = shell()

@@ -34,10 +34,10 @@ class Outside:
         self.processes.append(words)
         self.log.note("process", words)
         for word in words:
-            self.named.consider(word)
-            self.named.consider_words(word)
             if folder is not None:
-                self.named.consider(os.path.join(os.fsdecode(folder), word))
+                self.named.consider(os.path.join(os.fsdecode(folder), word), of_command=True)
+            self.named.consider(word, of_command=folder is None)
+            self.named.consider_words(word)
 
     def on_connect(self, socket, address):
         if isinstance(address, tuple):
