@@ -21,30 +21,38 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     """Number of this description. It is raised if a field goes or changes its meaning."""
 
 
-class NotebookItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A notebook of the project."""
+class ListedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A notebook as the list of the project has it."""
 
-    id: int | None
-    """Its id, unless it is not listed in the project."""
+    id: int
+    """Its id: local to the store, never used again."""
     path: str
     """Relative to the root."""
     reader: str
     """The reader that it was added with; empty if its suffix tells."""
     assets: tuple[str, ...]
     """Files that it needs, relative to its folder."""
-    added: datetime | None
+    added: datetime
     """When it was added."""
+    by_build: bool
+    """Whether a build found it among its documents, rather than a user having added it."""
+
+
+class NotebookItem(ListedItem, frozen=True, kw_only=True):
+    """A notebook of the project, and the state that it is in."""
+
     status: str
     """State of the result of its present code: `ok`, `failed`, `timeout`, `died`, or `none` if
-    there is no result; `as-is` if it is not executed; `unreadable`; `missing` if the file has
-    gone."""
+    there is no result; `as-is` if it is not executed; `unreadable`, also if it is no notebook;
+    `missing` if the file has gone."""
     result: int | None
     """Id of that result."""
     action: str | None
-    """What would be done with it now: `reuse`, `execute`, `as-is`, `refuse`, `unreadable`."""
+    """What would be done with it now: `reuse`, `execute`, `as-is`, `refuse`, `unreadable`;
+    `null` if there is no such notebook."""
     why: str | None
     """The kind of reason for this, for programs."""
-    reason: str | None
+    reason: str
     """The reason, for people."""
 
 
@@ -126,12 +134,12 @@ class ResultDetails(ResultItem, frozen=True, kw_only=True):
 class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a notebook that was to be executed."""
 
-    id: int | None
+    id: int
     """Its id in the project."""
     path: str
     """Relative to the root."""
     outcome: str
-    """`executed`, `reused`, `as-is`, `refused`, `unreadable`."""
+    """`executed`, `reused`, `as-is`, `refused`, `unreadable`, `missing`."""
     failed: bool
     """Whether it has no valid result."""
     reason: str
@@ -214,7 +222,7 @@ class RemovedResults(_Document, frozen=True, kw_only=True):
 class RegisterChange(_Document, frozen=True, kw_only=True):
     """`project add`, `project add-with-assets`, `project remove`, `project clear`."""
 
-    notebooks: tuple[NotebookItem, ...]
+    notebooks: tuple[ListedItem, ...]
     """The notebooks that were added or removed."""
 
 

@@ -15,16 +15,12 @@ from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.values import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.wording import (
     counted,
-    moment,
-    shortened,
     size_in_words,
-    status_in_words,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sphinx_nbcache.cli.as_json import ResultItem
     from sphinx_nbcache.project import Project
 
 validate = click.option(
@@ -45,17 +41,13 @@ def list_results(
 ) -> None:
     """List the results; the ones used last come first."""
     with opened() as project:
-        from sphinx_nbcache.cli.items import result_items
+        from sphinx_nbcache.cli.listing import result_list, results_text
 
-        items = result_items(project, latest_only=latest_only)
+        listed = result_list(project, latest_only=latest_only)
         if as_json:
-            from sphinx_nbcache.cli.as_json import ResultList
-
-            say_json(ResultList(store=str(project.store.folder), results=tuple(items)))
-        elif items:
-            say(_table(items, path_length, hashkeys=hashkeys))
+            say_json(listed)
         else:
-            say("No results in the store")
+            say(results_text(listed, width(), path_length=path_length, hashkeys=hashkeys))
 
 
 @click.command("show", cls=Command)
@@ -254,25 +246,6 @@ def _check_summary(findings: int, *, fix: bool) -> str:
     if not findings:
         return "The store is whole."
     return f"{findings} damaged" + ("" if fix else "; --fix takes it out")
-
-
-def _table(items: Sequence[ResultItem], path_length: int | None, *, hashkeys: bool) -> str:
-    from sphinx_nbcache.cli.tables import Column, table
-
-    columns = [Column("ID", is_number=True), Column("Notebook", folds=True), Column("Status")]
-    columns += [Column("Created (UTC)"), Column("Accessed (UTC)")]
-    if hashkeys:
-        columns.append(Column("Hashkey"))
-    rows = []
-    for item in items:
-        path, status = shortened(item.notebook, path_length), status_in_words(item.status)
-        row = (str(item.id), path, status, moment(item.created), moment(item.accessed))
-        rows.append((*row, item.digest[:_DIGITS]) if hashkeys else row)
-    return table(columns, rows, width())
-
-
-# As many digits of a digest as tell results apart, for people.
-_DIGITS = 12
 
 
 @click.group("cache", cls=Group)

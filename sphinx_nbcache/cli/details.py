@@ -36,7 +36,7 @@ def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
     stored = present_results(project, plan).get(registered.name)
     scan = planned.scan if planned is not None else None
     return NotebookDetails(
-        notebook=notebook_item(registered, planned, stored),
+        notebook=notebook_item(project, registered, planned, stored),
         code_key=planned.code_key if planned is not None else None,
         result=result_details(info_of(project, stored), stored.result, scan) if stored else None,
     )
@@ -62,8 +62,7 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
         f"Added: {moment(notebook.added)} UTC",
         f"Status: {status_in_words(notebook.status, notebook.result)[0]}",
     ]
-    if notebook.action is not None:
-        lines.append(f"Next: {notebook.action} ({notebook.reason})")
+    lines.append(f"Next: {notebook.action or 'nothing'} ({notebook.reason})")
     if details.result is not None:
         lines += _statistics(details.result)
     if notebook.assets:
@@ -95,8 +94,7 @@ def result_text(result: ResultDetails, *, traceback: bool) -> str:
 def explanation(details: NotebookDetails) -> str:
     """Return the lines of `explain`."""
     notebook, result = details.notebook, details.result
-    reason = notebook.reason or "there is no such file any more"
-    lines = [f"{notebook.path} {_WOULD[notebook.action]}: {reason}."]
+    lines = [f"{notebook.path} {_WOULD[notebook.action]}: {notebook.reason}."]
     if details.code_key is not None:
         lines.append(f"Its code key is {details.code_key}.")
     if result is not None:

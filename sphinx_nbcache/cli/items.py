@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
 
 from sphinx_nbcache.cli.as_json import (
     ArtifactItem,
     CellItem,
     FailureItem,
+    ListedItem,
     NotebookItem,
     ResultDetails,
     ResultItem,
@@ -27,10 +31,26 @@ _OUTCOMES = {
     Action.UNREADABLE: "unreadable",
 }
 
+# Of what cannot be planned: its state, and why.
+_NO_FILE = "missing", "there is no such file"
+_NO_NOTEBOOK = "unreadable", "it is no notebook: nothing in it names a kernel or a format"
+
 
 def utc_time(seconds: float) -> datetime:
     """Return a time given in seconds since the epoch."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def listed_item(registered: Registered) -> ListedItem:
+    """Return the item of a notebook without its state."""
+    return ListedItem(
+        id=registered.id,
+        path=registered.name,
+        reader=registered.reader,
+        assets=registered.assets,
+        added=utc_time(registered.added),
+        by_build=registered.by_build,
+    )
 
 
 def notebook_items(
@@ -46,48 +66,37 @@ def notebook_items(
     planned = {item.name: item for item in plan}
     stored = present_results(project, plan)
     return [
-        notebook_item(item, planned.get(item.name), stored.get(item.name)) for item in notebooks
+        notebook_item(project, item, planned.get(item.name), stored.get(item.name))
+        for item in notebooks
     ]
 
 
 def notebook_item(
-    registered: Registered, planned: Planned | None, stored: Stored | None
+    project: Project, registered: Registered, planned: Planned | None, stored: Stored | None
 ) -> NotebookItem:
     """Return the item of a notebook.
 
     Args:
+        project: The project.
         registered: The notebook.
-        planned: What would be done with it; `None` if there is no such file.
+        planned: What would be done with it; `None` if there is no such notebook.
         stored: The result of its present code, as of [](present_results).
     """
-    decision = planned.decision if planned is not None else None
+    listed = _fields_of(listed_item(registered))
+    if planned is None:
+        is_there = (project.root / registered.name).exists()
+        status, reason = _NO_NOTEBOOK if is_there else _NO_FILE
+        return NotebookItem(
+            **listed, status=status, result=None, action=None, why=None, reason=reason
+        )
+    decision = planned.decision
     return NotebookItem(
-        id=registered.id,
-        path=registered.name,
-        reader=registered.reader,
-        assets=registered.assets,
-        added=utc_time(registered.added),
+        **listed,
         status=_status(planned, stored),
         result=stored.id if stored is not None else None,
-        action=decision.action.value if decision is not None else None,
-        why=decision.reason.why.value if decision is not None else None,
-        reason=decision.reason.text if decision is not None else None,
-    )
-
-
-def added_item(registered: Registered) -> NotebookItem:
-    """Return the item of a notebook of which nothing is known yet, or of interest any more."""
-    return NotebookItem(
-        id=registered.id,
-        path=registered.name,
-        reader=registered.reader,
-        assets=registered.assets,
-        added=utc_time(registered.added),
-        status="none",
-        result=None,
-        action=None,
-        why=None,
-        reason=None,
+        action=decision.action.value,
+        why=decision.reason.why.value,
+        reason=decision.reason.text,
     )
 
 
@@ -106,9 +115,7 @@ def present_results(project: Project, plan: Plan) -> dict[str, Stored]:
     return {name: stored for name, stored in found.items() if stored is not None}
 
 
-def _status(planned: Planned | None, stored: Stored | None) -> str:
-    if planned is None:
-        return "missing"
+def _status(planned: Planned, stored: Stored | None) -> str:
     if stored is not None:
         return stored.result.status.value
     action = planned.decision.action
@@ -176,9 +183,8 @@ def failure_item(result: Result, scan: Scan | None) -> FailureItem | None:
 
 def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -> ResultDetails:
     """Return everything about a result."""
-    item = result_item(info)
     return ResultDetails(
-        **{name: getattr(item, name) for name in item.__struct_fields__},
+        **_fields_of(result_item(info)),
         code_key=result.code_key,
         executor=result.executor,
         language=str(result.language_info.get("name") or ""),
@@ -190,15 +196,8 @@ def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -
     )
 
 
-def settled_items(
-    settled: Sequence[Settled], registered: Iterable[Registered]
-) -> list[SettledItem]:
-    """Return items for what became of notebooks."""
-    ids = {item.name: item.id for item in registered}
-    return [_settled_item(item, ids.get(item.planned.name)) for item in settled]
-
-
-def _settled_item(settled: Settled, number: int | None) -> SettledItem:
+def settled_item(settled: Settled, number: int) -> SettledItem:
+    """Return the item for what became of a notebook, whose id is given."""
     planned, stored = settled.planned, settled.result
     action = planned.decision.action
     executed = "executed" if settled.ran_here else "reused"
@@ -213,3 +212,7 @@ def _settled_item(settled: Settled, number: int | None) -> SettledItem:
         seconds=stored.result.seconds if stored is not None else None,
         failure=failure_item(stored.result, planned.scan) if stored is not None else None,
     )
+
+
+def _fields_of(item: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in item.__struct_fields__}

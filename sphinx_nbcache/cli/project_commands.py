@@ -14,12 +14,11 @@ from sphinx_nbcache.cli.output import confirm, say, say_json, width
 from sphinx_nbcache.cli.run_commands import execute, plan
 from sphinx_nbcache.cli.session import as_references, opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.values import ASSET, PATH, as_reference
-from sphinx_nbcache.cli.wording import counted, moment, shortened, status_in_words
+from sphinx_nbcache.cli.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from sphinx_nbcache.cli.as_json import NotebookItem
     from sphinx_nbcache.store.records import Registered
 
 reader = click.option(
@@ -66,17 +65,13 @@ def add_with_assets(*, assets: tuple[Path, ...], nbpath: Path, reader: str, as_j
 def list_notebooks(*, path_length: int | None, with_assets: bool, as_json: bool) -> None:
     """List the notebooks of the project."""
     with opened() as project:
-        from sphinx_nbcache.cli.as_json import NotebookList
-        from sphinx_nbcache.cli.items import notebook_items
+        from sphinx_nbcache.cli.listing import list_text, notebook_list
 
-        items = notebook_items(project, project.notebooks, project.plan())
+        listed = notebook_list(project)
         if as_json:
-            root, store = str(project.root), str(project.store.folder)
-            say_json(NotebookList(root=root, store=store, notebooks=tuple(items)))
-        elif items:
-            say(_table(items, path_length, with_assets=with_assets))
+            say_json(listed)
         else:
-            say("No notebooks in project")
+            say(list_text(listed, width(), path_length=path_length, with_assets=with_assets))
 
 
 @click.command("show", cls=Command)
@@ -174,31 +169,15 @@ def version() -> None:
         say(project.version)
 
 
-def _table(items: Sequence[NotebookItem], path_length: int | None, *, with_assets: bool) -> str:
-    from sphinx_nbcache.cli.tables import Column, table
-
-    columns = [Column("ID", is_number=True), Column("Path", folds=True), Column("Reader")]
-    columns += [Column("Added (UTC)"), Column("Status")]
-    if with_assets:
-        columns.append(Column("Assets", is_number=True))
-    rows = []
-    for item in items:
-        path = shortened(item.path, path_length)
-        status = status_in_words(item.status, item.result)
-        row = (str(item.id), path, item.reader or "-", moment(item.added), status)
-        rows.append((*row, str(len(item.assets))) if with_assets else row)
-    return table(columns, rows, width())
-
-
 def _say_change(verb: str, notebooks: Iterable[Registered], *, as_json: bool) -> None:
     if not as_json:
         for item in notebooks:
             say(f"{verb}: {item.name} [{item.id}]")
         return
     from sphinx_nbcache.cli.as_json import RegisterChange
-    from sphinx_nbcache.cli.items import added_item
+    from sphinx_nbcache.cli.items import listed_item
 
-    say_json(RegisterChange(notebooks=tuple(map(added_item, notebooks))))
+    say_json(RegisterChange(notebooks=tuple(map(listed_item, notebooks))))
 
 
 @click.group("project", cls=Group)

@@ -23,6 +23,13 @@ def filled(cli: CommandLine) -> CommandLine:
     return cli
 
 
+def test_a_new_file_is_not_added_beside_something_unknown(filled: CommandLine) -> None:
+    filled.ipynb("new.ipynb", "# Text")
+    done = filled("execute", "new.ipynb", UNKNOWN)
+    assert (done.code, done.out) == (2, "")
+    assert len(filled.ok("project", "list", "--json").json["notebooks"]) == 1
+
+
 UNKNOWN = "99"
 GONE = "gone.ipynb"
 

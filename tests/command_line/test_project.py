@@ -82,6 +82,25 @@ def test_a_file_that_has_gone_is_listed_as_missing(cli: CommandLine) -> None:
     assert paths(cli) == [(2, "b.ipynb")]
 
 
+def test_a_file_that_has_gone_or_is_none_is_one_failed_notebook(cli: CommandLine) -> None:
+    for name in ("gone.ipynb", "good.ipynb"):
+        cli.ipynb(name, "# Text")
+    cli.write("page.md", "# A page without a kernel\n")
+    cli.ok("project", "add", "gone.ipynb", "good.ipynb", "page.md")
+    (cli.folder / "gone.ipynb").unlink()
+    done = cli("execute")
+    assert done.code == 1
+    assert done.out.splitlines() == [
+        "Finished! 0 succeeded, 2 failed, 1 not to be executed.",
+        "failed:",
+        "- gone.ipynb: there is no such file",
+        "- page.md: it is no notebook: nothing in it names a kernel or a format",
+    ]
+    assert cli.statuses()["page.md"] == "unreadable"
+    planned = cli.ok("project", "plan", "--json").json["notebooks"]
+    assert [item["action"] for item in planned] == [None, "as-is", None]
+
+
 def test_a_file_that_cannot_be_read_is_one_bad_notebook(cli: CommandLine) -> None:
     cli.write("bad.ipynb", "{")
     cli.ipynb("good.ipynb", "# Text")
