@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_nbcache.config import checked_settings, read_settings
-from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.project.errors import ProjectError
 from sphinx_nbcache.project.place import ROOT_MARKS, STORE_FOLDER, STORE_VARIABLE
 from sphinx_nbcache.project.project import Project
@@ -19,7 +19,7 @@ def open_project(
     folder: str | os.PathLike[str] = ".",
     *,
     place: str | os.PathLike[str] | None = None,
-    notify: Notify = lambda _notice: None,
+    notify: Notify = say_nothing,
     **options: Any,
 ) -> Project:
     """Open the project that a folder belongs to; its notebooks are those in its list.

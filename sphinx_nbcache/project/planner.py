@@ -98,11 +98,12 @@ class Planner:
             needs_outputs: Tells, by a notebook's name and a result, whether the outputs will be
                 loaded. If so they are checked, and a damaged result is not reused.
         """
-        self._sources = {portable_path(item.path, self._root): item for item in sources}
-        scans = self._scans()
+        by_name = {portable_path(item.path, self._root): item for item in sources}
+        self._sources.update(by_name)
+        scans = self._scans(by_name)
         notebooks = [
             self._notebook(name, source, scans[name])
-            for name, source in sorted(self._sources.items())
+            for name, source in sorted(by_name.items())
             if name in scans and scans[name].fmt is not None
         ]
         self._look_up_histories(item.name for item in notebooks)
@@ -137,11 +138,11 @@ class Planner:
         self._store.keep({}, histories)
         self._histories.update(histories)
 
-    def _scans(self) -> Mapping[str, Scan]:
+    def _scans(self, sources: Mapping[str, Source]) -> Mapping[str, Scan]:
         """Return the current scan of every source that is there; new ones are remembered."""
-        current = self._store.scans(self._sources)
+        current = self._store.scans(sources)
         fresh: dict[str, Scan] = {}
-        for name, source in self._sources.items():
+        for name, source in sources.items():
             scan = current.get(name)
             if scan is None or not scan.is_current(source.path, self._formats, source.reader):
                 current.pop(name, None)
@@ -188,8 +189,7 @@ class Planner:
     def _look_up_histories(self, names: Iterable[str]) -> None:
         """Look up what notebooks last were; once for each, because a run changes it."""
         new = [name for name in names if name not in self._histories]
-        self._histories |= dict.fromkeys(new)
-        self._histories |= self._store.histories(new)
+        self._histories.update(dict.fromkeys(new) | self._store.histories(new))
 
     def _whole(
         self,

@@ -21,7 +21,7 @@ from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
-from sphinx_nbcache.notices import Notify
+from sphinx_nbcache.notices import Notify, say_nothing
 from sphinx_nbcache.planning import Action, Plan, Planned
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.place import find_root, store_place
@@ -66,7 +66,7 @@ class Project:
         base: Path,
         place: Path,
         settings: Settings,
-        notify: Notify = lambda _notice: None,
+        notify: Notify = say_nothing,
         root: Path | None = None,
     ) -> None:
         self.base = base
@@ -94,7 +94,7 @@ class Project:
         folder: str | os.PathLike[str],
         *,
         place: str | os.PathLike[str] | None = None,
-        notify: Notify = lambda _notice: None,
+        notify: Notify = say_nothing,
         **options: Any,
     ) -> Project:
         """Return the project of the notebooks in and below a folder.

@@ -6,6 +6,7 @@ this process.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,7 @@ class Access:
         self._overlay: MemoryShelf | None = None
         self._told: set[str] = set()
         self._was_opened = self._was_examined = False
+        self._opening = threading.RLock()
 
     @property
     def is_lasting(self) -> bool:
@@ -193,14 +195,23 @@ class Access:
         return self._overlay if self._overlay is not None else self._opened()
 
     def _opened(self) -> Shelf:
-        if self._shelf is None:
-            self._shelf, trouble = open_shelf(self.folder, again=self._was_opened)
-            self._was_opened = True
-            if trouble is not None:
-                consequence = "; results are kept for this build only"
-                lasting = isinstance(self._shelf, MemoryShelf)
-                self.tell(trouble + (consequence if lasting else ""))
-        return self._shelf
+        with self._opening:
+            if self._shelf is None:
+                self._shelf, trouble = open_shelf(self.folder, again=self._was_opened)
+                self._was_opened = True
+                if trouble is not None:
+                    consequence = "; results are kept for this build only"
+                    lasting = isinstance(self._shelf, MemoryShelf)
+                    self.tell(trouble + (consequence if lasting else ""))
+            return self._shelf
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A lock cannot be sent to another process.
+        return {name: value for name, value in self.__dict__.items() if name != "_opening"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._opening = threading.RLock()
 
 
 def _unsealed(

@@ -58,6 +58,13 @@ class MemoryShelf:
         self._values: dict[str, bytes] = {}
         self._lock = threading.RLock()
 
+    def __getstate__(self) -> dict[str, bytes]:
+        return self._values
+
+    def __setstate__(self, values: dict[str, bytes]) -> None:
+        self.__init__()  # type: ignore[misc]
+        self._values = values
+
     def get(self, key: str) -> bytes | None:
         """Return a value, or `None`."""
         return self._values.get(key)
