@@ -99,7 +99,7 @@ def test_contents_go_with_the_last_result_that_refers_to_them(store: Store) -> N
     shared = set(first.result.blobs) & set(second.result.blobs)
     assert len(shared) == 1
     remove_results(store, [first])
-    assert store.outputs(second.result)
+    assert store.outputs(second.result).cells
     remove_results(store, [second])
     assert store.access.keys("blob/") == []
     assert not [path for path in store.folder.glob("??/??/*.val") if path.is_file()]
@@ -159,7 +159,7 @@ def test_every_damage_is_found_and_taken_out(store: Store, kind: str) -> None:
     assert all(finding.fixed for finding in check_store(store, fix=True))
     assert check_store(store) == []
     for stored in store.all_results():
-        assert store.outputs(stored.result)
+        assert store.outputs(stored.result).cells
     assert commit(store, 7).id > 3
 
 
