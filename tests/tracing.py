@@ -29,7 +29,14 @@ from sphinx_nbcache.traces.session import (
 from sphinx_nbcache.traces.verify import verify
 from sphinx_nbcache.traces.world import World
 
+# Bytecode in a tree of its own is not told from other files yet.
+UNUSED = "PYTHONPYCACHEPREFIX"
 OLD_NS = 1_600_000_000_123_456_789
+
+
+def environment_here() -> dict[str, str]:
+    """Return the environment in which kernels are traced here."""
+    return {name: value for name, value in os.environ.items() if name != UNUSED}
 
 
 class Shells:
@@ -42,7 +49,11 @@ class Shells:
         server = Path(__file__).parent / "trace_server.py"
         python = os.environ.get("NBCACHE_TEST_PYTHON", sys.executable)
         self._process = subprocess.Popen(
-            [python, str(server)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(server)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment_here(),
         )
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +114,7 @@ class Project:
             str(self.root), home=str(self.root.parent / "home"), temporary=(), **self.options
         )
         environment = Environment(self.python) if self.python is not None else None
-        return World(places, Fingerprints(), environment, {**os.environ, **self.variables})
+        return World(places, Fingerprints(), environment, {**environment_here(), **self.variables})
 
     def config(self, *, startup: bool = False) -> TracerConfig:
         support = self.root.parent / "support"
@@ -152,6 +163,7 @@ class Kernel:
         self._manager: Any = KernelManager(kernel_name="python3")
         self._manager.start_kernel(
             cwd=str(project.root),
+            env=environment_here(),
             extra_arguments=["--HistoryManager.hist_file=:memory:"],
             stderr=subprocess.DEVNULL,
         )
