@@ -92,6 +92,17 @@ class Hooks:
         removed: set[str],
     ) -> list[str]:
         """`env-get-outdated`: decide, run what must be run, say what has to be read again."""
+        with _collection(running=False):
+            return self._execute(app, env, added, changed, removed)
+
+    def _execute(
+        self,
+        app: Sphinx,
+        env: BuildEnvironment,
+        added: set[str],
+        changed: set[str],
+        removed: set[str],
+    ) -> list[str]:
         project = self._open(app)
         found: set[str] = set()
         try:
@@ -146,6 +157,10 @@ class Hooks:
 
         A page is read again when its result changes, and when a file changes that it includes.
         """
+        with _collection(running=False):
+            return self._outdated_pages(app, env)
+
+    def _outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
         if isinstance(app.builder.get_outdated_docs(), str):
             return []  # a builder that writes everything each time
         domain = notebook_domain(env)
@@ -203,10 +218,10 @@ class Hooks:
             docname = docnames[name]
             return docname in to_read or domain.render_ids.get(docname) != result.render_id
 
-        with _collection_paused():
-            plan = project.plan(needs_outputs=needs_outputs)
+        plan = project.plan(needs_outputs=needs_outputs)
+        runs = bool(plan.with_action(Action.EXECUTE))
         try:
-            with told_if_interrupted(progress := LogProgress()):
+            with told_if_interrupted(progress := LogProgress()), _collection(running=runs):
                 run = project.execute(plan, progress)
         except NotebookFailedError as error:
             text = f'{error} (nbcache_on_error is "stop")'
@@ -242,19 +257,19 @@ class Hooks:
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Keep the garbage collector from looking through Sphinx's environment again and again.
+def _collection(*, running: bool) -> Iterator[None]:
+    """Let the garbage collector run, or keep it from looking through Sphinx's environment.
 
-    Planning makes many small objects and no cycles. With a large environment in memory, each
-    full collection that they trigger costs more than planning itself.
+    Planning and reporting make many small objects and no cycles. With a large environment in
+    memory, each full collection that they trigger costs more than planning itself. Running
+    notebooks does make cycles.
     """
     was_enabled = gc.isenabled()
-    gc.disable()
+    (gc.enable if running else gc.disable)()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        (gc.enable if was_enabled else gc.disable)()
 
 
 def render_id_of(settled: Settled) -> str:
