@@ -75,7 +75,7 @@ READS = [
     Case("!cat", "!cat in/cat", "in/cat"),
     Case("x = !cat", "x = !cat in/cat2", "in/cat2"),
     Case("%%bash", "%%bash\ncat in/bash", "in/bash"),
-    Case("os.system", "os.system('cat in/system')", "in/system"),
+    Case("os.system", "import os; os.system('cat in/system')", "in/system"),
     Case(
         "subprocess",
         "import subprocess, sys; subprocess.run([sys.executable, 'child.py'])",
