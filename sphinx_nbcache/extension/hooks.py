@@ -54,6 +54,22 @@ class BuildStoppedError(SphinxError):
     category = "Notebook failed"
 
 
+@contextmanager
+def _collection(*, running: bool) -> Iterator[None]:
+    """Let the garbage collector run, or keep it from looking through Sphinx's environment.
+
+    Planning and reporting make many small objects and no cycles. With a large environment in
+    memory, each full collection that they trigger costs more than planning itself. Running
+    notebooks does make cycles.
+    """
+    was_enabled = gc.isenabled()
+    (gc.enable if running else gc.disable)()
+    try:
+        yield
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+
+
 class Hooks:
     """One build: what is known between one event and the next."""
 
@@ -83,6 +99,7 @@ class Hooks:
         config.html_static_path = [*config.html_static_path, static]
         app.add_css_file(STYLE_SHEET)
 
+    @_collection(running=False)
     def execute(
         self,
         app: Sphinx,
@@ -92,17 +109,6 @@ class Hooks:
         removed: set[str],
     ) -> list[str]:
         """`env-get-outdated`: decide, run what must be run, say what has to be read again."""
-        with _collection(running=False):
-            return self._execute(app, env, added, changed, removed)
-
-    def _execute(
-        self,
-        app: Sphinx,
-        env: BuildEnvironment,
-        added: set[str],
-        changed: set[str],
-        removed: set[str],
-    ) -> list[str]:
         project = self._open(app)
         found: set[str] = set()
         try:
@@ -152,15 +158,12 @@ class Hooks:
         if shows_it and (shown.result is not None or settled.result is None):
             domain.render_ids[docname] = render_id_of(settled)
 
+    @_collection(running=False)
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
         """`env-updated`: pages last written as of another reading, or with another report.
 
         A page is read again when its result changes, and when a file changes that it includes.
         """
-        with _collection(running=False):
-            return self._outdated_pages(app, env)
-
-    def _outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
         if isinstance(app.builder.get_outdated_docs(), str):
             return []  # a builder that writes everything each time
         domain = notebook_domain(env)
@@ -254,22 +257,6 @@ class Hooks:
                 docnames.discard(docname)
             if docname in env.all_docs:
                 removed.add(docname)
-
-
-@contextmanager
-def _collection(*, running: bool) -> Iterator[None]:
-    """Let the garbage collector run, or keep it from looking through Sphinx's environment.
-
-    Planning and reporting make many small objects and no cycles. With a large environment in
-    memory, each full collection that they trigger costs more than planning itself. Running
-    notebooks does make cycles.
-    """
-    was_enabled = gc.isenabled()
-    (gc.enable if running else gc.disable)()
-    try:
-        yield
-    finally:
-        (gc.enable if was_enabled else gc.disable)()
 
 
 def render_id_of(settled: Settled) -> str:

@@ -15,28 +15,28 @@ from sphinx_nbcache.traces.places import Places
 
 
 def places(**options: object) -> Places:
-    given = {"root": "/work/book", "home": "/home/me", "temporary": ("/tmp",), **options}
+    given = {"root": "/projects/book", "home": "/home/me", "temporary": ("/tmp",), **options}
     return Places(**given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        ("/work/book/data/a.csv", "data/a.csv"),
-        ("/work/book", "."),
-        ("/work/book/./data//a.csv", "data/a.csv"),
-        ("/work/book/x/../data/a.csv", "data/a.csv"),
-        ("/work/book/a..b/c", "a..b/c"),
-        ("/work/bookshelf/a.csv", "/work/bookshelf/a.csv"),
+        ("/projects/book/data/a.csv", "data/a.csv"),
+        ("/projects/book", "."),
+        ("/projects/book/./data//a.csv", "data/a.csv"),
+        ("/projects/book/x/../data/a.csv", "data/a.csv"),
+        ("/projects/book/a..b/c", "a..b/c"),
+        ("/projects/bookshelf/a.csv", "/projects/bookshelf/a.csv"),
         ("/home/me/data/a.csv", "~/data/a.csv"),
         ("/home/meyer/a.csv", "/home/meyer/a.csv"),
         ("/mnt/data/a.csv", "/mnt/data/a.csv"),
-        ("/work/book/~/a", "./~/a"),
-        ("/work/book/größe.csv", "größe.csv"),
-        ("/work/book/history.sqlite", "history.sqlite"),
-        ("/work/book/.cache/a", ".cache/a"),
-        ("/work/book/the-journal", "the-journal"),
-        ("/work/book/old.pyc", "old.pyc"),
+        ("/projects/book/~/a", "./~/a"),
+        ("/projects/book/größe.csv", "größe.csv"),
+        ("/projects/book/history.sqlite", "history.sqlite"),
+        ("/projects/book/.cache/a", ".cache/a"),
+        ("/projects/book/the-journal", "the-journal"),
+        ("/projects/book/old.pyc", "old.pyc"),
     ],
 )
 def test_a_path_has_a_name_and_a_name_a_path(path: str, name: str) -> None:
@@ -47,13 +47,13 @@ def test_a_path_has_a_name_and_a_name_a_path(path: str, name: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/work/book/__pycache__/a.cpython-311.pyc",
-        "/work/book/.ipynb_checkpoints/a.ipynb",
-        "/work/book/_build/html/index.html",
-        "/work/book/_build",
-        "/work/book/logs/today.txt",
-        "/work/book/results.db-journal",
-        "/work/book/.venv/lib/python3.11/site-packages/a.py",
+        "/projects/book/__pycache__/a.cpython-311.pyc",
+        "/projects/book/.ipynb_checkpoints/a.ipynb",
+        "/projects/book/_build/html/index.html",
+        "/projects/book/_build",
+        "/projects/book/logs/today.txt",
+        "/projects/book/results.db-journal",
+        "/projects/book/.venv/lib/python3.11/site-packages/a.py",
         "/home/me/.cache/matplotlib/fontlist-v390.json",
         "/home/me/.config/matplotlib/fontlist-v390.json",
         "/usr/share/fonts/a.ttf",
@@ -66,7 +66,9 @@ def test_a_path_has_a_name_and_a_name_a_path(path: str, name: str) -> None:
     ],
 )
 def test_what_never_counts_has_no_name(path: str) -> None:
-    where = places(ignored=("/work/book/_build", "/work/book/.venv/lib"), globs=("logs/*", "*.log"))
+    where = places(
+        ignored=("/projects/book/_build", "/projects/book/.venv/lib"), globs=("logs/*", "*.log")
+    )
     assert where.name_of(path) is None
 
 
@@ -77,7 +79,7 @@ def test_the_innermost_directory_decides() -> None:
     assert where.name_of("/usr/src/a.csv") is None
 
 
-@pytest.mark.parametrize("name", ["../a", "a/../../b", "~/../you/a", "/work/../etc/a", "a\0b"])
+@pytest.mark.parametrize("name", ["../a", "a/../../b", "~/../you/a", "/projects/../etc/a", "a\0b"])
 def test_a_name_of_somebody_else_leads_nowhere(name: str) -> None:
     assert places().path_of(name) is None
 
@@ -102,7 +104,7 @@ def test_dots_go_up_from_where_a_link_leads(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_utf8_can_be_kept() -> None:
-    path = os.fsdecode(b"/work/book/caf\xe9.csv")
+    path = os.fsdecode(b"/projects/book/caf\xe9.csv")
     name = places().name_of(path)
     assert name is not None
     assert msgspec.json.decode(msgspec.json.encode(name)) == name
@@ -113,11 +115,11 @@ def test_temporary_files_are_those_outside_of_the_root() -> None:
     where = places(root="/tmp/book")
     assert where.is_temporary("/tmp/x")
     assert not where.is_temporary("/tmp/book/x")
-    assert not where.is_temporary("/work/x")
+    assert not where.is_temporary("/projects/x")
 
 
 def test_caches_and_ignored_names_are_left_out_of_listings() -> None:
-    where = places(ignored=("/work/book/_build",), globs=("*.log",))
+    where = places(ignored=("/projects/book/_build",), globs=("*.log",))
     assert [n for n in ("a.csv", "__pycache__/", "_build/", "x.log") if where.keeps(".", n)] == [
         "a.csv"
     ]
@@ -128,9 +130,9 @@ def test_caches_and_ignored_names_are_left_out_of_listings() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("see /work/book/data", [Location("/work/book")]),
-        ("'/work/book'", [Location("/work/book")]),
-        ("/work/bookshelf and /work/book-2", []),
+        ("see /projects/book/data", [Location("/projects/book")]),
+        ("'/projects/book'", [Location("/projects/book")]),
+        ("/projects/bookshelf and /projects/book-2", []),
         ("/home/me/x", [Location("/home/me", home=True)]),
         ("/home/meyer", []),
         ("nothing", []),
