@@ -98,14 +98,7 @@ class Book:
         texts: list[str | Mapping[str, Any]] = list(cells)
         if counts:
             texts = [f"# {name}", "%%" + self.counting(name), *texts]
-        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = {
-            "cells": [cell_of(text, number) for number, text in enumerate(texts)],
-            "metadata": {"kernelspec": spec, **metadata},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        return self.write(name, json.dumps(notebook, indent=1))
+        return self.write(name, ipynb_text(texts, metadata))
 
     def build(self, *arguments: str, builder: str = "html", output: str | None = None) -> Built:
         """Build the book in a process of its own; return what happened."""
@@ -169,6 +162,18 @@ class Book:
             for path in files
             if path.is_file() and "_build" not in path.parts and "__pycache__" not in path.parts
         }
+
+
+def ipynb_text(cells: Sequence[str | Mapping[str, Any]], metadata: Mapping[str, Any]) -> str:
+    """Return the text of an `.ipynb` file with cells as those of [](cell_of)."""
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {
+        "cells": [cell_of(cell, number) for number, cell in enumerate(cells)],
+        "metadata": {"kernelspec": spec, **metadata},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(notebook, indent=1)
 
 
 def cell_of(text: str | Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 import pytest
-from support import cell_of
+from support import ipynb_text
 
 import sphinx_nbcache
 from sphinx_nbcache.cli import jcache
@@ -79,14 +79,7 @@ class CommandLine:
 
     def ipynb(self, name: str, *cells: str | Mapping[str, Any], **metadata: Any) -> Path:
         """Write a notebook from texts (`%%` starts code) or whole cells."""
-        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = {
-            "cells": [cell_of(cell, number) for number, cell in enumerate(cells)],
-            "metadata": {"kernelspec": spec, **metadata},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        return self.write(name, json.dumps(notebook, indent=1))
+        return self.write(name, ipynb_text(cells, metadata))
 
     def read(self, name: str) -> Any:
         """Return the JSON of a notebook file."""

@@ -57,10 +57,10 @@ class Access:
         keys = list(keys)
         found: dict[str, bytes] = {}
         if self._overlay is not None:
-            found.update(_whole(self._overlay.get_many(keys)))
+            self._collect(self._overlay, keys, found)
         wanted = [key for key in keys if key not in found]
         try:
-            self._collect(wanted, found)
+            self._collect(self._opened(), wanted, found)
         except ShelfError as error:
             self.damaged(str(error))
             if len(wanted) > 1 and is_damage(error.__cause__):
@@ -177,8 +177,8 @@ class Access:
             if not isinstance(self._shelf, MemoryShelf):
                 self._shelf = None  # to be looked at afresh when it is opened again
 
-    def _collect(self, keys: Iterable[str], found: dict[str, bytes]) -> None:
-        for key, value in _unsealed(self._opened().get_many(keys)):
+    def _collect(self, shelf: Shelf, keys: Iterable[str], found: dict[str, bytes]) -> None:
+        for key, value in _unsealed(shelf.get_many(keys)):
             if isinstance(value, DamagedEntryError):
                 self.damaged(f"{key[:40]} {value}")
             else:
@@ -189,7 +189,7 @@ class Access:
         for key in keys:
             if key not in found:
                 with suppress(ShelfError):
-                    self._collect([key], found)
+                    self._collect(self._opened(), [key], found)
 
     def _writable(self) -> Shelf:
         return self._overlay if self._overlay is not None else self._opened()
@@ -225,14 +225,6 @@ def _unsealed(
             yield key, DamagedEntryError("is not what was written")
         else:
             yield key, content
-
-
-def _whole(
-    values: Iterable[tuple[str, bytes | DamagedEntryError]],
-) -> Iterator[tuple[str, bytes]]:
-    for key, value in _unsealed(values):
-        if not isinstance(value, DamagedEntryError):
-            yield key, value
 
 
 def encoded(record: Any) -> bytes:

@@ -28,7 +28,6 @@ from sphinx_nbcache.store.upkeep import collect_blobs, remove_results
 
 # A file that is younger may belong to a transaction that is not over yet.
 _WASTE_SECONDS = 3600
-_AT_ONCE = 500
 # What stands under keys that are no contents and no results.
 _RECORDS: dict[str, Any] = {
     "scan/": Scan,
@@ -87,12 +86,10 @@ def check_store(store: Store, *, fix: bool = False) -> list[Finding]:
 
 def _damaged_entries(store: Store) -> Iterator[Finding]:
     """Yield the entries that cannot be read, or are not what was written."""
-    keys = store.access.keys("")
-    for start in range(0, len(keys), _AT_ONCE):
-        for key, value in store.access.each(keys[start : start + _AT_ONCE]):
-            what = str(value) if isinstance(value, DamagedEntryError) else _fault(key, value)
-            if what:
-                yield Finding(key, what)
+    for key, value in store.access.each(store.access.keys("")):
+        what = str(value) if isinstance(value, DamagedEntryError) else _fault(key, value)
+        if what:
+            yield Finding(key, what)
 
 
 def _broken_lists(store: Store) -> Iterator[Finding]:

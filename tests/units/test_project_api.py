@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import pickle
@@ -11,25 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support import Book
+from support import Book, ipynb_text
 
 from sphinx_nbcache import Action, Project, ProjectError, open_project
 from sphinx_nbcache.project.errors import UnknownReferenceError
 from sphinx_nbcache.project.project_file import project_file, write_project_file
 
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-
 
 def notebook(path: Path, code: str = "1") -> Path:
-    cell = {"cell_type": "code", "source": code, "metadata": {}, "outputs": []}
-    content = {
-        "cells": [cell | {"execution_count": None}],
-        "metadata": KERNEL,
-        "nbformat": 4,
-        "nbformat_minor": 4,
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(ipynb_text([f"%%{code}"], {}))
     return path
 
 
