@@ -73,10 +73,17 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision was taken: a kind for programs, a text for people."""
+    """Why a decision was taken: a kind for programs, a text for people.
+
+    Attributes:
+        why: The kind.
+        text: The text, which names the thing.
+        path: The file that it is about, by its name relative to the root; empty if it is none.
+    """
 
     why: Why
     text: str
+    path: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -303,11 +310,11 @@ def _why_run(evidence: Evidence, rejected: Mapping[str, Reason], *, forced: bool
     if forced:
         return Reason(Why.FORCED, "execution is forced")
     history = evidence.history
-    if history is not None:
-        if history.result in rejected:
-            return rejected[history.result]
-        if change := _describe_change(evidence, history):
-            return change
+    if history is not None and history.result in rejected:
+        return rejected[history.result]
+    change = None if history is None else _describe_change(evidence, history)
+    if change is not None and (change.why is not Why.PLACE_CHANGED or not rejected):
+        return change
     return next(iter(rejected.values()), Reason(Why.NO_RESULT, "no earlier result"))
 
 

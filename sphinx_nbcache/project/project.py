@@ -186,18 +186,19 @@ class Project:
             NotebookFailedError: A notebook failed, and `nbcache_on_error = "stop"`.
         """
         begin = time.perf_counter()
-        settlement = Settlement(self.store, self._planner, self._validity, self._artifacts)
+        settlement = Settlement(self._planner, self._validity, self._artifacts)
         turns = Turns(
             store=self.store,
             claims=self.store.claims(),
             settings=self.settings,
             progress=progress or Progress(),
             results=self._planner.whole_results,
-            replan=self._planner.again,
+            replan=settlement.planned_again,
             observer=self._observer,
             objection=self._validity.objection,
             settle=settlement.settle,
             producers=self._planner.producers,
+            written=settlement.writers,
             since=plan.made,
             notify=self.notify,
         )
@@ -223,10 +224,10 @@ class Project:
         In the first build nobody knows who reads what others write.
         """
         for _ in range(_MOST_ROUNDS):
-            if not (outdated := settlement.outdated(plan, turns.written)):
+            if not (outdated := settlement.outdated(plan)):
                 return
             turns.take(outdated)
-        if outdated := settlement.outdated(plan, turns.written):
+        if outdated := settlement.outdated(plan):
             names = [planned.name for planned in outdated]
             text = (
                 f"{', '.join(names)}: rewritten by other notebooks again and again is what is"

@@ -13,7 +13,6 @@ from sphinx_nbcache.project.artifacts import Artifacts, Change
 from sphinx_nbcache.project.run import Settled
 from sphinx_nbcache.project.validity import Validity
 from sphinx_nbcache.store.records import Result
-from sphinx_nbcache.store.store import Store
 
 
 class _Planner(Protocol):
@@ -23,26 +22,27 @@ class _Planner(Protocol):
 
     def previous(self, name: str) -> list[Result]: ...
 
+    def again(self, planned: Planned) -> Planned | None: ...
+
 
 class Settlement:
     """The state of a plan's notebooks while it is carried out.
 
+    Attributes:
+        writers: Which notebooks have written a file in this build, by its name.
+
     Args:
-        store: The store.
         planner: Knows what notebooks last were.
         validity: Tells whether results still hold.
         artifacts: The files that notebooks have written.
     """
 
-    def __init__(
-        self, store: Store, planner: _Planner, validity: Validity, artifacts: Artifacts
-    ) -> None:
-        self._store = store
+    def __init__(self, planner: _Planner, validity: Validity, artifacts: Artifacts) -> None:
+        self.writers: dict[str, set[str]] = {}
         self._planner = planner
         self._validity = validity
         self._artifacts = artifacts
         self._settled: dict[str, Settled] = {}
-        self._written_here: dict[str, set[str]] = defaultdict(set)
 
     def begin(self, plan: Plan) -> None:
         """Settle the notebooks that are not run: put back what they once wrote."""
@@ -63,37 +63,34 @@ class Settlement:
             changes = self._validity.to_remove(name, [*old, *self._planner.previous(name)], result)
         if changes:
             for changed in self._artifacts.carry_out(changes):
-                self._written_here[changed].add(name)
+                self.writers.setdefault(changed, set()).add(name)
+
+    def planned_again(self, planned: Planned) -> Planned | None:
+        """Plan a notebook anew; the reason tells which other one has rewritten what it reads."""
+        again = self._planner.again(planned)
+        if again is None:
+            return None
+        reason = blamed(again.decision.reason, again.name, self.writers)
+        return replace(again, decision=replace(again.decision, reason=reason))
 
     def of(self, plan: Plan) -> tuple[Settled, ...]:
         """Return what became of the notebooks of a plan, in its order."""
         nothing = {planned.name: Settled(planned, planned.decision.result) for planned in plan}
         return tuple(self._settled.get(name, settled) for name, settled in nothing.items())
 
-    def outdated(self, plan: Plan, written: Mapping[str, set[str]]) -> list[Planned]:
-        """Return the notebooks whose results do not hold any more, because others wrote files.
-
-        Args:
-            plan: The plan.
-            written: Which notebooks have written a file in this build, by its name.
-        """
-        writers = {
-            path: written.get(path, set()) | self._written_here.get(path, set())
-            for path in {*written, *self._written_here}
-        }
+    def outdated(self, plan: Plan) -> list[Planned]:
+        """Return the notebooks whose results do not hold any more, because others wrote files."""
         found = []
         for settled in self.of(plan):
             planned, stored = settled.planned, settled.result
             shown = settled.ran_here or planned.decision.action in (Action.REUSE, Action.DEPENDS)
             if stored is None or not (shown or settled.ran_elsewhere):
                 continue
-            trace = self._validity.trace(stored.result)
-            if trace is None or trace.unreliable is not None:
+            objection = self._validity.changed_since(planned, stored)
+            if objection is None:
                 continue
-            fault = self._validity.mismatch(planned, stored.result)
-            if fault is None or fault.fact is None:
-                continue
-            if reason := _blame(planned.name, getattr(fault.fact, "path", ""), fault.text, writers):
+            reason = blamed(objection, planned.name, self.writers)
+            if reason is not objection:
                 decision = Decision(Action.EXECUTE, reason)
                 found.append(replace(planned, decision=decision))
         return found
@@ -116,15 +113,24 @@ class Settlement:
                 yield Notice(Topic.ARTIFACT, text)
 
 
-def _blame(name: str, path: str, text: str, writers: Mapping[str, set[str]]) -> Reason | None:
-    """Return why a notebook is run again; `None` if no other one has changed what it read."""
+def blamed(reason: Reason, name: str, writers: Mapping[str, set[str]]) -> Reason:
+    """Return the reason, with the notebook that has changed what it names, if another one has.
+
+    Args:
+        reason: Why a notebook is run.
+        name: That notebook.
+        writers: Which notebooks have written a file in this build, by its name.
+    """
+    path = reason.path
+    if reason.why is not Why.DEPENDENCY_CHANGED or not path:
+        return reason
     others = {
         changed: by - {name}
         for changed, by in writers.items()
         if by - {name} and (changed == path or changed.startswith(path + "/") or path == ".")
     }
     if not others:
-        return None
+        return reason
     changed, by = min(others.items())
     who = ", ".join(sorted(by))
-    return Reason(Why.REWRITTEN, f"reads {changed}, which {who} rewrote ({text})")
+    return Reason(Why.REWRITTEN, f"reads {changed}, which {who} rewrote", path)

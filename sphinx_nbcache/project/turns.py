@@ -74,8 +74,8 @@ class Turns:
     producers: Mapping[str, frozenset[str]]
     since: float
     notify: Notify
+    written: dict[str, set[str]]
     settled: dict[str, Settled] = field(default_factory=dict)
-    written: dict[str, set[str]] = field(default_factory=dict)
     _folder: Path = Path()
     _executor: str = ""
     _running: dict[Future[Outcome], tuple[Job, Group, Watch]] = field(default_factory=dict)

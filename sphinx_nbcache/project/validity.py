@@ -15,7 +15,6 @@ from sphinx_nbcache.store.records import Result, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import Trace
 from sphinx_nbcache.traces.tracking import why_not_valid
-from sphinx_nbcache.traces.verify import Mismatch
 
 _UNKNOWN = "what its last run depended on is not known"
 
@@ -90,16 +89,20 @@ class Validity:
         mismatch = why_not_valid(trace, self._worlds.tracking(scan, path, key), world)
         if mismatch is not None:
             why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
-            return Reason(why, mismatch.text)
+            return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
         return self._artifacts.to_restore(result, trace, self.owners, name)
 
-    def mismatch(self, planned: Planned, result: Result) -> Mismatch | None:
+    def changed_since(self, planned: Planned, stored: Stored) -> Reason | None:
         """Return what a result depended on and is not as it was; `None`: all is, or is unknown."""
-        trace = self.trace(result)
-        if trace is None:
+        trace = self.trace(stored.result)
+        if trace is None or trace.unreliable is not None:
             return None
         tracking = self._worlds.tracking(planned.scan, planned.path, planned.key)
-        return why_not_valid(trace, tracking, self._worlds.of(planned.key))
+        mismatch = why_not_valid(trace, tracking, self._worlds.of(planned.key))
+        if mismatch is None or mismatch.fact is None:
+            return None
+        path = getattr(mismatch.fact, "path", "")
+        return Reason(Why.DEPENDENCY_CHANGED, mismatch.text, path)
 
     def to_remove(self, name: str, old: Iterable[Result], new: Result) -> list[Change]:
         """Return the files that a notebook has written before, and does not write any more."""
