@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,15 +22,6 @@ pytestmark = [
 
 # In each of the tests below; together they are a hundred in a session.
 KILLS = 25
-
-
-def start(book: Book, *arguments: str, builder: str = "html") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sphinx", "-b", builder, *arguments]
-    command += ["-d", str(book.folder / "_build" / "doctrees")]
-    command += [str(book.folder), str(book.folder / "_build" / builder)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
 
 
 def kernels(book: Book) -> Iterator[psutil.Process]:
@@ -65,13 +55,19 @@ def reusable(book: Book) -> set[str]:
     return names
 
 
+def seconds_of_a_build(book: Book) -> float:
+    begin = time.monotonic()
+    assert book.build().status == 0
+    return time.monotonic() - begin
+
+
 def test_ctrl_c_ends_running_cells_and_keeps_what_is_finished(book: Book, tmp_path: Path) -> None:
     mark = tmp_path / "running"
     book.conf(executor="local-serial")
     book.index("a", "b")
     book.myst("a.md", "%%\nprint('quick')")
     book.myst("b.md", f"%%\nopen({str(mark)!r}, 'w').close()\nimport time; time.sleep(100)")
-    build = start(book)
+    build = book.start()
     wait_for(mark)
     begin = time.monotonic()
     build.send_signal(signal.SIGINT)
@@ -103,7 +99,7 @@ while time.time() < end:
         pass
 """
     book.myst("stubborn.md", stubborn)
-    build = start(book)
+    build = book.start()
     wait_for(mark)
     build.send_signal(signal.SIGINT)
     time.sleep(0.3)
@@ -119,14 +115,18 @@ def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, see
     moments = random.Random(seed)
     names = [f"note{number}" for number in range(4)]
     book.index(*names)
+    for name in names:
+        book.myst(f"{name}.md")
+    # So that kills come at all moments of a build, however fast the machine is.
+    all_run, none_run = seconds_of_a_build(book), seconds_of_a_build(book)
     kept: set[str] = set()
     for kill in range(KILLS):
         if kill % 5 == 0:  # other code, so that there is something to run
             for name in names:
                 book.myst(f"{name}.md", f"%%\nprint('version', {kill})")
             kept = set()
-        build = start(book, *(["-j", "2"] if kill % 2 else []))
-        time.sleep(moments.uniform(0.4, 3.0))
+        build = book.start(*(["-j", "2"] if kill % 2 else []))
+        time.sleep(moments.uniform(0, none_run if len(kept) == len(names) else all_run))
         build.kill()
         build.communicate()
         # Kernels see within a second or so that their parent has gone.

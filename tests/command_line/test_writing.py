@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import processes
 import pytest
 from support import code_cell
 from support_cli import CommandLine, printing
@@ -88,15 +89,10 @@ def test_a_warning_names_the_file_as_it_is_seen_from_here(cli: CommandLine) -> N
 
 def process(cli: CommandLine, *arguments: str, **environment: str) -> str:
     """Return what a command writes in a process of its own, whose output is no terminal."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx_nbcache", *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-        cwd=cli.folder,
-        env=os.environ | environment,
+    done = processes.run(
+        "sphinx_nbcache", *arguments, folder=cli.folder, environment=os.environ | environment
     )
+    done.check_returncode()
     return done.stdout
 
 
