@@ -102,7 +102,7 @@ class Observer:
         if traceable:
             texts = [cell.source for cell in job.cells]
             texts.append(msgspec.json.encode(outcome.outputs).decode())
-            trace = _doubting(observe(outcome.report, world, texts), others)
+            trace = _doubting(observe(outcome.report, world, texts, str(planned.path)), others)
         for fact in watch.before:
             if isinstance(fact, Declared):
                 world.fingerprints.forget(world.matches(fact.glob))
