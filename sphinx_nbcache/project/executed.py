@@ -9,7 +9,6 @@ from typing import Any
 
 from sphinx_nbcache.notebooks.assets import asset_of
 from sphinx_nbcache.notebooks.executed import Executed, taken_out
-from sphinx_nbcache.notebooks.formats import read_notebook
 from sphinx_nbcache.notebooks.ipynb import plain
 from sphinx_nbcache.notebooks.merging import MergeError, merged
 from sphinx_nbcache.notebooks.model import Notebook, NotebookError
@@ -26,14 +25,19 @@ ADDED = "added"
 _SHOWN_AT_MOST = 3
 
 
-def result_of_file(planned: Planned, *, validate: bool) -> tuple[Result, RunOutputs, list[str]]:
-    """Return what an executed notebook file holds of a run: a result, outputs, and sources.
+def result_of(
+    planned: Planned, notebook: Notebook, *, validate: bool
+) -> tuple[Result, RunOutputs, list[str]]:
+    """Return what an executed notebook holds of a run: a result, outputs, and sources.
+
+    Args:
+        planned: The plan of this very notebook.
+        notebook: What was read.
+        validate: Whether its execution counts must be those of a run from top to bottom.
 
     Raises:
-        ValidityError: `validate`, and it does not look as if it had been executed.
-        ProjectError: It cannot be read.
+        ValidityError: They are not.
     """
-    notebook = _read(planned)
     if validate and (wrong := wrong_counts(notebook)):
         listed = "; ".join(str(item) for item in wrong[:_SHOWN_AT_MOST])
         more = " and more" if len(wrong) > _SHOWN_AT_MOST else ""
@@ -105,13 +109,6 @@ def merged_notebook(planned: Planned, stored: Stored, outputs: RunOutputs) -> An
         return merged(text, planned.scan.fmt or "", executed)
     except (MergeError, NotebookError, OSError) as error:
         raise ProjectError(f"{planned.name}: {error}") from None
-
-
-def _read(planned: Planned) -> Notebook:
-    try:
-        return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
-    except (NotebookError, OSError) as error:
-        raise ProjectError(f"{planned.name} cannot be read: {error}") from None
 
 
 def _error_in(outputs: Sequence[dict[str, Any]]) -> str | None:

@@ -118,7 +118,11 @@ class Planner:
         except OSError:
             return None
         self._store.keep({planned.name: scan}, {})
-        notebook = self._notebook(planned.name, source, scan)
+        return self.plan_scanned(source, scan)
+
+    def plan_scanned(self, source: Source, scan: Scan) -> Planned:
+        """Plan one notebook by a reading that is at hand."""
+        notebook = self._notebook(portable_path(source.path, self._root), source, scan)
         return self._decided(notebook, self._store.results(notebook.code_key), every_output)
 
     def whole_results(self, planned: Planned) -> list[Stored]:

@@ -13,22 +13,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
+from sphinx_nbcache.notebooks.model import Notebook
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
 from sphinx_nbcache.notices import Notify, say_nothing
-from sphinx_nbcache.planning import Action, Plan, Planned
+from sphinx_nbcache.planning import Action, Plan
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
 from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.project.register import Register
-from sphinx_nbcache.project.results import Results
+from sphinx_nbcache.project.results import Node, Results
 from sphinx_nbcache.project.run import Progress, Run, Settled
 from sphinx_nbcache.project.turns import Turns
 from sphinx_nbcache.store.outputs import RunOutputs
@@ -220,6 +221,45 @@ class Project:
         with store_trouble():
             return merged_notebook(planned, stored, self.store.outputs(stored.result))
 
+    def diff(
+        self, reference: Reference, notebook: str | os.PathLike[str] | Node, *, colour: bool = False
+    ) -> str:
+        """Compare the code of a result with that of a notebook.
+
+        Args:
+            reference: The result: its id, the start of its digest, or the path of its notebook.
+            notebook: A file, or an nbformat node.
+            colour: Whether to colour the text by ANSI sequences.
+
+        Returns:
+            A diff of the code cells, from the result to the notebook; empty if they are equal.
+            Outputs and other cells are not compared.
+
+        Raises:
+            UnknownReferenceError: There is no such result.
+            StoreTroubleError: Its sources are damaged.
+            ProjectError: The notebook cannot be read, or nbdime is not installed.
+        """
+        from sphinx_nbcache.notebooks.diffing import NoDiffError, diff_code
+        from sphinx_nbcache.project.reading import read_node
+
+        stored = self.results.get(reference)
+        if isinstance(notebook, Mapping):
+            name, read = "notebook", read_node(notebook)
+        else:
+            path = Path(notebook).absolute()
+            name, read = self.name_of(path), self._read(self._source_of(path))
+        try:
+            return diff_code(
+                self.results.sources(stored),
+                [item.cell.source for item in read.code_cells],
+                old_name=f"result {stored.id} ({stored.result.notebook})",
+                new_name=name,
+                colour=colour,
+            )
+        except NoDiffError as error:
+            raise ProjectError(str(error)) from None
+
     def invalidate(self, references: Iterable[Reference] | None = None) -> list[Stored]:
         """Remove the results of the present code of notebooks, so that they are run again.
 
@@ -271,26 +311,35 @@ class Project:
         keys = [planned.code_key for planned in self.plan()]
         return {s.digest for found in self.store.results_of(keys).values() for s in found}
 
-    def _add_executed(self, path: Path, validate: bool, artifacts: Sequence[Path]) -> Stored:  # noqa: FBT001 (handed to Results)
+    def _add_executed(
+        self,
+        path: Path,
+        node: Node | None,
+        validate: bool,  # noqa: FBT001 (handed to Results)
+        artifacts: Sequence[Path],
+    ) -> Stored:
         """Add a notebook that was executed elsewhere: see [](Results.add)."""
-        from sphinx_nbcache.project.executed import artifact_files, result_of_file
+        from sphinx_nbcache.project.executed import artifact_files, result_of
+        from sphinx_nbcache.project.reading import read_node, scan_of
 
-        planned = self._plan_of_file(path)
-        result, outputs, sources = result_of_file(planned, validate=validate)
+        source = self._source_of(path)
+        notebook = self._read(source) if node is None else read_node(node)
+        planned = self._planner.plan_scanned(source, scan_of(notebook))
+        result, outputs, sources = result_of(planned, notebook, validate=validate)
         files = artifact_files(path, artifacts)
         with store_trouble():
             stored = self.store.commit(result, outputs, files, sources)
         keep_limits(self.store)
         return stored
 
-    def _plan_of_file(self, path: Path) -> Planned:
-        if not path.is_file():
-            raise ProjectError(f"there is no file {path}")
-        source = next((s for s in self._sources() if s.path == path), Source(path))
-        planned = self._planner.plan([source], every_output)
-        if not planned:
-            raise ProjectError(f"{path} is no notebook")
-        return planned[0]
+    def _source_of(self, path: Path) -> Source:
+        """Return a file with what the list of notebooks says of it, if it is in it."""
+        return next((source for source in self._sources() if source.path == path), Source(path))
+
+    def _read(self, source: Source) -> Notebook:
+        from sphinx_nbcache.project.reading import read_file
+
+        return read_file(source.path, self.name_of(source.path), self.formats, source.reader)
 
 
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:
