@@ -132,6 +132,11 @@ class Project:
         """Whether what is put into the store is still there when this process has ended."""
         return self.store.access.is_lasting
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the store could be opened, or was not needed so far."""
+        return self.store.access.is_readable
+
     def name_of(self, path: Path) -> str:
         """Return the name of a notebook: its path relative to the root."""
         return portable_path(path, self.root)

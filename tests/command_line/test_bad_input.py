@@ -151,9 +151,15 @@ def test_a_store_that_is_no_store_costs_a_warning(filled: CommandLine) -> None:
 def test_a_store_that_cannot_be_made_is_store_trouble(cli: CommandLine) -> None:
     cli.ipynb("a.ipynb", RUN)
     cli.write("file", "")
-    done = cli("project", "add", "a.ipynb", "-p", cli.folder / "file" / "store")
-    assert done.code == 3
-    assert "store" in done.err
+    place = cli.folder / "file" / "store"
+    for command in (
+        ["project", "add", "a.ipynb"],
+        ["project", "list"],
+        ["cache", "list", "--json"],
+    ):
+        done = cli(*command, "-p", place)
+        assert done.code == 3
+        assert "store" in done.err
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
