@@ -91,8 +91,14 @@ def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:
     return files
 
 
-def merged_notebook(planned: Planned, stored: Stored, outputs: RunOutputs) -> Any:
+def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs: RunOutputs) -> Any:
     """Return a copy of a notebook that has the outputs of a result, as an nbformat node.
+
+    Args:
+        planned: The plan of this very notebook.
+        text: The notebook, in the format of the plan; `None` to read it from its file.
+        stored: The result.
+        outputs: Its outputs.
 
     Raises:
         ProjectError: It cannot be read, or its code is not what was run.
@@ -105,7 +111,8 @@ def merged_notebook(planned: Planned, stored: Stored, outputs: RunOutputs) -> An
         language_info=stored.result.language_info,
     )
     try:
-        text = decode_source(planned.path.read_bytes())
+        if text is None:
+            text = decode_source(planned.path.read_bytes())
         return merged(text, planned.scan.fmt or "", executed)
     except (MergeError, NotebookError, OSError) as error:
         raise ProjectError(f"{planned.name}: {error}") from None

@@ -23,7 +23,7 @@ from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import Notebook
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
 from sphinx_nbcache.notices import Notify, say_nothing
-from sphinx_nbcache.planning import Action, Plan
+from sphinx_nbcache.planning import Action, Plan, Planned
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
@@ -211,20 +211,39 @@ class Project:
             UnknownReferenceError: There is no such notebook.
             ProjectError: It has no result of its present code, or cannot be read.
         """
-        from sphinx_nbcache.project.executed import merged_notebook
-
         (planned,) = self.plan([reference]).notebooks or (None,)
         if planned is None:
             raise ProjectError(f"{reference} has gone, or is no notebook any more")
-        results = self._planner.whole_results(planned)
-        stored = planned.decision.result or next(iter(results), None)
-        if stored is None:
-            raise ProjectError(
-                f"{planned.name} has no result of its present code; execute it first"
-                f" ({planned.decision.reason})"
-            )
-        with store_trouble():
-            return merged_notebook(planned, stored, self.store.outputs(stored.result))
+        return self._merged(planned)
+
+    def plan_node(self, node: Node, path: str | os.PathLike[str]) -> Planned:
+        """Decide what would be done with a notebook that is in memory, and why.
+
+        Args:
+            node: The notebook: an nbformat node, or equal dictionaries and lists.
+            path: The file of which it is the notebook. It is not read, and need not be there.
+
+        Raises:
+            ProjectError: The node is no notebook.
+        """
+        from sphinx_nbcache.project.reading import read_node, scan_of
+
+        source = self._source_of(Path(path).absolute())
+        return self._planner.plan_scanned(source, scan_of(read_node(node)))
+
+    def merge_node(self, node: Node, path: str | os.PathLike[str]) -> Any:
+        """Return a copy of a notebook that is in memory, with the outputs of its code.
+
+        Args:
+            node: As in [](Project.plan_node).
+            path: As in [](Project.plan_node).
+
+        Raises:
+            ProjectError: The node is no notebook, or there is no result of its code.
+        """
+        from sphinx_nbcache.project.reading import text_of_node
+
+        return self._merged(self.plan_node(node, path), text_of_node(node))
 
     def diff(
         self, reference: Reference, notebook: str | os.PathLike[str] | Node, *, colour: bool = False
@@ -336,6 +355,20 @@ class Project:
             stored = self.store.commit(result, outputs, files, sources)
         keep_limits(self.store)
         return stored
+
+    def _merged(self, planned: Planned, text: str | None = None) -> Any:
+        """Merge into the file of a notebook, or into the text that is at hand."""
+        from sphinx_nbcache.project.executed import merged_notebook
+
+        results = self._planner.whole_results(planned)
+        stored = planned.decision.result or next(iter(results), None)
+        if stored is None:
+            raise ProjectError(
+                f"{planned.name} has no result of its present code; execute it first"
+                f" ({planned.decision.reason})"
+            )
+        with store_trouble():
+            return merged_notebook(planned, text, stored, self.store.outputs(stored.result))
 
     def _source_of(self, path: Path) -> Source:
         """Return a file with what the list of notebooks says of it, if it is in it."""

@@ -45,8 +45,20 @@ def read_node(node: Node) -> Notebook:
         ProjectError: It is none.
     """
     try:
-        return read_ipynb(json.dumps(node))
-    except (NotebookError, TypeError, ValueError, RecursionError) as error:
+        return read_ipynb(text_of_node(node))
+    except NotebookError as error:
+        raise ProjectError(f"the notebook cannot be used: {error}") from None
+
+
+def text_of_node(node: Node) -> str:
+    """Return the text of the file that would hold an nbformat node.
+
+    Raises:
+        ProjectError: It cannot be written as JSON.
+    """
+    try:
+        return json.dumps(node)
+    except (TypeError, ValueError, RecursionError) as error:
         raise ProjectError(f"the notebook cannot be used: {error}") from None
 
 

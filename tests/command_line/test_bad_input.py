@@ -78,6 +78,7 @@ def test_names_of_executors_and_readers_are_checked(filled: CommandLine, command
     done = filled(*command.split())
     assert (done.code, done.out) == (2, "")
     assert "nonsense" in done.err
+    assert done.err.count("local-serial") <= 1
 
 
 def test_a_source_is_not_overwritten(filled: CommandLine) -> None:

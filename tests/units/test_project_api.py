@@ -171,7 +171,7 @@ def test_of_several_built_projects_one_must_be_named(folder: Path) -> None:
         open_project(folder)
 
 
-def executed(code: str, count: int = 1) -> Any:
+def executed(code: str, count: int | None = 1) -> Any:
     """Return an executed notebook in memory."""
     output = {"output_type": "stream", "name": "stdout", "text": "hi\n"}
     cell = code_cell(code, outputs=[output], count=count)
@@ -190,6 +190,22 @@ def test_a_notebook_in_memory_becomes_the_result_of_its_file(
     (planned,) = project.plan()
     assert planned.decision.result == stored
     assert project.merge("a.ipynb").cells[0].execution_count == 1
+
+
+def test_a_notebook_in_memory_is_planned_and_merged(project: Project, folder: Path) -> None:
+    unrun = executed("1", count=None)
+    unrun.cells[0].outputs = []
+    assert project.plan_node(unrun, "a.ipynb").decision.action is Action.EXECUTE
+    with pytest.raises(ProjectError, match=r"^a\.ipynb has no result of its present"):
+        project.merge_node(unrun, "a.ipynb")
+    stored = project.results.add_node(executed("1"), "a.ipynb")
+    planned = project.plan_node(unrun, folder / "a.ipynb")
+    assert (planned.decision.result, planned.code_key) == (stored, stored.result.code_key)
+    merged = project.merge_node(unrun, "a.ipynb")
+    assert (merged.cells[0].execution_count, merged.cells[0].outputs[0].text) == (1, "hi\n")
+    assert unrun.cells[0].outputs == []
+    assert project.plan_node(executed("2"), "a.ipynb").decision.result is None
+    assert list(project.notebooks) == []
 
 
 def test_the_file_of_a_notebook_in_memory_need_not_be_there(project: Project) -> None:
