@@ -22,21 +22,29 @@ from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import Notebook
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
-from sphinx_nbcache.notices import Notify, say_nothing
-from sphinx_nbcache.planning import Action, Plan, Planned
+from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
+from sphinx_nbcache.planning import Plan, Planned
+from sphinx_nbcache.project.artifacts import Artifacts
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
+from sphinx_nbcache.project.observing import Observer
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
 from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.project.register import Register
 from sphinx_nbcache.project.results import Node, Results
-from sphinx_nbcache.project.run import Progress, Run, Settled
+from sphinx_nbcache.project.run import Progress, Run
+from sphinx_nbcache.project.settlement import Settlement
 from sphinx_nbcache.project.turns import Turns
+from sphinx_nbcache.project.validity import Validity
+from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import SCHEMA, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits
 from sphinx_nbcache.store.usage import note_uses
+
+# How often notebooks are run again in one build because others rewrote what they had read.
+_MOST_ROUNDS = 4
 
 
 class Project:
@@ -58,6 +66,8 @@ class Project:
         settings: The options.
         notify: Takes warnings.
         root: The root; by default what the settings say.
+        quiet: Folders whose files are no dependencies, such as those to which pages are written.
+            The store is one anyway.
     """
 
     def __init__(  # noqa: PLR0913 (what a project consists of)
@@ -69,6 +79,7 @@ class Project:
         settings: Settings,
         notify: Notify = say_nothing,
         root: Path | None = None,
+        quiet: Iterable[Path] = (),
     ) -> None:
         self.base = base
         self.settings = settings
@@ -79,6 +90,12 @@ class Project:
         self.sources = None if sources is None else sorted(sources)
         self.notebooks = Register(self.store, self.root, self.formats)
         self.results = Results(self.store, self.root, self._used_digests, self._add_executed)
+        worlds = Worlds(self.store, settings, base=base, root=self.root, quiet=(place, *quiet))
+        self._artifacts = Artifacts(
+            self.store, self.root, worlds.fingerprints, notify, self._is_source
+        )
+        self._validity = Validity(self.store, worlds, self._artifacts)
+        self._observer = Observer(worlds, self.root)
         self._planner = Planner(
             self.store,
             settings,
@@ -87,6 +104,7 @@ class Project:
             formats=self.formats,
             # Results of runs that began earlier do not count where everything is forced.
             not_before=time.time(),
+            validity=self._validity,
         )
 
     @classmethod
@@ -174,27 +192,55 @@ class Project:
             NotebookFailedError: A notebook failed, and `nbcache_on_error = "stop"`.
         """
         begin = time.perf_counter()
+        settlement = Settlement(self._planner, self._validity, self._artifacts)
         turns = Turns(
             store=self.store,
             claims=self.store.claims(),
             settings=self.settings,
             progress=progress or Progress(),
             results=self._planner.whole_results,
-            replan=self._planner.again,
+            replan=settlement.planned_again,
+            observer=self._observer,
+            objection=self._validity.objection,
+            settle=settlement.settle,
+            producers=self._planner.producers,
+            written=settlement.writers,
             since=plan.made,
             notify=self.notify,
         )
-        if to_run := plan.with_action(Action.EXECUTE):
-            turns.take(to_run)
-        settled = tuple(
-            turns.settled.get(item.name) or Settled(item, item.decision.result)
-            for item in plan.notebooks
-        )
+        settlement.begin(plan)
+        if to_run := plan.to_run:
+            try:
+                turns.take(to_run)
+                self._run_outdated(plan, settlement, turns)
+            finally:
+                self._validity.keep()
+        settled = settlement.of(plan)
+        for notice in settlement.notices():
+            self.notify(notice)
         self._planner.remember(settled)
         note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
         if to_run:
             keep_limits(self.store)
         return Run(settled, time.perf_counter() - begin)
+
+    def _run_outdated(self, plan: Plan, settlement: Settlement, turns: Turns) -> None:
+        """Run again what read files before other notebooks of the plan rewrote them.
+
+        In the first build nobody knows who reads what others write.
+        """
+        for _ in range(_MOST_ROUNDS):
+            if not (outdated := settlement.outdated(plan)):
+                return
+            turns.take(outdated)
+        if outdated := settlement.outdated(plan):
+            names = [planned.name for planned in outdated]
+            text = (
+                f"{', '.join(names)}: rewritten by other notebooks again and again is what is"
+                f" read here ({outdated[0].decision.reason}); let one notebook write what others"
+                " read, and none of them write what that one reads"
+            )
+            self.notify(Notice(Topic.ORDER, text, outdated[0].path))
 
     def outputs(self, stored: Stored) -> RunOutputs:
         """Return the outputs of a result.
@@ -329,6 +375,10 @@ class Project:
                 raise UnknownReferenceError(f"the project has no notebook {str(reference)!r}")
             chosen.append(by_name[name])
         return chosen
+
+    def _is_source(self, name: str) -> bool:
+        """Tell whether a file is one that may be a notebook of the project."""
+        return self._planner.is_source(name)
 
     def _used_digests(self) -> set[str]:
         """Return the digests of the results that the notebooks use."""
