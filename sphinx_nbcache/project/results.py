@@ -23,6 +23,7 @@ from sphinx_nbcache.store.records import Limits, Status, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits, read_limits, remove_results, write_limits
 from sphinx_nbcache.store.usage import last_uses
+from sphinx_nbcache.traces.facts import Trace
 
 Node = Mapping[str, Any]
 """A notebook in memory: an nbformat node."""
@@ -114,6 +115,15 @@ class Results:
             return msgspec.json.decode(content, type=list[str])
         except msgspec.DecodeError as error:
             raise StoreTroubleError(f"the sources of result {stored.id}: {error}") from None
+
+    def trace(self, stored: Stored) -> Trace | None:
+        """Return what a run was seen to depend on and to write.
+
+        Returns:
+            The trace; that of a notebook which was executed elsewhere has no `tracked` kinds.
+            `None` if it is missing or damaged.
+        """
+        return self._store.traces([stored.result]).get(stored.result.trace)
 
     def artifact(self, stored: Stored, path: str) -> bytes:
         """Return the content of a file that a run has made.

@@ -208,6 +208,20 @@ def test_a_notebook_in_memory_is_planned_and_merged(project: Project, folder: Pa
     assert list(project.notebooks) == []
 
 
+@pytest.mark.kernel
+def test_what_a_run_depended_on_can_be_looked_at(project: Project, folder: Path) -> None:
+    (folder / "data.txt").write_text("content")
+    project.notebooks.add([notebook(folder / "a.ipynb", "open('data.txt').read()")])
+    (settled,) = project.execute(project.plan()).notebooks
+    assert settled.result is not None
+    trace = project.results.trace(settled.result)
+    assert trace is not None
+    assert "data.txt" in {getattr(fact, "path", "") for fact in trace.facts}
+    added = project.results.trace(project.results.add_node(executed("1"), "b.ipynb"))
+    assert added is not None
+    assert (added.facts, added.tracked) == ((), None)
+
+
 def test_the_file_of_a_notebook_in_memory_need_not_be_there(project: Project) -> None:
     stored = project.results.add_node(executed("1 + 2"), "gone/later.ipynb")
     assert project.results.get("gone/later.ipynb") == stored
