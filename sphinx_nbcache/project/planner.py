@@ -121,9 +121,21 @@ class Planner:
         """
         by_name = {portable_path(item.path, self._root): item for item in sources}
         self._sources.update(by_name)
+        return self._planned(by_name, self._scans(by_name), needs_outputs)
+
+    def plan_scanned(self, source: Source, scan: Scan) -> Planned:
+        """Plan one notebook by a reading that is at hand and will not be remembered."""
+        name = portable_path(source.path, self._root)
+        return self._planned({name: source}, {name: scan}, every_output)[0]
+
+    def _planned(
+        self,
+        by_name: Mapping[str, Source],
+        scans: Mapping[str, Scan],
+        needs_outputs: NeedsOutputs,
+    ) -> tuple[Planned, ...]:
         self.changes.clear()
         self._validity.look_again()
-        scans = self._scans(by_name)
         notebooks = {
             name: self._notebook(name, source, scans[name])
             for name, source in sorted(by_name.items())

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
+from sphinx_nbcache.notebooks.model import Notebook
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.planning import Plan, Planned
@@ -30,7 +31,7 @@ from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
 from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.project.register import Register
-from sphinx_nbcache.project.results import Results
+from sphinx_nbcache.project.results import Node, Results
 from sphinx_nbcache.project.run import Progress, Run
 from sphinx_nbcache.project.settlement import Settlement
 from sphinx_nbcache.project.turns import Turns
@@ -149,6 +150,11 @@ class Project:
         """Whether what is put into the store is still there when this process has ended."""
         return self.store.access.is_lasting
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the store could be opened, or was not needed so far."""
+        return self.store.access.is_readable
+
     def name_of(self, path: Path) -> str:
         """Return the name of a notebook: its path relative to the root."""
         return portable_path(path, self.root)
@@ -251,20 +257,78 @@ class Project:
             UnknownReferenceError: There is no such notebook.
             ProjectError: It has no result of its present code, or cannot be read.
         """
-        from sphinx_nbcache.project.executed import merged_notebook
-
         (planned,) = self.plan([reference]).notebooks or (None,)
         if planned is None:
             raise ProjectError(f"{reference} has gone, or is no notebook any more")
-        results = self._planner.whole_results(planned)
-        stored = planned.decision.result or next(iter(results), None)
-        if stored is None:
-            raise ProjectError(
-                f"{planned.name} has no result of its present code; execute it first"
-                f" ({planned.decision.reason})"
+        return self._merged(planned)
+
+    def plan_node(self, node: Node, path: str | os.PathLike[str]) -> Planned:
+        """Decide what would be done with a notebook that is in memory, and why.
+
+        Args:
+            node: The notebook: an nbformat node, or equal dictionaries and lists.
+            path: The file of which it is the notebook. It is not read, and need not be there.
+
+        Raises:
+            ProjectError: The node is no notebook.
+        """
+        from sphinx_nbcache.project.reading import read_node, scan_of
+
+        source = self._source_of(Path(path).absolute())
+        return self._planner.plan_scanned(source, scan_of(read_node(node)))
+
+    def merge_node(self, node: Node, path: str | os.PathLike[str]) -> Any:
+        """Return a copy of a notebook that is in memory, with the outputs of its code.
+
+        Args:
+            node: As in [](Project.plan_node).
+            path: As in [](Project.plan_node).
+
+        Raises:
+            ProjectError: The node is no notebook, or there is no result of its code.
+        """
+        from sphinx_nbcache.project.reading import text_of_node
+
+        return self._merged(self.plan_node(node, path), text_of_node(node))
+
+    def diff(
+        self, reference: Reference, notebook: str | os.PathLike[str] | Node, *, colour: bool = False
+    ) -> str:
+        """Compare the code of a result with that of a notebook.
+
+        Args:
+            reference: The result: its id, the start of its digest, or the path of its notebook.
+            notebook: A file, or an nbformat node.
+            colour: Whether to colour the text by ANSI sequences.
+
+        Returns:
+            A diff of the code cells, from the result to the notebook; empty if they are equal.
+            Outputs and other cells are not compared.
+
+        Raises:
+            UnknownReferenceError: There is no such result.
+            StoreTroubleError: Its sources are damaged.
+            ProjectError: The notebook cannot be read, or nbdime is not installed.
+        """
+        from sphinx_nbcache.notebooks.diffing import NoDiffError, diff_code
+        from sphinx_nbcache.project.reading import read_node
+
+        stored = self.results.get(reference)
+        if isinstance(notebook, Mapping):
+            name, read = "notebook", read_node(notebook)
+        else:
+            path = Path(notebook).absolute()
+            name, read = self.name_of(path), self._read(self._source_of(path))
+        try:
+            return diff_code(
+                self.results.sources(stored),
+                [item.cell.source for item in read.code_cells],
+                old_name=f"result {stored.id} ({stored.result.notebook})",
+                new_name=name,
+                colour=colour,
             )
-        with store_trouble():
-            return merged_notebook(planned, stored, self.store.outputs(stored.result))
+        except NoDiffError as error:
+            raise ProjectError(str(error)) from None
 
     def invalidate(self, references: Iterable[Reference] | None = None) -> list[Stored]:
         """Remove the results of the present code of notebooks, so that they are run again.
@@ -321,26 +385,49 @@ class Project:
         keys = [planned.code_key for planned in self.plan()]
         return {s.digest for found in self.store.results_of(keys).values() for s in found}
 
-    def _add_executed(self, path: Path, validate: bool, artifacts: Sequence[Path]) -> Stored:  # noqa: FBT001 (handed to Results)
+    def _add_executed(
+        self,
+        path: Path,
+        node: Node | None,
+        validate: bool,  # noqa: FBT001 (handed to Results)
+        artifacts: Sequence[Path],
+    ) -> Stored:
         """Add a notebook that was executed elsewhere: see [](Results.add)."""
-        from sphinx_nbcache.project.executed import artifact_files, result_of_file
+        from sphinx_nbcache.project.executed import artifact_files, result_of
+        from sphinx_nbcache.project.reading import read_node, scan_of
 
-        planned = self._plan_of_file(path)
-        result, outputs, sources = result_of_file(planned, validate=validate)
+        source = self._source_of(path)
+        notebook = self._read(source) if node is None else read_node(node)
+        planned = self._planner.plan_scanned(source, scan_of(notebook))
+        result, outputs, sources = result_of(planned, notebook, validate=validate)
         files = artifact_files(path, artifacts)
         with store_trouble():
             stored = self.store.commit(result, outputs, files, sources)
         keep_limits(self.store)
         return stored
 
-    def _plan_of_file(self, path: Path) -> Planned:
-        if not path.is_file():
-            raise ProjectError(f"there is no file {path}")
-        source = next((s for s in self._sources() if s.path == path), Source(path))
-        planned = self._planner.plan([source], every_output)
-        if not planned:
-            raise ProjectError(f"{path} is no notebook")
-        return planned[0]
+    def _merged(self, planned: Planned, text: str | None = None) -> Any:
+        """Merge into the file of a notebook, or into the text that is at hand."""
+        from sphinx_nbcache.project.executed import merged_notebook
+
+        results = self._planner.whole_results(planned)
+        stored = planned.decision.result or next(iter(results), None)
+        if stored is None:
+            raise ProjectError(
+                f"{planned.name} has no result of its present code; execute it first"
+                f" ({planned.decision.reason})"
+            )
+        with store_trouble():
+            return merged_notebook(planned, text, stored, self.store.outputs(stored.result))
+
+    def _source_of(self, path: Path) -> Source:
+        """Return a file with what the list of notebooks says of it, if it is in it."""
+        return next((source for source in self._sources() if source.path == path), Source(path))
+
+    def _read(self, source: Source) -> Notebook:
+        from sphinx_nbcache.project.reading import read_file
+
+        return read_file(source.path, self.name_of(source.path), self.formats, source.reader)
 
 
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:

@@ -74,6 +74,34 @@ def test_quiet_leaves_out_progress_and_verbose_adds_reasons(cli: CommandLine) ->
     assert re.search(r"in [\d.]+ s", told)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--verbosity", "debug"], "more"),
+        (["-v", "DEBUG"], "more"),
+        (["-q", "-vDEBUG", "-v"], "more"),
+        (["--verbosity=INFO"], "as usual"),
+        (["-v", "WARNING"], "nothing"),
+        (["-vCRITICAL"], "nothing"),
+    ],
+    ids=str,
+)
+def test_how_much_is_told_can_be_named(cli: CommandLine, arguments: list[str], told: str) -> None:
+    cli.ipynb("a.ipynb", "%%1 + 1")
+    cli.ok("project", "add", "a.ipynb")
+    err = cli.ok("execute", *arguments, "a.ipynb").err
+    assert ("because:" in err) is (told == "more")
+    assert (err == "") is (told == "nothing")
+
+
+def test_warnings_are_told_down_to_the_level_of_warnings(cli: CommandLine) -> None:
+    cli.write("bad.ipynb", "{")
+    cli.ok("project", "add", "bad.ipynb")
+    assert "warning:" in cli("-v", "WARNING", "execute").err
+    assert cli("execute", "-v", "ERROR").err == ""
+
+
 def test_warnings_are_left_out_by_two_q(cli: CommandLine) -> None:
     cli.write("bad.ipynb", "{")
     cli.ok("project", "add", "bad.ipynb")
