@@ -111,6 +111,7 @@ while time.time() < end:
     assert_no_kernel_is_left(book)
 
 
+@pytest.mark.timeout(900)  # it starts some thirty builds
 @pytest.mark.parametrize("seed", range(4))
 def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, seed: int) -> None:
     moments = random.Random(seed)
