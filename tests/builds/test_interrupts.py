@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -110,6 +111,7 @@ while time.time() < end:
     assert_no_kernel_is_left(book)
 
 
+@pytest.mark.timeout(900)  # it starts some thirty builds
 @pytest.mark.parametrize("seed", range(4))
 def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, seed: int) -> None:
     moments = random.Random(seed)
@@ -117,17 +119,26 @@ def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, see
     book.index(*names)
     for name in names:
         book.myst(f"{name}.md")
-    # So that kills come at all moments of a build, however fast the machine is.
-    all_run, none_run = seconds_of_a_build(book), seconds_of_a_build(book)
+    # How long a build takes that has something to run, and one that has not.
+    seconds = {True: seconds_of_a_build(book), False: seconds_of_a_build(book)}
     kept: set[str] = set()
-    for kill in range(KILLS):
-        if kill % 5 == 0:  # other code, so that there is something to run
+    version = kills = 0
+    while kills < KILLS:
+        if kills % 5 == 0:  # other code, so that there is something to run
+            version += 1
             for name in names:
-                book.myst(f"{name}.md", f"%%\nprint('version', {kill})")
+                book.myst(f"{name}.md", f"%%\nprint('version', {version})")
             kept = set()
-        build = book.start(*(["-j", "2"] if kill % 2 else []))
-        time.sleep(moments.uniform(0, none_run if len(kept) == len(names) else all_run))
-        build.kill()
+        to_run = len(kept) < len(names)
+        begin = time.monotonic()
+        build = book.start(*(["-j", "2"] if kills % 2 else []))
+        try:
+            build.wait(moments.uniform(0, seconds[to_run]))
+        except subprocess.TimeoutExpired:
+            build.kill()
+            kills += 1
+        else:  # it was quicker than the ones before
+            seconds[to_run] = time.monotonic() - begin
         build.communicate()
         # Kernels see within a second or so that their parent has gone.
         assert_no_kernel_is_left(book)
@@ -138,7 +149,7 @@ def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, see
     assert (last.status, last.warnings) == (0, "")
     assert set(last.ran).isdisjoint(kept)
     for name in names:
-        assert f"version {KILLS // 5 * 5 - 5}" in book.page(name)
+        assert f"version {version}" in book.page(name)
 
 
 def test_kill_while_pages_are_written_leaves_no_old_page(book: Book) -> None:
