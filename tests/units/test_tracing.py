@@ -219,6 +219,21 @@ def test_a_notebook_that_names_itself_does_not_depend_on_its_own_text(project: P
     assert "own.ipynb" in project.run("open('own.ipynb').read()").paths(File)
 
 
+def test_an_empty_path_is_nowhere(project: Project) -> None:
+    code = """
+import os
+print(os.path.exists(""), os.path.isfile(b""))
+try:
+    open("")
+except FileNotFoundError:
+    print("no file")
+"""
+    traced = project.run(code)
+    assert traced.output == "False False\nno file\n"
+    assert traced.paths(Absent) == []
+    assert project.says(traced) is None
+
+
 def test_a_log_elsewhere_that_others_append_to_as_well_is_no_dependency(
     project: Project, tmp_path: Path
 ) -> None:

@@ -112,7 +112,7 @@ class Files:
             self.log.note("read", path, look)
 
     def on_open(self, path, mode, flags):
-        if type(path) is int or (path, flags) in self.seen:
+        if type(path) is int or not path or (path, flags) in self.seen:
             return False
         full = absolute(path)
         self.seen.add((path, flags))
