@@ -13,7 +13,7 @@ from sphinx_nbcache.project.order import Footprint
 from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.records import Result, Stored
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.facts import File, Trace
 from sphinx_nbcache.traces.tracking import why_not_valid
 
 _UNKNOWN = "what its last run depended on is not known"
@@ -105,8 +105,15 @@ class Validity:
         return Reason(Why.DEPENDENCY_CHANGED, mismatch.text, path)
 
     def to_remove(self, name: str, old: Iterable[Result], new: Result) -> list[Change]:
-        """Return the files that a notebook has written before, and does not write any more."""
-        return self._artifacts.to_remove(old, new, self.owners, name)
+        """Return the files that a notebook has written before, and does not write any more.
+
+        One that its new run has found and read is not among them: code that makes a file only if
+        there is none goes on to use the old one.
+        """
+        trace = self.trace(new)
+        read = {fact.path for fact in trace.facts if isinstance(fact, File)} if trace else set()
+        changes = self._artifacts.to_remove(old, new, self.owners, name)
+        return [change for change in changes if change.name not in read]
 
     def expect(self, changes: Iterable[Change]) -> None:
         """Let files appear as they will be."""

@@ -9,7 +9,6 @@ import itertools
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import Any
 
 import pytest
 from cell_runner import CellRunner
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -52,7 +50,11 @@ TEXTS = ("1", "2", "33", "")
 CODE = (
     *("x = 1", "x = 2", "from n import x", "import n; x = n.x * 2", "import pkg.p; x = pkg.p.x"),
     *("x = open('{0}data/a.csv').read()", "import glob; x = sorted(glob.glob('{0}data/*.csv'))"),
-    *("import fakelib; x = fakelib.version", "from .q import x", "import os; x = os.path.exists('{0}side.txt')"),
+    *(
+        "import fakelib; x = fakelib.version",
+        "from .q import x",
+        "import os; x = os.path.exists('{0}side.txt')",
+    ),
 )
 SAFE = "try:\n    {}\nexcept Exception as error:\n    print(type(error).__name__)"
 # What cells do, by kind; {0} leads to the root, {1} is a file, {2} the notebook's rank.
@@ -159,7 +161,10 @@ class Notebook:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return tuple(KINDS[kind].replace("{0}", self.up).replace("{1}", path).replace("{2}", str(self.rank)) for kind, path in self.cells)
+        return tuple(
+            KINDS[kind].replace("{0}", self.up).replace("{1}", path).replace("{2}", str(self.rank))
+            for kind, path in self.cells
+        )
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -367,9 +372,7 @@ class Machine(RuleBasedStateMachine):
             assert item.result is not None, item.planned.decision
             assert item.result.result.status is Status.OK, item.result.result.failure
             cells = project.outputs(item.result).cells
-            shown[item.planned.name] = "".join(
-                output["text"] for cell in cells for output in cell
-            )
+            shown[item.planned.name] = "".join(output["text"] for cell in cells for output in cell)
         assert shown == outputs
         assert {
             name: text for name, text in self._state().items() if name.startswith(("out/", "cache"))
@@ -396,7 +399,11 @@ class Machine(RuleBasedStateMachine):
             ), f"of {notebook.touched} nothing changed, only {changed}: {told}"
 
     def _is_true(
-        self, reason: Reason, notebook: Notebook, before: Mapping[str, str], after: Mapping[str, str]
+        self,
+        reason: Reason,
+        notebook: Notebook,
+        before: Mapping[str, str],
+        after: Mapping[str, str],
     ) -> bool:
         """Tell whether a reason names what really did change."""
         last = self.last.get(notebook.name)
@@ -412,12 +419,17 @@ class Machine(RuleBasedStateMachine):
         if reason.why not in (Why.DEPENDENCY_CHANGED, Why.REWRITTEN):
             return False
         if "fakelib" in reason.text and "→" in reason.text:
-            return any(f"fakelib {s['fakelib version']} → {after['fakelib version']}" == reason.text for s in [x.state for x in same])
+            return any(
+                f"fakelib {s['fakelib version']} → {after['fakelib version']}" == reason.text
+                for s in [x.state for x in same]
+            )
         if "moved from" in reason.text:
             return any(state["location"] != after["location"] for state in [x.state for x in same])
         states = [*earlier, *(seen.state for seen in same), before]
         path = reason.path
-        return any(_at(path, state) != _at(path, now) for state in states for now in (before, after))
+        return any(
+            _at(path, state) != _at(path, now) for state in states for now in (before, after)
+        )
 
     def _oracle(self) -> Any:
         """Return what running everything from scratch leads to: outputs by name, and artifacts."""
@@ -508,9 +520,7 @@ def _at(path: str, state: Mapping[str, str]) -> Any:
 
 
 @pytest.fixture
-def machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[type[Machine]]:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Machine]]:
     base = Path(os.path.realpath(tmp_path))
     site = base / "site"
     shells = Shells()
@@ -549,6 +559,10 @@ def test_outputs_are_always_those_of_running_everything_from_scratch(
             derandomize="NBCACHE_MODEL_EXAMPLES" not in os.environ,
             database=None,
             suppress_health_check=list(HealthCheck),
-            print_blob=True,
+            # Smaller examples take minutes to find; these are small enough to be read.
+            phases=[
+                Phase.generate,
+                *([Phase.shrink] if "NBCACHE_MODEL_SHRINK" in os.environ else []),
+            ],
         ),
     )
