@@ -9,7 +9,7 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ NOISE = ("noise/x.txt", "README.rst")
 TEXTS = ("1", "2", "33", "")
 CODE = (
     *("x = 1", "x = 2", "from n import x", "import n; x = n.x * 2", "import pkg.p; x = pkg.p.x"),
-    *("x = open('{0}data/a.csv').read()", "import glob; x = sorted(glob.glob('{0}data/*.csv'))"),
+    *("x = open('data/a.csv').read()", "import glob; x = sorted(glob.glob('data/*.csv'))"),
     *(
         "import fakelib; x = fakelib.version",
         "from .q import x",
@@ -161,15 +161,21 @@ class Notebook:
 
     @property
     def sources(self) -> tuple[str, ...]:
+        values = str(self.rank)
         return tuple(
-            KINDS[kind].replace("{0}", self.up).replace("{1}", path).replace("{2}", str(self.rank))
+            KINDS[kind].replace("{0}", self.up).replace("{1}", path).replace("{2}", values)
             for kind, path in self.cells
         )
 
     @property
     def code(self) -> tuple[str, ...]:
         """What its code key depends on."""
-        return (os.path.dirname(self.name), *self.sources)
+        return (str(Path(self.name).parent), *self.sources)
+
+    @property
+    def written(self) -> set[str]:
+        """What it may write."""
+        return {ARTIFACT.format(self.rank), f"cache{self.rank}.txt"}
 
     @property
     def touched(self) -> set[str]:
@@ -196,7 +202,7 @@ class Told(Progress):
 
     runs: list[Planned] = field(default_factory=list)
 
-    def started(self, planned: Planned, number: int, total: int) -> None:
+    def started(self, planned: Planned, number: int, total: int) -> None:  # noqa: ARG002 (as all who are told)
         self.runs.append(planned)
 
     def __str__(self) -> str:
@@ -224,6 +230,7 @@ class Machine(RuleBasedStateMachine):
         self.branch = "main"
         self.moves = 0
         self.foreign: set[str] = set()
+        self.writers: dict[str, str] = {}
         self.last: dict[str, Seen] = {}
         self.ever: list[Seen] = []
         self.done: list[tuple[Any, ...]] = []
@@ -260,7 +267,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from([*DATA, *MODULES, *LATER]))
     def delete(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        self._remove(name)
 
     @rule(name=st.sampled_from([*DATA, *MODULES]))
     def touch(self, name: str) -> None:
@@ -269,9 +276,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(old=st.sampled_from(DATA), new=st.sampled_from([*DATA, "data/new.csv"]))
     def rename(self, old: str, new: str) -> None:
-        if (self.root / old).exists():
+        if (self.root / old).exists() and old != new:
             (self.root / new).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.root / old, self.root / new)
+            (self.root / old).rename(self.root / new)
+            self._remove(old)
 
     @rule(name=st.sampled_from(NOISE), text=st.sampled_from(TEXTS))
     def write_what_nobody_reads(self, name: str, text: str) -> None:
@@ -325,7 +333,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(rank=st.sampled_from(RANKS))
     def delete_artifact(self, rank: int) -> None:
-        (self.root / ARTIFACT.format(rank)).unlink(missing_ok=True)
+        self._remove(ARTIFACT.format(rank))
 
     @rule(rank=st.sampled_from(RANKS))
     def overwrite_artifact(self, rank: int) -> None:
@@ -342,6 +350,7 @@ class Machine(RuleBasedStateMachine):
 
     def _build(self) -> None:
         told = Told()
+        self._clean()
         before = self._state()
         project = Project.find(
             self.root, place=self.folder / "store", notify=self._notify, executor="local-serial"
@@ -362,8 +371,17 @@ class Machine(RuleBasedStateMachine):
             seen = Seen(notebook, after)
             self.last[name] = seen
             self.ever.append(seen)
+            for written in notebook.written & after.keys():
+                self.writers[written] = name
         self.done.append(self._situation(before))
         self.foreign.clear()
+
+    def _clean(self) -> None:
+        """Remove what notebooks once wrote that are not there any more: that is left to users."""
+        for written, name in list(self.writers.items()):
+            if name not in self.notebooks:
+                self._remove(written)
+                del self.writers[written]
 
     def _compare(self, project: Project, settled: Any) -> None:
         outputs, artifacts = self._oracle()
@@ -406,30 +424,24 @@ class Machine(RuleBasedStateMachine):
         after: Mapping[str, str],
     ) -> bool:
         """Tell whether a reason names what really did change."""
-        last = self.last.get(notebook.name)
-        same = [seen for seen in self.ever if seen.notebook.code == notebook.code]
-        earlier = [seen.state for seen in ([last] if last is not None else same)]
         note(f"  {notebook.name}: {reason.why} {reason}")
-        if reason.why is Why.NO_RESULT:
-            return not same
-        if reason.why is Why.CODE_CHANGED:
-            return last is not None and last.notebook.sources != notebook.sources
-        if reason.why is Why.FOREIGN_FILE:
-            return any(name in reason.text for name in self.foreign)
-        if reason.why not in (Why.DEPENDENCY_CHANGED, Why.REWRITTEN):
-            return False
-        if "fakelib" in reason.text and "→" in reason.text:
-            return any(
-                f"fakelib {s['fakelib version']} → {after['fakelib version']}" == reason.text
-                for s in [x.state for x in same]
-            )
-        if "moved from" in reason.text:
-            return any(state["location"] != after["location"] for state in [x.state for x in same])
-        states = [*earlier, *(seen.state for seen in same), before]
-        path = reason.path
-        return any(
-            _at(path, state) != _at(path, now) for state in states for now in (before, after)
-        )
+        last = self.last.get(notebook.name)
+        # A result may have been made for another name.
+        same = [seen.state for seen in self.ever if seen.notebook.code == notebook.code]
+        states = [*same, *([last.state] if last is not None else []), before]
+        path, text = reason.path, reason.text
+        if reason.why is Why.DEPENDENCY_CHANGED and not path and text.startswith("fakelib"):
+            return any(f"{_version(state)} → {self.version}" == text for state in same)
+        if reason.why is Why.DEPENDENCY_CHANGED and "moved from" in text:
+            places = {state["location"] for state in same} - {after["location"]}
+            return any(f" {place}," in text for place in places)
+        return {
+            Why.NO_RESULT: not same,
+            Why.CODE_CHANGED: last is not None and last.notebook.sources != notebook.sources,
+            Why.FOREIGN_FILE: any(name in text for name in self.foreign),
+            Why.DEPENDENCY_CHANGED: _differs(path, states, (before, after)),
+            Why.REWRITTEN: _differs(path, states, (before, after)),
+        }.get(reason.why, False)
 
     def _oracle(self) -> Any:
         """Return what running everything from scratch leads to: outputs by name, and artifacts."""
@@ -476,6 +488,18 @@ class Machine(RuleBasedStateMachine):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
+    def _remove(self, name: str) -> None:
+        """Remove a file, and folders in which nothing is left: git does not know them."""
+        path = self.root / name
+        path.unlink(missing_ok=True)
+        for folder in path.relative_to(self.root).parents:
+            if (
+                folder.name
+                and (self.root / folder).is_dir()
+                and not any((self.root / folder).iterdir())
+            ):
+                (self.root / folder).rmdir()
+
     def _save(self, notebook: Notebook) -> None:
         self.notebooks[notebook.name] = notebook
         cells = ["%%" + source for source in notebook.sources]
@@ -483,7 +507,7 @@ class Machine(RuleBasedStateMachine):
 
     def _drop(self, name: str) -> None:
         del self.notebooks[name]
-        (self.root / name).unlink()
+        self._remove(name)
 
     def _install(self, version: str) -> None:
         shutil.rmtree(self.site)
@@ -517,6 +541,17 @@ def _at(path: str, state: Mapping[str, str]) -> Any:
     if path == ".":
         return state
     return {n: t for n, t in state.items() if n == path or n.startswith(path + "/")}
+
+
+def _version(state: Mapping[str, str]) -> str:
+    return f"fakelib {state['fakelib version']}"
+
+
+def _differs(
+    path: str, earlier: Iterable[Mapping[str, str]], now: Iterable[Mapping[str, str]]
+) -> bool:
+    """Tell whether something at a path, or below it, has not always been the same."""
+    return any(_at(path, old) != _at(path, new) for old in earlier for new in now)
 
 
 @pytest.fixture
