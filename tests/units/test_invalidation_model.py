@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cell_runner import CellRunner
 from hypothesis import HealthCheck, Phase, note, settings
@@ -135,8 +136,8 @@ def codes(draw: st.DrawFn, rank: int) -> tuple[Cell, ...]:
     )
     cells = draw(st.lists(kinds, min_size=1, max_size=3))
     # It writes its artifact at most once: what it reads of itself is another subject.
-    writes = [cell for cell in cells if cell[0] in WRITES]
-    return tuple(cell for cell in cells if cell not in writes[1:])
+    writes = [position for position, cell in enumerate(cells) if cell[0] in WRITES]
+    return tuple(cell for position, cell in enumerate(cells) if position not in writes[1:])
 
 
 @st.composite
@@ -563,12 +564,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Ma
     found = kernel_facts("python3", "python")
     assert found is not None
     assert found.python is not None
+    python = msgspec.structs.replace(found.python, sites=(*found.python.sites, str(site)))
+    kernel = msgspec.structs.replace(found, python=python)
 
-    def facts(name: str, language: str) -> KernelFacts:
-        import msgspec
-
-        python = msgspec.structs.replace(found.python, sites=(*found.python.sites, str(site)))
-        return msgspec.structs.replace(found, python=python)
+    def facts(_name: str, _language: str) -> KernelFacts:
+        return kernel
 
     monkeypatch.setattr(sphinx_nbcache.project.worlds, "kernel_facts", facts)
     monkeypatch.setattr(sphinx_nbcache.execution.run, "run", runner.run)
