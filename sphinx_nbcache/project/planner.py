@@ -174,6 +174,11 @@ class Planner:
         history = self._histories.get(name)
         return list(self._store.records([history.result]).values()) if history is not None else []
 
+    def earlier(self, planned: Planned) -> list[Result]:
+        """Return all results that a notebook may have used before it is run again."""
+        found = self._store.results(planned.code_key)
+        return [*self.previous(planned.name), *(stored.result for stored in found)]
+
     def remember(self, notebooks: Sequence[Settled]) -> None:
         """Remember what each page shows, so that the next reason compares with it."""
         histories: dict[str, History] = {}

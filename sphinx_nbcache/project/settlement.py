@@ -21,7 +21,7 @@ class _Planner(Protocol):
 
     changes: dict[str, list[Change]]
 
-    def previous(self, name: str) -> list[Result]: ...
+    def earlier(self, planned: Planned) -> list[Result]: ...
 
     def again(self, planned: Planned) -> Planned | None: ...
 
@@ -58,19 +58,20 @@ class Settlement:
     def settle(self, settled: Settled) -> None:
         """Take note of what became of a notebook, and change files accordingly."""
         name = settled.planned.name
-        before = self._settled.get(name)
         self._settled[name] = settled
         changes = self._planner.changes.pop(name, [])
-        result = settled.result.result if settled.result is not None else None
-        if settled.ran_here and result is not None:
-            # What it was before the build is done with when it has been settled once.
-            old = self._planner.previous(name) if before is None else _results(before)
-            changes = self._without_those_of_others(
-                name, self._validity.to_remove(name, old, result)
-            )
-        if changes:
+        if changes and not settled.ran_here:
             for changed in self._artifacts.carry_out(changes):
                 self.writers.setdefault(changed, set()).add(name)
+
+    def clear_before(self, planned: Planned) -> None:
+        """Take away what a notebook has left behind that is about to be run."""
+        before = self._settled.get(planned.name)
+        old = [*(_results(before) if before else ()), *self._planner.earlier(planned)]
+        changes, folders = self._validity.to_clear(planned, old)
+        changes = self._without_those_of_others(planned.name, changes)
+        for changed in self._artifacts.carry_out(changes, folders):
+            self.writers.setdefault(changed, set()).add(planned.name)
 
     def _without_those_of_others(self, name: str, changes: list[Change]) -> list[Change]:
         """Return the changes of files that no other notebook has written in the meantime."""

@@ -54,6 +54,7 @@ class Turns:
             nothing could be decided then; `None` if it has gone.
         observer: Watches what runs depend on.
         objection: Tells what speaks against the use of a result by a notebook.
+        prepare: Is told of each notebook that is about to be run.
         settle: Is told of each notebook that is settled, before others that depend on it start.
         producers: Of notebooks those that write what they read, and so have to be settled before.
         since: When the plan was made, in seconds since the epoch.
@@ -70,6 +71,7 @@ class Turns:
     replan: Replan
     observer: Observer
     objection: Objection
+    prepare: Callable[[Planned], None]
     settle: Callable[[Settled], None]
     producers: Mapping[str, frozenset[str]]
     since: float
@@ -176,6 +178,7 @@ class Turns:
             claims.release(first.code_key)
             waiting.extend(self._planned_anew(group))
             return True
+        self.prepare(first)
         self._started += 1
         self.progress.started(first, self._started, total)
         watch = self.observer.begin(first)

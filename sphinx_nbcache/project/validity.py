@@ -7,13 +7,14 @@ from pathlib import Path
 
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan
+from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.planning import Planned, Reason, Why
 from sphinx_nbcache.project.artifacts import Artifacts, Change
 from sphinx_nbcache.project.order import Footprint
 from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.records import Result, Stored
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import File, Trace
+from sphinx_nbcache.traces.facts import OTHER, Absent, Trace
 from sphinx_nbcache.traces.tracking import why_not_valid
 
 _UNKNOWN = "what its last run depended on is not known"
@@ -105,15 +106,28 @@ class Validity:
         return Reason(Why.DEPENDENCY_CHANGED, mismatch.text, path)
 
     def to_remove(self, name: str, old: Iterable[Result], new: Result) -> list[Change]:
-        """Return the files that a notebook has written before, and does not write any more.
+        """Return the files that a notebook has written before, and does not write any more."""
+        return self._artifacts.to_remove(old, new, self.owners, name)
 
-        One that its new run has found and read is not among them: code that makes a file only if
-        there is none goes on to use the old one.
+    def to_clear(
+        self, planned: Planned, old: Iterable[Result]
+    ) -> tuple[list[Change], frozenset[str]]:
+        """Return what a notebook has left behind that is about to be run, and folders it made.
+
+        A run has to find what the first one found. What it would find of its own, such as a
+        cache, was made from what may have changed since. What is ignored is left.
         """
-        trace = self.trace(new)
-        read = {fact.path for fact in trace.facts if isinstance(fact, File)} if trace else set()
-        changes = self._artifacts.to_remove(old, new, self.owners, name)
-        return [change for change in changes if change.name not in read]
+        ignored = self._worlds.tracking(planned.scan, planned.path, planned.key).ignored
+        old = list(old)
+        changes = [
+            change
+            for change in self._artifacts.to_remove(old, None, self.owners, planned.name)
+            if not (ignored and matching_glob(change.name, ignored))
+        ]
+        traces = filter(None, map(self.trace, old))
+        facts = (fact for trace in traces for fact in trace.facts)
+        made = (f.path for f in facts if isinstance(f, Absent) and f.after == OTHER)
+        return changes, frozenset(made)
 
     def expect(self, changes: Iterable[Change]) -> None:
         """Let files appear as they will be."""

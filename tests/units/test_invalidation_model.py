@@ -179,6 +179,10 @@ class Notebook:
         return {ARTIFACT.format(self.rank), f"cache{self.rank}.txt"}
 
     @property
+    def always_writes(self) -> bool:
+        return any(kind in ("write", "rename") for kind, _ in self.cells)
+
+    @property
     def touched(self) -> set[str]:
         """What it may depend on, as paths or starts of paths."""
         found: set[str] = set()
@@ -383,6 +387,12 @@ class Machine(RuleBasedStateMachine):
             if name not in self.notebooks:
                 self._remove(written)
                 del self.writers[written]
+        # A file that is not ours is left, if it is not overwritten: that is for users, too.
+        always = {n.rank for n in self.notebooks.values() if n.always_writes}
+        for name in list(self.foreign):
+            if name not in map(ARTIFACT.format, always):
+                self._remove(name)
+                self.foreign.discard(name)
 
     def _compare(self, project: Project, settled: Any) -> None:
         outputs, artifacts = self._oracle()
