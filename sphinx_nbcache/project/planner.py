@@ -315,7 +315,12 @@ class Planner:
             if failed and not fails_again(stored, notebook.rules, self._settings):
                 continue
             judged = self._validity.judge(
-                notebook.name, notebook.source.path, notebook.scan, notebook.key, stored.result
+                notebook.name,
+                notebook.source.path,
+                notebook.scan,
+                notebook.key,
+                stored.result,
+                lambda: [*(item.result for item in found), *self.previous(notebook.name)],
             )
             if isinstance(judged, Reason):
                 objections[stored.digest] = judged

@@ -240,7 +240,7 @@ class Turns:
         sources = [cell.source for cell in job.cells]
         others = {name for name, by in self.written.items() if by - {job.notebook}}
         observed = self.observer.end(group[0], watch, job, outcome, others)
-        for name in observed.trace.changed():
+        for name in (*observed.trace.changed(), *observed.trace.made_folders()):
             self.written.setdefault(name, set()).add(job.notebook)
         stored = self.store.commit(result, outcome.outputs, observed.files, sources, observed.trace)
         _remove_kept(outcome)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import msgspec
 
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan
@@ -14,8 +16,9 @@ from sphinx_nbcache.project.order import Footprint
 from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.records import Result, Stored
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import OTHER, Absent, Trace
+from sphinx_nbcache.traces.facts import Absent, Trace
 from sphinx_nbcache.traces.tracking import why_not_valid
+from sphinx_nbcache.traces.world import World
 
 _UNKNOWN = "what its last run depended on is not known"
 
@@ -71,8 +74,14 @@ class Validity:
         found = self.judge(planned.name, planned.path, planned.scan, planned.key, stored.result)
         return found if isinstance(found, Reason) else None
 
-    def judge(
-        self, name: str, path: Path, scan: Scan, key: KeyParts, result: Result
+    def judge(  # noqa: PLR0913, PLR0917 (what a notebook without a decision consists of)
+        self,
+        name: str,
+        path: Path,
+        scan: Scan,
+        key: KeyParts,
+        result: Result,
+        earlier: Callable[[], Iterable[Result]] = tuple,
     ) -> list[Change] | Reason:
         """Return the files that have to be put back for a result, or what speaks against it.
 
@@ -82,16 +91,41 @@ class Validity:
             scan: Its reading.
             key: What its code key is made of.
             result: A result under that key.
+            earlier: Returns all results that the notebook has used before.
         """
         trace = self.trace(result)
         if trace is None:
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNKNOWN)
-        world = self._worlds.of(key)
-        mismatch = why_not_valid(trace, self._worlds.tracking(scan, path, key), world)
+        world, tracking = self._worlds.of(key), self._worlds.tracking(scan, path, key)
+        held = trace
+        while (mismatch := why_not_valid(held, tracking, world)) and isinstance(
+            mismatch.fact, Absent
+        ):
+            if not self._is_left_behind(mismatch.fact.path, world, result, earlier):
+                break
+            rest = tuple(fact for fact in held.facts if fact != mismatch.fact)
+            held = msgspec.structs.replace(held, facts=rest)
         if mismatch is not None:
             why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
             return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
         return self._artifacts.to_restore(result, trace, self.owners, name)
+
+    def _is_left_behind(
+        self, path: str, world: World, result: Result, earlier: Callable[[], Iterable[Result]]
+    ) -> bool:
+        """Tell whether a file is an older one of the notebook, which this result replaces.
+
+        It is as good as absent: a run would not find it either.
+        """
+        if result.temporary or path not in {artifact.path for artifact in result.artifacts}:
+            return False
+        state = world.state(path)
+        return any(
+            (artifact.path, artifact.digest) == (path, state)
+            for other in earlier()
+            if not other.temporary
+            for artifact in other.artifacts
+        )
 
     def changed_since(self, planned: Planned, stored: Stored) -> Reason | None:
         """Return what a result depended on and is not as it was; `None`: all is, or is unknown."""
@@ -125,9 +159,7 @@ class Validity:
             if not (ignored and matching_glob(change.name, ignored))
         ]
         traces = filter(None, map(self.trace, old))
-        facts = (fact for trace in traces for fact in trace.facts)
-        made = (f.path for f in facts if isinstance(f, Absent) and f.after == OTHER)
-        return changes, frozenset(made)
+        return changes, frozenset().union(*(trace.made_folders() for trace in traces))
 
     def expect(self, changes: Iterable[Change]) -> None:
         """Let files appear as they will be."""

@@ -86,6 +86,13 @@ OTHERS = {
     "cache": "import os\n"
     "if not os.path.exists('{0}cache{2}.txt'): open('{0}cache{2}.txt', 'w').write('made')\n"
     "print(open('{0}cache{2}.txt').read())",
+    "stale": "import os\n"
+    "if not os.path.exists('{0}cache{2}.txt'):\n"
+    "    t = open('{0}side.txt').read() if os.path.exists('{0}side.txt') else 'no side'\n"
+    "    open('{0}cache{2}.txt', 'w').write(t)\n"
+    "print(open('{0}cache{2}.txt').read())",
+    "append": "f = open('{0}cache{2}.log', 'a'); f.write('+'); f.close()\n"
+    "print(open('{0}cache{2}.log').read())",
     "list": SAFE.format("import os; print(sorted(os.listdir('{0}data')))"),
     "glob": "import glob; print(sorted(glob.glob('{0}data/**/*.csv', recursive=True)))",
     "rglob": "import pathlib; print(sorted(map(str, pathlib.Path('{0}data').rglob('c*'))))",
@@ -103,6 +110,8 @@ LAST = {
 # What kinds of cells may depend on, as paths or starts of paths; all others on their file.
 TOUCHED: Mapping[str, tuple[str, ...]] = {
     "cache": ("cache",),
+    "stale": ("cache", "side.txt"),
+    "append": ("cache",),
     "list": ("data/",),
     "glob": ("data/",),
     "rglob": ("data/",),
@@ -176,7 +185,7 @@ class Notebook:
     @property
     def written(self) -> set[str]:
         """What it may write."""
-        return {ARTIFACT.format(self.rank), f"cache{self.rank}.txt"}
+        return {ARTIFACT.format(self.rank), f"cache{self.rank}.txt", f"cache{self.rank}.log"}
 
     @property
     def always_writes(self) -> bool:
