@@ -1,6 +1,7 @@
 """Random projects, random changes, builds: outputs are always those of running all from scratch.
 
-`NBCACHE_MODEL_EXAMPLES` sets how many projects are tried.
+`NBCACHE_MODEL_EXAMPLES` sets how many projects are tried, `NBCACHE_MODEL_KERNELS` how many of
+them in real kernels.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ READS = {
     "path": "import pathlib; p = pathlib.Path('{0}{1}'); print(p.is_file() and p.read_bytes())",
     "size": SAFE.format("import os; print(os.path.getsize('{0}{1}'))"),
     "cat": "import subprocess as s; print(s.run(['cat', '{0}{1}'], stdout=-1, stderr=-3).stdout)",
-    "shell": "!cat '{0}{1}' 2>/dev/null",
+    "shell": "lines = !cat '{0}{1}' 2>/dev/null\nprint(list(lines))",
     "numpy": SAFE.format("import numpy; print(numpy.fromfile('{0}{1}', dtype='u1'))"),
 }
 WRITES = {
@@ -230,7 +231,6 @@ class Machine(RuleBasedStateMachine):
     base: Path
     runner: CellRunner
     site: Path
-    real = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -574,16 +574,47 @@ def _differs(
     return any(_at(path, old) != _at(path, new) for old in earlier for new in now)
 
 
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Machine]]:
-    base = Path(os.path.realpath(tmp_path))
-    site = base / "site"
-    shells = Shells()
-    runner = CellRunner(shells, str(site))
+@pytest.fixture(scope="module")
+def shells() -> Iterator[Shells]:
+    server = Shells()
+    yield server
+    server.close()
+
+
+def machine(folder: Path, runner: CellRunner) -> type[Machine]:
+    """Return machines that work in this folder."""
+
+    class Here(Machine):
+        pass
+
+    Here.base = Path(os.path.realpath(folder))
+    Here.runner, Here.site = runner, Path(runner.site or folder / "site")
+    return Here
+
+
+def chosen(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize="NBCACHE_MODEL_EXAMPLES" not in os.environ,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        # Smaller examples take minutes to find; these are small enough to be read.
+        phases=[Phase.generate],
+    )
+
+
+@pytest.mark.timeout(0)
+def test_outputs_are_always_those_of_running_everything_from_scratch(
+    tmp_path: Path, shells: Shells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = os.path.realpath(tmp_path / "site")
+    runner = CellRunner(shells, site)
     found = kernel_facts("python3", "python")
     assert found is not None
     assert found.python is not None
-    python = msgspec.structs.replace(found.python, sites=(*found.python.sites, str(site)))
+    python = msgspec.structs.replace(found.python, sites=(*found.python.sites, site))
     kernel = msgspec.structs.replace(found, python=python)
 
     def facts(_name: str, _language: str) -> KernelFacts:
@@ -591,32 +622,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Ma
 
     monkeypatch.setattr(sphinx_nbcache.project.worlds, "kernel_facts", facts)
     monkeypatch.setattr(sphinx_nbcache.execution.run, "run", runner.run)
-
-    class Here(Machine):
-        pass
-
-    Here.base, Here.runner, Here.site = base, runner, site
-    yield Here
-    shells.close()
-
-
-def test_outputs_are_always_those_of_running_everything_from_scratch(
-    machine: type[Machine],
-) -> None:
     examples = int(os.environ.get("NBCACHE_MODEL_EXAMPLES", "15"))
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=12,
-            deadline=None,
-            derandomize="NBCACHE_MODEL_EXAMPLES" not in os.environ,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            # Smaller examples take minutes to find; these are small enough to be read.
-            phases=[
-                Phase.generate,
-                *([Phase.shrink] if "NBCACHE_MODEL_SHRINK" in os.environ else []),
-            ],
-        ),
-    )
+    run_state_machine_as_test(machine(tmp_path, runner), settings=chosen(examples, 12))
+
+
+@pytest.mark.kernel
+@pytest.mark.timeout(0)
+def test_and_so_they_are_in_real_kernels(
+    tmp_path: Path, shells: Shells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In these nobody finds the package that is installed; all else is the same."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # see `cell_runner`
+    examples = int(os.environ.get("NBCACHE_MODEL_KERNELS", "2"))
+    run_state_machine_as_test(machine(tmp_path, CellRunner(shells)), settings=chosen(examples, 8))
