@@ -164,6 +164,14 @@ class Planner:
         notebook = self._notebook(planned.name, source, scan)
         return self._decided(notebook, self._store.results(notebook.code_key), every_output)
 
+    def adopt(self, planned: Planned, stored: Stored) -> None:
+        """Note what has to be done to files so that a notebook can use a result after all."""
+        judged = self._validity.judge(
+            planned.name, planned.path, planned.scan, planned.key, stored.result
+        )
+        if not isinstance(judged, Reason):
+            self._expect(planned.name, stored, judged)
+
     def whole_results(self, planned: Planned) -> list[Stored]:
         """Return the results under a notebook's code key, without those that are damaged."""
         found = self._store.results(planned.code_key)

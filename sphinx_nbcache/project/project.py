@@ -204,6 +204,7 @@ class Project:
             replan=settlement.planned_again,
             observer=self._observer,
             objection=self._validity.objection,
+            adopt=self._planner.adopt,
             prepare=settlement.clear_before,
             settle=settlement.settle,
             producers=self._planner.producers,

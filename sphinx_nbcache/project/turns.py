@@ -54,6 +54,7 @@ class Turns:
             nothing could be decided then; `None` if it has gone.
         observer: Watches what runs depend on.
         objection: Tells what speaks against the use of a result by a notebook.
+        adopt: Is told of each notebook that was to be run, and uses a result that was found.
         prepare: Is told of each notebook that is about to be run.
         settle: Is told of each notebook that is settled, before others that depend on it start.
         producers: Of notebooks those that write what they read, and so have to be settled before.
@@ -71,6 +72,7 @@ class Turns:
     replan: Replan
     observer: Observer
     objection: Objection
+    adopt: Callable[[Planned, Stored], None]
     prepare: Callable[[Planned], None]
     settle: Callable[[Settled], None]
     producers: Mapping[str, frozenset[str]]
@@ -170,6 +172,7 @@ class Turns:
             return False
         if found := self._found_since(first):
             claims.release(first.code_key)
+            self.adopt(first, found)
             self._settle(group, found, ran_here=False)
             return True
         try:

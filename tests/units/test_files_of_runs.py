@@ -175,3 +175,15 @@ def test_what_looked_for_a_folder_that_another_notebook_made_runs_again(
     assert ran == ["a.ipynb", "b.ipynb", "a.ipynb"]
     assert shown["a"] == "True"
     assert checkout.build()[0] == []
+
+
+def test_a_notebook_that_need_not_run_after_all_has_its_files_put_back(checkout: Checkout) -> None:
+    """What it reads was replaced, but is written again by the notebook that writes it."""
+    checkout.notebook("a", "open('first', 'w').write('x'); print('a')")
+    checkout.notebook("b", "open('second', 'w').write(open('first').read()); print('b')")
+    checkout.build()
+    checkout.write(first="something else")
+    (checkout.root / "second").unlink()
+    assert checkout.build()[0] == ["a.ipynb"]
+    assert (checkout.root / "second").read_text() == "x"
+    assert checkout.build()[0] == []
