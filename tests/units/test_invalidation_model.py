@@ -244,7 +244,7 @@ class Machine(RuleBasedStateMachine):
         self.branch = "main"
         self.moves = 0
         self.foreign: set[str] = set()
-        self.writers: dict[str, str] = {}
+        self.writers: dict[str, tuple[str, int]] = {}
         self.last: dict[str, Seen] = {}
         self.ever: list[Seen] = []
         self.done: list[tuple[Any, ...]] = []
@@ -386,14 +386,15 @@ class Machine(RuleBasedStateMachine):
             self.last[name] = seen
             self.ever.append(seen)
             for written in notebook.written & after.keys():
-                self.writers[written] = name
+                self.writers[written] = (name, notebook.rank)
         self.done.append(self._situation(before))
         self.foreign.clear()
 
     def _clean(self) -> None:
         """Remove what notebooks once wrote that are not there any more: that is left to users."""
-        for written, name in list(self.writers.items()):
-            if name not in self.notebooks:
+        there = {(notebook.name, notebook.rank) for notebook in self.notebooks.values()}
+        for written, writer in list(self.writers.items()):
+            if writer not in there:
                 self._remove(written)
                 del self.writers[written]
         # A file that is not ours is left, if it is not overwritten: that is for users, too.
