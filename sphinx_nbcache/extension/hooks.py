@@ -200,7 +200,14 @@ class Hooks:
         base = Path(app.srcdir)
         place = store_place(base, Path(app.outdir).parent, settings)
         self.settled, self.seconds = {}, 0.0
-        self.project = Project((), base=base, place=place, settings=settings, notify=notifier(app))
+        self.project = Project(
+            (),
+            base=base,
+            place=place,
+            settings=settings,
+            notify=notifier(app),
+            quiet=(Path(app.outdir), Path(app.doctreedir)),
+        )
         write_project_file(place, base, self.project.root, raw_options(app.config))
         return self.project
 
