@@ -48,12 +48,16 @@ def run(shell: Any, request: dict[str, Any]) -> dict[str, Any]:
     os.environ.update(request["variables"])
     sys.path[:0] = [""]
     output = io.StringIO()
+    errors = []
     with contextlib.redirect_stdout(output):
         shell.run_cell(request["install"], silent=True, store_history=False)
         for cell in request["cells"]:
-            shell.run_cell(cell, store_history=True)
+            result = shell.run_cell(cell, store_history=True)
+            if result.error_in_exec is not None:
+                errors.append(type(result.error_in_exec).__name__)
         report = eval(request["expression"])
-    return {"report": report, "output": output.getvalue()}
+    error = errors[0] if errors else None
+    return {"report": report, "output": output.getvalue(), "error": error}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -129,17 +129,18 @@ class Artifacts:
         return None
 
     def to_remove(
-        self, old: Iterable[Result], new: Result, others: Mapping[str, str], notebook: str
+        self, old: Iterable[Result], new: Result | None, others: Mapping[str, str], notebook: str
     ) -> list[Change]:
         """Return the files of superseded results that are still ours, and not written any more.
 
         Args:
             old: The results that the notebook used before.
-            new: The one that it uses now.
+            new: The one that it uses now; `None` if it is about to be run.
             others: Which notebook writes a file, by its name.
             notebook: The notebook.
         """
-        kept = set() if new.temporary else {artifact.path for artifact in new.artifacts}
+        files = () if new is None or new.temporary else new.artifacts
+        kept = {artifact.path for artifact in files}
         changes: dict[str, Change] = {}
         for result in old:
             for artifact in () if result.temporary else result.artifacts:
@@ -160,8 +161,15 @@ class Artifacts:
         for change in changes:
             self._forget_around(self.path(change.name))
 
-    def carry_out(self, changes: Iterable[Change]) -> set[str]:
-        """Change the files; return the names of those that were changed."""
+    def carry_out(
+        self, changes: Iterable[Change], folders: Collection[str] | None = None
+    ) -> set[str]:
+        """Change the files; return the names of those that were changed.
+
+        Args:
+            changes: What is to be done.
+            folders: Names of folders that may go as well when they are empty; by default any.
+        """
         done = set()
         for change in changes:
             path = self.path(change.name)
@@ -171,7 +179,7 @@ class Artifacts:
             try:
                 if self._fingerprints.state(path) != change.found:
                     raise OSError("it was changed meanwhile")  # noqa: TRY301 (told as any trouble)
-                self._change(path, change)
+                self._change(path, change, folders)
                 done.add(change.name)
             except (OSError, OutputsError) as error:
                 verb = "removed" if change.artifact is None else "put back"
@@ -180,13 +188,13 @@ class Artifacts:
             self._forget_around(path)
         return done
 
-    def _change(self, path: str, change: Change) -> None:
+    def _change(self, path: str, change: Change, folders: Collection[str] | None) -> None:
         target = Path(path)
         if not _is_confined(target, self._root):
             raise OSError("a link leads out of the project there")
         if change.artifact is None:
             target.unlink()
-            self._remove_empty(target.parent)
+            self._remove_empty(target.parent, folders)
             return
         content = self._store.blob(change.artifact.digest)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -201,9 +209,11 @@ class Artifacts:
             partial.unlink(missing_ok=True)
             raise
 
-    def _remove_empty(self, folder: Path) -> None:
+    def _remove_empty(self, folder: Path, names: Collection[str] | None) -> None:
         """Remove folders in which nothing is left: a checkout does not have them either."""
         while folder != self._root and self._root in folder.parents:
+            if names is not None and folder.relative_to(self._root).as_posix() not in names:
+                return
             try:
                 folder.rmdir()
             except OSError:

@@ -37,7 +37,12 @@ class Footprint:
                 self.listings.add((fact.path, fact.pattern, fact.without))
             elif isinstance(fact, Declared):
                 self.globs.add(fact.glob)
-        self.writes.update(written.path for written in trace.written)
+        # What was only inferred, of a run that is in doubt, may have been written by another one.
+        self.writes.update(
+            written.path
+            for written in trace.written
+            if trace.unreliable is None or not written.inferred
+        )
         self.writes.update(trace.removed)
 
     def depends_on(self, path: str) -> bool:

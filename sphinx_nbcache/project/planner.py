@@ -165,6 +165,14 @@ class Planner:
         notebook = self._notebook(planned.name, source, scan)
         return self._decided(notebook, self._store.results(notebook.code_key), every_output)
 
+    def adopt(self, planned: Planned, stored: Stored) -> None:
+        """Note what has to be done to files so that a notebook can use a result after all."""
+        judged = self._validity.judge(
+            planned.name, planned.path, planned.scan, planned.key, stored.result
+        )
+        if not isinstance(judged, Reason):
+            self._expect(planned.name, stored, judged)
+
     def whole_results(self, planned: Planned) -> list[Stored]:
         """Return the results under a notebook's code key, without those that are damaged."""
         found = self._store.results(planned.code_key)
@@ -174,6 +182,11 @@ class Planner:
         """Return the result that the page of a notebook last showed, if it is still there."""
         history = self._histories.get(name)
         return list(self._store.records([history.result]).values()) if history is not None else []
+
+    def earlier(self, planned: Planned) -> list[Result]:
+        """Return all results that a notebook may have used before it is run again."""
+        found = self._store.results(planned.code_key)
+        return [*self.previous(planned.name), *(stored.result for stored in found)]
 
     def remember(self, notebooks: Sequence[Settled]) -> None:
         """Remember what each page shows, so that the next reason compares with it."""
@@ -314,7 +327,12 @@ class Planner:
             if failed and not fails_again(stored, notebook.rules, self._settings):
                 continue
             judged = self._validity.judge(
-                notebook.name, notebook.source.path, notebook.scan, notebook.key, stored.result
+                notebook.name,
+                notebook.source.path,
+                notebook.scan,
+                notebook.key,
+                stored.result,
+                lambda: [*(item.result for item in found), *self.previous(notebook.name)],
             )
             if isinstance(judged, Reason):
                 objections[stored.digest] = judged

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from sphinx_nbcache.project.validity import Validity
 from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import SCHEMA, Stored
+from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits
 from sphinx_nbcache.store.usage import note_uses
@@ -202,6 +204,8 @@ class Project:
             replan=settlement.planned_again,
             observer=self._observer,
             objection=self._validity.objection,
+            adopt=self._planner.adopt,
+            prepare=settlement.clear_before,
             settle=settlement.settle,
             producers=self._planner.producers,
             written=settlement.writers,
@@ -232,6 +236,10 @@ class Project:
         for _ in range(_MOST_ROUNDS):
             if not (outdated := settlement.outdated(plan)):
                 return
+            with suppress(ShelfError):
+                self.store.remove(settlement.doubted)
+            # By now more is known of who writes what others read.
+            turns.producers = {**self._planner.producers, **settlement.producers(plan)}
             turns.take(outdated)
         if outdated := settlement.outdated(plan):
             names = [planned.name for planned in outdated]

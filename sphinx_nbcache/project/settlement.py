@@ -10,9 +10,10 @@ from typing import Protocol
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action, Decision, Plan, Planned, Reason, Why
 from sphinx_nbcache.project.artifacts import Artifacts, Change
+from sphinx_nbcache.project.order import acyclic, in_order, producers
 from sphinx_nbcache.project.run import Settled
 from sphinx_nbcache.project.validity import Validity
-from sphinx_nbcache.store.records import Result
+from sphinx_nbcache.store.records import Result, Stored
 
 
 class _Planner(Protocol):
@@ -20,7 +21,7 @@ class _Planner(Protocol):
 
     changes: dict[str, list[Change]]
 
-    def previous(self, name: str) -> list[Result]: ...
+    def earlier(self, planned: Planned) -> list[Result]: ...
 
     def again(self, planned: Planned) -> Planned | None: ...
 
@@ -30,6 +31,8 @@ class Settlement:
 
     Attributes:
         writers: Which notebooks have written a file in this build, by its name.
+        doubted: Results that must not be used again, of those that [](outdated) found last:
+            another notebook wrote what they looked at while they came about.
 
     Args:
         planner: Knows what notebooks last were.
@@ -39,6 +42,7 @@ class Settlement:
 
     def __init__(self, planner: _Planner, validity: Validity, artifacts: Artifacts) -> None:
         self.writers: dict[str, set[str]] = {}
+        self.doubted: list[Stored] = []
         self._planner = planner
         self._validity = validity
         self._artifacts = artifacts
@@ -54,16 +58,33 @@ class Settlement:
     def settle(self, settled: Settled) -> None:
         """Take note of what became of a notebook, and change files accordingly."""
         name = settled.planned.name
-        before = self._settled.get(name)
         self._settled[name] = settled
         changes = self._planner.changes.pop(name, [])
-        result = settled.result.result if settled.result is not None else None
-        if settled.ran_here and result is not None:
-            old = [before.result.result] if before and before.result else []
-            changes = self._validity.to_remove(name, [*old, *self._planner.previous(name)], result)
-        if changes:
+        if changes and not settled.ran_here:
             for changed in self._artifacts.carry_out(changes):
                 self.writers.setdefault(changed, set()).add(name)
+
+    def clear_before(self, planned: Planned) -> None:
+        """Take away what a notebook has left behind that is about to be run."""
+        before = self._settled.get(planned.name)
+        old = [*(_results(before) if before else ()), *self._planner.earlier(planned)]
+        changes, folders = self._validity.to_clear(planned, old)
+        changes = self._without_those_of_others(planned.name, changes)
+        for changed in self._artifacts.carry_out(changes, folders):
+            self.writers.setdefault(changed, set()).add(planned.name)
+
+    def _without_those_of_others(self, name: str, changes: list[Change]) -> list[Change]:
+        """Return the changes of files that no other notebook has written in the meantime."""
+        if not changes:
+            return changes
+        of_others = {
+            artifact.path
+            for other, settled in self._settled.items()
+            for result in _results(settled)
+            if other != name and not result.temporary
+            for artifact in result.artifacts
+        }
+        return [change for change in changes if change.name not in of_others]
 
     def planned_again(self, planned: Planned) -> Planned | None:
         """Plan a notebook anew; the reason tells which other one has rewritten what it reads."""
@@ -81,19 +102,58 @@ class Settlement:
     def outdated(self, plan: Plan) -> list[Planned]:
         """Return the notebooks whose results do not hold any more, because others wrote files."""
         found = []
+        self.doubted = []
         for settled in self.of(plan):
             planned, stored = settled.planned, settled.result
             shown = settled.ran_here or planned.decision.action in (Action.REUSE, Action.DEPENDS)
             if stored is None or not (shown or settled.ran_elsewhere):
                 continue
-            objection = self._validity.changed_since(planned, stored)
-            if objection is None:
-                continue
-            reason = blamed(objection, planned.name, self.writers)
-            if reason is not objection:
+            reason = self._rewritten_meanwhile(settled)
+            if reason is not None:
+                self.doubted.append(stored)
+            elif objection := self._validity.changed_since(planned, stored):
+                blamed_on = blamed(objection, planned.name, self.writers)
+                reason = blamed_on if blamed_on is not objection else None
+            if reason is not None:
                 decision = Decision(Action.EXECUTE, reason)
                 found.append(replace(planned, decision=decision))
+        for stored in self.doubted:
+            self._unblame(stored.result)
         return found
+
+    def _unblame(self, result: Result) -> None:
+        """Forget that a run seems to have written files which others have written."""
+        trace = self._validity.trace(result)
+        for written in trace.written if trace is not None else ():
+            if written.inferred:
+                self.writers.get(written.path, set()).discard(result.notebook)
+
+    def producers(self, plan: Plan) -> dict[str, frozenset[str]]:
+        """Return of notebooks those that write what they read, by what is known of them now."""
+        footprints = {
+            settled.planned.name: self._validity.footprint(_results(settled))
+            for settled in self.of(plan)
+            if not any(result.temporary for result in _results(settled))
+        }
+        found = producers(footprints)
+        return acyclic(in_order(footprints, found), found)
+
+    def _rewritten_meanwhile(self, settled: Settled) -> Reason | None:
+        """Return that another notebook wrote what this one looked at while it ran.
+
+        What it saw is not certain then, and what it seems to have written may be the other's.
+        """
+        name = settled.planned.name
+        trace = self._validity.trace(settled.result.result) if settled.result else None
+        if trace is None or not settled.ran_here:
+            return None
+        inferred = {written.path for written in trace.written if written.inferred}
+        for path, by in sorted(self.writers.items()):
+            others = ", ".join(sorted(by - {name}))
+            doubted = path in inferred or (trace.unreliable or "").startswith(f"{path} ")
+            if others and doubted:
+                return Reason(Why.REWRITTEN, f"reads {path}, which {others} rewrote", path)
+        return None
 
     def notices(self) -> Iterator[Notice]:
         """Yield what has to be said of files that several notebooks write."""
@@ -111,6 +171,10 @@ class Settlement:
                     f"{path} is written by several notebooks ({names}); what {last} writes counts"
                 )
                 yield Notice(Topic.ARTIFACT, text)
+
+
+def _results(settled: Settled) -> list[Result]:
+    return [settled.result.result] if settled.result is not None else []
 
 
 def blamed(reason: Reason, name: str, writers: Mapping[str, set[str]]) -> Reason:

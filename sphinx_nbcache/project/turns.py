@@ -54,6 +54,8 @@ class Turns:
             nothing could be decided then; `None` if it has gone.
         observer: Watches what runs depend on.
         objection: Tells what speaks against the use of a result by a notebook.
+        adopt: Is told of each notebook that was to be run, and uses a result that was found.
+        prepare: Is told of each notebook that is about to be run.
         settle: Is told of each notebook that is settled, before others that depend on it start.
         producers: Of notebooks those that write what they read, and so have to be settled before.
         since: When the plan was made, in seconds since the epoch.
@@ -70,6 +72,8 @@ class Turns:
     replan: Replan
     observer: Observer
     objection: Objection
+    adopt: Callable[[Planned, Stored], None]
+    prepare: Callable[[Planned], None]
     settle: Callable[[Settled], None]
     producers: Mapping[str, frozenset[str]]
     since: float
@@ -168,6 +172,7 @@ class Turns:
             return False
         if found := self._found_since(first):
             claims.release(first.code_key)
+            self.adopt(first, found)
             self._settle(group, found, ran_here=False)
             return True
         try:
@@ -176,6 +181,7 @@ class Turns:
             claims.release(first.code_key)
             waiting.extend(self._planned_anew(group))
             return True
+        self.prepare(first)
         self._started += 1
         self.progress.started(first, self._started, total)
         watch = self.observer.begin(first)
@@ -237,7 +243,7 @@ class Turns:
         sources = [cell.source for cell in job.cells]
         others = {name for name, by in self.written.items() if by - {job.notebook}}
         observed = self.observer.end(group[0], watch, job, outcome, others)
-        for name in observed.trace.changed():
+        for name in (*observed.trace.changed(), *observed.trace.made_folders()):
             self.written.setdefault(name, set()).add(job.notebook)
         stored = self.store.commit(result, outcome.outputs, observed.files, sources, observed.trace)
         _remove_kept(outcome)

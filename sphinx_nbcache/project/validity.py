@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import msgspec
 
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan
+from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.planning import Planned, Reason, Why
 from sphinx_nbcache.project.artifacts import Artifacts, Change
 from sphinx_nbcache.project.order import Footprint
 from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.records import Result, Stored
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.facts import Absent, Trace
 from sphinx_nbcache.traces.tracking import why_not_valid
+from sphinx_nbcache.traces.world import World
 
 _UNKNOWN = "what its last run depended on is not known"
 
@@ -75,8 +79,14 @@ class Validity:
         found = self.judge(planned.name, planned.path, planned.scan, planned.key, stored.result)
         return found if isinstance(found, Reason) else None
 
-    def judge(
-        self, name: str, path: Path, scan: Scan, key: KeyParts, result: Result
+    def judge(  # noqa: PLR0913, PLR0917 (what a notebook without a decision consists of)
+        self,
+        name: str,
+        path: Path,
+        scan: Scan,
+        key: KeyParts,
+        result: Result,
+        earlier: Callable[[], Iterable[Result]] = tuple,
     ) -> list[Change] | Reason:
         """Return the files that have to be put back for a result, or what speaks against it.
 
@@ -86,16 +96,41 @@ class Validity:
             scan: Its reading.
             key: What its code key is made of.
             result: A result under that key.
+            earlier: Returns all results that the notebook has used before.
         """
         trace = self.trace(result)
         if trace is None:
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNKNOWN)
-        world = self._worlds.of(key)
-        mismatch = why_not_valid(trace, self._worlds.tracking(scan, path, key), world)
+        world, tracking = self._worlds.of(key), self._worlds.tracking(scan, path, key)
+        held = trace
+        while (mismatch := why_not_valid(held, tracking, world)) and isinstance(
+            mismatch.fact, Absent
+        ):
+            if not self._is_left_behind(mismatch.fact.path, world, result, earlier):
+                break
+            rest = tuple(fact for fact in held.facts if fact != mismatch.fact)
+            held = msgspec.structs.replace(held, facts=rest)
         if mismatch is not None:
             why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
             return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
         return self._artifacts.to_restore(result, trace, self.owners, name)
+
+    def _is_left_behind(
+        self, path: str, world: World, result: Result, earlier: Callable[[], Iterable[Result]]
+    ) -> bool:
+        """Tell whether a file is an older one of the notebook, which this result replaces.
+
+        It is as good as absent: a run would not find it either.
+        """
+        if result.temporary or path not in {artifact.path for artifact in result.artifacts}:
+            return False
+        state = world.state(path)
+        return any(
+            (artifact.path, artifact.digest) == (path, state)
+            for other in earlier()
+            if not other.temporary
+            for artifact in other.artifacts
+        )
 
     def changed_since(self, planned: Planned, stored: Stored) -> Reason | None:
         """Return what a result depended on and is not as it was; `None`: all is, or is unknown."""
@@ -112,6 +147,24 @@ class Validity:
     def to_remove(self, name: str, old: Iterable[Result], new: Result) -> list[Change]:
         """Return the files that a notebook has written before, and does not write any more."""
         return self._artifacts.to_remove(old, new, self.owners, name)
+
+    def to_clear(
+        self, planned: Planned, old: Iterable[Result]
+    ) -> tuple[list[Change], frozenset[str]]:
+        """Return what a notebook has left behind that is about to be run, and folders it made.
+
+        A run has to find what the first one found. What it would find of its own, such as a
+        cache, was made from what may have changed since. What is ignored is left.
+        """
+        ignored = self._worlds.tracking(planned.scan, planned.path, planned.key).ignored
+        old = list(old)
+        changes = [
+            change
+            for change in self._artifacts.to_remove(old, None, self.owners, planned.name)
+            if not (ignored and matching_glob(change.name, ignored))
+        ]
+        traces = filter(None, map(self.trace, old))
+        return changes, frozenset().union(*(trace.made_folders() for trace in traces))
 
     def expect(self, changes: Iterable[Change]) -> None:
         """Let files appear as they will be."""

@@ -235,6 +235,11 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
         unreliable = self.unreliable if wanted & {Kind.FILES, Kind.IMPORTS} else None
         return msgspec.structs.replace(self, facts=facts, unreliable=unreliable)
 
+    def made_folders(self) -> frozenset[str]:
+        """Return the names of what was not there, and was a folder after the run."""
+        facts = (fact for fact in self.facts if isinstance(fact, Absent))
+        return frozenset(fact.path for fact in facts if fact.after == OTHER)
+
     def changed(self) -> frozenset[str]:
         """Return the names of the files that it wrote or removed."""
         return frozenset((*(written.path for written in self.written), *self.removed))

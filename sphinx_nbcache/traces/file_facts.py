@@ -109,9 +109,9 @@ def _read(evidence: Evidence, path: str, name: str, look: Look, *, module: bool)
     # A file that may not be read has a state as well: the run met it, and it may change.
     state = evidence.state(path)
     if not _is_same(evidence, path, look, state):
-        if not evidence.places.is_temporary(path):
-            evidence.doubts.append(f"{name} changed while the notebook ran")
-        return None
+        if evidence.places.is_temporary(path):
+            return None
+        evidence.doubts.append(f"{name} changed while the notebook ran")
     return File(name, state, module=module)
 
 

@@ -1,0 +1,189 @@
+"""What a run finds of the files that it wrote before: nothing, as in a clean checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cell_runner import CellRunner
+from support import ipynb_text
+from tracing import Shells
+
+import sphinx_nbcache.execution.run
+from sphinx_nbcache import Project
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project import Progress
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
+
+CACHE = """import os
+if not os.path.exists('cache'):
+    open('cache', 'w').write(open('data').read())
+print(open('cache').read())"""
+
+
+class Told(Progress):
+    """The names of what was run."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, planned: Planned, number: int, total: int) -> None:  # noqa: ARG002 (as all who are told)
+        self.names.append(planned.name)
+
+
+class Checkout:
+    """A folder with notebooks, whose cells are run in forks."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.realpath(root))
+        self.root.mkdir()
+        self.store = root.parent / "store"
+
+    def write(self, **texts: str) -> None:
+        """Write files; a name without a dot is that of a data file."""
+        for name, text in texts.items():
+            (self.root / name).write_text(text)
+
+    def notebook(self, name: str, code: str) -> None:
+        (self.root / f"{name}.ipynb").write_text(ipynb_text(["%%" + code], {}))
+
+    def build(self, **options: Any) -> tuple[list[str], dict[str, str]]:
+        """Return what was run, and what each notebook shows."""
+        project = Project.find(self.root, place=self.store, executor="local-serial", **options)
+        told = Told()
+        run = project.execute(project.plan(), told)
+        shown = {}
+        for item in run.notebooks:
+            assert item.result is not None
+            cells = project.outputs(item.result).cells
+            shown[item.planned.name.removesuffix(".ipynb")] = "".join(
+                output["text"].strip() for cell in cells for output in cell
+            )
+        project.close()
+        return told.names, shown
+
+
+@pytest.fixture(scope="module")
+def shells() -> Iterator[Shells]:
+    server = Shells()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, shells: Shells, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    monkeypatch.setattr(sphinx_nbcache.execution.run, "run", CellRunner(shells).run)
+    return Checkout(tmp_path / "checkout")
+
+
+def test_a_file_that_is_made_only_if_there_is_none_is_made_anew_from_what_changed(
+    checkout: Checkout,
+) -> None:
+    checkout.notebook("one", CACHE)
+    checkout.write(data="first")
+    assert checkout.build() == (["one.ipynb"], {"one": "first"})
+    assert checkout.build() == ([], {"one": "first"})
+    checkout.write(data="second")
+    assert checkout.build() == (["one.ipynb"], {"one": "second"})
+    assert checkout.build() == ([], {"one": "second"})
+    # In a clean checkout the result can be used, and brings the file with it.
+    (checkout.root / "cache").unlink()
+    assert checkout.build() == ([], {"one": "second"})
+    assert (checkout.root / "cache").read_text() == "second"
+    checkout.write(data="first")
+    assert checkout.build() == ([], {"one": "first"})
+    assert (checkout.root / "cache").read_text() == "first"
+
+
+def test_a_file_that_is_ignored_is_left_to_later_runs(checkout: Checkout) -> None:
+    checkout.notebook("one", CACHE)
+    checkout.write(data="first")
+    checkout.build(ignore=("cache",))
+    checkout.write(data="second")
+    checkout.notebook("one", CACHE + " # edited")
+    assert checkout.build(ignore=("cache",)) == (["one.ipynb"], {"one": "first"})
+
+
+def test_what_a_run_appends_to_does_not_grow_with_every_run(checkout: Checkout) -> None:
+    code = "f = open('log', 'a'); f.write('+'); f.close()\n"
+    code += "print(open('log').read(), open('data').read())"
+    checkout.notebook("one", code)
+    for number in ("1", "2", "3"):
+        checkout.write(data=number)
+        assert checkout.build() == (["one.ipynb"], {"one": f"+ {number}"})
+    assert checkout.build()[0] == []
+
+
+def test_folders_that_a_run_made_go_with_their_files_but_those_of_users_stay(
+    checkout: Checkout,
+) -> None:
+    (checkout.root / "theirs").mkdir()
+    code = (
+        "import os\nos.makedirs('own/deep')\nopen('own/deep/x', 'w').write('x')\n"
+        "open('theirs/x', 'w').write('x'); print(open('data').read())"
+    )
+    checkout.notebook("one", code)
+    for number in ("1", "2"):
+        checkout.write(data=number)
+        assert checkout.build() == (["one.ipynb"], {"one": number})
+
+
+def test_what_users_changed_is_not_taken_away(checkout: Checkout) -> None:
+    code = "import os\nif not os.path.exists('cache'): open('cache', 'w').write('made')\n"
+    checkout.notebook("one", code + "print(open('cache').read())")
+    assert checkout.build() == (["one.ipynb"], {"one": "made"})
+    checkout.write(cache="mine")
+    assert checkout.build() == (["one.ipynb"], {"one": "mine"})
+    assert checkout.build() == ([], {"one": "mine"})
+    assert (checkout.root / "cache").read_text() == "mine"
+
+
+def test_what_another_notebook_has_come_to_write_is_not_taken_away(checkout: Checkout) -> None:
+    write = "open('file', 'w').write('x'); print('w')"
+    checkout.notebook("two", write)
+    assert checkout.build() == (["two.ipynb"], {"two": "w"})
+    # The code moves to another notebook, which is run before.
+    checkout.notebook("one", "1; " + write)
+    checkout.notebook("two", "print('nothing')")
+    assert checkout.build() == (["one.ipynb", "two.ipynb"], {"one": "w", "two": "nothing"})
+    assert (checkout.root / "file").read_text() == "x"
+    assert checkout.build()[0] == []
+
+
+def test_a_file_that_is_not_written_any_more_goes(checkout: Checkout) -> None:
+    checkout.notebook("one", "import os; os.mkdir('out'); open('out/file', 'w').write('x')")
+    checkout.build()
+    checkout.notebook("one", "print(1) # and 'out/file' is only named")
+    assert checkout.build() == (["one.ipynb"], {"one": "1"})
+    assert not (checkout.root / "out" / "file").exists()
+    shutil.rmtree(checkout.root / "out", ignore_errors=True)
+    assert checkout.build()[0] == []
+
+
+def test_what_looked_for_a_folder_that_another_notebook_made_runs_again(
+    checkout: Checkout,
+) -> None:
+    """There is no file in it that could be named."""
+    checkout.notebook("a", "import os; print(os.path.exists('out'))")
+    checkout.notebook("b", "import os; os.makedirs('out', exist_ok=True); print('made')")
+    ran, shown = checkout.build()
+    assert ran == ["a.ipynb", "b.ipynb", "a.ipynb"]
+    assert shown["a"] == "True"
+    assert checkout.build()[0] == []
+
+
+def test_a_notebook_that_need_not_run_after_all_has_its_files_put_back(checkout: Checkout) -> None:
+    """What it reads was replaced, but is written again by the notebook that writes it."""
+    checkout.notebook("a", "open('first', 'w').write('x'); print('a')")
+    checkout.notebook("b", "open('second', 'w').write(open('first').read()); print('b')")
+    checkout.build()
+    checkout.write(first="something else")
+    (checkout.root / "second").unlink()
+    assert checkout.build()[0] == ["a.ipynb"]
+    assert (checkout.root / "second").read_text() == "x"
+    assert checkout.build()[0] == []
