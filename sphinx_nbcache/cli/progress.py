@@ -10,7 +10,7 @@ from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import tell
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress, Settled
-from sphinx_nbcache.report.model import in_words
+from sphinx_nbcache.report.words import in_words
 
 
 class Lines(Progress):

@@ -64,4 +64,4 @@ def told_if_interrupted(progress: LogProgress) -> Iterator[None]:
 def log_summary(report: Report) -> None:
     """Write one line on what was done with the notebooks, if there are any."""
     if report.entries:
-        LOGGER.info("notebooks: %s", report.summary)
+        LOGGER.info("%s", report.summary)

@@ -1,0 +1,129 @@
+"""The table: a group of two rows for each notebook, the second of which unfolds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sphinx_nbcache.report.html.markup import Content, Html, element, joined
+from sphinx_nbcache.report.html.parts import (
+    cell_link,
+    moment,
+    nothing,
+    page_link,
+    state,
+    with_times,
+)
+from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.model import ReportEntry
+from sphinx_nbcache.report.words import in_words, size_in_words
+
+_SLOWEST = 3
+
+# Name, title, class, and whether it differs from build to build.
+_COLUMNS = (
+    ("notebook", "Notebook", "nbcache-name", False),
+    ("decision", "Decision", "nbcache-decision", True),
+    ("status", "Status", "nbcache-status", False),
+    ("time", "Time", "nbcache-number", True),
+    ("date", "Run at", "nbcache-date", True),
+)
+
+
+def table(
+    entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links, *, tells_all: bool
+) -> Html:
+    """Return the table of notebooks.
+
+    Args:
+        entries: The notebooks.
+        ids: The ids of their rows, by name.
+        links: Where they lead.
+        tells_all: Whether it tells what differs from build to build.
+    """
+    columns = [column for column in _COLUMNS if tells_all or not column[3]]
+    heads = [_head(name, title, kind) for name, title, kind, _ in columns]
+    groups = [_group(entry, ids[entry.name], links, columns) for entry in entries]
+    return element(
+        "table",
+        element("caption", "All notebooks", class_="nbcache-hidden"),
+        element("thead", element("tr", heads)),
+        groups,
+        class_="nbcache-table",
+    )
+
+
+def _head(name: str, title: str, kind: str) -> Html:
+    zone = element("span", " (UTC)", class_="nbcache-zone") if name == "date" else ""
+    return element("th", element("span", title, zone), scope="col", data_sort=name, class_=kind)
+
+
+def _group(
+    entry: ReportEntry, row: str, links: Links, columns: Sequence[tuple[str, str, str, bool]]
+) -> Html:
+    cells = {
+        "decision": entry.decision,
+        "status": state(entry),
+        "time": _time(entry),
+        "date": moment(entry.started),
+    }
+    permalink = element(
+        "a", "#", href=f"#{row}", class_="nbcache-permalink", aria_label=f"Link to {entry.name}"
+    )
+    name = element(
+        "th", page_link(entry, links), " ", permalink, scope="row", class_="nbcache-name"
+    )
+    others = [element("td", cells[key], class_=kind) for key, _, kind, _ in columns[1:]]
+    summary = with_times(entry.reason) if entry.reason else Html("Details")
+    details = element("details", element("summary", summary), _facts(entry, row, links))
+    return element(
+        "tbody",
+        element("tr", name, others),
+        element("tr", element("td", details, colspan=len(columns)), class_="nbcache-more"),
+        id=row,
+        data_labels=" ".join(sorted(entry.labels)),
+        data_name=entry.name,
+        data_decision=entry.decision,
+        data_status=("0" if entry.failed else "1") + entry.state,
+        data_time=f"{entry.seconds or 0:.4f}",
+        data_date=f"{entry.started or 0:.0f}",
+    )
+
+
+def _time(entry: ReportEntry) -> str:
+    if entry.seconds is None:
+        return nothing()
+    return in_words(entry.seconds)
+
+
+def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
+    """Return the list of what is known of a notebook."""
+    facts: list[tuple[str, Content]] = []
+    if entry.failure is not None:
+        to_it = element("a", entry.failure.headline, href=f"#{row}-failure")
+        facts.append(("Failure", to_it))
+    if entry.decision:
+        facts.append(("Decision", entry.decision))
+    if entry.changed:
+        facts.append(("Changed since its last run", entry.changed))
+    if slowest := [c for c in entry.slowest if c.seconds][:_SLOWEST]:
+        listed = [
+            [cell_link(entry, c.number, links), f" {in_words(c.seconds or 0.0)}"] for c in slowest
+        ]
+        facts.append(("Slowest cells", joined(", ", (joined("", parts) for parts in listed))))
+    if entry.peak_memory is not None:
+        facts.append(("Peak memory", size_in_words(entry.peak_memory)))
+    facts += [(k, v) for k, v in (("Kernel", entry.kernel), ("Executor", entry.executor)) if v]
+    if entry.started is not None:
+        facts.append(("Run at", moment(entry.started)))
+    facts.append(("Depends on", _listed(entry.depends_on) or "its own code only"))
+    if entry.produced:
+        made = [f"{item.path} ({size_in_words(item.size)})" for item in entry.produced]
+        facts.append(("Produced", _listed(made)))
+    pairs = [element("div", element("dt", name), element("dd", text)) for name, text in facts]
+    return element("dl", pairs, class_="nbcache-facts")
+
+
+def _listed(items: Sequence[str]) -> Content:
+    if len(items) > 1:
+        return element("ul", [element("li", item) for item in items])
+    return items[0] if items else ""
