@@ -49,8 +49,8 @@ _BEFORE_COLLECTORS = 400
 _STORED, _NONE = "stored", "none"
 # How often to look for notebooks that notebooks have written.
 _ROUNDS = 3
-# Builders whose output directory holds nothing but what they make of the sources.
-_WITHOUT_FILES = frozenset({"gettext"})
+# Builders whose output directory is nobody's to read, or becomes a book as it is.
+_WITHOUT_FILES = frozenset({"gettext", "epub"})
 
 
 class BuildStoppedError(SphinxError):

@@ -134,9 +134,10 @@
         const order = typeof x === "number" ? x - y : compare(x, y);
         return sign * order || a.position - b.position;
       });
-      const sorted = document.createDocumentFragment();
-      for (const row of this.rows) sorted.append(row.body);
-      this.table.append(sorted);
+      const { table } = this;
+      // What `moveBefore` moves is not taken out of the page in between, which is quicker.
+      const move = (table.moveBefore ?? table.insertBefore).bind(table);
+      for (const row of this.rows) move(row.body, null);
       for (const head of this.heads) {
         if (head.dataset.sort === key) {
           head.setAttribute("aria-sort", this.descends ? "descending" : "ascending");

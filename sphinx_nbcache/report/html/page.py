@@ -108,5 +108,5 @@ def _downloads(links: Links) -> Html:
     if not found:
         return Html()
     return element(
-        "p", "This report for programs: ", found[0], ", ", found[1], class_="nbcache-muted"
+        "p", "This report for programs: ", found[0], ", ", found[1], class_="nbcache-links"
     )

@@ -46,15 +46,24 @@ def table(
     return element(
         "table",
         element("caption", "All notebooks", class_="nbcache-hidden"),
-        element("thead", element("tr", heads)),
+        element("thead", element("tr", heads, role="row"), role="rowgroup"),
         groups,
+        # The roles of a table are lost to some browsers when its rows are laid out as boxes.
+        role="table",
         class_="nbcache-table",
     )
 
 
 def _head(name: str, title: str, kind: str) -> Html:
     zone = element("span", " (UTC)", class_="nbcache-zone") if name == "date" else ""
-    return element("th", element("span", title, zone), scope="col", data_sort=name, class_=kind)
+    return element(
+        "th",
+        element("span", title, zone),
+        scope="col",
+        role="columnheader",
+        data_sort=name,
+        class_=kind,
+    )
 
 
 def _group(
@@ -70,15 +79,25 @@ def _group(
         "a", "#", href=f"#{row}", class_="nbcache-permalink", aria_label=f"Link to {entry.name}"
     )
     name = element(
-        "th", page_link(entry, links), " ", permalink, scope="row", class_="nbcache-name"
+        "th",
+        page_link(entry, links),
+        " ",
+        permalink,
+        scope="row",
+        role="rowheader",
+        class_="nbcache-name",
     )
-    others = [element("td", cells[key], class_=kind) for key, _, kind, _ in columns[1:]]
+    others = [
+        element("td", cells[key], class_=kind, role="cell") for key, _, kind, _ in columns[1:]
+    ]
     summary = with_times(entry.reason) if entry.reason else Html("Details")
     details = element("details", element("summary", summary), _facts(entry, row, links))
+    more = element("td", details, colspan=len(columns), role="cell")
     return element(
         "tbody",
-        element("tr", name, others),
-        element("tr", element("td", details, colspan=len(columns)), class_="nbcache-more"),
+        element("tr", name, others, role="row"),
+        element("tr", more, class_="nbcache-more", role="row"),
+        role="rowgroup",
         id=row,
         data_labels=" ".join(sorted(entry.labels)),
         data_name=entry.name,
