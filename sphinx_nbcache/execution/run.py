@@ -66,10 +66,36 @@ class _Clock:
             self.seconds.setdefault(self.current, time.perf_counter() - self._since)
 
 
-async def run(job: Job) -> Outcome:
+OnCell = Callable[[Job, int], None]
+"""Is told that the cell at a position of a job begins, in the thread that runs the job."""
+
+
+def tell_nobody(_job: Job, _position: int) -> None:
+    """Take note of nothing."""
+
+
+class TellingRunner:
+    """[](run), which tells somebody which cell begins. In another process it tells nobody."""
+
+    def __init__(self, on_cell: OnCell = tell_nobody) -> None:
+        self._on_cell = on_cell
+
+    def __reduce__(self) -> tuple[type[TellingRunner], tuple[()]]:
+        return TellingRunner, ()
+
+    async def __call__(self, job: Job) -> Outcome:
+        """Run a job."""
+        return await run(job, self._on_cell)
+
+
+async def run(job: Job, on_cell: OnCell = tell_nobody) -> Outcome:
     """Run one notebook in a new kernel, in its place.
 
     Whatever goes wrong in the notebook, with its kernel or its place is part of the outcome.
+
+    Args:
+        job: The order.
+        on_cell: Is told as each cell begins.
 
     Raises:
         asyncio.CancelledError: The run was cancelled; its kernel has ended.
@@ -79,7 +105,7 @@ async def run(job: Job) -> Outcome:
             place = await _in_thread(partial(stack.enter_context, place_of(job)))
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
-        outcome = await _Run(job, place.folder).outcome()
+        outcome = await _Run(job, place.folder, on_cell).outcome()
         if outcome.status is not Status.OK:
             return outcome
         try:
@@ -118,9 +144,10 @@ class _Client(nbclient.NotebookClient):
 class _Run:
     """One run under way: what nbclient reports while it lasts."""
 
-    def __init__(self, job: Job, folder: str) -> None:
+    def __init__(self, job: Job, folder: str, on_cell: OnCell) -> None:
         self.job = job
         self.folder = folder
+        self.on_cell = on_cell
         self.clock = _Clock()
         self.notebook = _to_nbformat(job)
         self.kernel = job.kernel
@@ -228,6 +255,7 @@ class _Run:
     def _on_start(self, cell: Any, cell_index: int) -> None:
         if SKIP_TAG not in cell.metadata.get("tags", ()):
             self.clock.start(cell_index)
+            self.on_cell(self.job, cell_index)
 
     def _on_end(self, cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG002 (nbclient's signature)
         self.clock.end()

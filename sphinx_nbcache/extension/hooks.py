@@ -25,7 +25,7 @@ from sphinx_nbcache.extension.options import (
     raw_options,
     settings_of,
 )
-from sphinx_nbcache.extension.progress import LogProgress, log_summary, told_if_interrupted
+from sphinx_nbcache.extension.progress import log_summary, shown_progress
 from sphinx_nbcache.extension.reporting import add_assets, fill_places, shown_digests
 from sphinx_nbcache.extension.written import WrittenPages
 from sphinx_nbcache.notices import Notice, Topic
@@ -225,7 +225,7 @@ class Hooks:
         plan = project.plan(needs_outputs=needs_outputs)
         runs = bool(plan.with_action(Action.EXECUTE))
         try:
-            with told_if_interrupted(progress := LogProgress()), _collection(running=runs):
+            with shown_progress(app) as progress, _collection(running=runs):
                 run = project.execute(plan, progress)
         except NotebookFailedError as error:
             text = f'{error} (nbcache_on_error is "stop")'
