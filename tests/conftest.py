@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import processes
 import pytest
 from hypothesis import HealthCheck, settings
 from support import Book
@@ -38,6 +40,13 @@ def _bytecode(tmp_path_factory: pytest.TempPathFactory) -> None:
         if "PYTEST_XDIST_WORKER" in os.environ:
             shared = shared.parent
         os.environ["PYTHONPYCACHEPREFIX"] = str(shared / "bytecode")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _servers(_no_home: None, _bytecode: None) -> Iterator[None]:
+    """End the servers that builds are forked from; they have the environment of a session."""
+    yield
+    processes.end_servers()
 
 
 @pytest.fixture

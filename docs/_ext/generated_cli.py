@@ -18,7 +18,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx_nbcache.cli import PROGRAM, as_json, cache, exits, jcache, options, project
 from sphinx_nbcache.report import as_json as report_as_json
 
-_COMMON = {"cache_path", "conf", "quiet", "verbose"}
+_COMMON = {"cache_path", "conf", "quiet", "verbose", "verbosity"}
 _JSON_TYPES = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "time"}
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _WOULD = {
     "reuse": "would not be executed",
     "execute": "would be executed",
+    "depends": "may be executed",
     "as-is": "is not executed",
     "refuse": "would have to be executed, but must not be",
     "unreadable": "cannot be executed",

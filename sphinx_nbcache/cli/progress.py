@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import tell
+from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress, Settled
 from sphinx_nbcache.report.running import Watch
@@ -24,7 +25,7 @@ class Lines(Watch):
         """Tell which notebook starts; and why, to who wants more."""
         super().started(planned, number, total)
         tell(f"Executing {number} of {total}: {planned.name}")
-        tell(f"  because: {planned.decision.reason}", level=1)
+        tell(f"  because: {planned.decision.reason}", level=DEBUG)
 
     def waiting(self, planned: Planned) -> None:
         """Tell that another process is running it."""
@@ -35,7 +36,7 @@ class Lines(Watch):
         super().finished(settled)
         tell(ended_in_words(settled))
         if settled.ran_here and settled.result is not None:
-            tell(f"  in {in_words(settled.result.result.seconds)}", level=1)
+            tell(f"  in {in_words(settled.result.result.seconds)}", level=DEBUG)
 
     def still_running(self) -> None:
         """Name cells that run much longer than before."""
@@ -107,7 +108,7 @@ class _LiveLines:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Return who is told what happens, and shows it in a way that suits the standard error."""
-    if given().verbosity < 0:
+    if given().verbosity < USUAL:
         yield Progress()
     elif sys.stderr.isatty():
         lines = _LiveLines()

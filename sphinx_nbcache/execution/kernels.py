@@ -83,6 +83,11 @@ def is_ipykernel(name: str, specs: KernelSpecManager) -> bool:
     return any("ipykernel" in word for word in specs.get_kernel_spec(name).argv)
 
 
+def is_python(name: str, specs: KernelSpecManager) -> bool:
+    """Tell whether a kernel runs Python: no other language understands the tracer."""
+    return str(specs.get_kernel_spec(name).language).lower() == "python"
+
+
 def start_arguments(name: str, specs: KernelSpecManager) -> list[str]:
     """Return further command-line arguments for a kernel: an ipykernel writes no history."""
     return ["--HistoryManager.hist_file=:memory:"] if is_ipykernel(name, specs) else []

@@ -7,8 +7,8 @@ import atexit
 import logging
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any, TypeVar
@@ -24,10 +24,12 @@ from sphinx_nbcache.execution.kernels import (
     KernelError,
     KernelManager,
     choose_kernel,
+    is_python,
     start_arguments,
 )
 from sphinx_nbcache.execution.places import PlaceError, place_of
 from sphinx_nbcache.execution.streams import join_streams
+from sphinx_nbcache.execution.tracing import RunTracer
 from sphinx_nbcache.notebooks.ipynb import plain
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.store.outputs import RunOutputs
@@ -134,11 +136,29 @@ class _Client(nbclient.NotebookClient):
     """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
 
     manager: KernelManager | None = None
+    tracer: RunTracer | None = None
 
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep hold of it."""
         self.manager = super().create_kernel_manager()  # type: ignore[assignment]  # kernel_manager_class
         return self.manager
+
+    @asynccontextmanager
+    async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
+        """Start the kernel, and in it the tracer, if there is one for it."""
+        async with super().async_setup_kernel(**kwargs):
+            if self.tracer is None:
+                yield
+            else:
+                async with self.tracer.around_cells(self._silently):
+                    yield
+
+    async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
+        """Execute what is not part of the notebook; return the content of the reply."""
+        assert self.kc is not None
+        asked = self.kc.execute(code, silent=True, store_history=False, **options)
+        reply = await self.async_wait_for_reply(asked)
+        return dict(reply["content"]) if reply is not None else {}
 
 
 class _Run:
@@ -151,6 +171,7 @@ class _Run:
         self.clock = _Clock()
         self.notebook = _to_nbformat(job)
         self.kernel = job.kernel
+        self.tracer: RunTracer | None = None
         self.started = time.time()
 
     async def outcome(self) -> Outcome:
@@ -171,6 +192,7 @@ class _Run:
             started=self.started,
             seconds=time.perf_counter() - begin,
             failure=failure,
+            report=self.tracer.report if self.tracer is not None else {},
         )
 
     async def _execute(self) -> tuple[Status, Failure | None]:
@@ -233,7 +255,7 @@ class _Run:
         specs = KernelSpecManager()
         self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
         rules = self.job.rules
-        return _Client(
+        client = _Client(
             self.notebook,
             kernel_name=self.kernel,
             kernel_manager_class=KernelManager,
@@ -251,6 +273,9 @@ class _Run:
             on_cell_start=self._on_start,
             on_cell_executed=self._on_end,
         )
+        if self.job.tracing is not None and is_python(self.kernel, specs):
+            client.tracer = self.tracer = RunTracer(self.job.tracing)
+        return client
 
     def _on_start(self, cell: Any, cell_index: int) -> None:
         if SKIP_TAG not in cell.metadata.get("tags", ()):

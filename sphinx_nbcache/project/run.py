@@ -98,6 +98,9 @@ class Progress:
     def waiting(self, planned: Planned) -> None:
         """Take note that another build is running a notebook; it is awaited."""
 
+    def spared(self, planned: Planned) -> None:
+        """Take note that a notebook that was going to be run need not, or cannot, be run."""
+
     def finished(self, settled: Settled) -> None:
         """Take note that a notebook that was to be run has a result, which is in the store."""
 

@@ -79,7 +79,7 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     """Its document in the build."""
     decision: str | None
     """What was done with it: `executed`, `reused`, `as it is`, `refused`, `unreadable`; in a
-    report of the command line `to be executed` as well."""
+    report of the command line `to be executed` and `may be executed` as well."""
     reason: str | None
     """Why."""
     changed: str | None

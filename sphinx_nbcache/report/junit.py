@@ -7,11 +7,19 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from sphinx_nbcache.rendering.terminal import strip_ansi
-from sphinx_nbcache.report.model import AS_IS, EXECUTED, REUSED, WAITING, Report, ReportEntry
+from sphinx_nbcache.report.model import (
+    AS_IS,
+    EXECUTED,
+    MAY_WAIT,
+    REUSED,
+    WAITING,
+    Report,
+    ReportEntry,
+)
 
 # What XML 1.0 cannot hold, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NOT_RUN = frozenset({AS_IS, WAITING})
+_NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT})
 _SUITE = "notebooks"
 
 

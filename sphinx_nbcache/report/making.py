@@ -14,6 +14,7 @@ from sphinx_nbcache.report.facts import facts_of
 from sphinx_nbcache.report.model import (
     AS_IS,
     EXECUTED,
+    MAY_WAIT,
     REFUSED,
     REUSED,
     UNREADABLE,
@@ -29,6 +30,7 @@ from sphinx_nbcache.store.store import Store
 
 _DECISIONS = {
     Action.EXECUTE: EXECUTED,
+    Action.DEPENDS: MAY_WAIT,
     Action.REUSE: REUSED,
     Action.AS_IS: AS_IS,
     Action.REFUSE: REFUSED,
@@ -54,7 +56,8 @@ def make_report(run: Run, docnames: Mapping[str, str], store: Store) -> Report:
 def report_of_plan(plan: Plan, present: Mapping[str, Stored], store: Store) -> Report:
     """Return the report on a project in which nothing is run, as it stands.
 
-    What would have to be executed is listed as `to be executed`.
+    What would have to be executed is listed as `to be executed`, or as `may be executed` if that
+    depends on what other notebooks will write.
 
     Args:
         plan: What would be done.

@@ -13,7 +13,8 @@ from sphinx_nbcache.store.records import content_digest
 
 EXECUTED, REUSED, AS_IS = "executed", "reused", "as it is"
 REFUSED, UNREADABLE, WAITING = "refused", "unreadable", "to be executed"
-DECISIONS = (EXECUTED, REUSED, AS_IS, REFUSED, UNREADABLE, WAITING)
+MAY_WAIT = "may be executed"
+DECISIONS = (EXECUTED, REUSED, AS_IS, REFUSED, UNREADABLE, WAITING, MAY_WAIT)
 FAILED = "failed"
 
 _NAMED_AT_MOST = 5
@@ -214,7 +215,9 @@ class Report:
             others.append(f"{self.reused} reused, {in_words(self.saved)} saved")
         if self.waiting:
             others.append(f"{self.waiting} to be executed")
-        if left := len(self.entries) - self.executed - self.reused - self.waiting:
+        if may_wait := self._count(MAY_WAIT):
+            others.append(f"{may_wait} may be executed")
+        if left := len(self.entries) - self.executed - self.reused - self.waiting - may_wait:
             others.append(f"{left} not to be executed")
         return f"{text} ({'; '.join(others)})" if others else text
 

@@ -82,6 +82,10 @@ class Watch(Progress):
         before = self._seconds_before(running)
         running.late_after = _UNKNOWN if before is None else _TIMES * before + _SECONDS
 
+    def spared(self, planned: Planned) -> None:
+        """Take note that a notebook need not run."""
+        self.to_come.pop(planned.name, None)
+
     def finished(self, settled: Settled) -> None:
         """Take note that a notebook has ended, or need not run."""
         self.to_come.pop(settled.planned.name, None)

@@ -163,7 +163,7 @@ def test_every_builder_shows_the_report(book: Book) -> None:
     book.write(
         "list.rst", ":orphan:\n\nT\n=\n\n.. jcache-report::\n   :columns: notebook, status\n"
     )
-    book.conf("version = '1'\nman_pages = [('index', 'book', 'Book', 'me', 1)]")
+    book.conf("version = copyright = '1'\nman_pages = [('index', 'book', 'Book', 'me', 1)]")
     for builder in BUILDERS:
         built = book.build(builder=builder)
         assert built.status == 0, built.warnings
@@ -179,9 +179,9 @@ def test_every_builder_shows_the_report(book: Book) -> None:
     outputs = book.folder / "_build"
     assert "oh no" in (outputs / "latex" / "b.tex").read_text(encoding="utf-8")
     assert "oh no" in (outputs / "man" / "book.1").read_text(encoding="utf-8")
-    assert "oh no" in (outputs / "texinfo" / "B.texi").read_text(encoding="utf-8")
+    assert "oh no" in (outputs / "texinfo" / "b.texi").read_text(encoding="utf-8")
     epub = (outputs / "epub" / "nbcache-report.xhtml").read_text(encoding="utf-8")
-    ET.fromstring(epub.partition("?>")[2].partition(">")[2])
+    ET.fromstring(epub[epub.index("<html") :])
     assert 'href="bad.xhtml"' in epub
     assert "<svg" not in epub
     single = (outputs / "singlehtml" / "index.html").read_text(encoding="utf-8")
@@ -290,7 +290,7 @@ def test_two_reproducible_builds_on_one_store_are_the_same_to_the_byte(
         contents.append(
             {p.relative_to(output): p.read_bytes() for p in output.rglob("*.*") if p.is_file()}
         )
-    assert book.runs() == ("bad.md", "one.md", "bad.md")
+    assert sorted(book.runs()) == ["bad.md", "bad.md", "one.md"]
     first, second = contents
     assert set(first) == set(second)
     assert [name for name in first if first[name] != second[name]] == []

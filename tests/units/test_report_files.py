@@ -176,3 +176,9 @@ def test_files_that_would_not_change_are_not_touched(tmp_path: Path) -> None:
     write_files(REPORT, tmp_path, REPORT)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert REUSED in REPORT.entries
+
+
+def test_the_log_of_a_notebook_that_is_gone_goes_with_its_folder(tmp_path: Path) -> None:
+    write_files(REPORT, tmp_path, REPORT)
+    write_files(Report((EXECUTED,)), tmp_path, Report((EXECUTED,)))
+    assert not (tmp_path / "reports").exists()

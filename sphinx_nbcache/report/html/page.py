@@ -20,7 +20,7 @@ _CHOICES = (
     ("Failed", (FAILED,)),
     ("Executed", ("executed",)),
     ("Reused", ("reused",)),
-    ("To be executed", ("to-be-executed",)),
+    ("To be executed", ("to-be-executed", "may-be-executed")),
     ("Not run", ("as-it-is", "refused", "unreadable")),
 )
 
