@@ -12,7 +12,7 @@ from sphinx_nbcache.store.store import Store
 def former_runs(store: Store, notebooks: Iterable[Planned]) -> dict[str, FormerRun]:
     """Return how long the runs took whose results pages last showed, by name of the notebook."""
     histories = store.histories(planned.name for planned in notebooks)
-    results = store.results_by_digest(history.result for history in histories.values())
+    results = store.records(history.result for history in histories.values())
     return {
         name: FormerRun(
             result.seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from glob import escape
 from pathlib import Path
@@ -26,6 +26,8 @@ from sphinx_nbcache.traces.places import Places
 from sphinx_nbcache.traces.tracking import Tracking
 from sphinx_nbcache.traces.world import World
 
+# As Sphinx's own templates call the folder in which each builder has one.
+BUILD_FOLDER = "_build"
 # Under it, and a digest, what is known of a kernel is remembered.
 KERNEL_KEY = "kernel/"
 
@@ -51,7 +53,7 @@ class Worlds:
         self._settings = settings
         self._base = base
         self._root = root
-        self._quiet = tuple(dict.fromkeys(map(str, quiet)))
+        self._quiet = tuple(dict.fromkeys(map(str, _with_builds(quiet))))
         self._remembered: dict[str, Fingerprint] = {}
         self._asked: set[str] = set()
         self.fingerprints = Fingerprints(self._remembered)
@@ -158,3 +160,10 @@ class Worlds:
         if not joined.startswith(".."):
             return joined
         return posixpath.normpath(posixpath.join(self._root.as_posix(), joined))
+
+
+def _with_builds(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield folders, and the `_build` around them: with what builders write for others in it."""
+    for folder in folders:
+        yield folder
+        yield from (above for above in folder.parents if above.name.startswith(BUILD_FOLDER))

@@ -108,19 +108,6 @@ class Store:
                 self._drop_damaged(key, found[code_key])
         return found
 
-    def results_by_digest(self, digests: Iterable[str]) -> dict[str, Result]:
-        """Return results by their digests; those that are not there any more, or damaged, are not.
-
-        No word is said about what is missing: results may have been removed on purpose.
-        """
-        keys = [f"result/{digest}" for digest in digests]
-        return {
-            digest: result
-            for key, record in self.access.get_many(keys).items()
-            if content_digest(record) == (digest := key.removeprefix("result/"))
-            and (result := self.access.decoded(key, record, Result)) is not None
-        }
-
     def all_results(self) -> list[Stored]:
         """Return all results, in the order in which they came to be."""
         keys = [key.removeprefix("results/") for key in self.access.keys("results/")]
