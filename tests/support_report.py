@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sphinx_nbcache.report.model import (
+    Dependency,
     Produced,
     Report,
     ReportCell,
@@ -56,7 +57,12 @@ REUSED = ReportEntry(
     cells=(ReportCell(1, 12.0), ReportCell(2, 7.0)),
     kernel="python3",
     executor="temp-serial",
-    depends_on=("data/levels.csv",),
+    depends_on=(
+        Dependency("file", "data/levels.csv"),
+        Dependency("package", "numpy 2.1.0"),
+        Dependency("package", "pandas 2.2.3"),
+    ),
+    untracked=("a program was started: git",),
     produced=(Produced("levels.png", 4096),),
 )
 AS_IS = ReportEntry("kept.md", "kept", "as it is", "excluded by 'kept.md' in nbcache_exclude")

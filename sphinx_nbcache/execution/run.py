@@ -27,6 +27,7 @@ from sphinx_nbcache.execution.kernels import (
     is_python,
     start_arguments,
 )
+from sphinx_nbcache.execution.memory import peak_memory
 from sphinx_nbcache.execution.places import PlaceError, place_of
 from sphinx_nbcache.execution.streams import join_streams
 from sphinx_nbcache.execution.tracing import RunTracer
@@ -137,6 +138,7 @@ class _Client(nbclient.NotebookClient):
 
     manager: KernelManager | None = None
     tracer: RunTracer | None = None
+    peak_memory: int | None = None
 
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep hold of it."""
@@ -147,11 +149,15 @@ class _Client(nbclient.NotebookClient):
     async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
         """Start the kernel, and in it the tracer, if there is one for it."""
         async with super().async_setup_kernel(**kwargs):
-            if self.tracer is None:
-                yield
-            else:
-                async with self.tracer.around_cells(self._silently):
+            try:
+                if self.tracer is None:
                     yield
+                else:
+                    async with self.tracer.around_cells(self._silently):
+                        yield
+            finally:
+                provisioner = getattr(self.km, "provisioner", None)
+                self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
 
     async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
         """Execute what is not part of the notebook; return the content of the reply."""
@@ -172,6 +178,7 @@ class _Run:
         self.notebook = _to_nbformat(job)
         self.kernel = job.kernel
         self.tracer: RunTracer | None = None
+        self.peak_memory: int | None = None
         self.started = time.time()
 
     async def outcome(self) -> Outcome:
@@ -193,6 +200,7 @@ class _Run:
             seconds=time.perf_counter() - begin,
             failure=failure,
             report=self.tracer.report if self.tracer is not None else {},
+            peak_memory=self.peak_memory,
         )
 
     async def _execute(self) -> tuple[Status, Failure | None]:
@@ -208,6 +216,7 @@ class _Run:
         with tempfile.TemporaryFile() as log:
             for _ in range(_STARTS):
                 status, failure = await self._execute_with(client, log)
+                self.peak_memory = client.peak_memory
                 if failure is None or not self._could_start_again(failure):
                     break
                 client = self._client()

@@ -61,13 +61,22 @@ class ReportFailureItem(msgspec.Struct, frozen=True, kw_only=True):
     """As the kernel sent it, with ANSI colours."""
 
 
+class DependencyItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a notebook depends on."""
+
+    kind: str
+    """`file`, `folder`, `module`, `package`, `variable` or `place`."""
+    text: str
+    """What it is: a path, a package with its version, the name of a variable, or words."""
+
+
 class ProducedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a run wrote, as far as the store keeps it."""
+    """A file that a run wrote."""
 
     path: str
-    """Relative to the folder of the notebook."""
-    size: int
-    """In bytes."""
+    """Relative to the root; of a run in a temporary folder, relative to that folder."""
+    size: int | None
+    """In bytes; `null` if the store keeps no copy."""
 
 
 class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,10 +109,15 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     """The most memory that the kernel used, in bytes."""
     cells: tuple[ReportCellItem, ...]
     """What that run did with each code cell that has code."""
-    depends_on: tuple[str, ...]
-    """What it depends on, beside its own code."""
+    depends_on: tuple[DependencyItem, ...]
+    """What it depends on, beside its own code, as far as people want to know. All of it is told
+    by `sphinx-nbcache explain`."""
+    untracked: tuple[str, ...]
+    """What it may depend on that cannot be verified, in words."""
     produced: tuple[ProducedItem, ...]
     """The files that it wrote."""
+    removed: tuple[str, ...]
+    """The files that it removed, relative to the root."""
     failure: ReportFailureItem | None
     """Why it failed."""
 
@@ -160,8 +174,10 @@ def _item(entry: ReportEntry) -> ReportEntryItem:
         cells=tuple(
             ReportCellItem(number=c.number, seconds=c.seconds, error=c.error) for c in entry.cells
         ),
-        depends_on=entry.depends_on,
+        depends_on=tuple(DependencyItem(kind=d.kind, text=d.text) for d in entry.depends_on),
+        untracked=entry.untracked,
         produced=tuple(ProducedItem(path=p.path, size=p.size) for p in entry.produced),
+        removed=entry.removed,
         failure=_failure(entry.failure) if entry.failure is not None else None,
     )
 

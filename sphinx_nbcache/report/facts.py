@@ -5,16 +5,53 @@ This is the only place of the report that knows where these facts are kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from sphinx_nbcache.planning import Action, Planned, Why
-from sphinx_nbcache.report.model import Produced
+from sphinx_nbcache.report.model import Dependency, Produced
 from sphinx_nbcache.store.records import Result
+from sphinx_nbcache.traces.facts import (
+    GONE,
+    Absent,
+    Declared,
+    Directory,
+    Distribution,
+    EnvironmentVariable,
+    Fact,
+    File,
+    Listing,
+    Location,
+    Trace,
+)
+from sphinx_nbcache.traces.wording import fact_in_words
 
 # Reasons to run a notebook that tell of no change.
 _NO_CHANGE = frozenset(
-    {Why.NO_RESULT, Why.FAILED_BEFORE, Why.ERROR_NOT_ALLOWED, Why.FORCED, Why.DAMAGED}
+    {
+        Why.NO_RESULT,
+        Why.FAILED_BEFORE,
+        Why.ERROR_NOT_ALLOWED,
+        Why.FORCED,
+        Why.DAMAGED,
+        Why.UNKNOWN_DEPENDENCIES,
+        Why.PRODUCER_RUNS,
+    }
 )
+
+_KINDS: dict[type[Fact], str] = {
+    File: "file",
+    Declared: "file",
+    Absent: "file",
+    Directory: "folder",
+    Listing: "folder",
+    Distribution: "package",
+    EnvironmentVariable: "variable",
+    Location: "place",
+}
+"""What is told. The other facts are the same for most notebooks: which kind of Python, and what
+does not stand in front of a module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +59,107 @@ class Facts:
     """What the report tells of a notebook beside its run.
 
     Attributes:
-        depends_on: What it depends on, beside its own code: one line for each thing.
+        depends_on: What it depends on, beside its own code.
+        untracked: What it may depend on that cannot be verified, in words.
         produced: The files that it wrote.
+        removed: The files that it removed.
         changed: What changed since its last run; empty if nothing did.
         peak_memory: The most memory that its kernel used, in bytes, if it was measured.
     """
 
-    depends_on: tuple[str, ...] = ()
+    depends_on: tuple[Dependency, ...] = ()
+    untracked: tuple[str, ...] = ()
     produced: tuple[Produced, ...] = ()
+    removed: tuple[str, ...] = ()
     changed: str = ""
     peak_memory: int | None = None
 
 
-def facts_of(planned: Planned, result: Result | None) -> Facts:
-    """Return the facts about a planned notebook and the result that its page shows."""
+def facts_of(planned: Planned, result: Result | None, trace: Trace | None) -> Facts:
+    """Return the facts about a notebook.
+
+    Args:
+        planned: The planned notebook.
+        result: The result that its page shows.
+        trace: The trace of that run, if there is one.
+    """
     reason = planned.decision.reason
     is_run = planned.decision.action in (Action.EXECUTE, Action.REFUSE)
+    changed = reason.text if is_run and reason.why not in _NO_CHANGE else ""
+    if result is None:
+        return Facts(_assets(planned), changed=changed)
+    trace = trace or Trace()
+    reasons = ["it was not traced"] if trace.tracked is None else []
+    reasons += [trace.unreliable] if trace.unreliable else []
     return Facts(
-        depends_on=tuple(planned.key.assets),
-        produced=tuple(Produced(a.path, a.size) for a in result.artifacts) if result else (),
-        changed=reason.text if is_run and reason.why not in _NO_CHANGE else "",
-        peak_memory=getattr(result, "peak_memory", None),
+        depends_on=tuple(dict.fromkeys(_dependencies(planned, trace))),
+        untracked=(*reasons, *trace.untracked),
+        produced=_produced(result, trace),
+        removed=trace.removed,
+        changed=changed,
+        peak_memory=result.peak_memory,
     )
+
+
+def _assets(planned: Planned) -> tuple[Dependency, ...]:
+    folder = planned.key.directory
+    prefix = f"{folder}/" if folder not in ("", ".") else ""
+    return tuple(Dependency("file", prefix + asset) for asset in planned.key.assets)
+
+
+def _dependencies(planned: Planned, trace: Trace) -> Iterator[Dependency]:
+    """Yield what a run depended on: files first, then modules, packages and the rest."""
+    assets = _assets(planned)
+    yield from assets
+    # Assets are declared as well, each by itself and as a folder.
+    declared = {glob for asset in assets for glob in (asset.text, f"{asset.text}/**")}
+    found = [
+        dependency
+        for fact in trace.facts
+        for dependency in _of_fact(fact, trace)
+        if not (isinstance(fact, Declared) and fact.glob in declared)
+    ]
+    order = ["file", "folder", "module", "package", "variable", "place"]
+    yield from sorted(found, key=lambda item: (order.index(item.kind), item.text))
+
+
+def _of_fact(fact: Fact, trace: Trace) -> Iterator[Dependency]:
+    if isinstance(fact, File) and fact.module:
+        importer = trace.imported_by.get(fact.path)
+        by = f", imported by {importer}" if importer else ""
+        yield Dependency("module", fact.path + by)
+    elif isinstance(fact, Declared) and fact.files:
+        for name in fact.files:
+            yield Dependency("file", name)
+    elif _goes_without_saying(fact):
+        return
+    elif isinstance(fact, EnvironmentVariable):
+        yield Dependency("variable", fact.name)
+    elif (kind := _KINDS.get(type(fact))) is not None:
+        yield Dependency(kind, fact_in_words(fact))
+
+
+def _goes_without_saying(fact: Fact) -> bool:
+    """Tell whether a fact is none that the notebook itself has brought about.
+
+    What would stand in front of a module is looked for by Python, what lies outside of the
+    project by programs that look for their settings; and what the run has written is told as that.
+    """
+    if isinstance(fact, Absent):
+        return fact.module or fact.after not in (None, GONE) or _is_outside(fact.path)
+    if isinstance(fact, Listing | Directory):
+        return _is_outside(fact.path)
+    # All the variables by which Python is told how to work.
+    return isinstance(fact, EnvironmentVariable) and fact.name.endswith("*")
+
+
+def _is_outside(name: str) -> bool:
+    """Tell whether a name (see `traces.facts`) is that of something outside of the project."""
+    return name.startswith("~/") or PurePosixPath(name).is_absolute() or ":" in name[:3]
+
+
+def _produced(result: Result, trace: Trace) -> tuple[Produced, ...]:
+    """Return the files that a run wrote: those that the store keeps, and those it does not."""
+    kept = {artifact.path: artifact.size for artifact in result.artifacts}
+    others = () if result.temporary else (written.path for written in trace.written)
+    return tuple(Produced(path, kept.get(path)) for path in dict.fromkeys([*kept, *others]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -27,6 +27,7 @@ from sphinx_nbcache.report.model import (
 from sphinx_nbcache.store.outputs import OutputsError
 from sphinx_nbcache.store.records import Result, Stored
 from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.traces.facts import Trace
 
 _DECISIONS = {
     Action.EXECUTE: EXECUTED,
@@ -46,8 +47,9 @@ def make_report(run: Run, docnames: Mapping[str, str], store: Store) -> Report:
         docnames: Name of a notebook → its document.
         store: Where the sources of cells that failed are.
     """
+    traces = _traces(run.notebooks, store)
     entries = tuple(
-        _entry(item, docnames.get(item.planned.name, ""), store) for item in run.notebooks
+        _entry(item, docnames.get(item.planned.name, ""), store, traces) for item in run.notebooks
     )
     executed = any(item.ran_here for item in run.notebooks)
     return Report(entries, run.seconds if executed else 0.0)
@@ -65,9 +67,10 @@ def report_of_plan(plan: Plan, present: Mapping[str, Stored], store: Store) -> R
         store: Where the sources of cells that failed are.
     """
     entries = []
-    for planned in plan:
-        settled = Settled(planned, present.get(planned.name, planned.decision.result))
-        entry = _entry(settled, "", store)
+    shown = [Settled(item, present.get(item.name, item.decision.result)) for item in plan]
+    traces = _traces(shown, store)
+    for settled in shown:
+        planned, entry = settled.planned, _entry(settled, "", store, traces)
         if planned.decision.action is Action.EXECUTE:
             entry = replace(entry, decision=WAITING, reason=planned.decision.reason.text)
         entries.append(entry)
@@ -86,13 +89,18 @@ def failed_source(result: Result, store: Store) -> str:
     return sources[position] if 0 <= position < len(sources) else ""
 
 
-def _entry(item: Settled, docname: str, store: Store) -> ReportEntry:
+def _traces(notebooks: Iterable[Settled], store: Store) -> dict[str, Trace]:
+    """Return the traces of the results of notebooks, by digest: all at once, which is quick."""
+    return store.traces(item.result.result for item in notebooks if item.result is not None)
+
+
+def _entry(item: Settled, docname: str, store: Store, traces: Mapping[str, Trace]) -> ReportEntry:
     planned = item.planned
     decision, reason = _DECISIONS[planned.decision.action], planned.decision.reason.text
     if planned.decision.action is Action.EXECUTE and not item.ran_here:
         decision, reason = REUSED, _who_ran(item)
     result = item.result.result if item.result is not None else None
-    facts = facts_of(planned, result)
+    facts = facts_of(planned, result, traces.get(result.trace) if result is not None else None)
     entry = ReportEntry(
         planned.name,
         docname,
@@ -100,7 +108,9 @@ def _entry(item: Settled, docname: str, store: Store) -> ReportEntry:
         reason,
         failed=item.failed,
         depends_on=facts.depends_on,
+        untracked=facts.untracked,
         produced=facts.produced,
+        removed=facts.removed,
         changed=facts.changed,
         peak_memory=facts.peak_memory,
     )

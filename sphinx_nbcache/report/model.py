@@ -66,11 +66,29 @@ class ReportFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """Something that a notebook depends on.
+
+    Attributes:
+        kind: `file`, `folder`, `module`, `package`, `variable` or `place`.
+        text: What it is, such as `data/prices.csv` or `numpy 2.1.0`.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Produced:
-    """A file that a run wrote: its path relative to the notebook's folder, its size in bytes."""
+    """A file that a run wrote.
+
+    Attributes:
+        path: Relative to the root; of a run in a temporary folder, relative to that folder.
+        size: In bytes; `None` if the store keeps no copy.
+    """
 
     path: str
-    size: int
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +109,10 @@ class ReportEntry:
         kernel: The kernel that ran it.
         executor: The executor that ran it.
         peak_memory: The most memory that the kernel used, in bytes, if it was measured.
-        depends_on: What it depends on, in words, beside its own code.
-        produced: The files that it wrote, as far as the store keeps them.
+        depends_on: What it depends on, beside its own code.
+        untracked: What it may depend on that cannot be verified, in words.
+        produced: The files that it wrote.
+        removed: The files that it removed.
         changed: What changed since its last run and made it run again; empty if nothing did.
     """
 
@@ -109,8 +129,10 @@ class ReportEntry:
     kernel: str = ""
     executor: str = ""
     peak_memory: int | None = None
-    depends_on: tuple[str, ...] = ()
+    depends_on: tuple[Dependency, ...] = ()
+    untracked: tuple[str, ...] = ()
     produced: tuple[Produced, ...] = ()
+    removed: tuple[str, ...] = ()
     changed: str = ""
 
     @property

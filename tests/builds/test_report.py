@@ -131,6 +131,36 @@ def test_the_files_for_programs_lie_beside_the_page(book: Book) -> None:
     assert json.loads(written(book, "html", "nbcache-report.json"))["totals"]["reused"] == 1
 
 
+def test_the_report_tells_what_a_run_depended_on_and_produced(book: Book) -> None:
+    (book.folder / "data").mkdir()
+    (book.folder / "data" / "prices.csv").write_text("1,2\n")
+    (book.folder / "helper.py").write_text("LEVEL = 3\n")
+    book.index("fit")
+    code = "import os, subprocess, helper, packaging, pathlib\nopen('data/prices.csv').read()"
+    more = "pathlib.Path('fitted.txt').write_text('x' * 1500)\nos.environ.get('NBCACHE_LEVEL')"
+    memory = "bytes(range(256)) * 400_000 and None\nsubprocess.run(['true'])"
+    book.myst("fit.md", f"%%\n{code}\n{more}\n{memory}")
+    book.build()
+    (fit,) = json.loads(written(book, "html", "nbcache-report.json"))["notebooks"]
+    assert fit["failed"] is False, fit["failure"]
+    told = {(item["kind"], item["text"].partition(" ")[0]) for item in fit["depends_on"]}
+    assert ("file", "data/prices.csv") in told
+    assert ("module", "helper.py") in told
+    assert ("package", "packaging") in told
+    assert ("variable", "NBCACHE_LEVEL") in told
+    assert not any("not there" in item["text"] for item in fit["depends_on"])
+    assert fit["produced"] == [{"path": "fitted.txt", "size": 1500}]
+    if sys.platform == "linux":
+        assert fit["peak_memory"] > 100_000_000
+    page = book.page("nbcache-report")
+    assert re.search(r"<dt>Files</dt><dd>.*data/prices\.csv", page)
+    assert "fitted.txt (1.5 kB)" in page
+    (book.folder / "data" / "prices.csv").write_text("3,4\n")
+    book.build()
+    (fit,) = json.loads(written(book, "html", "nbcache-report.json"))["notebooks"]
+    assert fit["changed"] == "data/prices.csv changed"
+
+
 def test_a_file_that_cannot_be_written_is_a_warning(book: Book) -> None:
     book.index("one")
     book.myst("one.md")

@@ -84,7 +84,9 @@ def test_the_document_tells_what_is_known_of_each_notebook() -> None:
     assert failed["peak_memory"] == 212_000_000
     assert failed["cells"][1] == {"number": 7, "seconds": 2.0, "error": "KeyError"}
     assert reused["started"] == "2026-09-21T14:13:20Z"
-    assert reused["depends_on"] == ["data/levels.csv"]
+    assert reused["depends_on"][0] == {"kind": "file", "text": "data/levels.csv"}
+    assert reused["untracked"] == ["a program was started: git"]
+    assert reused["removed"] == []
     assert reused["produced"] == [{"path": "levels.png", "size": 4096}]
     assert as_is["status"] is as_is["seconds"] is as_is["failure"] is None
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support_report import AS_IS, EXECUTED, FAILED, REFUSED, REPORT, REUSED, many
 
-from sphinx_nbcache.report.model import Report, digest_of
+from sphinx_nbcache.report.model import Dependency, Report, digest_of
 from sphinx_nbcache.report.selection import COLUMNS, STATUSES, Selection, words
 from sphinx_nbcache.report.words import in_words, size_in_words
 
@@ -102,7 +102,9 @@ def test_a_reproducible_report_is_the_same_whatever_was_run_and_when() -> None:
 
 
 def test_the_digest_covers_every_field() -> None:
-    assert digest_of([FAILED]) != digest_of([replace(FAILED, depends_on=("x",))])
+    assert digest_of([FAILED]) != digest_of(
+        [replace(FAILED, depends_on=(Dependency("file", "x"),))]
+    )
     assert digest_of([FAILED]) == digest_of((FAILED,))
 
 

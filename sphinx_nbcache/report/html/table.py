@@ -14,10 +14,21 @@ from sphinx_nbcache.report.html.parts import (
     with_times,
 )
 from sphinx_nbcache.report.links import Links
-from sphinx_nbcache.report.model import ReportEntry
+from sphinx_nbcache.report.model import Produced, ReportEntry
 from sphinx_nbcache.report.words import in_words, size_in_words
 
-_SLOWEST = 3
+_SLOWEST, _LISTED = 3, 20
+
+# What a notebook depends on: kind and title. Some kinds are short enough for one line.
+_DEPENDENCIES = {
+    "file": "Files",
+    "folder": "Folders",
+    "module": "Modules",
+    "package": "Packages",
+    "variable": "Variables",
+    "place": "Place",
+}
+_IN_A_LINE = frozenset({"package", "variable", "place"})
 
 # Name, title, class, and whether it differs from build to build.
 _COLUMNS = (
@@ -134,15 +145,41 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
     facts += [(k, v) for k, v in (("Kernel", entry.kernel), ("Executor", entry.executor)) if v]
     if entry.started is not None:
         facts.append(("Run at", moment(entry.started)))
-    facts.append(("Depends on", _listed(entry.depends_on) or "its own code only"))
+    facts += _dependencies(entry)
     if entry.produced:
-        made = [f"{item.path} ({size_in_words(item.size)})" for item in entry.produced]
-        facts.append(("Produced", _listed(made)))
+        facts.append(("Produced", _listed([_made(item) for item in entry.produced])))
+    if entry.removed:
+        facts.append(("Removed", _listed(entry.removed)))
     pairs = [element("div", element("dt", name), element("dd", text)) for name, text in facts]
     return element("dl", pairs, class_="nbcache-facts")
 
 
+def _dependencies(entry: ReportEntry) -> list[tuple[str, Content]]:
+    """Return what a notebook depends on, and what of that nobody can verify."""
+    if not entry.status:
+        return []
+    facts: list[tuple[str, Content]] = []
+    for kind, title in _DEPENDENCIES.items():
+        texts = [item.text for item in entry.depends_on if item.kind == kind]
+        if texts:
+            facts.append((title, ", ".join(texts) if kind in _IN_A_LINE else _listed(texts)))
+    if not facts and not entry.untracked:
+        facts.append(("Depends on", "its own code only"))
+    if entry.untracked:
+        facts.append(("Cannot be tracked", _listed(entry.untracked)))
+    return facts
+
+
+def _made(item: Produced) -> str:
+    size = "no copy is kept" if item.size is None else size_in_words(item.size)
+    return f"{item.path} ({size})"
+
+
 def _listed(items: Sequence[str]) -> Content:
-    if len(items) > 1:
-        return element("ul", [element("li", item) for item in items])
-    return items[0] if items else ""
+    """Return a list; of a long one the beginning: the file for programs has all of it."""
+    if len(items) == 1:
+        return items[0]
+    shown = [*items[:_LISTED]]
+    if left := len(items) - len(shown):
+        shown.append(f"and {left} more")
+    return element("ul", [element("li", item) for item in shown])
