@@ -13,8 +13,6 @@ from sphinx_nbcache.planning import Action, Planned, Why
 from sphinx_nbcache.report.model import Dependency, Produced
 from sphinx_nbcache.store.records import Result
 from sphinx_nbcache.traces.facts import (
-    GONE,
-    Absent,
     Declared,
     Directory,
     Distribution,
@@ -43,15 +41,14 @@ _NO_CHANGE = frozenset(
 _KINDS: dict[type[Fact], str] = {
     File: "file",
     Declared: "file",
-    Absent: "file",
     Directory: "folder",
     Listing: "folder",
     Distribution: "package",
     EnvironmentVariable: "variable",
     Location: "place",
 }
-"""What is told. The other facts are the same for most notebooks: which kind of Python, and what
-does not stand in front of a module."""
+"""What is told. The other facts are the same for most notebooks, such as the kind of Python; or
+what libraries looked for and did not find, such as files with their settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +139,11 @@ def _of_fact(fact: Fact, trace: Trace) -> Iterator[Dependency]:
 def _goes_without_saying(fact: Fact) -> bool:
     """Tell whether a fact is none that the notebook itself has brought about.
 
-    What would stand in front of a module is looked for by Python, what lies outside of the
-    project by programs that look for their settings; and what the run has written is told as that.
+    Outside of the project, programs look for their settings; and by some variables Python itself
+    is told how to work.
     """
-    if isinstance(fact, Absent):
-        return fact.module or fact.after not in (None, GONE) or _is_outside(fact.path)
     if isinstance(fact, Listing | Directory):
         return _is_outside(fact.path)
-    # All the variables by which Python is told how to work.
     return isinstance(fact, EnvironmentVariable) and fact.name.endswith("*")
 
 

@@ -19,6 +19,9 @@ from sphinx_nbcache.report.words import in_words, size_in_words
 
 _SLOWEST, _LISTED = 3, 20
 
+# What the row itself tells, if it is wide enough.
+_IN_ROW = frozenset({"Decision", "Run at"})
+
 # What a notebook depends on: kind and title. Some kinds are short enough for one line.
 _DEPENDENCIES = {
     "file": "Files",
@@ -150,7 +153,15 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
         facts.append(("Produced", _listed([_made(item) for item in entry.produced])))
     if entry.removed:
         facts.append(("Removed", _listed(entry.removed)))
-    pairs = [element("div", element("dt", name), element("dd", text)) for name, text in facts]
+    pairs = [
+        element(
+            "div",
+            element("dt", name),
+            element("dd", text),
+            class_="nbcache-in-row" if name in _IN_ROW else None,
+        )
+        for name, text in facts
+    ]
     return element("dl", pairs, class_="nbcache-facts")
 
 
