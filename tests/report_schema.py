@@ -16,7 +16,7 @@ import sphinx_nbcache.report
 from sphinx_nbcache.report import as_json
 
 PATH = Path(sphinx_nbcache.report.__file__).with_name(as_json.SCHEMA_FILE)
-BASE = "https://sphinx-nbcache.readthedocs.io/reference/"
+BASE = "https://sphinx-nbcache.readthedocs.io/en/latest/"
 
 
 def report_schema() -> dict[str, Any]:

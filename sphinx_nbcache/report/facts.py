@@ -99,9 +99,8 @@ def facts_of(planned: Planned, result: Result | None, trace: Trace | None) -> Fa
 
 
 def _assets(planned: Planned) -> tuple[Dependency, ...]:
-    folder = planned.key.directory
-    prefix = f"{folder}/" if folder not in ("", ".") else ""
-    return tuple(Dependency("file", prefix + asset) for asset in planned.key.assets)
+    folder = PurePosixPath(planned.name).parent
+    return tuple(Dependency("file", str(folder / asset)) for asset in planned.key.assets)
 
 
 def _dependencies(planned: Planned, trace: Trace) -> Iterator[Dependency]:
