@@ -7,6 +7,7 @@ import posixpath
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from glob import escape
 from pathlib import Path
 
@@ -101,6 +102,9 @@ class Worlds:
             key: What its code key is made of: copies of assets are not seen to be read.
         """
         settings, own = self._settings, scan.track
+        is_special = scan.dependencies or scan.variables or key.assets or isinstance(own, tuple)
+        if not (settings.dependencies or is_special):
+            return self._common
         name = portable_path(path, self._base)
         globs = [
             self._from_root(self._base, glob)
@@ -112,10 +116,18 @@ class Worlds:
         for asset in map(escape, key.assets):
             globs += [self._from_root(path.parent, glob) for glob in (asset, asset + "/**")]
         return Tracking(
-            kinds=tuple(map(Kind, own if isinstance(own, tuple) else settings.track)),
-            ignored=tuple(self._from_root(self._base, glob) for glob in settings.ignore),
+            kinds=tuple(map(Kind, own)) if isinstance(own, tuple) else self._common.kinds,
+            ignored=self._common.ignored,
             globs=tuple(dict.fromkeys(globs)),
             variables=scan.variables,
+        )
+
+    @cached_property
+    def _common(self) -> Tracking:
+        """What counts for notebooks that say nothing about it."""
+        return Tracking(
+            kinds=tuple(map(Kind, self._settings.track)),
+            ignored=tuple(self._from_root(self._base, glob) for glob in self._settings.ignore),
         )
 
     def look_up(self, traces: Iterable[Trace]) -> None:

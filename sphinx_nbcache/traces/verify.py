@@ -33,7 +33,6 @@ from sphinx_nbcache.traces.world import (
     declare,
     joined,
     package_name,
-    variable_digest,
 )
 
 # How many names a reason tells.
@@ -181,7 +180,7 @@ def _baseline(fact: Baseline, world: World) -> str | None:
 
 
 def _variable(fact: EnvironmentVariable, world: World) -> str | None:
-    if fact.digest is None or variable_digest(fact.name, world.variables) == fact.digest:
+    if fact.digest is None or world.variable(fact.name) == fact.digest:
         return None
     if fact.name == PYTHON_VARIABLES:
         return "an environment variable that changes how Python works changed (PYTHON…)"

@@ -68,6 +68,7 @@ class World:
     variables: Mapping[str, str]
     _paths: dict[str, str | None] = field(default_factory=dict, repr=False)
     _listings: dict[str, _Listed] = field(default_factory=dict, repr=False)
+    _variables: dict[str, str] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> str | None:
         """Return the absolute path of a name (see [](Places.path_of))."""
@@ -79,6 +80,12 @@ class World:
         """Return the state of the path of that name (see [](Fingerprints.state))."""
         path = self.path(name)
         return GONE if path is None else self.fingerprints.state(path)
+
+    def variable(self, name: str) -> str:
+        """Return the digest of an environment variable (see [](variable_digest))."""
+        if name not in self._variables:
+            self._variables[name] = variable_digest(name, self.variables)
+        return self._variables[name]
 
     def matches(self, glob: str) -> tuple[str, ...]:
         """Return the absolute paths that match a glob, relative to the root or absolute."""
