@@ -104,9 +104,12 @@ class Watch(Progress):
 
     @property
     def rest(self) -> str:
-        """What is still to come, in words: how many notebooks, and about how long."""
+        """What is still to come, in words: how many notebooks, and about how long.
+
+        Of those that already run for longer than before nobody knows how long they will take.
+        """
         parts = [f"{len(self.to_come)} queued"] if self.to_come else []
-        if (seconds := self.seconds_left) is not None:
+        if seconds := self.seconds_left:
             parts.append(f"about {in_words(max(1.0, round(seconds)))} left")
         return ", ".join(parts)
 

@@ -74,9 +74,22 @@ def test_the_estimate_comes_from_former_runs_and_shrinks_with_time(planned: list
     assert watch.rest == "2 queued, about 55 s left"
     clock.now += 1000
     assert watch.seconds_left == 40
+    watch.spared(b)
+    assert watch.seconds_left == 60  # all that is known now is `a`, and `c` is taken to be like it
     watch.finished(Settled(a, None))
-    watch.finished(Settled(b, None))
     watch.started(c, 2, 3)
+    assert watch.rest == ""
+
+
+def test_nothing_is_promised_of_a_notebook_that_takes_longer_than_before(
+    planned: list[Planned],
+) -> None:
+    clock = Clock()
+    watch = Watch(clock)
+    watch.queued(planned[:1], former(planned[0], 2, 2), 1)
+    watch.started(planned[0], 1, 1)
+    assert watch.rest == "about 5 s left"
+    clock.now += 6
     assert watch.rest == ""
 
 
