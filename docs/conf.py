@@ -31,3 +31,4 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = "sphinx_nbcache"
+html_extra_path = ["../sphinx_nbcache/report/nbcache-report-1.schema.json"]

@@ -41,6 +41,8 @@ class Topic(StrEnum):
     """An output has no form that can be shown."""
     LEXER = "lexer"
     """There is no highlighter for a cell's language."""
+    REPORT = "report"
+    """The report cannot be written into the output directory."""
     CLI = "cli"
     """A command that a page shows does not exist, failed, or has no store to work on."""
 

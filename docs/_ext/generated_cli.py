@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
 from sphinx_nbcache.cli import PROGRAM, as_json, cache, exits, jcache, options, project
+from sphinx_nbcache.report import as_json as report_as_json
 
 _COMMON = {"cache_path", "conf", "quiet", "verbose", "verbosity"}
 _JSON_TYPES = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "time"}
@@ -61,7 +62,11 @@ class Documents(Generated):
     """Every document of `--json`, and what it is made of, field by field."""
 
     def run(self) -> list[nodes.Node]:
-        docs = ModuleAnalyzer.for_module(as_json.__name__).find_attr_docs()
+        docs = {
+            name: text
+            for module in (as_json, report_as_json)
+            for name, text in ModuleAnalyzer.for_module(module.__name__).find_attr_docs().items()
+        }
         lines: list[str] = []
         for kind in as_json.DOCUMENTS:
             lines += [f"## {inspect.cleandoc(kind.__doc__ or '').rstrip('.')}", ""]
@@ -69,7 +74,9 @@ class Documents(Generated):
         for kind in _parts():
             lines += [f"({_label(kind)})=", f"## {_title(kind)}", ""]
             lines += [inspect.cleandoc(kind.__doc__ or ""), "", *_fields(kind, docs)]
-        return self.sections_from_markdown(lines, inspect.getfile(as_json))
+        return self.sections_from_markdown(
+            lines, inspect.getfile(as_json), inspect.getfile(report_as_json)
+        )
 
 
 def _callbacks(group: click.Group) -> Iterator[click.Command]:

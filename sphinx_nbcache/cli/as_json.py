@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from sphinx_nbcache.report.as_json import ReportDocument
+
 JSON_SCHEMA = 1
 
 
@@ -298,37 +300,7 @@ class StoreCheck(_Document, frozen=True, kw_only=True):
     """What is wrong; empty if the store is whole."""
 
 
-class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A notebook of a report."""
-
-    path: str
-    """Relative to the root."""
-    decision: str
-    """What is done with it, in a word or two."""
-    reason: str
-    """Why."""
-    status: str | None
-    """How the run ended whose result is shown."""
-    failed: bool
-    """Whether it has no valid result."""
-    started: datetime | None
-    """When that run began."""
-    seconds: float | None
-    """How long it took."""
-    failure: FailureItem | None
-    """Why it failed."""
-
-
-class ReportDocument(_Document, frozen=True, kw_only=True):
-    """`report`."""
-
-    summary: str
-    """The totals in one line."""
-    notebooks: tuple[ReportEntryItem, ...]
-    """In the order of their names."""
-
-
-DOCUMENTS: tuple[type[_Document], ...] = (
+DOCUMENTS: tuple[type[msgspec.Struct], ...] = (
     NotebookList,
     NotebookDetails,
     ExecutionSummary,

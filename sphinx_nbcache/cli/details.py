@@ -15,7 +15,7 @@ from sphinx_nbcache.cli.items import (
 from sphinx_nbcache.cli.values import as_reference
 from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
 from sphinx_nbcache.project.executed import ADDED
-from sphinx_nbcache.report.model import in_words
+from sphinx_nbcache.report.words import in_words
 
 if TYPE_CHECKING:
     from sphinx_nbcache.project import Project

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.planning import Plan
 from sphinx_nbcache.project import Project, UnknownReferenceError, notices_of
 from sphinx_nbcache.project.references import Reference
+from sphinx_nbcache.report.making import make_report
 from sphinx_nbcache.store.records import Registered
 
 _OTHERS = {"reused": "up to date", "as-is": "not to be executed"}
@@ -40,6 +42,9 @@ def execute_notebooks(project: Project, texts: Sequence[str]) -> ExecutionSummar
     made = project.plan([item.id for item in meant])
     with progress() as told:
         run = project.execute(_in_order(made, meant), told)
+    # To a script, the text of a run is the same each time.
+    summary = make_report(run, {}, project.store).summary
+    tell(summary, level=0 if sys.stderr.isatty() else 1)
     for settled in run.notebooks:
         for notice in notices_of(settled, project.settings):
             if notice.topic is Topic.SOURCE:

@@ -11,10 +11,11 @@ from sphinx_nbcache.cli.output import tell
 from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress, Settled
-from sphinx_nbcache.report.model import in_words
+from sphinx_nbcache.report.running import Watch
+from sphinx_nbcache.report.words import in_words
 
 
-class Lines(Progress):
+class Lines(Watch):
     """Writes a line as each notebook starts, and one as it ends.
 
     Durations are only told to who wants more: so the text of a run is the same each time.
@@ -22,6 +23,7 @@ class Lines(Progress):
 
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Tell which notebook starts; and why, to who wants more."""
+        super().started(planned, number, total)
         tell(f"Executing {number} of {total}: {planned.name}")
         tell(f"  because: {planned.decision.reason}", level=DEBUG)
 
@@ -31,46 +33,76 @@ class Lines(Progress):
 
     def finished(self, settled: Settled) -> None:
         """Tell how a notebook ended."""
+        super().finished(settled)
         tell(ended_in_words(settled))
         if settled.ran_here and settled.result is not None:
             tell(f"  in {in_words(settled.result.result.seconds)}", level=DEBUG)
+
+    def still_running(self) -> None:
+        """Name cells that run much longer than before."""
+        for line in self.late():
+            tell(f"Late: {line}")
 
 
 class Live(Lines):
     """Shows, on a terminal, below those lines, which notebooks run and for how long."""
 
-    def __init__(self, running: _Running) -> None:
-        self._running = running
+    def __init__(self, lines: _LiveLines) -> None:
+        super().__init__()
+        self._lines = lines
 
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Show the notebook."""
-        self._running.add(planned.name, number, total)
+        Watch.started(self, planned, number, total)
+        self._show(planned.name)
+        # What is to come stands below all that runs.
+        self._lines.show("", "")
+        self._lines.show("", self.rest)
+
+    def cell_started(self, planned: Planned, position: int) -> None:
+        """Show the cell."""
+        super().cell_started(planned, position)
+        self._show(planned.name)
+
+    def still_running(self) -> None:
+        """Show what is to come."""
+        super().still_running()
+        self._lines.show("", self.rest)
 
     def finished(self, settled: Settled) -> None:
         """Take it away, and tell how it ended."""
-        self._running.remove(settled.planned.name)
+        self._lines.show(settled.planned.name, "")
         super().finished(settled)
 
+    def _show(self, name: str) -> None:
+        if (running := self.running.get(name)) is not None:
+            text = f"{name} ({running.number} of {self.total}){running.at_cell}"
+            self._lines.show(name, text)
 
-class _Running:
-    """The lines for the notebooks that run now."""
+
+class _LiveLines:
+    """Lines on the terminal, each with the time since it was first shown."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import Progress as Bar
-        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
         text = TextColumn("{task.description}", markup=False)
         console = Console(stderr=True)
         self.bar = Bar(SpinnerColumn(), TimeElapsedColumn(), text, console=console, transient=True)
-        self._tasks: dict[str, object] = {}
+        self._tasks: dict[str, TaskID] = {}
 
-    def add(self, name: str, number: int, total: int) -> None:
-        self._tasks[name] = self.bar.add_task(f"{name} ({number} of {total})", total=None)
-
-    def remove(self, name: str) -> None:
-        if (task := self._tasks.pop(name, None)) is not None:
-            self.bar.remove_task(task)  # type: ignore[arg-type]  # rich's TaskID is an int
+    def show(self, key: str, text: str) -> None:
+        """Show a line, or change it; take it away if its text is empty."""
+        task = self._tasks.get(key)
+        if not text:
+            if task is not None:
+                self.bar.remove_task(self._tasks.pop(key))
+        elif task is None:
+            self._tasks[key] = self.bar.add_task(text, total=None)
+        else:
+            self.bar.update(task, description=text)
 
 
 @contextmanager
@@ -79,9 +111,9 @@ def progress() -> Iterator[Progress]:
     if given().verbosity < USUAL:
         yield Progress()
     elif sys.stderr.isatty():
-        running = _Running()
-        with running.bar:
-            yield Live(running)
+        lines = _LiveLines()
+        with lines.bar:
+            yield Live(lines)
     else:
         yield Lines()
 

@@ -2,56 +2,63 @@
 
 from __future__ import annotations
 
+import tempfile
+import webbrowser
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sphinx_nbcache.cli.as_json import FailureItem, ReportDocument, ReportEntryItem
-from sphinx_nbcache.cli.items import utc_time
+from sphinx_nbcache.cli.items import present_results
 from sphinx_nbcache.cli.tables import Column, table
-from sphinx_nbcache.report.model import ReportEntry, in_words, report_of_plan
+from sphinx_nbcache.report.files import write_if_changed
+from sphinx_nbcache.report.html.standalone import standalone_page
+from sphinx_nbcache.report.making import report_of_plan
+from sphinx_nbcache.report.model import Report
+from sphinx_nbcache.report.words import in_words
 
 if TYPE_CHECKING:
     from sphinx_nbcache.project import Project
 
 
-def report_document(project: Project) -> ReportDocument:
+def present_report(project: Project) -> Report:
     """Return the report on the project as it stands."""
-    report = report_of_plan(project.plan())
-    return ReportDocument(summary=report.summary, notebooks=tuple(map(_item, report.entries)))
+    plan = project.plan()
+    return report_of_plan(plan, present_results(project, plan), project.store)
 
 
-def report_text(document: ReportDocument, width: int) -> str:
+def report_text(report: Report, width: int) -> str:
     """Return a report as a table, with the totals below."""
     columns = [Column("Notebook", folds=True), Column("Decision"), Column("Reason", folds=True)]
     columns += [Column("Status"), Column("Time", is_number=True)]
     rows = [
         (
-            entry.path,
+            entry.name,
             entry.decision,
             entry.reason,
             entry.status or "-",
             "-" if entry.seconds is None else in_words(entry.seconds),
         )
-        for entry in document.notebooks
+        for entry in report.entries
     ]
-    return f"{table(columns, rows, width)}\n{document.summary}" if rows else "No notebooks"
+    return f"{table(columns, rows, width)}\n{report.summary}" if rows else "No notebooks"
 
 
-def _item(entry: ReportEntry) -> ReportEntryItem:
-    failure = entry.failure
-    return ReportEntryItem(
-        path=entry.name,
-        decision=entry.decision,
-        reason=entry.reason,
-        status=entry.status or None,
-        failed=entry.failed,
-        started=None if entry.started is None else utc_time(entry.started),
-        seconds=entry.seconds,
-        failure=None
-        if failure is None
-        else FailureItem(
-            name=failure.name,
-            message=failure.message,
-            cell=entry.failed_cell,
-            traceback=failure.traceback,
-        ),
-    )
+def write_page(report: Report, project: Project, path: Path | None) -> Path:
+    """Write the report as a page of its own; return where it is.
+
+    Args:
+        report: The report.
+        project: What it is about.
+        path: Where to write it; by default into a temporary folder.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if path is None:
+        path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
+    write_if_changed(path, standalone_page(report, f"Notebooks of {project.root.name}"))
+    return path
+
+
+def show_page(path: Path) -> bool:
+    """Open a page in the user's browser; tell whether there is one."""
+    return webbrowser.open(path.absolute().as_uri())

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.exits import Exit
 from sphinx_nbcache.cli.groups import Command
-from sphinx_nbcache.cli.output import say, say_json, width
+from sphinx_nbcache.cli.output import say, say_json, tell, width
 from sphinx_nbcache.cli.session import as_references, opened
 from sphinx_nbcache.cli.values import executor, seconds
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(cls=Command)
@@ -109,14 +107,41 @@ def explain(*, reference: str, as_json: bool) -> None:
 
 @click.command(cls=Command)
 @options.as_json
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the report as a page of its own, in one file.",
+)
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the report as JUnit XML, which CI systems show as tests.",
+)
+@click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
 @options.common
-def report(*, as_json: bool) -> None:
-    """Show the state of all notebooks of the project. Nothing is run."""
-    with opened() as project:
-        from sphinx_nbcache.cli.reporting import report_document, report_text
+def report(*, as_json: bool, html: Path | None, junit: Path | None, opens: bool) -> None:
+    """Show the state of all notebooks of the project. Nothing is run.
 
-        document = report_document(project)
+    Files are written in place of the table, unless --json is given as well.
+    """
+    with opened() as project:
+        from sphinx_nbcache.cli import reporting
+        from sphinx_nbcache.report.as_json import report_json
+        from sphinx_nbcache.report.files import write_if_changed
+        from sphinx_nbcache.report.junit import report_junit
+
+        made = reporting.present_report(project)
+        if junit is not None:
+            write_if_changed(junit, report_junit(made))
+            tell(f"Written: {junit}")
+        if html is not None or opens:
+            page = reporting.write_page(made, project, html)
+            tell(f"Written: {page}")
+            if opens and not reporting.show_page(page):
+                tell("There is no browser to show it in")
         if as_json:
-            say_json(document)
-        else:
-            say(report_text(document, width()))
+            say(report_json(made))
+        elif html is None and junit is None and not opens:
+            say(reporting.report_text(made, width()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from sphinx_nbcache.report import words
+
 # Of what is not listed here there is no symbol; the word itself is written.
 _SYMBOLS = {
     "ok": ("✅", "green"),
@@ -44,14 +46,7 @@ def shortened(path: str, parts: int | None) -> str:
 
 def size_in_words(size: int | None) -> str:
     """Return a number of bytes as people say it."""
-    if size is None:
-        return "-"
-    amount, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:  # noqa: PLR2004 (decimal units)
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+    return "-" if size is None else words.size_in_words(size)
 
 
 def counted(number: int, noun: str) -> str:

@@ -84,6 +84,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """What a run that ended well created or changed in its temporary folder."""
     report: dict[str, Any] = {}
     """What the tracer reported; empty if there was none, or if it could not be asked."""
+    peak_memory: int | None = None
+    """The most memory that the kernel used, in bytes, if it was measured."""
 
 
 def failed_outcome(job: Job, name: str, message: str) -> Outcome:

@@ -27,6 +27,7 @@ from sphinx_nbcache.execution.kernels import (
     is_python,
     start_arguments,
 )
+from sphinx_nbcache.execution.memory import peak_memory
 from sphinx_nbcache.execution.places import PlaceError, place_of
 from sphinx_nbcache.execution.streams import join_streams
 from sphinx_nbcache.execution.tracing import RunTracer
@@ -68,10 +69,36 @@ class _Clock:
             self.seconds.setdefault(self.current, time.perf_counter() - self._since)
 
 
-async def run(job: Job) -> Outcome:
+OnCell = Callable[[Job, int], None]
+"""Is told that the cell at a position of a job begins, in the thread that runs the job."""
+
+
+def tell_nobody(_job: Job, _position: int) -> None:
+    """Take note of nothing."""
+
+
+class TellingRunner:
+    """[](run), which tells somebody which cell begins. In another process it tells nobody."""
+
+    def __init__(self, on_cell: OnCell = tell_nobody) -> None:
+        self._on_cell = on_cell
+
+    def __reduce__(self) -> tuple[type[TellingRunner], tuple[()]]:
+        return TellingRunner, ()
+
+    async def __call__(self, job: Job) -> Outcome:
+        """Run a job."""
+        return await run(job, self._on_cell)
+
+
+async def run(job: Job, on_cell: OnCell = tell_nobody) -> Outcome:
     """Run one notebook in a new kernel, in its place.
 
     Whatever goes wrong in the notebook, with its kernel or its place is part of the outcome.
+
+    Args:
+        job: The order.
+        on_cell: Is told as each cell begins.
 
     Raises:
         asyncio.CancelledError: The run was cancelled; its kernel has ended.
@@ -81,7 +108,7 @@ async def run(job: Job) -> Outcome:
             place = await _in_thread(partial(stack.enter_context, place_of(job)))
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
-        outcome = await _Run(job, place.folder).outcome()
+        outcome = await _Run(job, place.folder, on_cell).outcome()
         if outcome.status is not Status.OK:
             return outcome
         try:
@@ -111,6 +138,7 @@ class _Client(nbclient.NotebookClient):
 
     manager: KernelManager | None = None
     tracer: RunTracer | None = None
+    peak_memory: int | None = None
 
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep hold of it."""
@@ -121,11 +149,15 @@ class _Client(nbclient.NotebookClient):
     async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
         """Start the kernel, and in it the tracer, if there is one for it."""
         async with super().async_setup_kernel(**kwargs):
-            if self.tracer is None:
-                yield
-            else:
-                async with self.tracer.around_cells(self._silently):
+            try:
+                if self.tracer is None:
                     yield
+                else:
+                    async with self.tracer.around_cells(self._silently):
+                        yield
+            finally:
+                provisioner = getattr(self.km, "provisioner", None)
+                self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
 
     async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
         """Execute what is not part of the notebook; return the content of the reply."""
@@ -138,13 +170,15 @@ class _Client(nbclient.NotebookClient):
 class _Run:
     """One run under way: what nbclient reports while it lasts."""
 
-    def __init__(self, job: Job, folder: str) -> None:
+    def __init__(self, job: Job, folder: str, on_cell: OnCell) -> None:
         self.job = job
         self.folder = folder
+        self.on_cell = on_cell
         self.clock = _Clock()
         self.notebook = _to_nbformat(job)
         self.kernel = job.kernel
         self.tracer: RunTracer | None = None
+        self.peak_memory: int | None = None
         self.started = time.time()
 
     async def outcome(self) -> Outcome:
@@ -166,6 +200,7 @@ class _Run:
             seconds=time.perf_counter() - begin,
             failure=failure,
             report=self.tracer.report if self.tracer is not None else {},
+            peak_memory=self.peak_memory,
         )
 
     async def _execute(self) -> tuple[Status, Failure | None]:
@@ -181,6 +216,7 @@ class _Run:
         with tempfile.TemporaryFile() as log:
             for _ in range(_STARTS):
                 status, failure = await self._execute_with(client, log)
+                self.peak_memory = client.peak_memory
                 if failure is None or not self._could_start_again(failure):
                     break
                 client = self._client()
@@ -253,6 +289,7 @@ class _Run:
     def _on_start(self, cell: Any, cell_index: int) -> None:
         if SKIP_TAG not in cell.metadata.get("tags", ()):
             self.clock.start(cell_index)
+            self.on_cell(self.job, cell_index)
 
     def _on_end(self, cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG002 (nbclient's signature)
         self.clock.end()

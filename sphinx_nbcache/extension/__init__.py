@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def connect(app: Sphinx) -> None:
     """Connect everything to a Sphinx application, in the order in which a build uses it."""
     from sphinx_nbcache.extension import cli_pages
-    from sphinx_nbcache.extension.directives import CodeCell, JcacheReport
+    from sphinx_nbcache.extension.directives import CodeCell, JcacheReport, JcacheStatus
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.hooks import Hooks
     from sphinx_nbcache.extension.options import register_options
@@ -28,6 +28,8 @@ def connect(app: Sphinx) -> None:
     app.add_directive("code-cell", CodeCell)
     register(app)
     app.add_directive("jcache-report", JcacheReport)
+    app.add_directive("nb-exec-table", JcacheReport)  # as MyST-NB calls its own
+    app.add_role("jcache-status", JcacheStatus())
     cli_pages.connect(app)
     app.connect("html-collect-pages", hide_source_path)
     Hooks().connect(app)

@@ -1,16 +1,20 @@
-"""The directives: `code-cell`, for code cells inside other blocks, and `jcache-report`."""
+"""`code-cell`, for code cells inside other blocks, `jcache-report` and `jcache-status`."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from docutils import nodes
-from sphinx.util.docutils import SphinxDirective
+from docutils.parsers.rst import directives
+from sphinx.util import docname_join
+from sphinx.util.docutils import ReferenceRole, SphinxDirective
 
 from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.report.nodes import ReportNode
+from sphinx_nbcache.report.selection import COLUMNS, SORTS, STATUSES, Selection, words
+from sphinx_nbcache.report.status import FACTS, StatusNode
 
 
 class CodeCell(SphinxDirective):
@@ -57,13 +61,48 @@ class CodeCell(SphinxDirective):
 class JcacheReport(SphinxDirective):
     """Shows what became of each notebook in this build.
 
-    The table is filled in when the page is written: the report is that of the build, not of
-    the time at which the page was read.
+    The report is filled in when the page is written: it is that of the build, not of the time
+    at which the page was read.
     """
 
     has_content = False
+    option_spec: ClassVar = {
+        "status": lambda text: frozenset(words(text or "", STATUSES, "status")),
+        "columns": lambda text: words(text or "", COLUMNS, "column"),
+        "limit": directives.positive_int,
+        "sort": lambda text: _sort(text or ""),
+        "docs": lambda text: tuple((text or "").replace(",", " ").split()),
+    }
 
     def run(self) -> list[nodes.Node]:
         """Return the place of the report, and note that this document shows it."""
         notebook_domain(self.env).note_report(self.env.docname)
-        return [ReportNode()]
+        place = ReportNode(selection=Selection(**self.options))
+        self.set_source_info(place)
+        return [place]
+
+
+class JcacheStatus(ReferenceRole):
+    """Shows the state of the notebook that the page is, or of another one.
+
+    Its text is a list of facts: `state, time, date`; `state <guide/fit>` is about another page.
+    """
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the place of the state, and note that this document shows it."""
+        try:
+            facts = words(self.title, FACTS, "fact")
+        except ValueError as error:
+            message = self.inliner.reporter.error(f"jcache-status: {error}", line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        docname = self.env.docname
+        target = docname_join(docname, self.target) if self.has_explicit_title else docname
+        notebook_domain(self.env).note_status(docname, target)
+        place = StatusNode("", facts=facts, target=target)
+        self.set_source_info(place)
+        return [place], []
+
+
+def _sort(text: str) -> str:
+    (word,) = words(text.strip().removeprefix("-"), SORTS, "column to sort by")[:1]
+    return f"-{word}" if text.strip().startswith("-") else word

@@ -16,10 +16,11 @@ class NotebookDomain(Domain):
 
     name = "nbcache"
     label = "notebooks"
-    data_version = 2
+    data_version = 3
     initial_data: ClassVar[dict[str, Any]] = {
         "render_ids": {},
         "reports": [],
+        "statuses": {},
         "report_is_ours": False,
         "cli_versions": {},
     }
@@ -35,6 +36,12 @@ class NotebookDomain(Domain):
         """The documents that show the report."""
         names: list[str] = self.data["reports"]
         return names
+
+    @property
+    def statuses(self) -> dict[str, list[str]]:
+        """Docname → the documents whose state it shows."""
+        targets: dict[str, list[str]] = self.data["statuses"]
+        return targets
 
     @property
     def cli_versions(self) -> dict[str, str]:
@@ -56,10 +63,15 @@ class NotebookDomain(Domain):
         if docname not in self.reports:
             self.reports.append(docname)
 
+    def note_status(self, docname: str, target: str) -> None:
+        """Note that a document shows the state of another, or of itself."""
+        self.statuses.setdefault(docname, []).append(target)
+
     def clear_doc(self, docname: str) -> None:
         """Forget a document that is read again, or has gone."""
         self.render_ids.pop(docname, None)
         self.cli_versions.pop(docname, None)
+        self.statuses.pop(docname, None)
         if docname in self.reports:
             self.reports.remove(docname)
 
@@ -68,12 +80,9 @@ class NotebookDomain(Domain):
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:
-            for own, noted in (
-                (self.render_ids, otherdata["render_ids"]),
-                (self.cli_versions, otherdata["cli_versions"]),
-            ):
-                if docname in noted:
-                    own[docname] = noted[docname]
+            for key in ("render_ids", "cli_versions", "statuses"):
+                if docname in otherdata[key]:
+                    self.data[key][docname] = otherdata[key][docname]
             if docname in otherdata["reports"]:
                 self.note_report(docname)
 

@@ -19,6 +19,7 @@ from sphinx_nbcache.notebooks.model import SKIP_TAG
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Project, Settled
+from sphinx_nbcache.rendering.anchors import cell_id
 from sphinx_nbcache.rendering.cells import (
     put_together,
     render_outputs,
@@ -162,6 +163,7 @@ def _container_for(node: CodeCellNode) -> nodes.container:
     """Put an ordinary container in the place of a placeholder; the doctree is stored with it."""
     container = nodes.container("", classes=node["classes"], nb_element="cell_code")
     container["cell_index"] = node["number"]
+    container["ids"].append(cell_id(node["number"]))
     container.source, container.line = node.source, node.line
     node.replace_self(container)
     return container

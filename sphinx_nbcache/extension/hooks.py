@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
-from sphinx.errors import NoUri, SphinxError
+from sphinx.errors import SphinxError
 
 from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.log import notifier
@@ -24,7 +25,8 @@ from sphinx_nbcache.extension.options import (
     raw_options,
     settings_of,
 )
-from sphinx_nbcache.extension.progress import LogProgress, log_summary, told_if_interrupted
+from sphinx_nbcache.extension.progress import log_summary, shown_progress
+from sphinx_nbcache.extension.reporting import add_assets, fill_places, shown_digests
 from sphinx_nbcache.extension.written import WrittenPages
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
@@ -36,8 +38,9 @@ from sphinx_nbcache.report.document import (
     add_report_document,
     is_report_source,
 )
-from sphinx_nbcache.report.model import Report, make_report
-from sphinx_nbcache.report.nodes import fill_reports
+from sphinx_nbcache.report.files import write_files
+from sphinx_nbcache.report.making import make_report
+from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.store.records import Result
 
 STYLE_SHEET = "nbcache.css"
@@ -46,6 +49,8 @@ _BEFORE_COLLECTORS = 400
 _STORED, _NONE = "stored", "none"
 # How often to look for notebooks that notebooks have written.
 _ROUNDS = 3
+# Builders whose output directory is nobody's to read, or becomes a book as it is.
+_WITHOUT_FILES = frozenset({"gettext", "epub"})
 
 
 class BuildStoppedError(SphinxError):
@@ -77,7 +82,7 @@ class Hooks:
         self.project: Project | None = None
         self.settled: dict[str, Settled] = {}
         self.seconds = 0.0
-        self.report = Report()
+        self.report = self.shown = Report()
         self.written: WrittenPages | None = None
 
     def connect(self, app: Sphinx) -> None:
@@ -91,6 +96,7 @@ class Hooks:
         app.connect("env-before-read-docs", self.get_ready_to_fork)
         app.connect("env-updated", self.find_outdated_pages)
         app.connect("doctree-resolved", self.resolve)
+        app.connect("html-page-context", add_assets)
         app.connect("build-finished", self.finish)
 
     def add_style(self, app: Sphinx, config: Config) -> None:
@@ -121,6 +127,7 @@ class Hooks:
                 found |= new | touched
             names = sorted(item.planned.name for item in self.settled.values())
             project.notebooks.set_built(names, project.name_of(project.base))
+            self._make_report(project)
         finally:
             # Before readers are forked: nothing may be open, locked or running any more.
             project.close()
@@ -168,8 +175,8 @@ class Hooks:
             return []  # a builder that writes everything each time
         domain = notebook_domain(env)
         ids = {docname: str(read) for docname, read in env.all_docs.items()}
-        for docname in domain.reports:
-            ids[docname] = f"{ids[docname]}|{self.report.digest}"
+        for docname, digest in shown_digests(domain, self.shown).items():
+            ids[docname] = f"{ids[docname]}|{digest}"
         self.written = WrittenPages(app)
         if self.project is not None:
             self.project.close()  # pages may have been filled in this process; writers are forked
@@ -177,13 +184,7 @@ class Hooks:
 
     def resolve(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:
         """`doctree-resolved`: fill in the report, which is that of this very build."""
-
-        def uri(target: str) -> str:
-            with suppress(NoUri):
-                return app.builder.get_relative_uri(docname, target)
-            return ""
-
-        fill_reports(doctree, self.report, uri)
+        fill_places(app, doctree, docname, self.shown)
         if self.written is not None:
             self.written.note(docname)
 
@@ -227,7 +228,7 @@ class Hooks:
         plan = project.plan(needs_outputs=needs_outputs)
         runs = bool(plan.to_run)
         try:
-            with told_if_interrupted(progress := LogProgress()), _collection(running=runs):
+            with shown_progress(app) as progress, _collection(running=runs):
                 run = project.execute(plan, progress)
         except NotebookFailedError as error:
             text = f'{error} (nbcache_on_error is "stop")'
@@ -237,17 +238,28 @@ class Hooks:
         self.seconds += run.seconds
         return any(item.ran_here or item.ran_elsewhere for item in run.notebooks)
 
-    def _tell(self, app: Sphinx, project: Project) -> None:
-        """Make the report, and say what has to be said in the log."""
+    def _make_report(self, project: Project) -> None:
         settled = sorted(self.settled.items(), key=lambda pair: pair[1].planned.name)
         # A file that is not UTF-8 has no page to link to.
         paged = {i.planned.name: docname for docname, i in settled if i.planned.scan.decodable}
-        self.report = make_report(Run(tuple(item for _, item in settled), self.seconds), paged)
+        run = Run(tuple(item for _, item in settled), self.seconds)
+        self.report = make_report(run, paged, project.store)
+        is_reproducible = bool(os.environ.get("SOURCE_DATE_EPOCH"))
+        self.shown = self.report.without_what_varies() if is_reproducible else self.report
+
+    def _tell(self, app: Sphinx, project: Project) -> None:
+        """Say what has to be said in the log, and write the report for programs."""
         notify = notifier(app)
-        for _, item in settled:
+        for item in sorted(self.settled.values(), key=lambda item: item.planned.name):
             for notice in notices_of(item, project.settings):
                 notify(notice)
         log_summary(self.report)
+        if app.builder.name not in _WITHOUT_FILES:
+            try:
+                write_files(self.report, Path(app.outdir), self.shown)
+            except OSError as error:
+                text = f"the report cannot be written into the output directory: {error}"
+                notify(Notice(Topic.REPORT, text))
 
     def _leave_out_undecodable(self, env: BuildEnvironment, *to_read_and_removed: set[str]) -> None:
         """Take out files that are not UTF-8: Sphinx would crash on them before any parser."""

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TextIO
+
+from sphinx.application import Sphinx
 
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.planning import Planned
-from sphinx_nbcache.project import Progress, Settled
+from sphinx_nbcache.project import FormerRun, Settled
 from sphinx_nbcache.report.model import Report
+from sphinx_nbcache.report.running import Watch
+from sphinx_nbcache.report.words import in_words
 
 
-class LogProgress(Progress):
-    """Writes a line to the log as each notebook starts, and as it ends."""
+class LogProgress(Watch):
+    """Writes a line to the log as each notebook starts, and on what deserves one."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.finished_count = 0
-        self.total = 0
+
+    def queued(
+        self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
+    ) -> None:
+        """Tell how long it will take, if that can be guessed."""
+        super().queued(notebooks, former, slots)
+        if (seconds := self.seconds_left) is not None:
+            about = in_words(max(1.0, round(seconds)))
+            self.say(f"notebooks to execute: {len(notebooks)}, which takes about {about}")
 
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Tell which notebook starts, and why."""
-        self.total = total
+        super().started(planned, number, total)
         reason = planned.decision.reason
-        LOGGER.info("executing notebook %d of %d: %s (%s)", number, total, planned.name, reason)
+        self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
         """Tell that another build is running it."""
-        LOGGER.info("another build is executing %s: waiting for its result", planned.name)
+        self.say(f"another build is executing {planned.name}: waiting for its result")
+
+    def still_running(self) -> None:
+        """Name cells that run much longer than before."""
+        for line in self.late():
+            self.say(line)
 
     def finished(self, settled: Settled) -> None:
         """Tell what is worth a line: failures, and where a result came from if not from here."""
+        super().finished(settled)
         name = settled.planned.name
         self.finished_count += settled.ran_here
         if settled.result is None:
@@ -38,30 +60,90 @@ class LogProgress(Progress):
         if result.failure is not None:
             cell = settled.failed_cell
             where = f" in code cell {cell.number}" if cell is not None else ""
-            LOGGER.info("failed: %s%s: %s", name, where, result.failure.headline)
+            self.say(f"failed: {name}{where}: {result.failure.headline}")
         elif settled.ran_elsewhere:
-            LOGGER.info("executed by another build: %s", name)
+            self.say(f"executed by another build: {name}")
         elif not settled.ran_here:
-            LOGGER.info("has the same code as %s: %s", result.notebook, name)
+            self.say(f"has the same code as {result.notebook}: {name}")
+
+    def say(self, line: str) -> None:
+        """Write a line to the log."""
+        LOGGER.info("%s", line)
+
+    def close(self) -> None:
+        """Leave nothing behind but lines."""
+
+
+class TerminalProgress(LogProgress):
+    """Shows on a terminal, below what the log says, what runs now and what is to come.
+
+    Args:
+        terminal: Where the log is written as well.
+    """
+
+    def __init__(self, terminal: TextIO) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self._shown = 0
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """Show the notebook."""
+        Watch.started(self, planned, number, total)
+        self._show()
+
+    def still_running(self) -> None:
+        """Show what runs now."""
+        super().still_running()
+        self._show()
+
+    def say(self, line: str) -> None:
+        """Write a line above what is shown."""
+        self.close()
+        super().say(line)
+
+    def close(self) -> None:
+        """Take away what is shown."""
+        if self._shown:
+            self._write("\r" + " " * self._shown + "\r")
+            self._shown = 0
+
+    def _show(self) -> None:
+        now = self.clock()
+        parts = [
+            f"{name}{running.at_cell}, {in_words(round(now - running.since))}"
+            for name, running in self.running.items()
+        ]
+        done = self.total - len(self.to_come) - len(self.running)
+        line = " · ".join([f"executed {done} of {self.total}", *parts, *filter(None, [self.rest])])
+        # The last column stays free: some terminals would go to the next line.
+        line = line[: shutil.get_terminal_size().columns - 1]
+        self._write("\r" + line + " " * max(0, self._shown - len(line)))
+        self._shown = len(line)
+
+    def _write(self, text: str) -> None:
+        self._terminal.write(text)
+        self._terminal.flush()
 
 
 @contextmanager
-def told_if_interrupted(progress: LogProgress) -> Iterator[None]:
-    """Say what is kept when Ctrl-C ends the build."""
+def shown_progress(app: Sphinx) -> Iterator[LogProgress]:
+    """Return who is told what happens; say what is kept when Ctrl-C ends the build."""
+    terminal: TextIO | None = getattr(app, "_status", None)
+    is_terminal = terminal is not None and terminal.isatty() and os.environ.get("TERM") != "dumb"
+    progress = TerminalProgress(terminal) if terminal and is_terminal else LogProgress()
     try:
-        yield
+        yield progress
     except KeyboardInterrupt:
-        done, total = progress.finished_count, progress.total
-        LOGGER.info(
-            "interrupted: %d of %d notebooks were executed, and their results are kept;"
-            " the next build executes the others",
-            done,
-            total,
+        progress.say(
+            f"interrupted: {progress.finished_count} of {progress.total} notebooks were executed,"
+            " and their results are kept; the next build executes the others"
         )
         raise
+    finally:
+        progress.close()
 
 
 def log_summary(report: Report) -> None:
     """Write one line on what was done with the notebooks, if there are any."""
     if report.entries:
-        LOGGER.info("notebooks: %s", report.summary)
+        LOGGER.info("%s", report.summary)

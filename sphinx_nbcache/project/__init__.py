@@ -8,9 +8,17 @@ from sphinx_nbcache.project.errors import (
     ValidityError,
 )
 from sphinx_nbcache.project.project import Project
-from sphinx_nbcache.project.run import NotebookFailedError, Progress, Run, Settled, notices_of
+from sphinx_nbcache.project.run import (
+    FormerRun,
+    NotebookFailedError,
+    Progress,
+    Run,
+    Settled,
+    notices_of,
+)
 
 __all__ = [
+    "FormerRun",
     "NotebookFailedError",
     "Progress",
     "Project",

@@ -105,4 +105,5 @@ def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
         notebook=job.notebook,
         failure=outcome.failure,
         temporary=job.temporary is not None,
+        peak_memory=outcome.peak_memory,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sphinx_nbcache.config import Settings
@@ -56,17 +56,50 @@ class Run:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class FormerRun:
+    """How long the last run of a notebook took.
+
+    Attributes:
+        seconds: All of it.
+        cells: Digest of a code cell → how long that took.
+    """
+
+    seconds: float
+    cells: Mapping[str, float]
+
+
 class Progress:
     """Who is told what while notebooks run, in the thread of [](Project.execute).
 
     This one listens and says nothing. Derive from it what shows progress.
     """
 
+    def queued(
+        self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
+    ) -> None:
+        """Take note of what is going to be run, before any of it is.
+
+        Args:
+            notebooks: The notebooks; of those with the same code, the first.
+            former: How long their last runs took, by name, as far as that is known.
+            slots: How many are run at once.
+        """
+
+    def cell_started(self, planned: Planned, position: int) -> None:
+        """Take note that a notebook's code cell at this position begins (see `Scan.cells`)."""
+
+    def still_running(self) -> None:
+        """Take note that time passes. Called at least once a second while notebooks run."""
+
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Take note that a notebook starts, as number n of how many."""
 
     def waiting(self, planned: Planned) -> None:
         """Take note that another build is running a notebook; it is awaited."""
+
+    def spared(self, planned: Planned) -> None:
+        """Take note that a notebook that was going to be run need not, or cannot, be run."""
 
     def finished(self, settled: Settled) -> None:
         """Take note that a notebook that was to be run has a result, which is in the store."""

@@ -9,12 +9,14 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Planned, Reason, Why, why_not
+from sphinx_nbcache.project.former import former_runs
 from sphinx_nbcache.project.jobs import SourceChangedError, make_job, make_result, outcome_of
 from sphinx_nbcache.project.observing import Observer, Watch
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
@@ -88,6 +90,7 @@ class Turns:
     _own: set[str] = field(default_factory=set)
     _replanned: Counter[str] = field(default_factory=Counter)
     _started: int = 0
+    _cells: SimpleQueue[tuple[Job, int]] = field(default_factory=SimpleQueue)
 
     def take(self, notebooks: Sequence[Planned]) -> None:
         """Run these notebooks; results are committed as each one ends.
@@ -106,15 +109,19 @@ class Turns:
 
         total = len(waiting)
         executor = self._make_executor()
+        first = [group[0] for group in waiting]
+        self.progress.queued(first, former_runs(self.store, first), executor.slots)
         try:
             with executor:
                 while waiting or self._running:
                     self._fill_slots(executor, waiting, total)
+                    self._tell_of_cells()
                     # While a claim is not granted, look again soon; else wait for a run to end.
                     is_claiming = waiting and self._has_slot(executor)
                     pause = _CLAIM_SECONDS if is_claiming else _LOOK_SECONDS
                     if self._running:
                         first_done(set(self._running), pause)
+                        self._tell_of_cells()
                         self._finish_all()
                     elif waiting:
                         time.sleep(_CLAIM_SECONDS)
@@ -132,8 +139,9 @@ class Turns:
             fallback_of,
             make_executor,
         )
-        from sphinx_nbcache.execution.run import run
+        from sphinx_nbcache.execution.run import TellingRunner
 
+        run = TellingRunner(lambda job, position: self._cells.put((job, position)))
         self._executor, jobs = self.settings.executor, self.settings.jobs
         try:
             return make_executor(self._executor, jobs, run)
@@ -145,6 +153,16 @@ class Turns:
             )
             self.notify(Notice(Topic.CONFIG, text))
             return make_executor(self._executor, jobs, run)
+
+    def _tell_of_cells(self) -> None:
+        """Tell which cells have begun: runs themselves say so in other threads."""
+        groups = {id(job): group for job, group, _ in self._running.values()}
+        with suppress(Empty):
+            while True:
+                job, position = self._cells.get_nowait()
+                if id(job) in groups:
+                    self.progress.cell_started(groups[id(job)][0], position)
+        self.progress.still_running()
 
     def _has_slot(self, executor: Executor) -> bool:
         return len(self._running) < executor.slots
@@ -199,14 +217,17 @@ class Turns:
         planned = self.replan(first)
         if planned is None:
             self._unsettled.discard(first.name)
+            self.progress.spared(first)
             return again
         if planned.decision.action is not Action.EXECUTE:
             self._settle_one(Settled(planned, planned.decision.result))
+            self.progress.spared(planned)
             return again
         if self._replanned[first.name] <= _EDITS:
             again.append([planned])
         else:
             self._settle_one(Settled(planned, None))
+            self.progress.spared(planned)
         return again
 
     def _found_since(self, planned: Planned) -> Stored | None:

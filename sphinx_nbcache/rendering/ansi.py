@@ -1,58 +1,17 @@
-"""Terminal escape sequences (ECMA-48 SGR) in streams and tracebacks, as classes of inline nodes.
-
-Colours 0 to 15 have a class each (`ansi-red-fg`, `ansi-bright-red-bg`), named as nbconvert does.
-Those beyond, of the 256-colour palette and 24-bit ones, take the nearest of the sixteen:
-the style sheet can then give each a readable shade on a light and on a dark page.
-"""
+"""Text with terminal colours as docutils nodes: see [](sphinx_nbcache.rendering.terminal)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 from docutils import nodes
 
 from sphinx_nbcache.rendering.nodes import AnsiBlock
+from sphinx_nbcache.rendering.terminal import pieces
 
-_SGR = re.compile(r"\x1b\[([\d;:]*)m")
-# Every other escape sequence: cursor movement, window titles, links.
-_OTHER = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # Newlines at the end, between which colours may be reset.
 _LAST_NEWLINES = re.compile(r"\n((?:\x1b\[[\d;:]*m)*)\n*\Z")
-_NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
-_PALETTE = (
-    (0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0),
-    (0, 0, 238), (205, 0, 205), (0, 205, 205), (229, 229, 229),
-    (127, 127, 127), (255, 0, 0), (0, 255, 0), (255, 255, 0),
-    (92, 92, 255), (255, 0, 255), (0, 255, 255), (255, 255, 255),
-)  # fmt: skip
-_CUBE = (0, 95, 135, 175, 215, 255)
-_FLAGS = {1: "bold", 2: "faint", 3: "italic", 4: "underline", 7: "inverse", 9: "strike"}
-_FLAGS_OFF = {22: {"bold", "faint"}, 23: {"italic"}, 24: {"underline"}, 27: {"inverse"}}
-_FLAGS_OFF[29] = {"strike"}
-_NO_UNDERLINE = 24
-_LONGEST_CODE = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Style:
-    """The state of the terminal's pen."""
-
-    foreground: int | None = None
-    background: int | None = None
-    flags: frozenset[str] = frozenset()
-
-    @property
-    def classes(self) -> list[str]:
-        grounds = ((self.foreground, "fg"), (self.background, "bg"))
-        colours = [f"ansi-{_name(colour)}-{end}" for colour, end in grounds if colour is not None]
-        return colours + [f"ansi-{flag}" for flag in sorted(self.flags)]
-
-
-def strip_ansi(text: str) -> str:
-    """Return a text without its escape sequences."""
-    return _OTHER.sub("", _SGR.sub("", text))
 
 
 def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
@@ -61,7 +20,7 @@ def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
     if "\x1b" not in text:
         return nodes.literal_block(text, text, classes=list(classes), language="none")
     block = AnsiBlock("", "", classes=list(classes), language="none")
-    for styles, piece in _pieces(text):
+    for styles, piece in pieces(text):
         block += nodes.inline(piece, piece, classes=styles) if styles else nodes.Text(piece)
     return block
 
@@ -69,98 +28,3 @@ def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
 def _printable(text: str) -> str:
     """Replace NUL, which docutils takes for its own mark of an escaped character."""
     return text.replace("\x00", "\ufffd")
-
-
-def _pieces(text: str) -> Iterator[tuple[list[str], str]]:
-    """Yield the pieces of a text, each with the classes of its style."""
-    style = _Style()
-    position = 0
-    for match in _SGR.finditer(text):
-        if piece := _OTHER.sub("", text[position : match.start()]):
-            yield style.classes, piece
-        style = _changed(style, _codes(match[1]))
-        position = match.end()
-    if piece := _OTHER.sub("", text[position:]):
-        yield style.classes, piece
-
-
-def _codes(parameters: str) -> list[int]:
-    """Return the codes of a sequence; sub-parameters behind colons become parameters."""
-    codes: list[int] = []
-    for parameter in parameters.split(";"):
-        first, *rest = (int(code[:_LONGEST_CODE] or 0) for code in parameter.split(":"))
-        if first in (38, 48) and rest:
-            # 38:2:<colour space>:r:g:b, of which the colour space is mostly left empty or out.
-            if rest[0] == 2 and len(rest) > 4:  # noqa: PLR2004 (2 and three colours)
-                rest = [2, *rest[2:]]
-            codes += [first, *rest[:4]]
-        elif rest == [0]:
-            codes.append(_NO_UNDERLINE)  # 4:0
-        else:
-            codes.append(first)  # 4:3 is a curly underline
-    return codes
-
-
-def _changed(style: _Style, codes: list[int]) -> _Style:
-    while codes:
-        code = codes.pop(0)
-        if code == 0:
-            style = _Style()
-        elif code in _FLAGS:
-            style = replace(style, flags=style.flags | {_FLAGS[code]})
-        elif code in _FLAGS_OFF:
-            style = replace(style, flags=style.flags - _FLAGS_OFF[code])
-        else:
-            style = _coloured(style, code, codes)
-    return style
-
-
-def _coloured(style: _Style, code: int, rest: list[int]) -> _Style:
-    """Apply a colour code; an extended colour takes its parameters from the rest."""
-    base = code % 10
-    if code in (38, 48):
-        colour = _extended(rest)
-    elif code in (39, 49):
-        colour = None
-    elif 30 <= code <= 47:  # noqa: PLR2004 (the codes of ECMA-48)
-        colour = base
-    elif code in range(90, 98) or code in range(100, 108):
-        colour = base + 8
-    else:
-        return style
-    if code in range(40, 50) or code in range(100, 108):
-        return replace(style, background=colour)
-    return replace(style, foreground=colour)
-
-
-def _extended(rest: list[int]) -> int | None:
-    """Take the parameters of a 256-colour or 24-bit colour; return the nearest of the sixteen."""
-    kind = rest.pop(0) if rest else 0
-    if kind == 5 and rest:  # noqa: PLR2004 (38;5;n)
-        return _from_256(rest.pop(0))
-    if kind == 2 and len(rest) >= 3:  # noqa: PLR2004 (38;2;r;g;b)
-        red, green, blue = (rest.pop(0) for _ in range(3))
-        return _nearest((red, green, blue))
-    return None
-
-
-def _from_256(number: int) -> int:
-    if number < len(_PALETTE):
-        return number
-    if number < 232:  # noqa: PLR2004 (a cube of 6 x 6 x 6 colours)
-        cube = number - 16
-        return _nearest((_CUBE[cube // 36], _CUBE[cube // 6 % 6], _CUBE[cube % 6]))
-    grey = 8 + 10 * (min(number, 255) - 232)
-    return _nearest((grey, grey, grey))
-
-
-def _nearest(colour: tuple[int, int, int]) -> int:
-    def distance(number: int) -> int:
-        return sum((a - b) ** 2 for a, b in zip(colour, _PALETTE[number], strict=True))
-
-    return min(range(len(_PALETTE)), key=distance)
-
-
-def _name(colour: int) -> str:
-    bright = "bright-" if colour >= len(_NAMES) else ""
-    return bright + _NAMES[colour % len(_NAMES)]

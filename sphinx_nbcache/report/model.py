@@ -1,24 +1,94 @@
-"""The report as data: what became of each notebook in this build, and why."""
+"""The report as data: what became of each notebook, and why. Every view is made from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from sphinx_nbcache.planning import Action, Plan
-from sphinx_nbcache.project.run import Run, Settled
-from sphinx_nbcache.store.records import Failure, content_digest
+from sphinx_nbcache.report.tracebacks import trimmed
+from sphinx_nbcache.report.words import in_words
+from sphinx_nbcache.store.records import content_digest
 
-_DECISIONS = {
-    Action.EXECUTE: "executed",
-    Action.REUSE: "reused",
-    Action.AS_IS: "as it is",
-    Action.REFUSE: "refused",
-    Action.UNREADABLE: "unreadable",
-}
-_MINUTE, _HOUR = 60, 3600
+EXECUTED, REUSED, AS_IS = "executed", "reused", "as it is"
+REFUSED, UNREADABLE, WAITING = "refused", "unreadable", "to be executed"
+MAY_WAIT = "may be executed"
+DECISIONS = (EXECUTED, REUSED, AS_IS, REFUSED, UNREADABLE, WAITING, MAY_WAIT)
+FAILED = "failed"
+
+_NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCell:
+    """What a run did with one code cell that has code.
+
+    Attributes:
+        number: Its number among all code cells, counted from 1.
+        seconds: How long it took; `None` if it was not run.
+        error: Name of the exception that it raised, if any.
+    """
+
+    number: int
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFailure:
+    """Why a run did not end well.
+
+    Attributes:
+        name: Name of the exception.
+        message: Its message.
+        traceback: As the kernel sent it, with ANSI colours.
+        cell: Number of the code cell, if it was one cell.
+        source: The source of that cell, if it is known.
+    """
+
+    name: str
+    message: str
+    traceback: str
+    cell: int | None = None
+    source: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The failure in one line, such as `ValueError: no such column`."""
+        first = self.message.strip().partition("\n")[0]
+        return f"{self.name}: {first}" if first else self.name
+
+    @property
+    def trimmed(self) -> str:
+        """The traceback without the frames of installed packages."""
+        return trimmed(self.traceback)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """Something that a notebook depends on.
+
+    Attributes:
+        kind: `file`, `folder`, `module`, `package`, `variable` or `place`.
+        text: What it is, such as `data/prices.csv` or `numpy 2.1.0`.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A file that a run wrote.
+
+    Attributes:
+        path: Relative to the root; of a run in a temporary folder, relative to that folder.
+        size: In bytes; `None` if the store keeps no copy.
+    """
+
+    path: str
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +97,66 @@ class ReportEntry:
 
     Attributes:
         name: Path of the notebook relative to the root.
-        docname: Its document.
-        decision: What was done with it, in a word or two.
+        docname: Its document; empty if it has none.
+        decision: What was done with it, one of [](DECISIONS); empty if the report leaves it out.
         reason: Why.
         status: How the run ended whose result its page shows; empty if it shows none.
         failed: Whether it has no valid result.
         started: When that run began: seconds since the epoch, UTC.
         seconds: How long it took.
+        cells: What it did with each code cell.
         failure: Why it failed.
-        failed_cell: Number of the code cell at which it failed, if it was one cell.
+        kernel: The kernel that ran it.
+        executor: The executor that ran it.
+        peak_memory: The most memory that the kernel used, in bytes, if it was measured.
+        depends_on: What it depends on, beside its own code.
+        untracked: What it may depend on that cannot be verified, in words.
+        produced: The files that it wrote.
+        removed: The files that it removed.
+        changed: What changed since its last run and made it run again; empty if nothing did.
     """
 
     name: str
-    docname: str
-    decision: str
-    reason: str
+    docname: str = ""
+    decision: str = ""
+    reason: str = ""
     status: str = ""
     failed: bool = False
     started: float | None = None
     seconds: float | None = None
-    failure: Failure | None = None
-    failed_cell: int | None = None
+    cells: tuple[ReportCell, ...] = ()
+    failure: ReportFailure | None = None
+    kernel: str = ""
+    executor: str = ""
+    peak_memory: int | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    untracked: tuple[str, ...] = ()
+    produced: tuple[Produced, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: str = ""
 
     @property
     def at_cell(self) -> str:
         """The cell at which it failed, to be put behind its name; empty if it was not one cell."""
-        return "" if self.failed_cell is None else f", code cell {self.failed_cell}"
+        cell = self.failure.cell if self.failure is not None else None
+        return "" if cell is None else f", cell {cell}"
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a word: its status, unless it failed without a run that says so."""
+        return FAILED if self.failed and self.status in ("", "ok") else self.status
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The words by which it is found: decision and state, `failed` if it failed in any way."""
+        words = {self.decision.replace(" ", "-"), self.state, FAILED if self.failed else ""}
+        return frozenset(words - {""})
+
+    @property
+    def slowest(self) -> tuple[ReportCell, ...]:
+        """Its cells that were run, the slowest first."""
+        timed = (cell for cell in self.cells if cell.seconds is not None)
+        return tuple(sorted(timed, key=lambda cell: (-(cell.seconds or 0.0), cell.number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +166,27 @@ class Report:
     Attributes:
         entries: The notebooks, in the order of their names.
         seconds: How long this build spent on running notebooks.
+        is_reproducible: Whether what differs from build to build is left out.
     """
 
     entries: tuple[ReportEntry, ...] = ()
     seconds: float = 0.0
+    is_reproducible: bool = False
 
     @property
     def executed(self) -> int:
         """How many notebooks were run."""
-        return self._count("executed")
+        return self._count(EXECUTED)
 
     @property
     def reused(self) -> int:
         """How many pages show a result from the store."""
-        return self._count("reused")
+        return self._count(REUSED)
+
+    @property
+    def waiting(self) -> int:
+        """How many notebooks would have to be run."""
+        return self._count(WAITING)
 
     @property
     def failed(self) -> tuple[ReportEntry, ...]:
@@ -85,100 +196,68 @@ class Report:
     @property
     def saved(self) -> float:
         """How many seconds the reused results had taken to compute."""
-        return sum(e.seconds or 0.0 for e in self.entries if e.decision == "reused")
+        return sum(e.seconds or 0.0 for e in self.entries if e.decision == REUSED)
 
     @property
     def summary(self) -> str:
         """The totals in one line."""
         total = len(self.entries)
-        parts = [f"{self.executed} of {total} executed"]
-        if self.executed:
-            parts[0] += f" in {in_words(self.seconds)}"
-        if self.reused:
-            parts.append(f"{self.reused} reused ({in_words(self.saved)} saved)")
-        if waiting := self._count("to be executed"):
-            parts.append(f"{waiting} to be executed")
-        if others := total - self.executed - self.reused - waiting:
-            parts.append(f"{others} not to be executed")
+        noun = "notebook" if total == 1 else "notebooks"
+        text = f"{total} {noun}" if self.is_reproducible else self._spent(f"{total} {noun}")
         if failed := self.failed:
-            parts.append(f"{len(failed)} failed: " + ", ".join(map(_failed_at, failed)))
-        return "; ".join(parts)
+            named = [entry.name + entry.at_cell for entry in failed[:_NAMED_AT_MOST]]
+            if len(failed) > _NAMED_AT_MOST:
+                named.append(f"and {len(failed) - _NAMED_AT_MOST} more")
+            text += f"; {len(failed)} failed: {', '.join(named)}"
+        return text
 
     @property
     def digest(self) -> str:
         """Digest of everything that a page with the report shows."""
-        return content_digest(msgspec.json.encode(self, order="deterministic"))[:32]
+        return digest_of(self)
+
+    def without_what_varies(self) -> Report:
+        """Return the report without what differs between builds on the same store.
+
+        That is what this build did, and when and how long anything ran: also a notebook that
+        fails is run again each time.
+        """
+        entries = tuple(_without_what_varies(entry) for entry in self.entries)
+        return Report(entries, is_reproducible=True)
 
     def _count(self, decision: str) -> int:
         return sum(entry.decision == decision for entry in self.entries)
 
-
-def make_report(run: Run, docnames: Mapping[str, str]) -> Report:
-    """Return the report on a run.
-
-    Args:
-        run: What became of the notebooks.
-        docnames: Name of a notebook → its document.
-    """
-    entries = tuple(_entry(item, docnames.get(item.planned.name, "")) for item in run.notebooks)
-    executed = any(item.ran_here for item in run.notebooks)
-    return Report(entries, run.seconds if executed else 0.0)
-
-
-def report_of_plan(plan: Plan) -> Report:
-    """Return the report on a project in which nothing is run, as it stands.
-
-    What would have to be executed is listed as `to be executed`.
-    """
-    entries = []
-    for planned in plan:
-        entry = _entry(Settled(planned, planned.decision.result), "")
-        if planned.decision.action is Action.EXECUTE:
-            reason = planned.decision.reason.text
-            entry = replace(entry, decision="to be executed", reason=reason)
-        entries.append(entry)
-    return Report(tuple(entries))
+    def _spent(self, notebooks: str) -> str:
+        text = f"{self.executed} of {notebooks} executed"
+        if self.executed:
+            text += f" in {in_words(self.seconds)}"
+        others = []
+        if self.reused:
+            others.append(f"{self.reused} reused, {in_words(self.saved)} saved")
+        if self.waiting:
+            others.append(f"{self.waiting} to be executed")
+        if may_wait := self._count(MAY_WAIT):
+            others.append(f"{may_wait} may be executed")
+        if left := len(self.entries) - self.executed - self.reused - self.waiting - may_wait:
+            others.append(f"{left} not to be executed")
+        return f"{text} ({'; '.join(others)})" if others else text
 
 
-def in_words(seconds: float) -> str:
-    """Return a duration as people say it: `0.42 s`, `41 s`, `9 min 12 s`, `2 h 5 min`."""
-    if seconds < 10:  # noqa: PLR2004 (two digits are enough)
-        return f"{seconds:.2g} s" if seconds else "0 s"
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+def digest_of(shown: Report | Iterable[ReportEntry]) -> str:
+    """Return the digest of what a page shows of a report."""
+    data = shown if isinstance(shown, Report) else tuple(shown)
+    return content_digest(msgspec.json.encode(data, order="deterministic"))[:32]
 
 
-def _entry(item: Settled, docname: str) -> ReportEntry:
-    planned = item.planned
-    decision, reason = _DECISIONS[planned.decision.action], planned.decision.reason.text
-    if planned.decision.action is Action.EXECUTE and not item.ran_here:
-        decision, reason = "reused", _who_ran(item)
-    entry = ReportEntry(planned.name, docname, decision, reason)
-    if item.result is None:
-        return replace(entry, failed=item.failed)
-    result = item.result.result
+def _without_what_varies(entry: ReportEntry) -> ReportEntry:
     return replace(
         entry,
-        status=result.status.value,
-        failed=item.failed,
-        started=result.started,
-        seconds=result.seconds,
-        failure=result.failure,
-        failed_cell=item.failed_cell.number if item.failed_cell is not None else None,
+        decision="",
+        reason="",
+        started=None,
+        seconds=None,
+        cells=tuple(replace(cell, seconds=None) for cell in entry.cells),
+        peak_memory=None,
+        changed="",
     )
-
-
-def _who_ran(item: Settled) -> str:
-    """Say where the result of a notebook came from that was to be run, but was not."""
-    if item.ran_elsewhere:
-        return "another build has run it meanwhile"
-    name = item.result.result.notebook if item.result is not None else ""
-    return f"same code as {name}, which this build has run" if name else "it was being edited"
-
-
-def _failed_at(entry: ReportEntry) -> str:
-    return entry.name + entry.at_cell

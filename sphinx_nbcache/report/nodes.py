@@ -1,81 +1,116 @@
-"""The report as docutils nodes, for every builder."""
+"""The report in pages: as HTML where a browser shows it, as docutils nodes for every builder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from docutils import nodes
+from sphinx.builders import Builder
 
 from sphinx_nbcache.planning import utc
 from sphinx_nbcache.rendering.ansi import ansi_block
+from sphinx_nbcache.report.html.page import report_html
+from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.model import Report, ReportEntry
+from sphinx_nbcache.report.selection import COLUMNS, Selection
+from sphinx_nbcache.report.words import in_words, size_in_words
 
-RelativeUri = Callable[[str], str]
-"""Returns the URI of a document, as seen from the page at hand; empty if it has none."""
-
-_COLUMNS = (
-    ("Notebook", 26),
-    ("Decision", 10),
-    ("Reason", 34),
-    ("Status", 8),
-    ("Run at (UTC)", 14),
-    ("Time", 8),
-)
-
-
+_WIDTHS = {"notebook": 26, "reason": 34, "changed": 30, "date": 14, "slowest": 12}
+_USUAL_WIDTH = 10
 _NOTHING = "-"
+# Pages of other HTML builders are no web pages: e-books and help files know no scripts.
+_BROWSED = frozenset({"html", "dirhtml", "singlehtml"})
 
 
 class ReportNode(nodes.General, nodes.Element):
-    """The place of the report in a page."""
+    """The place of the report in a page. Attribute: `selection`, what of it is shown."""
 
 
-def fill_reports(document: nodes.document, report: Report, uri: RelativeUri) -> None:
+def fill_reports(document: nodes.document, report: Report, links: Links, builder: Builder) -> None:
     """Put the report into each place for it."""
-    for place in list(document.findall(ReportNode)):
-        place.replace_self(report_nodes(report, uri))
+    for number, place in enumerate(list(document.findall(ReportNode))):
+        selection: Selection = place["selection"]
+        if builder.name == "gettext":
+            shown: list[nodes.Node] = []  # there is nothing to translate in it
+        elif builder.name in _BROWSED and not selection.columns and report.entries:
+            html = report_html(report, selection, links, f"report-{number + 1}-" if number else "")
+            shown = [nodes.raw("", html, format="html")]
+        else:
+            shown = report_nodes(report, selection, links)
+        place.replace_self(shown)
 
 
-def report_nodes(report: Report, uri: RelativeUri) -> list[nodes.Node]:
-    """Return the report: totals, a table, and the traceback of each failure."""
+def report_nodes(report: Report, selection: Selection, links: Links) -> list[nodes.Node]:
+    """Return the report as a table; unless its columns were chosen, with totals and tracebacks."""
+    counted = selection.within(report)
+    entries = selection.shown(counted)
     if not report.entries:
         return [nodes.paragraph("", "There are no notebooks.")]
-    totals = nodes.paragraph("", f"Notebooks: {report.summary}.", classes=["nbcache-totals"])
-    shown: list[nodes.Node] = [totals, _table(report.entries, uri)]
-    for entry in report.entries:
+    listed = _table(entries, selection.columns_of(report), links)
+    if selection.columns:
+        return [listed]
+    totals = nodes.paragraph("", f"{counted.summary}.", classes=["nbcache-totals"])
+    shown: list[nodes.Node] = [totals, listed]
+    for entry in entries:
         if entry.failed:
-            shown.extend(_failure(entry, uri))
+            shown.extend(_failure(entry, links))
     return shown
 
 
-def _table(entries: Sequence[ReportEntry], uri: RelativeUri) -> nodes.table:
-    group = nodes.tgroup("", cols=len(_COLUMNS))
-    group += [nodes.colspec("", colwidth=width) for _, width in _COLUMNS]
-    names = [nodes.entry("", nodes.paragraph("", name)) for name, _ in _COLUMNS]
-    group += nodes.thead("", nodes.row("", *names))
-    group += nodes.tbody("", *(_row(entry, uri) for entry in entries))
-    return nodes.table("", group, classes=["nbcache-report", "colwidths-auto"])
+def _table(entries: Sequence[ReportEntry], columns: Sequence[str], links: Links) -> nodes.Element:
+    if not entries:
+        return nodes.paragraph("", "No notebook matches.")
+    group = nodes.tgroup("", cols=len(columns))
+    group += [nodes.colspec("", colwidth=_WIDTHS.get(name, _USUAL_WIDTH)) for name in columns]
+    heads = [nodes.entry("", nodes.paragraph("", COLUMNS[name])) for name in columns]
+    group += nodes.thead("", nodes.row("", *heads))
+    group += nodes.tbody("", *(_row(entry, columns, links) for entry in entries))
+    return nodes.table("", group, classes=["nbcache-list", "colwidths-auto"])
 
 
-def _row(entry: ReportEntry, uri: RelativeUri) -> nodes.row:
-    status = "failed" if entry.failed and entry.status in ("", "ok") else entry.status or _NOTHING
-    when = utc(entry.started).removesuffix(" UTC") if entry.started is not None else _NOTHING
-    seconds = f"{entry.seconds:.2f} s" if entry.seconds is not None else _NOTHING
-    texts = [entry.decision, entry.reason, status, when, seconds]
-    cells = [nodes.entry("", nodes.paragraph("", "", _link(entry, uri)))]
-    cells += [nodes.entry("", nodes.paragraph("", text)) for text in texts]
+def _row(entry: ReportEntry, columns: Sequence[str], links: Links) -> nodes.row:
+    cells = [nodes.entry("", nodes.paragraph("", "", _shown(entry, c, links))) for c in columns]
     return nodes.row("", *cells, classes=["nbcache-failed" if entry.failed else "nbcache-well"])
 
 
-def _link(entry: ReportEntry, uri: RelativeUri) -> nodes.Node:
-    target = uri(entry.docname) if entry.docname else ""
-    if not target:
-        return nodes.Text(entry.name)
-    return nodes.reference("", entry.name, internal=True, refuri=target)
+def _shown(entry: ReportEntry, column: str, links: Links) -> nodes.Node:
+    """Return what stands in a column for a notebook."""
+    if column == "notebook":
+        return _link(entry.name, links.page(entry.docname) if entry.docname else "")
+    if column == "slowest":
+        number = entry.slowest[0].number if entry.slowest else None
+        text = _NOTHING if number is None else f"cell {number}"
+        return _link(text, links.cell(entry.docname, number) if number is not None else "")
+    return nodes.Text(column_text(entry, column) or _NOTHING)
 
 
-def _failure(entry: ReportEntry, uri: RelativeUri) -> list[nodes.Node]:
-    heading = nodes.rubric("", "", _link(entry, uri), nodes.Text(entry.at_cell))
-    if entry.failure is None:
-        return [heading, nodes.paragraph("", f"{entry.decision}: {entry.reason}")]
-    return [heading, ansi_block(entry.failure.traceback, ["output", "traceback"])]
+def column_text(entry: ReportEntry, column: str) -> str:
+    """Return what stands in a column for a notebook, as plain text; empty if there is nothing."""
+    if column == "date":
+        return "" if entry.started is None else utc(entry.started).removesuffix(" UTC")
+    if column == "time":
+        return "" if entry.seconds is None else in_words(entry.seconds)
+    if column == "memory":
+        return "" if entry.peak_memory is None else size_in_words(entry.peak_memory)
+    if column == "status":
+        return entry.state
+    return str(getattr(entry, column))
+
+
+def _link(text: str, uri: str) -> nodes.Node:
+    if not uri:
+        return nodes.Text(text)
+    return nodes.reference("", text, internal=True, refuri=uri)
+
+
+def _failure(entry: ReportEntry, links: Links) -> list[nodes.Node]:
+    link = _link(entry.name, links.page(entry.docname) if entry.docname else "")
+    heading = nodes.rubric("", "", link, nodes.Text(entry.at_cell))
+    failure = entry.failure
+    if failure is None:
+        return [heading, nodes.paragraph("", f"{entry.decision or entry.state}: {entry.reason}")]
+    shown: list[nodes.Node] = [heading]
+    if failure.source:
+        source = failure.source.replace("\x00", "\ufffd")
+        shown.append(nodes.literal_block(source, source, language="none"))
+    return [*shown, ansi_block(failure.trimmed, ["output", "traceback"])]

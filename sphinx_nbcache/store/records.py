@@ -111,6 +111,8 @@ class Result(msgspec.Struct, frozen=True):
     """Digest of the blob that holds what it depended on."""
     temporary: bool = False
     """Whether it was run in a temporary folder: then artifacts stay in the store."""
+    peak_memory: int | None = None
+    """The most memory that the kernel used, in bytes, if it was measured."""
 
     @property
     def finished(self) -> float:

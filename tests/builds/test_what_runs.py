@@ -486,7 +486,7 @@ def test_the_same_code_under_other_rules_is_run_by_each_rule(book: Book) -> None
     built = book.build()
     assert built.ran == ("same",)
     assert "another build" not in built.log
-    assert "1 of 2 executed" in built.log
+    assert "1 of 2 notebooks executed" in built.log
     assert "same code as" in book.page("nbcache-report")
 
 

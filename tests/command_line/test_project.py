@@ -154,7 +154,7 @@ def test_a_plan_says_what_would_be_done_and_does_nothing(cli: CommandLine) -> No
     assert "code cell 1 changed" in cli.ok("explain", "a.ipynb").out
     report = cli.ok("report", "--json").json
     assert report["notebooks"][0]["decision"] == "to be executed"
-    assert report["summary"] == "0 of 1 executed; 1 to be executed"
+    assert report["summary"] == "0 of 1 notebook executed (1 to be executed)"
 
 
 @pytest.mark.kernel

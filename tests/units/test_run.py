@@ -21,7 +21,7 @@ from sphinx_nbcache.execution.registry import make_executor
 from sphinx_nbcache.execution.run import run
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
-from sphinx_nbcache.rendering.ansi import strip_ansi
+from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.store.records import Rules, Status
 
 pytestmark = pytest.mark.kernel

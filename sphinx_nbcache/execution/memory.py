@@ -1,0 +1,28 @@
+"""How much memory a kernel has used, asked of the operating system."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
+
+
+def peak_memory(pid: int | None) -> int | None:
+    """Return the most memory that a running process has had at once, in bytes.
+
+    Its own child processes are not counted.
+
+    Args:
+        pid: The process; `None` if it is not known, as of a kernel on another machine.
+
+    Returns:
+        `None` if there is no such process, or if the operating system (any but Linux) does not
+        tell.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    found = _PEAK.search(status)
+    return int(found[1]) * 1024 if found is not None else None

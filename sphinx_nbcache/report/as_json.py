@@ -1,0 +1,192 @@
+"""The report as a JSON document. Fields may be added; those that are here stay.
+
+Times are in UTC, as ISO 8601. Sizes are in bytes, durations in seconds. `null` stands where
+something is not known, does not apply, or is left out of a reproducible build.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
+
+REPORT_SCHEMA = 1
+SCHEMA_FILE = f"nbcache-report-{REPORT_SCHEMA}.schema.json"
+
+
+class ReportTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """The totals of a report."""
+
+    notebooks: int
+    """How many notebooks there are."""
+    executed: int | None
+    """How many were executed."""
+    reused: int | None
+    """How many pages show a result from the store."""
+    to_be_executed: int | None
+    """How many would have to be executed; in a build there are none."""
+    failed: int
+    """How many have no valid result."""
+    seconds: float | None
+    """How long this build spent on executing notebooks."""
+    seconds_saved: float | None
+    """How long the runs of the reused results had taken."""
+
+
+class ReportCellItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did with a code cell that has code."""
+
+    number: int
+    """Its number among all code cells, counted from 1."""
+    seconds: float | None
+    """How long it took; `null` if it was not run."""
+    error: str | None
+    """Name of the exception that it raised."""
+
+
+class ReportFailureItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run did not end well."""
+
+    name: str
+    """Name of the exception."""
+    message: str
+    """Its message."""
+    cell: int | None
+    """Number of the code cell, counted from 1, if it was one cell."""
+    source: str | None
+    """Source of that cell."""
+    traceback: str
+    """As the kernel sent it, with ANSI colours."""
+
+
+class DependencyItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a notebook depends on."""
+
+    kind: str
+    """`file`, `folder`, `module`, `package`, `variable` or `place`."""
+    text: str
+    """What it is: a path, a package with its version, the name of a variable, or words."""
+
+
+class ProducedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a run wrote."""
+
+    path: str
+    """Relative to the root; of a run in a temporary folder, relative to that folder."""
+    size: int | None
+    """In bytes; `null` if the store keeps no copy."""
+
+
+class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A notebook of a report."""
+
+    path: str
+    """Relative to the root."""
+    docname: str | None
+    """Its document in the build."""
+    decision: str | None
+    """What was done with it: `executed`, `reused`, `as it is`, `refused`, `unreadable`; in a
+    report of the command line `to be executed` and `may be executed` as well."""
+    reason: str | None
+    """Why."""
+    changed: str | None
+    """What changed since its last run, and made it run again."""
+    status: str | None
+    """How the run ended whose result is shown: `ok`, `failed`, `timeout`, `died`."""
+    failed: bool
+    """Whether it has no valid result."""
+    started: datetime | None
+    """When that run began."""
+    seconds: float | None
+    """How long it took."""
+    kernel: str | None
+    """Name of the kernel that ran it."""
+    executor: str | None
+    """The executor that ran it; `added` if it was run elsewhere."""
+    peak_memory: int | None
+    """The most memory that the kernel used, in bytes."""
+    cells: tuple[ReportCellItem, ...]
+    """What that run did with each code cell that has code."""
+    depends_on: tuple[DependencyItem, ...]
+    """What it depends on, beside its own code, as far as people want to know. All of it is told
+    by `sphinx-nbcache explain`."""
+    untracked: tuple[str, ...]
+    """What it may depend on that cannot be verified, in words."""
+    produced: tuple[ProducedItem, ...]
+    """The files that it wrote."""
+    removed: tuple[str, ...]
+    """The files that it removed, relative to the root."""
+    failure: ReportFailureItem | None
+    """Why it failed."""
+
+
+class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`report`, and the file `nbcache-report.json` of a build."""
+
+    schema: int = REPORT_SCHEMA
+    """Number of this description. It is raised if a field goes or changes its meaning."""
+    summary: str
+    """The totals in one line."""
+    totals: ReportTotals
+    """The totals."""
+    notebooks: tuple[ReportEntryItem, ...]
+    """In the order of their names."""
+
+
+def report_document(report: Report) -> ReportDocument:
+    """Return a report as a document."""
+    told = not report.is_reproducible
+    totals = ReportTotals(
+        notebooks=len(report.entries),
+        executed=report.executed if told else None,
+        reused=report.reused if told else None,
+        to_be_executed=report.waiting if told else None,
+        failed=len(report.failed),
+        seconds=report.seconds if told else None,
+        seconds_saved=report.saved if told else None,
+    )
+    return ReportDocument(
+        summary=report.summary, totals=totals, notebooks=tuple(map(_item, report.entries))
+    )
+
+
+def report_json(report: Report) -> str:
+    """Return a report as JSON text."""
+    return msgspec.json.format(msgspec.json.encode(report_document(report)), indent=2).decode()
+
+
+def _item(entry: ReportEntry) -> ReportEntryItem:
+    return ReportEntryItem(
+        path=entry.name,
+        docname=entry.docname or None,
+        decision=entry.decision or None,
+        reason=entry.reason or None,
+        changed=entry.changed or None,
+        status=entry.status or None,
+        failed=entry.failed,
+        started=None if entry.started is None else datetime.fromtimestamp(entry.started, UTC),
+        seconds=entry.seconds,
+        kernel=entry.kernel or None,
+        executor=entry.executor or None,
+        peak_memory=entry.peak_memory,
+        cells=tuple(
+            ReportCellItem(number=c.number, seconds=c.seconds, error=c.error) for c in entry.cells
+        ),
+        depends_on=tuple(DependencyItem(kind=d.kind, text=d.text) for d in entry.depends_on),
+        untracked=entry.untracked,
+        produced=tuple(ProducedItem(path=p.path, size=p.size) for p in entry.produced),
+        removed=entry.removed,
+        failure=_failure(entry.failure) if entry.failure is not None else None,
+    )
+
+
+def _failure(failure: ReportFailure) -> ReportFailureItem:
+    return ReportFailureItem(
+        name=failure.name,
+        message=failure.message,
+        cell=failure.cell,
+        source=failure.source or None,
+        traceback=failure.traceback,
+    )

@@ -1,0 +1,70 @@
+"""The files beside the pages: the report for programs, and the tracebacks for people."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from sphinx_nbcache.rendering.terminal import strip_ansi
+from sphinx_nbcache.report.as_json import ReportDocument, report_json
+from sphinx_nbcache.report.junit import report_junit
+from sphinx_nbcache.report.model import Report
+
+JSON_FILE = "nbcache-report.json"
+JUNIT_FILE = "nbcache-report.xml"
+_LOGS = "reports"
+
+
+def write_files(report: Report, folder: Path, shown: Report) -> None:
+    """Write the report for programs, and the log of each failed notebook.
+
+    The logs of notebooks that fail no more, or are gone, are removed.
+
+    Args:
+        report: The report on this build.
+        folder: The output directory.
+        shown: The report without what a reproducible build leaves out.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    logs = folder / _LOGS
+    former = _documents_of(folder / JSON_FILE) if logs.is_dir() else set()
+    write_if_changed(folder / JSON_FILE, report_json(shown) + "\n")
+    write_if_changed(folder / JUNIT_FILE, report_junit(shown))
+    failed = {entry.docname for entry in report.entries if entry.failed and entry.failure}
+    for entry in report.entries:
+        if entry.docname in failed - {""} and entry.failure is not None:
+            text = strip_ansi(entry.failure.traceback).rstrip("\n") + "\n"
+            write_if_changed(logs / f"{entry.docname}.err.log", text)
+    for docname in (former | {entry.docname for entry in report.entries}) - failed - {""}:
+        _remove(logs, f"{docname}.err.log")
+
+
+def _documents_of(path: Path) -> set[str]:
+    """Return the documents of the report that lies there; none if it is no report."""
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=ReportDocument)
+    except (OSError, msgspec.MsgspecError):
+        return set()
+    return {item.docname for item in document.notebooks if item.docname}
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Remove a file in a folder, and the folders that are empty then."""
+    path = folder / name
+    with suppress(OSError):
+        path.unlink()
+        for parent in path.parents[: name.count("/") + 1]:
+            parent.rmdir()  # only if it is empty
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a file, unless that is what stands in it."""
+    with suppress(OSError, UnicodeDecodeError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", errors="replace", newline="\n")

@@ -1,0 +1,112 @@
+"""The report as a fragment of HTML: complete without a script, which adds what can be operated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sphinx_nbcache.report.files import JSON_FILE, JUNIT_FILE
+from sphinx_nbcache.report.html.chart import chart
+from sphinx_nbcache.report.html.failures import failures
+from sphinx_nbcache.report.html.markup import Html, element
+from sphinx_nbcache.report.html.parts import row_ids
+from sphinx_nbcache.report.html.table import table
+from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.model import FAILED, Report, ReportEntry
+from sphinx_nbcache.report.selection import Selection
+from sphinx_nbcache.report.words import in_words
+
+# What the buttons above the table choose by: their texts, and the labels of notebooks.
+_CHOICES = (
+    ("Failed", (FAILED,)),
+    ("Executed", ("executed",)),
+    ("Reused", ("reused",)),
+    ("To be executed", ("to-be-executed", "may-be-executed")),
+    ("Not run", ("as-it-is", "refused", "unreadable")),
+)
+
+
+def report_html(report: Report, selection: Selection, links: Links, prefix: str = "") -> Html:
+    """Return the report.
+
+    Args:
+        report: The report.
+        selection: What is shown of it.
+        links: Where it leads.
+        prefix: What ids begin with; another one for each report in a page.
+    """
+    counted = selection.within(report)
+    entries = selection.shown(counted)
+    ids = row_ids(entries, prefix)
+    parts: list[Html] = [_figures(counted)]
+    if entries:
+        parts += [failures(entries, ids, links), chart(entries, ids, links)]
+        parts.append(_table_section(entries, ids, links, report))
+    if not selection.docs:
+        parts.append(_downloads(links))
+    return element("div", parts, class_="nbcache-report", data_nbcache_report=prefix)
+
+
+def _figures(report: Report) -> Html:
+    figures = [(str(len(report.entries)), "Notebooks", "")]
+    if not report.is_reproducible:
+        figures.append((str(report.executed), "Executed", ""))
+        figures.append((str(report.reused), "Reused", ""))
+        if report.waiting:
+            figures.append((str(report.waiting), "To be executed", ""))
+    failed = len(report.failed)
+    sign = element("span", "✗ ", aria_hidden="true") if failed else ""
+    figures.append((Html(f"{sign}{failed}"), "Failed", "nbcache-bad" if failed else ""))
+    if not report.is_reproducible:
+        figures.append((in_words(report.seconds), "Time spent", ""))
+        figures.append((in_words(report.saved), "Time saved", ""))
+    return element(
+        "dl",
+        [
+            element("div", element("dt", label), element("dd", value, class_=kind or None))
+            for value, label, kind in figures
+        ],
+        class_="nbcache-figures",
+    )
+
+
+def _table_section(
+    entries: Sequence[ReportEntry], ids: dict[str, str], links: Links, report: Report
+) -> Html:
+    tells_all = not report.is_reproducible
+    return element(
+        "section",
+        element("h2", "All notebooks"),
+        _controls(entries),
+        table(entries, ids, links, tells_all=tells_all),
+        element("p", "No notebook matches.", class_="nbcache-none", hidden=True),
+        class_="nbcache-all",
+    )
+
+
+def _controls(entries: Sequence[ReportEntry]) -> Html:
+    """Return what the script makes work, and shows then."""
+    buttons = [_button("All", "", len(entries), is_pressed=True)]
+    for text, labels in _CHOICES:
+        if number := sum(bool(entry.labels & set(labels)) for entry in entries):
+            buttons.append(_button(text, " ".join(labels), number))
+    group = element("div", buttons, role="group", aria_label="Show", class_="nbcache-choices")
+    field = element("input", type="search", placeholder="Find in names and reasons")
+    find = element("label", element("span", "Find", class_="nbcache-hidden"), field)
+    count = element("span", class_="nbcache-count nbcache-muted", role="status")
+    return element("div", group, find, count, class_="nbcache-controls", hidden=True)
+
+
+def _button(text: str, labels: str, number: int, *, is_pressed: bool = False) -> Html:
+    count = element("span", f" {number}", class_="nbcache-muted")
+    pressed = "true" if is_pressed else "false"
+    return element("button", text, count, type="button", data_choice=labels, aria_pressed=pressed)
+
+
+def _downloads(links: Links) -> Html:
+    files = [(links.file(JSON_FILE), "JSON"), (links.file(JUNIT_FILE), "JUnit XML")]
+    found = [element("a", text, href=uri) for uri, text in files if uri]
+    if not found:
+        return Html()
+    return element(
+        "p", "This report for programs: ", found[0], ", ", found[1], class_="nbcache-links"
+    )

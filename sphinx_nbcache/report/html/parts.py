@@ -1,0 +1,82 @@
+"""Small pieces that several parts of the page are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sphinx_nbcache.planning import utc
+from sphinx_nbcache.report.html.markup import Content, Html, element, joined
+from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.model import FAILED, ReportEntry
+
+NOTHING = "\N{EN DASH}"
+_SIGNS = {"ok": "✓", FAILED: "✗", "timeout": "✗", "died": "✗"}
+_WRITTEN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
+_NO_ID = re.compile(r"[^\w./-]")
+
+
+def row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
+    """Return the ids of the rows of notebooks, by name. They stay the same from build to build."""
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for entry in entries:
+        own = base = f"{prefix}nb-{_NO_ID.sub('-', entry.name)}"
+        number = 1
+        while own in taken:
+            number += 1
+            own = f"{base}-{number}"
+        taken.add(own)
+        ids[entry.name] = own
+    return ids
+
+
+def page_link(entry: ReportEntry, links: Links) -> Html:
+    """Return the name of a notebook, which leads to its page. It may be broken behind a `/`."""
+    name = joined(Html("/<wbr />"), entry.name.split("/"))
+    uri = links.page(entry.docname) if entry.docname else ""
+    return element("a", name, href=uri) if uri else element("span", name)
+
+
+def cell_link(entry: ReportEntry, number: int, links: Links, before: str = "cell ") -> Html:
+    """Return the name of a code cell, which leads to it."""
+    uri, text = links.cell(entry.docname, number), f"{before}{number}"
+    return element("a", text, href=uri) if uri else element("span", text)
+
+
+def state(entry: ReportEntry) -> Html:
+    """Return how a notebook stands: a sign and a word."""
+    if not entry.state:
+        return nothing()
+    sign = element("span", _SIGNS.get(entry.state, NOTHING), " ", aria_hidden="true")
+    kind = "nbcache-bad" if entry.failed else "nbcache-good"
+    return element("span", sign, entry.state, class_=kind)
+
+
+def nothing() -> Html:
+    """Return what stands where there is nothing to tell."""
+    return element("span", NOTHING, class_="nbcache-muted")
+
+
+def moment(seconds: float | None) -> Content:
+    """Return a time in UTC, which the script turns into the reader's own."""
+    if seconds is None:
+        return nothing()
+    text = utc(seconds).removesuffix(" UTC")
+    return element("time", text, datetime=_iso(seconds))
+
+
+def with_times(text: str) -> Html:
+    """Return a text in which the times are marked as such."""
+    parts: list[str] = []
+    end = 0
+    for found in _WRITTEN_TIME.finditer(text):
+        parts += [text[end : found.start()]]
+        parts += [element("time", found[0], datetime=f"{found[1]}T{found[2]}Z")]
+        end = found.end()
+    return joined(Html(), [*parts, text[end:]])
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,196 @@
+"""The table: a group of two rows for each notebook, the second of which unfolds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sphinx_nbcache.report.html.markup import Content, Html, element, joined
+from sphinx_nbcache.report.html.parts import (
+    cell_link,
+    moment,
+    nothing,
+    page_link,
+    state,
+    with_times,
+)
+from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.model import Produced, ReportEntry
+from sphinx_nbcache.report.words import in_words, size_in_words
+
+_SLOWEST, _LISTED = 3, 20
+
+# What the row itself tells, if it is wide enough.
+_IN_ROW = frozenset({"Decision", "Run at"})
+
+# What a notebook depends on: kind and title. Some kinds are short enough for one line.
+_DEPENDENCIES = {
+    "file": "Files",
+    "folder": "Folders",
+    "module": "Modules",
+    "package": "Packages",
+    "variable": "Variables",
+    "place": "Place",
+}
+_IN_A_LINE = frozenset({"package", "variable", "place"})
+
+# Name, title, class, and whether it differs from build to build.
+_COLUMNS = (
+    ("notebook", "Notebook", "nbcache-name", False),
+    ("decision", "Decision", "nbcache-decision", True),
+    ("status", "Status", "nbcache-status", False),
+    ("time", "Time", "nbcache-number", True),
+    ("date", "Run at", "nbcache-date", True),
+)
+
+
+def table(
+    entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links, *, tells_all: bool
+) -> Html:
+    """Return the table of notebooks.
+
+    Args:
+        entries: The notebooks.
+        ids: The ids of their rows, by name.
+        links: Where they lead.
+        tells_all: Whether it tells what differs from build to build.
+    """
+    columns = [column for column in _COLUMNS if tells_all or not column[3]]
+    heads = [_head(name, title, kind) for name, title, kind, _ in columns]
+    groups = [_group(entry, ids[entry.name], links, columns) for entry in entries]
+    return element(
+        "table",
+        element("caption", "All notebooks", class_="nbcache-hidden"),
+        element("thead", element("tr", heads, role="row"), role="rowgroup"),
+        groups,
+        # The roles of a table are lost to some browsers when its rows are laid out as boxes.
+        role="table",
+        class_="nbcache-table",
+    )
+
+
+def _head(name: str, title: str, kind: str) -> Html:
+    zone = element("span", " (UTC)", class_="nbcache-zone") if name == "date" else ""
+    return element(
+        "th",
+        element("span", title, zone),
+        scope="col",
+        role="columnheader",
+        data_sort=name,
+        class_=kind,
+    )
+
+
+def _group(
+    entry: ReportEntry, row: str, links: Links, columns: Sequence[tuple[str, str, str, bool]]
+) -> Html:
+    cells = {
+        "decision": entry.decision,
+        "status": state(entry),
+        "time": _time(entry),
+        "date": moment(entry.started),
+    }
+    permalink = element(
+        "a", "#", href=f"#{row}", class_="nbcache-permalink", aria_label=f"Link to {entry.name}"
+    )
+    name = element(
+        "th",
+        page_link(entry, links),
+        " ",
+        permalink,
+        scope="row",
+        role="rowheader",
+        class_="nbcache-name",
+    )
+    others = [
+        element("td", cells[key], class_=kind, role="cell") for key, _, kind, _ in columns[1:]
+    ]
+    summary = with_times(entry.reason) if entry.reason else Html("Details")
+    details = element("details", element("summary", summary), _facts(entry, row, links))
+    more = element("td", details, colspan=len(columns), role="cell")
+    return element(
+        "tbody",
+        element("tr", name, others, role="row"),
+        element("tr", more, class_="nbcache-more", role="row"),
+        role="rowgroup",
+        id=row,
+        data_labels=" ".join(sorted(entry.labels)),
+        data_name=entry.name,
+        data_decision=entry.decision,
+        data_status=("0" if entry.failed else "1") + entry.state,
+        data_time=f"{entry.seconds or 0:.4f}",
+        data_date=f"{entry.started or 0:.0f}",
+    )
+
+
+def _time(entry: ReportEntry) -> str:
+    if entry.seconds is None:
+        return nothing()
+    return in_words(entry.seconds)
+
+
+def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
+    """Return the list of what is known of a notebook."""
+    facts: list[tuple[str, Content]] = []
+    if entry.failure is not None:
+        to_it = element("a", entry.failure.headline, href=f"#{row}-failure")
+        facts.append(("Failure", to_it))
+    if entry.decision:
+        facts.append(("Decision", entry.decision))
+    if entry.changed:
+        facts.append(("Changed since its last run", entry.changed))
+    if slowest := [c for c in entry.slowest if c.seconds][:_SLOWEST]:
+        listed = [
+            [cell_link(entry, c.number, links), f" {in_words(c.seconds or 0.0)}"] for c in slowest
+        ]
+        facts.append(("Slowest cells", joined(", ", (joined("", parts) for parts in listed))))
+    if entry.peak_memory is not None:
+        facts.append(("Peak memory", size_in_words(entry.peak_memory)))
+    facts += [(k, v) for k, v in (("Kernel", entry.kernel), ("Executor", entry.executor)) if v]
+    if entry.started is not None:
+        facts.append(("Run at", moment(entry.started)))
+    facts += _dependencies(entry)
+    if entry.produced:
+        facts.append(("Produced", _listed([_made(item) for item in entry.produced])))
+    if entry.removed:
+        facts.append(("Removed", _listed(entry.removed)))
+    pairs = [
+        element(
+            "div",
+            element("dt", name),
+            element("dd", text),
+            class_="nbcache-in-row" if name in _IN_ROW else None,
+        )
+        for name, text in facts
+    ]
+    return element("dl", pairs, class_="nbcache-facts")
+
+
+def _dependencies(entry: ReportEntry) -> list[tuple[str, Content]]:
+    """Return what a notebook depends on, and what of that nobody can verify."""
+    if not entry.status:
+        return []
+    facts: list[tuple[str, Content]] = []
+    for kind, title in _DEPENDENCIES.items():
+        texts = [item.text for item in entry.depends_on if item.kind == kind]
+        if texts:
+            facts.append((title, ", ".join(texts) if kind in _IN_A_LINE else _listed(texts)))
+    if not facts and not entry.untracked:
+        facts.append(("Depends on", "its own code only"))
+    if entry.untracked:
+        facts.append(("Cannot be tracked", _listed(entry.untracked)))
+    return facts
+
+
+def _made(item: Produced) -> str:
+    size = "no copy is kept" if item.size is None else size_in_words(item.size)
+    return f"{item.path} ({size})"
+
+
+def _listed(items: Sequence[str]) -> Content:
+    """Return a list; of a long one the beginning: the file for programs has all of it."""
+    if len(items) == 1:
+        return items[0]
+    shown = [*items[:_LISTED]]
+    if left := len(items) - len(shown):
+        shown.append(f"and {left} more")
+    return element("ul", [element("li", item) for item in shown])

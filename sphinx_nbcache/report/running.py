@@ -1,0 +1,140 @@
+"""What runs now: which notebooks, in which cell, for how long, and what is still to come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sphinx_nbcache.notebooks.scan import ScannedCell
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project.run import FormerRun, Progress, Settled
+from sphinx_nbcache.report.words import in_words
+
+# A cell is late if it takes so many times as long as before, and some seconds more; one of which
+# nothing is known, after a minute.
+_TIMES, _SECONDS, _UNKNOWN = 3, 10.0, 60.0
+
+
+@dataclass
+class RunningNotebook:
+    """A notebook that runs now.
+
+    Attributes:
+        planned: The notebook.
+        number: It is number n of those to run.
+        since: When it began, by the clock of the watch.
+        cell: The code cell that runs now.
+        cell_since: When that began.
+        late_after: After how many seconds of that cell something has to be said.
+    """
+
+    planned: Planned
+    number: int
+    since: float
+    cell: ScannedCell | None = None
+    cell_since: float = 0.0
+    late_after: float = 0.0
+
+    @property
+    def at_cell(self) -> str:
+        """The cell that runs now, as it is put behind the name; empty before the first."""
+        if self.cell is None:
+            return ""
+        return f", cell {self.cell.number} of {self.planned.scan.cells[-1].number}"
+
+
+class Watch(Progress):
+    """Keeps in mind what runs now and what is to come. Derive from it what shows that.
+
+    Args:
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.total = 0
+        self.running: dict[str, RunningNotebook] = {}
+        self.to_come: dict[str, Planned] = {}
+        self._former: Mapping[str, FormerRun] = {}
+        self._slots = 1
+
+    def queued(
+        self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
+    ) -> None:
+        """Take note of what is going to be run."""
+        self.total = len(notebooks)
+        self.to_come = {planned.name: planned for planned in notebooks}
+        self._former, self._slots = former, slots
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """Take note that a notebook starts."""
+        self.total = total
+        self.to_come.pop(planned.name, None)
+        self.running[planned.name] = RunningNotebook(planned, number, self.clock())
+
+    def cell_started(self, planned: Planned, position: int) -> None:
+        """Take note that a cell begins."""
+        running = self.running.get(planned.name)
+        if running is None or not 0 <= position < len(planned.scan.cells):
+            return
+        running.cell, running.cell_since = planned.scan.cells[position], self.clock()
+        before = self._seconds_before(running)
+        running.late_after = _UNKNOWN if before is None else _TIMES * before + _SECONDS
+
+    def spared(self, planned: Planned) -> None:
+        """Take note that a notebook need not run."""
+        self.to_come.pop(planned.name, None)
+
+    def finished(self, settled: Settled) -> None:
+        """Take note that a notebook has ended, or need not run."""
+        self.to_come.pop(settled.planned.name, None)
+        self.running.pop(settled.planned.name, None)
+
+    def late(self) -> Iterator[str]:
+        """Yield a line for each cell that has become late; for one that stays so, now and then."""
+        for name, running in self.running.items():
+            spent = self.clock() - running.cell_since
+            if running.cell is None or spent < running.late_after:
+                continue
+            running.late_after = 2 * spent
+            before = self._seconds_before(running)
+            line = f"{name}: code cell {running.cell.number} has been running for {in_words(spent)}"
+            yield line if before is None else f"{line}; last time it took {in_words(before)}"
+
+    @property
+    def rest(self) -> str:
+        """What is still to come, in words: how many notebooks, and about how long.
+
+        Of those that already run for longer than before nobody knows how long they will take.
+        """
+        parts = [f"{len(self.to_come)} queued"] if self.to_come else []
+        if seconds := self.seconds_left:
+            parts.append(f"about {in_words(max(1.0, round(seconds)))} left")
+        return ", ".join(parts)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long it will take, by former runs; `None` if nothing is known of any.
+
+        A notebook that was never run is taken to need as long as the others do.
+        """
+        names = [*self.to_come, *self.running]
+        known = [self._former[name].seconds for name in names if name in self._former]
+        if not known:
+            return None
+        usual = sum(known) / len(known)
+        left = [self._left(name, usual) for name in names]
+        return max(sum(left) / self._slots, *left)
+
+    def _left(self, name: str, usual: float) -> float:
+        former = self._former.get(name)
+        needed = former.seconds if former is not None else usual
+        running = self.running.get(name)
+        return needed if running is None else max(0.0, needed - (self.clock() - running.since))
+
+    def _seconds_before(self, running: RunningNotebook) -> float | None:
+        former = self._former.get(running.planned.name)
+        if former is None or running.cell is None:
+            return None
+        return former.cells.get(running.cell.digest)

@@ -1,0 +1,103 @@
+"""Which notebooks a view shows, in which order and with which columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.report.model import DECISIONS, FAILED, Report, ReportEntry
+
+STATUSES = tuple(
+    dict.fromkeys([FAILED, "ok", "timeout", "died", *(d.replace(" ", "-") for d in DECISIONS)])
+)
+"""The words by which notebooks can be chosen."""
+
+COLUMNS: Mapping[str, str] = {
+    "notebook": "Notebook",
+    "decision": "Decision",
+    "reason": "Reason",
+    "status": "Status",
+    "date": "Run at (UTC)",
+    "time": "Time",
+    "slowest": "Slowest cell",
+    "memory": "Memory",
+    "kernel": "Kernel",
+    "executor": "Executor",
+    "changed": "Changed",
+}
+"""The columns of a table, by name."""
+
+USUAL_COLUMNS = ("notebook", "decision", "reason", "status", "date", "time")
+_VARYING = frozenset({"decision", "reason", "date", "time", "slowest", "memory", "changed"})
+
+_SORTS: Mapping[str, Callable[[ReportEntry], Any]] = {
+    "notebook": lambda entry: entry.name,
+    "decision": lambda entry: entry.decision,
+    "status": lambda entry: (not entry.failed, entry.state),
+    "time": lambda entry: entry.seconds or 0.0,
+    "date": lambda entry: entry.started or 0.0,
+    "memory": lambda entry: entry.peak_memory or 0,
+}
+SORTS = tuple(_SORTS)
+"""The columns by which notebooks can be sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a view shows of a report.
+
+    Attributes:
+        status: Show notebooks for which one of these [](STATUSES) holds; empty: all.
+        columns: Show nothing but a table with these [](COLUMNS); empty: the whole report.
+        limit: Show so many notebooks at most.
+        sort: The column to sort by, one of [](SORTS), with `-` before it for the reverse.
+        docs: Show notebooks whose document matches one of these globs; empty: all.
+    """
+
+    status: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
+    limit: int | None = None
+    sort: str = ""
+    docs: tuple[str, ...] = ()
+
+    def within(self, report: Report) -> Report:
+        """Return the part of a report that is counted: the chosen documents."""
+        if not self.docs:
+            return report
+        entries = tuple(e for e in report.entries if matching_glob(e.docname or e.name, self.docs))
+        spent = sum(e.seconds or 0.0 for e in entries if e.decision == "executed")
+        return replace(report, entries=entries, seconds=min(spent, report.seconds))
+
+    def shown(self, report: Report) -> tuple[ReportEntry, ...]:
+        """Return the notebooks to show, in their order."""
+        entries: Iterable[ReportEntry] = report.entries
+        if self.status:
+            entries = [entry for entry in entries if entry.labels & self.status]
+        if self.sort:
+            key, is_reversed = _SORTS[self.sort.removeprefix("-")], self.sort.startswith("-")
+            entries = sorted(entries, key=key, reverse=is_reversed)
+        return tuple(entries)[: self.limit]
+
+    def columns_of(self, report: Report) -> tuple[str, ...]:
+        """Return the columns of a table: those that were chosen, without what is left out."""
+        columns = self.columns or USUAL_COLUMNS
+        if report.is_reproducible:
+            columns = tuple(name for name in columns if name not in _VARYING)
+        return columns or ("notebook",)
+
+
+def words(text: str, known: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return the words of a list with commas or spaces.
+
+    Raises:
+        ValueError: One is unknown, or there is none.
+    """
+    found = tuple(text.replace(",", " ").split())
+    if not found:
+        raise ValueError(f"{what} is empty; it takes: {', '.join(known)}")
+    for word in found:
+        if word not in known:
+            raise ValueError(f"{what} {word!r} is unknown; it takes: {', '.join(known)}")
+    return found

@@ -1,0 +1,103 @@
+"""Tracebacks as people want to read them first: without the frames of installed packages.
+
+What is trimmed is IPython's text, in any of its modes, and Python's own. Tracebacks of other
+kernels stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import dropwhile
+
+from sphinx_nbcache.rendering.terminal import strip_ansi
+
+# IPython: `Cell In[2], line 1`, `File ~/a.py:12, in f(x)`, in its plain mode `File ~/a.py:12 in f`;
+# older ones: `Input In [2], in <cell …>`, `/a.py in f(x)`. Python: `  File "/a.py", line 12, in f`.
+_FRAME = re.compile(
+    r"\s*(?:Cell In ?\[|Input In ?\[|<ipython-input-)"
+    r"|\s*File \"(?P<quoted>[^\"\n]+)\", line \d+"
+    r"|\s*File (?P<named>[^\n]+?):\d+(?:,? in |$|\()"
+    r"|(?P<bare>[~/.][^\n:]*|[A-Za-z]:[\\/][^\n:]*) in \S"
+)
+_INSTALLED = re.compile(
+    r"[\\/](?:site|dist)-packages[\\/]"
+    r"|[\\/]lib(?:64)?[\\/]python\d[\d.]*[\\/]"
+    r"|[\\/]Python\d+[\\/]Lib[\\/]"
+    r"|^<frozen |^<string>|^<__array_function__"
+    # The sources of compiled modules, as their builders named them.
+    r"|^[\w/\\.]+\.(?:pyx|pxi|pxd)$"
+)
+_PACKAGE = re.compile(
+    r"[\\/](?:site|dist)-packages[\\/]([\w-]+)|^(\w+)[\\/][\w/\\.]+\.p(?:yx|xi|xd)$"
+)
+# What ends a frame: an empty line, or one that is neither indented nor numbered.
+_BREAK = re.compile(r"\s*$|[^\s\d-]")
+
+
+@dataclass
+class _Block:
+    """Lines that belong together: a frame, or what stands between frames."""
+
+    path: str | None = None
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def is_installed(self) -> bool:
+        return self.path is not None and _INSTALLED.search(self.path) is not None
+
+    @property
+    def package(self) -> str:
+        found = _PACKAGE.search(self.path or "")
+        return (found[1] or found[2]) if found else "Python's library"
+
+    @property
+    def is_blank(self) -> bool:
+        return not any(strip_ansi(line).strip() for line in self.lines)
+
+
+def trimmed(traceback: str) -> str:
+    """Return a traceback without the frames of installed packages, which are counted instead.
+
+    A traceback that has no other frames is left whole.
+    """
+    blocks = list(_blocks(traceback))
+    frames = [block for block in blocks if block.path is not None]
+    if not any(b.is_installed for b in frames) or all(b.is_installed for b in frames):
+        return traceback
+    lines: list[str] = []
+    left_out: list[_Block] = []
+    for block in blocks:
+        if block.is_installed:
+            left_out.append(block)
+        elif not left_out:
+            lines += block.lines
+        elif not block.is_blank:
+            lines += [_counted(left_out), "", *_without_first_blanks(block.lines)]
+            left_out = []
+    return "\n".join([*lines, *([_counted(left_out)] if left_out else [])])
+
+
+def _blocks(traceback: str) -> Iterator[_Block]:
+    block = _Block()
+    for line in traceback.split("\n"):
+        text = strip_ansi(line)
+        if found := _FRAME.match(text):
+            yield block
+            block = _Block(found["quoted"] or found["named"] or found["bare"] or "")
+        elif block.path is not None and _BREAK.match(text):
+            yield block
+            block = _Block()
+        block.lines.append(line)
+    yield block
+
+
+def _without_first_blanks(lines: list[str]) -> list[str]:
+    return list(dropwhile(lambda line: not strip_ansi(line).strip(), lines))
+
+
+def _counted(frames: list[_Block]) -> str:
+    packages = ", ".join(dict.fromkeys(frame.package for frame in frames))
+    noun = "frame" if len(frames) == 1 else "frames"
+    return f"    … {len(frames)} {noun} in {packages}"
