@@ -145,7 +145,9 @@ class Artifacts:
         for result in old:
             for artifact in () if result.temporary else result.artifacts:
                 name = artifact.path
-                if name in kept or others.get(name, notebook) != notebook or self._stays_away(name):
+                # What was there before a run is not the run's to take away.
+                is_own = artifact.created and others.get(name, notebook) == notebook
+                if name in kept or not is_own or self._stays_away(name):
                     continue
                 if self._fingerprints.state(self.path(name)) == artifact.digest:
                     changes[name] = Change(name, None, artifact.digest, notebook)

@@ -139,5 +139,7 @@ def _made(trace: Trace, world: World, job: Job, outcome: Outcome) -> list[MadeFi
             continue
         stat = world.fingerprints.entry(path).stat
         if stat is not None and stat.size <= _LARGEST:
-            files.append(MadeFile(written.path, path, written.mode, written.digest))
+            files.append(
+                MadeFile(written.path, path, written.mode, written.created, written.digest)
+            )
     return files

@@ -24,6 +24,8 @@ class Artifact(msgspec.Struct, frozen=True):
     """Bytes."""
     mode: int
     """The permissions, as in `os.stat(…).st_mode & 0o777`."""
+    created: bool = False
+    """Whether nothing was there before. Else the file is somebody's who would miss it."""
 
     def __post_init__(self) -> None:
         if not is_inner_path(self.path):
@@ -40,5 +42,7 @@ class MadeFile(msgspec.Struct, frozen=True):
     kept_in: str
     """Absolute path of the file that holds the content until it is in the store."""
     mode: int
+    created: bool = False
+    """As in [](Artifact)."""
     digest: str | None = None
     """What the content must be, if that is known: else the file has changed since."""

@@ -293,7 +293,7 @@ class Store:
                 digest = content_digest(content)
                 if file.digest not in (None, digest):
                     raise ValueError("it changed right after the run")  # noqa: TRY301 (told as all other trouble)
-                artifact = Artifact(file.path, digest, len(content), file.mode)
+                artifact = Artifact(file.path, digest, len(content), file.mode, file.created)
             except (OSError, ValueError) as error:
                 self.access.tell(
                     f"a file that {result.notebook} wrote, {file.path!r}, is not kept: {error}"

@@ -198,6 +198,8 @@ class Written(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str
     mode: int
     """Its permission bits."""
+    created: bool = False
+    """Nothing was there before."""
     inferred: bool = False
     """Nobody saw it being opened for writing, but it changed while a cell ran that names it.
 

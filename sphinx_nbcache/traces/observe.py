@@ -123,7 +123,11 @@ def _written(evidence: Evidence) -> Iterator[Written]:
         entry = evidence.world.fingerprints.renew(path)
         digest = evidence.world.fingerprints.digest(path)
         if digest is not None:
-            yield Written(name, digest, entry.mode & 0o777, inferred=path in evidence.inferred)
+            inferred = path in evidence.inferred
+            before = evidence.seen.writes.get(path) or evidence.inferred.get(path)
+            created = before is not None and before.type == ""
+            mode = entry.mode & 0o777
+            yield Written(name, digest, mode, created=created, inferred=inferred)
 
 
 def _removed(evidence: Evidence) -> Iterator[str]:

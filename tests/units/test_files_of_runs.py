@@ -187,3 +187,16 @@ def test_a_notebook_that_need_not_run_after_all_has_its_files_put_back(checkout:
     assert checkout.build()[0] == ["a.ipynb"]
     assert (checkout.root / "second").read_text() == "x"
     assert checkout.build()[0] == []
+
+
+def test_a_file_of_the_user_that_a_run_changed_is_never_taken_away(checkout: Checkout) -> None:
+    checkout.write(mine="1")
+    checkout.notebook("a", "f = open('mine', 'a'); f.write('2'); f.close(); print(1)")
+    checkout.build()
+    assert (checkout.root / "mine").read_text() == "12"
+    checkout.notebook("a", "f = open('mine', 'a'); f.write('3'); f.close(); print(2)")
+    checkout.build()
+    assert (checkout.root / "mine").read_text() == "123"
+    checkout.notebook("a", "print(3)")
+    checkout.build()
+    assert (checkout.root / "mine").read_text() == "123"
