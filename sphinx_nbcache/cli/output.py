@@ -33,6 +33,9 @@ def tell(text: str, *, level: int = 0) -> None:
 
 def warn(notice: Notice) -> None:
     """Write a warning, with its place, to the standard error."""
+    if notice.is_information:
+        tell(notice.text)
+        return
     if given().verbosity < -1:
         return
     where = ""

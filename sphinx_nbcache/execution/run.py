@@ -19,10 +19,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 
+from sphinx_nbcache.execution.forked.client import DeathWatch
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome, failed_outcome
 from sphinx_nbcache.execution.kernels import (
     KernelError,
     KernelManager,
+    KernelStarts,
     choose_kernel,
     start_arguments,
 )
@@ -66,10 +68,14 @@ class _Clock:
             self.seconds.setdefault(self.current, time.perf_counter() - self._since)
 
 
-async def run(job: Job) -> Outcome:
+async def run(job: Job, starts: KernelStarts | None = None) -> Outcome:
     """Run one notebook in a new kernel, in its place.
 
     Whatever goes wrong in the notebook, with its kernel or its place is part of the outcome.
+
+    Args:
+        job: The order.
+        starts: How kernels are started; without it, as Jupyter does it.
 
     Raises:
         asyncio.CancelledError: The run was cancelled; its kernel has ended.
@@ -79,7 +85,7 @@ async def run(job: Job) -> Outcome:
             place = await _in_thread(partial(stack.enter_context, place_of(job)))
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
-        outcome = await _Run(job, place.folder).outcome()
+        outcome = await _Run(job, place.folder, starts or KernelStarts()).outcome()
         if outcome.status is not Status.OK:
             return outcome
         try:
@@ -104,22 +110,27 @@ async def _in_thread(work: Callable[[], _Value]) -> _Value:
         raise
 
 
-class _Client(nbclient.NotebookClient):
+class _Client(DeathWatch):
     """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
 
     manager: KernelManager | None = None
 
+    def __init__(self, *arguments: Any, make_manager: Callable[[], KernelManager], **options: Any):
+        super().__init__(*arguments, **options)
+        self._make_manager = make_manager
+
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep hold of it."""
-        self.manager = super().create_kernel_manager()  # type: ignore[assignment]  # kernel_manager_class
+        self.km = self.manager = self._make_manager()
         return self.manager
 
 
 class _Run:
     """One run under way: what nbclient reports while it lasts."""
 
-    def __init__(self, job: Job, folder: str) -> None:
+    def __init__(self, job: Job, folder: str, starts: KernelStarts) -> None:
         self.job = job
+        self.starts = starts
         self.folder = folder
         self.clock = _Clock()
         self.notebook = _to_nbformat(job)
@@ -209,7 +220,9 @@ class _Run:
         return _Client(
             self.notebook,
             kernel_name=self.kernel,
-            kernel_manager_class=KernelManager,
+            make_manager=partial(
+                self.starts.manager_of, self.kernel, [cell.source for cell in self.job.cells]
+            ),
             resources={"metadata": {"path": self.folder}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=_START_SECONDS,
