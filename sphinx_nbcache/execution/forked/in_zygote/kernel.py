@@ -14,6 +14,8 @@ import traceback
 
 import zmq
 
+from . import stand_ins
+
 _LAUNCHER = getattr(importlib.util.find_spec("ipykernel_launcher"), "origin", "ipykernel_launcher")
 
 
@@ -78,6 +80,7 @@ def _make_app(arguments):
 
     app.init_iopub = init_iopub_without_limit
     app.initialize(arguments)
+    stand_ins.lead_to_kernel()
     return app
 
 
