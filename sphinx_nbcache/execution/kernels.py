@@ -106,6 +106,17 @@ def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
     return name
 
 
+def end_in_words(status: int) -> str:
+    """Say how a process ended: by its exit status, or less than 0 for a signal."""
+    if status >= 0:
+        return f"it ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"it was ended by {name}"
+
+
 def is_ipykernel(name: str, specs: KernelSpecManager) -> bool:
     """Tell whether a kernel is ipykernel, of whatever Python."""
     return any("ipykernel" in word for word in specs.get_kernel_spec(name).argv)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import IO, Any, TypeVar
 
 import msgspec
-import nbclient
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
@@ -26,6 +25,7 @@ from sphinx_nbcache.execution.kernels import (
     KernelManager,
     KernelStarts,
     choose_kernel,
+    end_in_words,
     start_arguments,
 )
 from sphinx_nbcache.execution.places import PlaceError, place_of
@@ -115,7 +115,9 @@ class _Client(DeathWatch):
 
     manager: KernelManager | None = None
 
-    def __init__(self, *arguments: Any, make_manager: Callable[[], KernelManager], **options: Any):
+    def __init__(
+        self, *arguments: Any, make_manager: Callable[[], KernelManager], **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._make_manager = make_manager
 
@@ -197,7 +199,7 @@ class _Run:
             return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
         except DeadKernelError as error:
             _raise_if_cancelled()
-            text = f"the kernel died: {error}"
+            text = f"the kernel died: {_death(client) or error}"
             return Status.DIED, Failure(
                 "DeadKernelError", text, text + _tail(log), self.clock.current
             )
@@ -286,6 +288,12 @@ def _tail(log: IO[bytes]) -> str:
     log.seek(0)
     lines = log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
     return "\n\n" + "\n".join(lines) if lines else ""
+
+
+def _death(client: _Client) -> str:
+    """Return how a client's kernel ended, in words, if that is known."""
+    status = None if client.manager is None else client.manager.exit_status
+    return "" if status is None else end_in_words(status)
 
 
 def _raise_if_cancelled() -> None:

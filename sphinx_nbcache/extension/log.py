@@ -11,7 +11,10 @@ LOGGER = logging.getLogger(__name__)
 
 
 def notifier(app: Sphinx) -> Notify:
-    """Return what turns notices into Sphinx warnings, or lines of the log; an error makes the build's status 1."""
+    """Return what turns notices into Sphinx warnings; an error makes the build's status 1.
+
+    Information becomes a line of the log.
+    """
 
     def notify(notice: Notice) -> None:
         if notice.is_information:

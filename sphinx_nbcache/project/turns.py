@@ -17,7 +17,13 @@ from sphinx_nbcache.execution.registry import is_temporary
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Planned, why_not
-from sphinx_nbcache.project.jobs import SourceChangedError, make_job, make_result, outcome_of, read_planned
+from sphinx_nbcache.project.jobs import (
+    SourceChangedError,
+    make_job,
+    make_result,
+    outcome_of,
+    read_planned,
+)
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
 from sphinx_nbcache.store.claims import Claims
 from sphinx_nbcache.store.records import Rules, Stored

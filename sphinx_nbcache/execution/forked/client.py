@@ -34,7 +34,7 @@ class ForkClient(AsyncKernelClient):
             if channel.is_alive():
                 channel.stop()
 
-    async def wait_for_ready(self, timeout: float | None = None) -> None:
+    async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (jupyter_client's signature)
         """Wait until outputs arrive.
 
         Raises:

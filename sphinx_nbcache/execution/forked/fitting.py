@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -75,7 +76,7 @@ def _flags(words: Sequence[str]) -> Sequence[str]:
 
 
 def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:
-    if ("-f", CONNECTION_FILE) not in zip(arguments, arguments[1:], strict=False):
+    if ("-f", CONNECTION_FILE) not in pairwise(arguments):
         raise UnfitError(f"it is not given `-f {CONNECTION_FILE}`")
     for word in arguments:
         if word != CONNECTION_FILE and ("{" in word or not _ARGUMENT.fullmatch(word)):

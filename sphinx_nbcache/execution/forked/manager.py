@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from sphinx_nbcache.execution.forked.client import ForkClient
 from sphinx_nbcache.execution.forked.fitting import (
@@ -20,7 +20,7 @@ from sphinx_nbcache.execution.forked.fitting import (
     unfit_variables,
 )
 from sphinx_nbcache.execution.forked.provisioner import ForkError, ForkProvisioner
-from sphinx_nbcache.execution.forked.zygote import Order, Zygote, ZygoteError
+from sphinx_nbcache.execution.forked.zygote import Order, ZygoteError
 from sphinx_nbcache.execution.kernels import KernelManager
 
 if TYPE_CHECKING:
@@ -48,8 +48,12 @@ class ForkManager(KernelManager):
         self._starts = starts
         self._sources = sources
 
-    async def start_kernel(self, **options: Any) -> None:
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # of two kinds of manager
         """Start the kernel: `cwd`, `env`, `stdout`, `stderr` and `extra_arguments` as usual."""
+        folder = options.get("cwd")
+        if folder is not None and not Path(folder).is_dir():
+            await super().start_kernel(**options)  # it says what is wrong
+            return
         try:
             await self._start_by_fork(**options)
         except (UnfitError, ZygoteError, ForkError) as error:
@@ -81,7 +85,8 @@ class ForkManager(KernelManager):
         fork = ForkProvisioner(kernel_id="", kernel_spec=spec, parent=self)
         self._take_place(self._starts.new_place())
         order = _order(command, folder, environment, self.connection_file)
-        out, err = (1 if stdout is None else stdout.fileno(), 2 if stderr is None else stderr.fileno())
+        out = 1 if stdout is None else stdout.fileno()
+        err = 2 if stderr is None else stderr.fileno()
         try:
             self.write_connection_file()
             fork.connection_info = self.get_connection_info()
@@ -118,7 +123,7 @@ class ForkManager(KernelManager):
         """Return a client of the kernel."""
         return super().client(**{"context": self.context, **options})
 
-    async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
+    async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
         """End the kernel: its exit handlers run and its files are flushed, unless `now`."""
         if self.fork is None:
             await super().shutdown_kernel(now=now, restart=restart)
@@ -130,7 +135,7 @@ class ForkManager(KernelManager):
                 await asyncio.wait_for(self.fork.ended(), _END_SECONDS)
         await self.cleanup_resources()
 
-    async def cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
+    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
         """Let go of sockets and files; a forked kernel has ended then."""
         if self.fork is not None:
             await self.fork.wait_killed()
@@ -141,6 +146,11 @@ class ForkManager(KernelManager):
         if self.fork is not None:
             await self.fork.wait_killed()
         await super().close()
+
+    @property
+    def exit_status(self) -> int | None:
+        """How the kernel ended: its exit status, or less than 0 for a signal."""
+        return super().exit_status if self.fork is None else self.fork.exit_status
 
     def kill_at_once(self) -> None:
         """Kill the kernel from another thread."""
@@ -153,8 +163,6 @@ class ForkManager(KernelManager):
 def _order(
     command: Command, folder: str, environment: Mapping[str, str], connection_file: str
 ) -> Order:
-    arguments = [
-        connection_file if word == CONNECTION_FILE else word for word in command.arguments
-    ]
+    arguments = [connection_file if word == CONNECTION_FILE else word for word in command.arguments]
     words = [*command.python, "-m", "ipykernel_launcher", *arguments]
     return Order(os.path.abspath(folder), environment, words, arguments)  # noqa: PTH100 (links stay)

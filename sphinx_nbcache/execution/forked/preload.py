@@ -28,7 +28,7 @@ _MAGIC = re.compile(r"\s*[%!?]")
 
 
 def imported_modules(sources: Iterable[str]) -> frozenset[str]:
-    """Return the modules that cells import, with their dots; cells that cannot be read have none."""
+    """Return the modules that cells import, with their dots; none of cells that cannot be read."""
     found: set[str] = set()
     for source in sources:
         lines = ("pass" if _MAGIC.match(line) else line for line in source.splitlines())

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from sphinx_nbcache.execution.forked.zygote import Order, Zygote
 

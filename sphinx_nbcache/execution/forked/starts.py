@@ -29,8 +29,10 @@ from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
 from sphinx_nbcache.execution.work_folder import work_folder
 from sphinx_nbcache.notices import Notice, Notify, Topic
 
-# Variables that are another one for each kernel, and matter to no import.
-_OF_ONE_KERNEL = frozenset({"JPY_SESSION_NAME", "JPY_PARENT_PID", "PWD", "OLDPWD", "_", "SHLVL"})
+# Variables that may be others for each kernel (or test), and matter to no import.
+_OF_ONE_KERNEL = frozenset(
+    "JPY_SESSION_NAME JPY_PARENT_PID PWD OLDPWD _ SHLVL PYTEST_CURRENT_TEST".split()
+)
 # Zygotes with different environments; more than these are not worth their memory.
 _MOST = 8
 # How often modules that turn out to be unsafe are left out.
@@ -146,7 +148,7 @@ class ForkStarts(KernelStarts):
     async def _zygote(
         self, python: tuple[str, ...], environment: Mapping[str, str], modules: tuple[str, ...]
     ) -> Zygote:
-        common = ((name, value) for name, value in environment.items() if name not in _OF_ONE_KERNEL)
+        common = {item for item in environment.items() if item[0] not in _OF_ONE_KERNEL}
         key = _Key(python, frozenset(common), modules)
         found = self._zygotes.get(key)
         if found is None:
@@ -160,14 +162,14 @@ class ForkStarts(KernelStarts):
         with self._lock:
             if key not in self._zygotes:
                 try:
-                    if len(self._zygotes) >= _MOST:
-                        raise ZygoteError("there are too many environments to keep one for each")
                     self._zygotes[key] = self._start(key, environment, folder)
                 except ZygoteError as error:
                     self._zygotes[key] = error
             return self._zygotes[key]
 
     def _start(self, key: _Key, environment: Mapping[str, str], folder: Path) -> Zygote:
+        if len(self._zygotes) >= _MOST:
+            raise ZygoteError("there are too many environments to keep one for each")
         modules = key.modules
         for _ in range(_ATTEMPTS):
             zygote = Zygote(key.python, environment, folder, modules)

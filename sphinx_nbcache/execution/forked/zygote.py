@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -14,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -105,7 +103,7 @@ class Zygote:
         with theirs, tempfile.TemporaryFile() as log:
             program = Path(in_zygote.__file__).with_name("__main__.py")
             try:
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen(  # noqa: S603 (what the kernelspec says)
                     [*python, str(program), str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -168,7 +166,7 @@ class Zygote:
         """
         mine, theirs = socket.socketpair()
         try:
-            mine.setblocking(False)
+            mine.settimeout(0)
             with theirs, self._lock:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno(), out, err])
             body = order.encoded()

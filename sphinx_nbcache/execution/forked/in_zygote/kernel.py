@@ -25,7 +25,7 @@ def run(order):
     try:
         _take_over(order)
         app = _make_app(order["arguments"])
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         traceback.print_exc(file=sys.__stderr__)
         _tell(connection, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
@@ -36,7 +36,7 @@ def run(order):
         app.start()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         traceback.print_exc(file=sys.__stderr__)
         status = 1
     _end(app, status)
@@ -100,7 +100,7 @@ def _end(app, status):
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         traceback.print_exc(file=sys.__stderr__)
     # Libraries in C flush their files at exit. No other thread of Python runs meanwhile.
     ctypes.PyDLL(None).exit(status)
