@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,9 @@ pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only"),
 ]
-WAYS = pytest.mark.usefixtures("starts")
+
+
+Zygotes = Callable[[], list[psutil.Process]]
 
 
 def forking(*notebooks: Sequence[str], preload: Any = (), notify: Any = say_nothing) -> ForkStarts:
@@ -41,9 +45,15 @@ def forking(*notebooks: Sequence[str], preload: Any = (), notify: Any = say_noth
     return starts
 
 
-def zygotes() -> list[psutil.Process]:
-    """Return the processes from which kernels are forked, which this process has started."""
-    return [child for child in psutil.Process().children() if "in_zygote" in command(child)]
+@pytest.fixture
+def zygotes() -> Zygotes:
+    """Return what returns the processes that a test has started to fork kernels from them."""
+
+    def find() -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if "in_zygote" in command(child)]
+
+    before = find()
+    return lambda: [found for found in find() if found not in before]
 
 
 def command(process: psutil.Process) -> str:
@@ -78,7 +88,7 @@ print(json.dumps({
     "signals": {name.name: str(signal.getsignal(name)) for name in signal.Signals
                 if name not in (signal.SIGKILL, signal.SIGSTOP)},
     "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-    "threads": sorted(thread.name for thread in threading.enumerate()),
+    "threads": sorted(thread.name.split("-")[0] for thread in threading.enumerate()),
     "session": [os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid()],
     "parent": os.environ["JPY_PARENT_PID"] == str(os.getppid()),
     "input": sys.stdin.read() + str(os.read(0, 10)),
@@ -107,9 +117,8 @@ def test_without_preloading_the_same_modules_are_loaded(tmp_path: Path) -> None:
     with forking() as starts:
         forked = set(lines(outcome_of(job(tmp_path, code), starts)))
     ordinary = set(lines(outcome_of(job(tmp_path, code))))
-    # What a version of ipykernel has no use for before the first cell may come along.
-    assert ordinary - forked == {"ipykernel_launcher"} & ordinary
-    assert forked - ordinary == set()
+    assert forked - ordinary <= {"gc"}
+    assert ordinary - forked == set()
 
 
 ALIKE = [
@@ -122,8 +131,7 @@ ALIKE = [
     "1 / 0",
     "from IPython.display import HTML, display\ndisplay(HTML('<b>1</b>'))\nHTML('<i>2</i>')",
     "sys.exit(3)",
-    "import multiprocessing\n"
-    "with multiprocessing.get_context('fork').Pool(2) as pool: print(pool.map(abs, [-1, 2]))",
+    "import multiprocessing as m\nwith m.get_context('fork').Pool(2) as p: p.map(abs, [-1, 2])",
     "import logging\nlogging.warning('logged')",
     "import warnings\nwarnings.warn('warned')",
     "import pydoc, sqlite3\nsqlite3.connect(':memory:').execute('select 1').fetchall()",
@@ -201,7 +209,8 @@ def test_how_a_kernel_died_is_told_at_once(
 
 
 def test_what_a_kernel_printed_before_it_died_is_kept(tmp_path: Path) -> None:
-    code = "import os, sys\nprint('words' * 1000)\nsys.stdout.flush()\nos._exit(1)"
+    # What ZeroMQ has not sent yet is lost with the process.
+    code = "import os, time\nprint('words' * 1000, flush=True)\ntime.sleep(0.2)\nos._exit(1)"
     with forking() as starts:
         for _ in range(5):
             assert text(outcome_of(job(tmp_path, code), starts), 1) == "words" * 1000 + "\n"
@@ -210,8 +219,8 @@ def test_what_a_kernel_printed_before_it_died_is_kept(tmp_path: Path) -> None:
 ENDS = """
 import atexit, logging.handlers, os, tempfile, threading, time, weakref
 folder = {folder!r}
-def note(text):
-    with open(folder + "/notes", "a") as file: print(text, file=file)
+def note(text, notes=folder + "/notes", open=open, print=print):
+    with open(notes, "a") as file: print(text, file=file)
 atexit.register(note, "exit handler")
 class Thing: pass
 thing = Thing()
@@ -245,7 +254,8 @@ def test_exit_handlers_run_and_files_are_flushed_at_the_end(
     assert outcome.status is Status.OK, outcome.failure
     assert (tmp_path / "notes").read_text().split("\n")[:-1] == [
         "thread",
-        *sorted(["exit handler", "finalizer"], reverse=True),
+        "exit handler",
+        "finalizer",
     ]
     for name, content in {"deep": "deep", "top": "top", "log": "logged\n", "in-c": "in C"}.items():
         assert (tmp_path / name).read_text() == content
@@ -326,12 +336,13 @@ def test_children_of_one_kernel_outlive_another_kernel(tmp_path: Path) -> None:
     mark = f"mark-{os.getpid()}-{time.time_ns()}"
     waiting = (
         f"import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.02)\n"
-        f"import psutil\nprint(sum({mark!r} in p.cmdline() for p in psutil.process_iter()))"
+        f"import subprocess\nprint(subprocess.run(['ps', 'ax'], capture_output=True, text=True)"
+        f".stdout.count({mark!r}))"
     )
 
     async def run_both(starts: KernelStarts) -> Outcome:
         first = asyncio.create_task(run(job(tmp_path, children_code(mark), waiting), starts))
-        while len(running(mark)) < 3:
+        while len(running(mark)) < 3:  # noqa: ASYNC110 (processes have no event)
             await asyncio.sleep(0.05)
         await run(job(tmp_path, "1"), starts)
         (tmp_path / "go").touch()
@@ -343,21 +354,21 @@ def test_children_of_one_kernel_outlive_another_kernel(tmp_path: Path) -> None:
 
 
 def test_at_the_end_no_zygote_and_no_file_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygotes: Zygotes
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    open_before = psutil.Process().num_fds()
+    open_before, threads_before = psutil.Process().num_fds(), psutil.Process().num_threads()
     with forking() as starts:
         outcome_of(job(tmp_path, "1"), starts)
         assert len(zygotes()) == 1
     assert zygotes() == kernels() == []
     assert list(tmp_path.iterdir()) == []
     assert psutil.Process().num_fds() <= open_before
-    assert psutil.Process().num_threads() == len(sys._current_frames())
+    assert psutil.Process().num_threads() <= threads_before
 
 
-def test_a_zygote_that_is_killed_takes_its_kernels_along_and_the_next_one_starts_otherwise(
-    tmp_path: Path,
+def test_a_zygote_that_is_killed_takes_its_kernels_along_and_no_other_notebook(
+    tmp_path: Path, zygotes: Zygotes
 ) -> None:
     mark = f"mark-{os.getpid()}-{time.time_ns()}"
     told: list[Notice] = []
@@ -365,7 +376,7 @@ def test_a_zygote_that_is_killed_takes_its_kernels_along_and_the_next_one_starts
 
     async def kill_it(starts: KernelStarts) -> Outcome:
         task = asyncio.create_task(run(job(tmp_path, code, "import time; time.sleep(60)"), starts))
-        while len(running(mark)) < 3:
+        while len(running(mark)) < 3:  # noqa: ASYNC110 (processes have no event)
             await asyncio.sleep(0.05)
         zygotes()[0].kill()
         return await task
@@ -483,7 +494,7 @@ def test_only_a_usual_ipykernel_is_forked(
 
 
 def test_the_variables_of_a_kernelspec_are_there_and_a_change_has_its_own_zygote(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygotes: Zygotes
 ) -> None:
     kernelspec(tmp_path, "one", PYTHON, env={"FOUND": "1", "OMP_NUM_THREADS": "1"})
     kernelspec(tmp_path, "two", PYTHON, env={"FOUND": "2"})
@@ -506,15 +517,11 @@ def test_an_interpreter_without_what_is_needed_costs_a_line_and_no_notebook(
     patch.parent.mkdir()
     patch.write_text(
         "import sys\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'ipykernel.kernelapp' and 'in_zygote' in sys.argv[0]:\n"
-        "            sys.meta_path.remove(self)\n"
-        "            import ipykernel.kernelapp as module\n"
-        "            del module.IPKernelApp.init_iopub\n"
-        "sys.meta_path.insert(0, Finder())\n"
+        "if 'in_zygote' in ' '.join(sys.orig_argv):\n"
+        "    from ipykernel.kernelapp import IPKernelApp\n"
+        "    del IPKernelApp.init_iopub\n"
     )
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(patch.parent), *sys.path[1:]]))
+    monkeypatch.setenv("PYTHONPATH", str(patch.parent))
     told: list[Notice] = []
     with forking(notify=told.append) as starts:
         outcomes = [outcome_of(job(tmp_path, "1 + 1"), starts) for _ in range(2)]
@@ -536,16 +543,14 @@ def test_who_insists_on_forks_is_warned_where_there_can_be_none(
 
 
 def test_starts_that_travel_to_another_process_start_as_usual() -> None:
-    import pickle
-
     with forking() as starts:
         assert type(pickle.loads(pickle.dumps(starts))) is KernelStarts
     assert type(kernel_starts("spawn", "auto", list, say_nothing)) is KernelStarts
 
 
-def test_two_threads_with_loops_of_their_own_share_a_zygote(tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_two_threads_with_loops_of_their_own_share_a_zygote(
+    tmp_path: Path, zygotes: Zygotes
+) -> None:
     with forking() as starts, ThreadPoolExecutor(3) as pool:
         outcomes = list(
             pool.map(lambda n: outcome_of(job(tmp_path, f"{n} * 2"), starts), range(12))

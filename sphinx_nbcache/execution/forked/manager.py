@@ -50,10 +50,6 @@ class ForkManager(KernelManager):
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # of two kinds of manager
         """Start the kernel: `cwd`, `env`, `stdout`, `stderr` and `extra_arguments` as usual."""
-        folder = options.get("cwd")
-        if folder is not None and not Path(folder).is_dir():
-            await super().start_kernel(**options)  # it says what is wrong
-            return
         try:
             await self._start_by_fork(**options)
         except (UnfitError, ZygoteError, ForkError) as error:
@@ -81,6 +77,8 @@ class ForkManager(KernelManager):
         if reason := unfit_variables(environment):
             raise UnfitError(reason)
         folder = str(Path(cwd) if cwd is not None else Path.cwd())
+        if not _is_folder(folder):
+            raise UnfitError("its folder is not there")
         zygote = await self._starts.zygote(command.python, environment, self._sources, folder)
         fork = ForkProvisioner(kernel_id="", kernel_spec=spec, parent=self)
         self._take_place(self._starts.new_place())
@@ -166,3 +164,7 @@ def _order(
     arguments = [connection_file if word == CONNECTION_FILE else word for word in command.arguments]
     words = [*command.python, "-m", "ipykernel_launcher", *arguments]
     return Order(os.path.abspath(folder), environment, words, arguments)  # noqa: PTH100 (links stay)
+
+
+def _is_folder(path: str) -> bool:
+    return Path(path).is_dir()

@@ -68,9 +68,8 @@ def _take_over(order):
 def _make_app(arguments):
     from ipykernel.kernelapp import IPKernelApp
 
-    # Read from the environment when it was imported.
-    IPKernelApp.parent_handle.default_value = os.getppid()
-    app = IPKernelApp.instance()
+    # By default it has what was in the environment when it was imported.
+    app = IPKernelApp.instance(parent_handle=os.getppid())
     init_iopub = app.init_iopub
 
     def init_iopub_without_limit(context):

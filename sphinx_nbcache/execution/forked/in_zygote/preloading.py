@@ -10,9 +10,9 @@ from . import edges, stand_ins
 _BASE = """
 ipykernel.kernelapp ipykernel.ipkernel ipykernel.iostream ipykernel.displayhook ipykernel.zmqshell
 ipykernel.debugger ipykernel.comm.manager IPython.core.debugger IPython.core.completerlib
-IPython.core.oinspect IPython.core.pylabtools IPython.extensions.storemagic
+IPython.core.oinspect IPython.extensions.storemagic
 traitlets.config.argcomplete_config
-tornado.platform.asyncio tornado.queues sqlite3 pydoc pdb faulthandler encodings.idna
+tornado.platform.asyncio tornado.queues sqlite3 pydoc pdb psutil faulthandler runpy encodings.idna
 """.split()
 _INLINE = "module://matplotlib_inline.backend_inline"
 # These bring threads of their own, which can bear a fork: they know about it.
