@@ -49,8 +49,11 @@ def _forks() -> Iterator[KernelStarts]:
     """Kernels by fork: what is expensive of them is kept for the session."""
     from sphinx_nbcache.execution.forked.starts import kernel_starts
 
-    with kernel_starts("auto", (), list, lambda notice: print(notice.text)) as starts:
+    told: list[str] = []
+    with kernel_starts("fork", (), list, lambda notice: told.append(notice.text)) as starts:
         yield starts
+    # Else the tests have not seen what they are for.
+    assert [text for text in told if "folder is not there" not in text] == []
 
 
 @pytest.fixture(

@@ -22,6 +22,7 @@ _LAUNCHER = getattr(importlib.util.find_spec("ipykernel_launcher"), "origin", "i
 def run(order):
     """Be the kernel that is ordered, and end with it."""
     connection = order.pop("connection")
+    logs = {_identity(descriptor) for descriptor in (1, 2)}
     try:
         _take_over(order)
         app = _make_app(order["arguments"])
@@ -39,7 +40,7 @@ def run(order):
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)
         status = 1
-    _end(app, status)
+    _end(app, status, logs)
 
 
 def _tell(connection, what):
@@ -83,7 +84,7 @@ def _make_app(arguments):
     return app
 
 
-def _end(app, status):
+def _end(app, status, logs):
     """End in the order in which Python does, but without taking apart what is in memory."""
     try:
         threading._shutdown()
@@ -93,7 +94,7 @@ def _end(app, status):
         shell = app.shell
         if shell is not None:
             shell.user_ns.clear()
-        if _has_open_files():
+        if _has_open_files(logs):
             gc.collect()
             _flush_all()
         for stream in (sys.__stdout__, sys.__stderr__):
@@ -106,9 +107,8 @@ def _end(app, status):
     os._exit(status)
 
 
-def _has_open_files():
-    """Tell whether a regular file is open for writing, besides the log of the kernel."""
-    logs = {_identity(descriptor) for descriptor in (1, 2)}
+def _has_open_files(logs):
+    """Tell whether a file is open for writing, besides those that the kernel logs to."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if not os.readlink(f"/proc/self/fd/{name}").startswith("/"):
