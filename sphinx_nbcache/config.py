@@ -15,10 +15,13 @@ from typing import Any, Literal
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
 OnError = Literal["warn", "fail", "stop"]
 KernelStart = Literal["auto", "fork", "spawn"]
+RetryFailed = Literal["always", "changed"]
 Rebuild = Literal["", "env", "html"]
 
 PREFIX = "nbcache_"
 AUTO = CORES = "auto"
+# The kinds of dependencies that a tracer sees (see `traces.facts.Kind`).
+TRACKED = ("files", "imports", "versions", "environment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,29 @@ def _strings(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ValueError("a list of strings")
     return tuple(value)
+
+
+def check_kinds(value: Any) -> tuple[str, ...]:
+    """Return kinds of dependencies, in the order of their declaration."""
+    try:
+        kinds = set(_strings(value))
+    except ValueError:
+        kinds = {""}
+    if not kinds <= set(TRACKED):
+        raise ValueError(f"a list of some of {', '.join(map(repr, TRACKED))}")
+    return tuple(kind for kind in TRACKED if kind in kinds)
+
+
+def _globs_by_notebook(value: Any) -> dict[str, tuple[str, ...]]:
+    expected = "a list of globs, or a dictionary from a glob of notebooks to such a list"
+    by_notebook = value if isinstance(value, Mapping) else {"**": value}
+    try:
+        globs = {pattern: _strings(listed) for pattern, listed in by_notebook.items()}
+    except ValueError:
+        raise ValueError(expected) from None
+    if not all(isinstance(pattern, str) for pattern in globs):
+        raise ValueError(expected)
+    return {pattern: listed for pattern, listed in globs.items() if listed}
 
 
 def _string_map(value: Any) -> dict[str, str]:
@@ -188,6 +214,38 @@ class Settings:
         expects="a list of globs, relative to the source directory",
         help="Notebooks that are never run: their pages show the outputs stored in the files."
         " `*` stops at a slash, `**` does not.",
+    )
+    dependencies: Mapping[str, tuple[str, ...]] = option(
+        {},
+        _globs_by_notebook,
+        expects="a dictionary from a glob of notebooks to a list of globs of files, or such a list"
+        " for all notebooks; relative to the source directory",
+        per_notebook="nbcache.dependencies",
+        help="Files that notebooks depend on, beside those that they are seen to read: for what"
+        " cannot be seen, and for languages other than Python. A notebook's own list is relative"
+        " to its folder, and comes in addition.",
+    )
+    ignore: tuple[str, ...] = option(
+        [],
+        _strings,
+        expects="a list of globs, relative to the source directory",
+        help="Files and folders that are no dependencies, whoever reads them: logs, time stamps.",
+    )
+    track: tuple[str, ...] = option(
+        list(TRACKED),
+        check_kinds,
+        expects='a list of `"files"`, `"imports"`, `"versions"`, `"environment"`',
+        per_notebook="nbcache.track",
+        help="What counts as a dependency of a notebook, beside what is declared: files that it"
+        " reads, modules that it imports, versions of packages, environment variables. With an"
+        " empty list notebooks are not traced, and only their code counts.",
+    )
+    retry_failed: RetryFailed = option(
+        "always",
+        _one_of("always", "changed"),
+        expects='`"always"`, `"changed"`',
+        help='When a notebook that failed is run again: in `"always"` every build, or if'
+        ' something that it depends on has `"changed"`.',
     )
     executor: str = option(
         "local-parallel",

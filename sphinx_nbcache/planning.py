@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +31,8 @@ class Action(StrEnum):
     """Its page shows a result from the store."""
     EXECUTE = "execute"
     """It is run."""
+    DEPENDS = "depends"
+    """It reads what a notebook that is run may rewrite: whether it is run is decided then."""
     AS_IS = "as-is"
     """Its page shows the outputs stored in the file."""
     REFUSE = "refuse"
@@ -48,6 +50,16 @@ class Why(StrEnum):
     CODE_CHANGED = "code-changed"
     KERNEL_CHANGED = "kernel-changed"
     PLACE_CHANGED = "place-changed"
+    DEPENDENCY_CHANGED = "dependency-changed"
+    """A file, module, package or variable that it depends on is not what it was."""
+    UNKNOWN_DEPENDENCIES = "unknown-dependencies"
+    """What its last run depended on is not known for certain."""
+    REWRITTEN = "rewritten"
+    """Another notebook of this build has written what it reads."""
+    PRODUCER_RUNS = "producer-runs"
+    """Another notebook that is to be run may write what it reads."""
+    FOREIGN_FILE = "foreign-file"
+    """A file that it writes was replaced by something that no notebook has written."""
     FAILED_BEFORE = "failed-before"
     ERROR_NOT_ALLOWED = "error-not-allowed"
     FORCED = "forced"
@@ -61,10 +73,17 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision was taken: a kind for programs, a text for people."""
+    """Why a decision was taken: a kind for programs, a text for people.
+
+    Attributes:
+        why: The kind.
+        text: The text, which names the thing.
+        path: The file that it is about, by its name relative to the root; empty if it is none.
+    """
 
     why: Why
     text: str
+    path: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -123,6 +142,12 @@ class Plan:
     def __len__(self) -> int:
         return len(self.notebooks)
 
+    @property
+    def to_run(self) -> tuple[Planned, ...]:
+        """The notebooks that are run, and those that may have to be."""
+        wanted = (Action.EXECUTE, Action.DEPENDS)
+        return tuple(item for item in self.notebooks if item.decision.action in wanted)
+
     def with_action(self, action: Action) -> tuple[Planned, ...]:
         """Return the notebooks with which this is done."""
         return tuple(item for item in self.notebooks if item.decision.action is action)
@@ -140,6 +165,8 @@ class Evidence:
         results: The results under its code key, the newest first.
         damaged: What is wrong with a result that was left out, if one was.
         history: What it last was, if that is known.
+        objections: What speaks against results beside their status, by digest: what they depended
+            on is not as it was. Of those behind the first one without objection nothing is said.
     """
 
     scan: Scan
@@ -149,6 +176,7 @@ class Evidence:
     results: Sequence[Stored]
     damaged: str | None
     history: History | None
+    objections: Mapping[str, Reason] = field(default_factory=dict)
 
 
 def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decision:
@@ -162,19 +190,29 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
     """
     if kept := _kept_as_is(evidence, settings):
         return kept
-    rejected: list[Reason] = []
+    rejected: dict[str, Reason] = {}
     for stored in evidence.results:
         if settings.execute == "force" and stored.result.started < not_before:
-            rejected.append(Reason(Why.FORCED, "execution is forced"))
-        elif (objection := why_not(stored.result, evidence.rules, evidence.scan)) is not None:
-            rejected.append(objection)
-        else:
+            rejected[stored.digest] = Reason(Why.FORCED, "execution is forced")
+            continue
+        changed = evidence.objections.get(stored.digest)
+        failed = why_not(stored.result, evidence.rules, evidence.scan)
+        if changed is None and failed is None:
             return Decision(Action.REUSE, _why_reused(stored, evidence), stored)
+        if changed is None and failed is not None and fails_again(stored, evidence.rules, settings):
+            text = f"{failed.text}, and nothing that it depends on has changed"
+            return Decision(Action.REUSE, Reason(Why.FAILED_BEFORE, text), stored)
+        rejected[stored.digest] = changed or failed or Reason(Why.FORCED, "")
     reason = _why_run(evidence, rejected, forced=settings.execute == "force")
     if settings.execute == "frozen":
-        failed = next((s for s in evidence.results if s.result.status is not Status.OK), None)
-        return Decision(Action.REFUSE, reason, failed)
+        shown = next((s for s in evidence.results if s.result.status is not Status.OK), None)
+        return Decision(Action.REFUSE, reason, shown)
     return Decision(Action.EXECUTE, reason)
+
+
+def fails_again(stored: Stored, rules: Rules, settings: Settings) -> bool:
+    """Tell whether a failed result is shown again as long as nothing has changed."""
+    return settings.retry_failed == "changed" and stored.result.rules == rules
 
 
 def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
@@ -265,15 +303,19 @@ def _why_reused(stored: Stored, evidence: Evidence) -> Reason:
     return Reason(Why.UNCHANGED, f"code unchanged since it was run at {ran}")
 
 
-def _why_run(evidence: Evidence, rejected: Sequence[Reason], *, forced: bool) -> Reason:
+def _why_run(evidence: Evidence, rejected: Mapping[str, Reason], *, forced: bool) -> Reason:
+    """Say why a notebook must be run, compared with the result that it last used."""
     if evidence.damaged is not None and not evidence.results:
         return Reason(Why.DAMAGED, f"its result in the store is damaged: {evidence.damaged}")
     if forced:
         return Reason(Why.FORCED, "execution is forced")
-    if rejected:
-        return rejected[0]
-    change = None if evidence.history is None else _describe_change(evidence, evidence.history)
-    return change or Reason(Why.NO_RESULT, "no earlier result")
+    history = evidence.history
+    if history is not None and history.result in rejected:
+        return rejected[history.result]
+    change = None if history is None else _describe_change(evidence, history)
+    if change is not None and (change.why is not Why.PLACE_CHANGED or not rejected):
+        return change
+    return next(iter(rejected.values()), Reason(Why.NO_RESULT, "no earlier result"))
 
 
 def _describe_change(evidence: Evidence, history: History) -> Reason | None:

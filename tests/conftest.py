@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import processes
 import pytest
 from hypothesis import HealthCheck, settings
 from support import Book
@@ -67,6 +68,13 @@ def _forks() -> Iterator[KernelStarts]:
 def starts(request: pytest.FixtureRequest) -> KernelStarts:
     """Both ways to start kernels, one after the other."""
     return KernelStarts() if request.param == "spawn" else request.getfixturevalue("_forks")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _servers(_no_home: None, _bytecode: None) -> Iterator[None]:
+    """End the servers that builds are forked from; they have the environment of a session."""
+    yield
+    processes.end_servers()
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import processes
 
 from sphinx_nbcache import Project
 from sphinx_nbcache.execution.job import Outcome
@@ -100,19 +100,41 @@ class Book:
             texts = [f"# {name}", "%%" + self.counting(name), *texts]
         return self.write(name, ipynb_text(texts, metadata))
 
-    def build(self, *arguments: str, builder: str = "html", output: str | None = None) -> Built:
-        """Build the book in a process of its own; return what happened."""
+    def build(
+        self,
+        *arguments: str,
+        builder: str = "html",
+        output: str | None = None,
+        fresh: bool = False,
+    ) -> Built:
+        """Build the book in a process of its own; return what happened.
+
+        If it must be a `fresh` one, nothing was imported into it before.
+        """
         before = self.runs()
-        target = self.folder / "_build" / (output or builder)
-        command = [sys.executable, "-m", "sphinx", "-b", builder]
-        command += ["-d", str(self.folder / "_build" / "doctrees"), *arguments]
-        command += [str(self.folder), str(target)]
-        done = subprocess.run(  # noqa: PLW1510 (the status is a result)
-            command, capture_output=True, text=True, encoding="utf-8", cwd=self.folder.parent
-        )
+        command = self._command(builder, output or builder, "doctrees", arguments)
+        done = processes.run("sphinx", *command, folder=self.folder.parent, fresh=fresh)
         ran = self.runs()[len(before) :]
         assert "Traceback (most recent call last):\n  File" not in done.stderr, done.stderr
         return Built(done.returncode, done.stdout, done.stderr, ran)
+
+    def start(
+        self,
+        *arguments: str,
+        builder: str = "html",
+        output: str | None = None,
+        trees: str = "doctrees",
+    ) -> processes.Process:
+        """Start a build; its errors go into its standard output."""
+        command = self._command(builder, output or builder, trees, arguments)
+        return processes.start("sphinx", *command, folder=self.folder.parent, merged=True)
+
+    def _command(
+        self, builder: str, output: str, trees: str, arguments: Sequence[str]
+    ) -> list[str]:
+        target = self.folder / "_build"
+        command = ["-b", builder, "-d", str(target / trees), *arguments]
+        return [*command, str(self.folder), str(target / output)]
 
     @property
     def store(self) -> Path:

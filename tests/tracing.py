@@ -96,6 +96,7 @@ class Project:
     variables: dict[str, str] = field(default_factory=dict)
     python: Python | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -143,7 +144,7 @@ class Project:
         assert report.get("errors") == []
         found = report["python"]
         self.python = msgspec.convert(found, Python)
-        trace = observe(report, self.world(), [*cells, output])
+        trace = observe(report, self.world(), [*cells, output], self.source)
         encoded = msgspec.json.encode(trace)
         assert msgspec.json.decode(encoded, type=Trace) == trace
         return Traced(trace, report, output)

@@ -17,7 +17,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from sphinx_nbcache.cli import PROGRAM, as_json, cache, exits, jcache, options, project
 
-_COMMON = {"cache_path", "conf", "quiet", "verbose"}
+_COMMON = {"cache_path", "conf", "quiet", "verbose", "verbosity"}
 _JSON_TYPES = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "time"}
 
 

@@ -212,6 +212,33 @@ class ResultDocument(_Document, frozen=True, kw_only=True):
     """The result."""
 
 
+class AddedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An executed notebook that was added."""
+
+    path: str
+    """Relative to the root."""
+    result: int
+    """Id of the result that it became."""
+
+
+class RefusedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A notebook that was not added."""
+
+    path: str
+    """Relative to the root."""
+    reason: str
+    """Why, for people."""
+
+
+class AddedResults(_Document, frozen=True, kw_only=True):
+    """`cache add`, `cache add-with-artifacts`."""
+
+    added: tuple[AddedItem, ...]
+    """In the order in which they were named."""
+    refused: tuple[RefusedItem, ...]
+    """In the same order. If there are any, the exit code is 2."""
+
+
 class RemovedResults(_Document, frozen=True, kw_only=True):
     """`cache remove`, `cache clear`, `cache prune`, `project invalidate`."""
 
@@ -279,6 +306,7 @@ DOCUMENTS: tuple[type[_Document], ...] = (
     RegisterChange,
     ResultList,
     ResultDocument,
+    AddedResults,
     RemovedResults,
     Limits,
     StoreCheck,

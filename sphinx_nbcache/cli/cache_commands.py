@@ -10,13 +10,10 @@ import click
 from sphinx_nbcache.cli import options, values
 from sphinx_nbcache.cli.exits import Exit
 from sphinx_nbcache.cli.groups import Command, Group
-from sphinx_nbcache.cli.output import confirm, say, say_json, tell, width
+from sphinx_nbcache.cli.output import confirm, say, say_json, width
 from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.values import PATH, UNLIMITED, as_reference
-from sphinx_nbcache.cli.wording import (
-    counted,
-    size_in_words,
-)
+from sphinx_nbcache.cli.wording import counted, size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,34 +69,28 @@ def show(*, reference: str, traceback: bool, as_json: bool) -> None:
 @click.command("add", cls=Command)
 @options.paths
 @validate
+@options.as_json
 @options.common
-@click.pass_context
-def add(ctx: click.Context, /, *, paths: tuple[Path, ...], validate: bool) -> None:
-    """Add notebooks that were executed elsewhere."""
-    failed = False
-    with opened_to_change() as project:
-        for path in paths:
-            failed |= not _add(project, path, validate=validate)
-    if failed:
-        ctx.exit(Exit.USAGE)
-    say("Success!")
+def add(*, paths: tuple[Path, ...], validate: bool, as_json: bool) -> None:
+    """Add notebooks that were executed elsewhere.
+
+    Where the execution counts are not those of a run from top to bottom, it is asked whether to
+    add the notebook nevertheless; without an answer it is not added.
+    """
+    _add(paths, validate=validate, as_json=as_json)
 
 
 @click.command("add-with-artifacts", cls=Command)
 @click.argument("artifacts", nargs=-1, required=True, type=PATH, metavar="ARTIFACT...")
 @click.option("-nb", "--nbpath", required=True, type=PATH, help="The notebook.")
 @validate
+@options.as_json
 @options.common
-@click.pass_context
 def add_with_artifacts(
-    ctx: click.Context, /, *, artifacts: tuple[Path, ...], nbpath: Path, validate: bool
+    *, artifacts: tuple[Path, ...], nbpath: Path, validate: bool, as_json: bool
 ) -> None:
     """Add an executed notebook, with files that it wrote."""
-    with opened_to_change() as project:
-        files = [path.absolute() for path in artifacts]
-        if not _add(project, nbpath, validate=validate, artifacts=files):
-            ctx.exit(Exit.USAGE)
-    say("Success!")
+    _add([nbpath], validate=validate, artifacts=artifacts, as_json=as_json)
 
 
 @click.command("artifact", cls=Command)
@@ -120,9 +111,8 @@ def artifact(*, reference: str, path: str) -> None:
 def diff(*, reference: str, path: Path) -> None:
     """Compare the code of a result with a notebook."""
     with opened() as project:
-        from sphinx_nbcache.cli.differing import difference
-
-        text = difference(project, as_reference(reference), path.absolute())
+        # click takes the colours out where the output is not for a terminal.
+        text = project.diff(as_reference(reference), path, colour=True)
     say(text.rstrip() or "The code is the same.")
 
 
@@ -212,17 +202,19 @@ def prune(*, as_json: bool) -> None:
         say_removed(project.results.prune(), as_json=as_json)
 
 
-def _add(project: Project, path: Path, *, validate: bool, artifacts: Sequence[Path] = ()) -> bool:
-    """Add one executed notebook; say what is wrong with one that cannot be."""
-    from sphinx_nbcache.project.errors import ValidityError
+def _add(
+    paths: Sequence[Path], *, validate: bool, artifacts: Sequence[Path] = (), as_json: bool
+) -> None:
+    with opened_to_change() as project:
+        from sphinx_nbcache.cli.adding import add_executed
 
-    try:
-        stored = project.results.add(path.absolute(), validate=validate, artifacts=artifacts)
-    except ValidityError as error:
-        tell(f"Not added: {error}; --no-validate adds it nevertheless", level=-2)
-        return False
-    say(f"Added: {stored.result.notebook} [{stored.id}]")
-    return True
+        done = add_executed(project, paths, validate=validate, artifacts=artifacts, quietly=as_json)
+    if as_json:
+        say_json(done)
+    if done.refused:
+        click.get_current_context().exit(Exit.USAGE)
+    if not as_json:
+        say("Success!")
 
 
 def _remove(

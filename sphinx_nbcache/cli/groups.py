@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sphinx_nbcache.cli.exits import errors_as_messages
+from sphinx_nbcache.cli.verbosity import with_named_levels
 
 
 class Command(click.Command):
@@ -18,6 +19,10 @@ class Command(click.Command):
         # Groups are also used on their own, so that this cannot be inherited from the root.
         kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
         super().__init__(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments apart."""
+        return super().parse_args(ctx, with_named_levels(args))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
@@ -35,6 +40,10 @@ class Group(click.Group):
         kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
         super().__init__(*args, **kwargs)
         self.second_names: dict[str, str] = {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments apart."""
+        return super().parse_args(ctx, with_named_levels(args))
 
     def add(self, command: click.Command, *second_names: str, name: str | None = None) -> None:
         """Add a command under its own name, or another, and under second names."""

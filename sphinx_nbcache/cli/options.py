@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from sphinx_nbcache.cli.values import PATH
+from sphinx_nbcache.cli.verbosity import LEVELS, NOTHING
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _META = "sphinx_nbcache.cli"
@@ -22,7 +23,7 @@ class Given:
     Attributes:
         cache_path: The folder of the store.
         conf: The folder that holds `conf.py`.
-        verbosity: How much is told: 0 as usual, below 0 less, above 0 more.
+        verbosity: How much is told, from `NOTHING` on; see [](LEVELS).
     """
 
     cache_path: Path | None = None
@@ -33,8 +34,8 @@ class Given:
 def given() -> Given:
     """Return what was given to the command that runs now."""
     meta: dict[str, Any] = click.get_current_context().meta.get(_META, {})
-    louder, quieter = meta.get("verbose", 0), meta.get("quiet", 0)
-    return Given(meta.get("cache_path"), meta.get("conf"), louder - quieter)
+    level = LEVELS[meta.get("verbosity", "INFO")] + meta.get("verbose", 0) - meta.get("quiet", 0)
+    return Given(meta.get("cache_path"), meta.get("conf"), max(level, NOTHING))
 
 
 def common(command: _Decorated) -> _Decorated:
@@ -80,10 +81,18 @@ _COMMON = (
         count=True,
         expose_value=False,
         callback=_add,
-        help="Tell less: no progress; twice: no warnings.",
+        help="Tell less: no progress; twice: no warnings either.",
     ),
     click.option(
         "-v", "--verbose", count=True, expose_value=False, callback=_add, help="Tell more."
+    ),
+    click.option(
+        "--verbosity",
+        type=click.Choice(list(LEVELS), case_sensitive=False),
+        expose_value=False,
+        callback=_keep,
+        help="How much is told, by name; also `-v LEVEL`. DEBUG is as -v, INFO as usual, WARNING as"
+        " -q, ERROR as -qq; CRITICAL leaves out errors that do not end the command, too.",
     ),
 )
 

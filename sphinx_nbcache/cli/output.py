@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sphinx_nbcache.cli.exits import Exit, Stopped
 from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.verbosity import ERRORS, NO_PROGRESS, USUAL
 from sphinx_nbcache.cli.wording import harmless
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def say(text: str) -> None:
     click.echo(harmless(text))
 
 
-def tell(text: str, *, level: int = 0) -> None:
+def tell(text: str, *, level: int = USUAL) -> None:
     """Write what goes on to the standard error, unless the user wants to be told less."""
     if given().verbosity >= level:
         click.echo(harmless(text), err=True)
@@ -36,7 +38,7 @@ def warn(notice: Notice) -> None:
     if notice.is_information:
         tell(notice.text)
         return
-    if given().verbosity < -1:
+    if given().verbosity < (ERRORS if notice.is_error else NO_PROGRESS):
         return
     where = ""
     if notice.path is not None:
@@ -56,15 +58,21 @@ def say_json(document: Any) -> None:
 
 def confirm(question: str, *, force: bool) -> None:
     """Ask, unless forced to go on; where the answer is no, or there is nobody, stop."""
-    if force:
-        return
-    try:
-        answer = click.confirm(question, err=True)
-    except click.Abort:
-        click.echo(err=True)
-        answer = False
-    if not answer:
+    if not (force or asked(question)):
         raise Stopped("nothing was changed; --force does it without asking", Exit.USAGE)
+
+
+def asked(question: str) -> bool:
+    """Ask on the standard error; where there is nobody to answer, the answer is no."""
+    if sys.stdin is None:  # it was closed by who started us
+        return False
+    try:
+        # Some versions of click write a blank to the standard output, which may hold JSON.
+        with redirect_stdout(sys.stderr):
+            return click.confirm(harmless(question), err=True)
+    except (click.Abort, OSError):
+        click.echo(err=True)
+        return False
 
 
 def width() -> int:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import tell
+from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress, Settled
 from sphinx_nbcache.report.model import in_words
@@ -22,7 +23,7 @@ class Lines(Progress):
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Tell which notebook starts; and why, to who wants more."""
         tell(f"Executing {number} of {total}: {planned.name}")
-        tell(f"  because: {planned.decision.reason}", level=1)
+        tell(f"  because: {planned.decision.reason}", level=DEBUG)
 
     def waiting(self, planned: Planned) -> None:
         """Tell that another process is running it."""
@@ -32,7 +33,7 @@ class Lines(Progress):
         """Tell how a notebook ended."""
         tell(ended_in_words(settled))
         if settled.ran_here and settled.result is not None:
-            tell(f"  in {in_words(settled.result.result.seconds)}", level=1)
+            tell(f"  in {in_words(settled.result.result.seconds)}", level=DEBUG)
 
 
 class Live(Lines):
@@ -75,7 +76,7 @@ class _Running:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Return who is told what happens, and shows it in a way that suits the standard error."""
-    if given().verbosity < 0:
+    if given().verbosity < USUAL:
         yield Progress()
     elif sys.stderr.isatty():
         running = _Running()

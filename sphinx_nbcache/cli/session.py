@@ -46,6 +46,9 @@ def opened(**options: Any) -> Iterator[Project]:
         raise Stopped(str(error), Exit.USAGE) from None
     try:
         yield project
+        if not project.is_readable:
+            # It was told by a warning; what was shown is not what the store holds.
+            click.get_current_context().exit(Exit.STORE)
     finally:
         project.close()
 

@@ -20,7 +20,9 @@ Cell = str | tuple[str, str]
 _LINE_ENDS = re.compile(r"[\n\r\t\x1b]")
 _GAP = "   "
 _RULE = "─"
-_NARROWEST = 10
+# What is tried one after the other until a table fits: what stands between columns, how narrow
+# texts that fold may become, and whether the other columns may be broken between words, too.
+_LAYOUTS = ((_GAP, 10, False), (_GAP, 10, True), (" ", 10, True), (" ", 4, True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Column:
 
     Attributes:
         title: What stands above it.
-        folds: Whether its texts may be broken into lines. Ids and times may not.
+        folds: Whether its texts may be broken into lines, also within words. Ids and times may
+            not; where there is no room, times are broken between words.
         is_number: Whether it is aligned to the right.
     """
 
@@ -44,11 +47,11 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int)
     click takes the colours out where the output is not for a terminal.
     """
     cells = [[_cell(cell) for cell in row] for row in rows]
-    widths = _widths(columns, cells, width)
-    lines = _lines(columns, [(column.title, "") for column in columns], widths)
-    lines.append(_RULE * (sum(widths) + len(_GAP) * (len(widths) - 1)))
+    widths, gap = _layout(columns, cells, width)
+    lines = _lines(columns, [(column.title, "") for column in columns], widths, gap)
+    lines.append(_RULE * (sum(widths) + len(gap) * (len(widths) - 1)))
     for row in cells:
-        lines += _lines(columns, row, widths)
+        lines += _lines(columns, row, widths, gap)
     return "\n".join(lines)
 
 
@@ -57,27 +60,43 @@ def _cell(cell: Cell) -> tuple[str, str]:
     return _LINE_ENDS.sub(" ", text), colour
 
 
-def _widths(
+def _layout(
     columns: Sequence[Column], rows: Sequence[Sequence[tuple[str, str]]], width: int
-) -> list[int]:
-    """Return the widths of columns: as their texts need, or less for those that may be folded."""
-    widths = [cell_len(column.title) for column in columns]
-    for row in rows:
-        for position, (text, _) in enumerate(row):
-            widths[position] = max(widths[position], cell_len(text))
-    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
-    folding = [position for position, column in enumerate(columns) if column.folds]
-    while excess > 0 and folding:
-        widest = max(folding, key=lambda position: widths[position])
-        if widths[widest] <= _NARROWEST:
+) -> tuple[list[int], str]:
+    """Return the widths of columns, and what stands between them: as much as there is room for."""
+    texts = [[column.title, *(row[i][0] for row in rows)] for i, column in enumerate(columns)]
+    needed = [max(map(cell_len, column)) for column in texts]
+    widths, gap = needed, _GAP
+    for gap, narrowest, is_tight in _LAYOUTS:
+        widths = needed
+        if sum(needed) + len(gap) * (len(needed) - 1) > width:
+            least = [
+                narrowest if column.folds else _longest_word(found) if is_tight else most
+                for column, found, most in zip(columns, texts, needed, strict=True)
+            ]
+            widths = _shrunk(needed, least, width - len(gap) * (len(needed) - 1))
+        if sum(widths) + len(gap) * (len(widths) - 1) <= width:
             break
-        widths[widest] -= 1
-        excess -= 1
-    return widths
+    return widths, gap
+
+
+def _longest_word(texts: Sequence[str]) -> int:
+    return max((cell_len(word) for text in texts for word in text.split(" ")), default=0)
+
+
+def _shrunk(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Make the widest columns narrower until all fit into the room, or none may be narrower."""
+    shrunk = list(widths)
+    while sum(shrunk) > room:
+        wide = [i for i, narrowest in enumerate(least) if shrunk[i] > narrowest]
+        if not wide:
+            break
+        shrunk[max(wide, key=shrunk.__getitem__)] -= 1
+    return shrunk
 
 
 def _lines(
-    columns: Sequence[Column], row: Sequence[tuple[str, str]], widths: Sequence[int]
+    columns: Sequence[Column], row: Sequence[tuple[str, str]], widths: Sequence[int], gap: str
 ) -> list[str]:
     """Return the lines of a row."""
     folded = [_folded(text, width) for (text, _), width in zip(row, widths, strict=True)]
@@ -88,7 +107,7 @@ def _lines(
             for part, (_, colour), width, column in zip(parts, row, widths, columns, strict=True)
         ]
         # Padding stands outside of colours.
-        lines.append(_GAP.join(padded).rstrip(" "))
+        lines.append(gap.join(padded).rstrip(" "))
     return lines
 
 

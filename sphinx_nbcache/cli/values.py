@@ -40,7 +40,7 @@ def executor(text: str) -> str:
     from sphinx_nbcache.execution.registry import OURS
     from sphinx_nbcache.plugins import EXECUTORS, announced
 
-    known = OURS if text in OURS else (*OURS, *announced(EXECUTORS))
+    known = OURS if text in OURS else tuple(dict.fromkeys([*OURS, *announced(EXECUTORS)]))
     if text not in known:
         raise click.BadParameter(f"there is no executor {text!r} (known: {', '.join(known)}).")
     return text

@@ -38,6 +38,17 @@ class TemporaryFolder(msgspec.Struct, frozen=True):
     until it is in the store: who gives the order removes it."""
 
 
+class Tracing(msgspec.Struct, frozen=True):
+    """How a run is traced."""
+
+    root: str
+    """The root, absolute."""
+    quiet: tuple[str, ...]
+    """Directories whose files do not count, such as the store."""
+    folder: str
+    """Absolute path of a folder for what child processes report. It is made if it is missing."""
+
+
 class Job(msgspec.Struct, frozen=True):
     """A self-contained order to run one notebook."""
 
@@ -53,6 +64,8 @@ class Job(msgspec.Struct, frozen=True):
     rules: Rules
     temporary: TemporaryFolder | None = None
     """…it works in a temporary folder."""
+    tracing: Tracing | None = None
+    """How it is traced, if it is."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -69,6 +82,8 @@ class Outcome(msgspec.Struct, frozen=True):
     failure: Failure | None = None
     files: tuple[MadeFile, ...] = ()
     """What a run that ended well created or changed in its temporary folder."""
+    report: dict[str, Any] = {}
+    """What the tracer reported; empty if there was none, or if it could not be asked."""
 
 
 def failed_outcome(job: Job, name: str, message: str) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,9 @@ class KernelError(Exception):
 
 class KernelManager(AsyncKernelManager):
     """A kernel manager that can be found, to end its kernel at once."""
+
+    preloaded_edges: Mapping[str, tuple[str, ...]] = {}
+    """Which top-level modules import which others, of those loaded before the kernel began."""
 
     _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
 
@@ -120,6 +123,11 @@ def end_in_words(status: int) -> str:
 def is_ipykernel(name: str, specs: KernelSpecManager) -> bool:
     """Tell whether a kernel is ipykernel, of whatever Python."""
     return any("ipykernel" in word for word in specs.get_kernel_spec(name).argv)
+
+
+def is_python(name: str, specs: KernelSpecManager) -> bool:
+    """Tell whether a kernel runs Python: no other language understands the tracer."""
+    return str(specs.get_kernel_spec(name).language).lower() == "python"
 
 
 def start_arguments(name: str, specs: KernelSpecManager) -> list[str]:

@@ -7,8 +7,8 @@ import atexit
 import logging
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any, TypeVar
@@ -26,10 +26,12 @@ from sphinx_nbcache.execution.kernels import (
     KernelStarts,
     choose_kernel,
     end_in_words,
+    is_python,
     start_arguments,
 )
 from sphinx_nbcache.execution.places import PlaceError, place_of
 from sphinx_nbcache.execution.streams import join_streams
+from sphinx_nbcache.execution.tracing import RunTracer
 from sphinx_nbcache.notebooks.ipynb import plain
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.store.outputs import RunOutputs
@@ -114,6 +116,7 @@ class _Client(DeathWatch):
     """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
 
     manager: KernelManager | None = None
+    tracer: RunTracer | None = None
 
     def __init__(
         self, *arguments: Any, make_manager: Callable[[], KernelManager], **options: Any
@@ -126,6 +129,23 @@ class _Client(DeathWatch):
         self.km = self.manager = self._make_manager()
         return self.manager
 
+    @asynccontextmanager
+    async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
+        """Start the kernel, and in it the tracer, if there is one for it."""
+        async with super().async_setup_kernel(**kwargs):
+            if self.tracer is None or self.manager is None:
+                yield
+            else:
+                async with self.tracer.around_cells(self._silently, self.manager.preloaded_edges):
+                    yield
+
+    async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
+        """Execute what is not part of the notebook; return the content of the reply."""
+        assert self.kc is not None
+        asked = self.kc.execute(code, silent=True, store_history=False, **options)
+        reply = await self.async_wait_for_reply(asked)
+        return dict(reply["content"]) if reply is not None else {}
+
 
 class _Run:
     """One run under way: what nbclient reports while it lasts."""
@@ -137,6 +157,7 @@ class _Run:
         self.clock = _Clock()
         self.notebook = _to_nbformat(job)
         self.kernel = job.kernel
+        self.tracer: RunTracer | None = None
         self.started = time.time()
 
     async def outcome(self) -> Outcome:
@@ -157,6 +178,7 @@ class _Run:
             started=self.started,
             seconds=time.perf_counter() - begin,
             failure=failure,
+            report=self.tracer.report if self.tracer is not None else {},
         )
 
     async def _execute(self) -> tuple[Status, Failure | None]:
@@ -219,7 +241,7 @@ class _Run:
         specs = KernelSpecManager()
         self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
         rules = self.job.rules
-        return _Client(
+        client = _Client(
             self.notebook,
             kernel_name=self.kernel,
             make_manager=partial(
@@ -239,6 +261,9 @@ class _Run:
             on_cell_start=self._on_start,
             on_cell_executed=self._on_end,
         )
+        if self.job.tracing is not None and is_python(self.kernel, specs):
+            client.tracer = self.tracer = RunTracer(self.job.tracing)
+        return client
 
     def _on_start(self, cell: Any, cell_index: int) -> None:
         if SKIP_TAG not in cell.metadata.get("tags", ()):

@@ -222,7 +222,7 @@ class Hooks:
             return docname in to_read or domain.render_ids.get(docname) != result.render_id
 
         plan = project.plan(needs_outputs=needs_outputs)
-        runs = bool(plan.with_action(Action.EXECUTE))
+        runs = bool(plan.to_run)
         try:
             with told_if_interrupted(progress := LogProgress()), _collection(running=runs):
                 run = project.execute(plan, progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from sphinx_nbcache.notebooks.readers import (
     is_foreign,
 )
 from sphinx_nbcache.notebooks.scan import cell_digest
+from sphinx_nbcache.notebooks.shown_code import with_shown_code
+from sphinx_nbcache.notebooks.whole_files import replace_file
 
 _MINOR = 5
 _MYST_IN_JUPYTEXT = "md:myst"
@@ -37,7 +38,8 @@ def merged(text: str, fmt: str, executed: Executed) -> Any:
     An `.ipynb` source keeps everything else as it is: metadata of cells and notebook, ids,
     attachments, minor version. Cells tagged `skip-execution` keep their outputs too, as in
     Jupyter. A notebook in another format becomes one of nbformat 4.5, with ids that are the
-    same each time; a code cell inside a block of text follows that text.
+    same each time. A code cell inside a block of text cannot be one there: its place in the text
+    has its code as an ordinary code block, and the cell follows that text.
 
     Args:
         text: The source.
@@ -109,13 +111,9 @@ def write_notebook(node: Any, target: Path, formats: Formats, *, keep: Iterable[
     if any(_is_same_file(target, path) for path in keep):
         raise MergeError(f"{target} is the source of a notebook; write to another file")
     text = _text(node, fmt)
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(target)
+        replace_file(target, text)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise MergeError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
@@ -155,12 +153,13 @@ def _raw(text: str) -> Mapping[str, Any]:
 
 def _data(notebook: Notebook) -> Mapping[str, Any]:
     """Return the JSON of a notebook that was read from text."""
+    cells = with_shown_code(notebook)
     metadata = _json_values(notebook.metadata)
     spec = metadata.get("kernelspec")
     if isinstance(spec, dict) and "name" in spec:
         spec.setdefault("display_name", spec["name"])  # nbformat demands one
     return {
-        "cells": [_cell_data(cell, number) for number, cell in enumerate(notebook.cells, 1)],
+        "cells": [_cell_data(cell, number) for number, cell in enumerate(cells, 1)],
         "metadata": metadata,
         "nbformat": 4,
         "nbformat_minor": _MINOR,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.config import check_flag, check_seconds
+from sphinx_nbcache.config import check_flag, check_kinds, check_seconds
 from sphinx_nbcache.notebooks.assets import inner_path
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
@@ -99,6 +99,12 @@ class Scan(msgspec.Struct, frozen=True):
     allow_errors: bool | msgspec.UnsetType = msgspec.UNSET
     assets: tuple[str, ...] = ()
     """Files and folders that the notebook needs beside it, relative to its folder."""
+    dependencies: tuple[str, ...] = ()
+    """Globs of files that it depends on, relative to its folder."""
+    variables: tuple[str, ...] = ()
+    """Names of environment variables that it depends on."""
+    track: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The kinds of dependencies that count."""
     problems: tuple[SettingProblem, ...] = ()
     unreadable: SettingProblem | None = None
     reading: str = ""
@@ -188,8 +194,10 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
     execution = notebook.metadata.get("execution")
     settings, problems = _own_settings(execution if isinstance(execution, Mapping) else {})
     own = notebook.metadata.get("nbcache")
-    assets, refused = _own_assets(own.get("assets", []) if isinstance(own, Mapping) else [])
-    problems += refused
+    own = own if isinstance(own, Mapping) else {}
+    assets, refused = _own_assets(own.get("assets", []))
+    dependencies, more = _own_dependencies(own)
+    problems += [*refused, *more]
     problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
     return msgspec.structs.replace(
         scan,
@@ -210,6 +218,7 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
         problems=tuple(problems),
         reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
         **settings,
+        **dependencies,
     )
 
 
@@ -236,6 +245,31 @@ def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[Se
             text = f"execution.{name} = {execution[name]!r} in its metadata is not {expected}"
             problems.append(SettingProblem(text, None))
     return settings, problems
+
+
+def _own_dependencies(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingProblem]]:
+    """Check what the notebook's metadata say of dependencies; what is bad counts as absent."""
+    settings: dict[str, Any] = {}
+    problems = []
+    for name, field, check in (
+        ("dependencies", "dependencies", _check_texts),
+        ("environment", "variables", _check_texts),
+        ("track", "track", check_kinds),
+    ):
+        if name not in own:
+            continue
+        try:
+            settings[field] = check(own[name])
+        except ValueError as expected:
+            text = f"nbcache.{name} = {own[name]!r} in its metadata is not {expected}"
+            problems.append(SettingProblem(text, None))
+    return settings, problems
+
+
+def _check_texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise ValueError("a list of texts")
+    return tuple(dict.fromkeys(value))
 
 
 def _own_assets(listed: object) -> tuple[tuple[str, ...], list[SettingProblem]]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from sphinx_nbcache.notebooks.assets import asset_of
 from sphinx_nbcache.notebooks.executed import Executed, taken_out
-from sphinx_nbcache.notebooks.formats import read_notebook
 from sphinx_nbcache.notebooks.ipynb import plain
 from sphinx_nbcache.notebooks.merging import MergeError, merged
 from sphinx_nbcache.notebooks.model import Notebook, NotebookError
@@ -26,14 +25,19 @@ ADDED = "added"
 _SHOWN_AT_MOST = 3
 
 
-def result_of_file(planned: Planned, *, validate: bool) -> tuple[Result, RunOutputs, list[str]]:
-    """Return what an executed notebook file holds of a run: a result, outputs, and sources.
+def result_of(
+    planned: Planned, notebook: Notebook, *, validate: bool
+) -> tuple[Result, RunOutputs, list[str]]:
+    """Return what an executed notebook holds of a run: a result, outputs, and sources.
+
+    Args:
+        planned: The plan of this very notebook.
+        notebook: What was read.
+        validate: Whether its execution counts must be those of a run from top to bottom.
 
     Raises:
-        ValidityError: `validate`, and it does not look as if it had been executed.
-        ProjectError: It cannot be read.
+        ValidityError: They are not.
     """
-    notebook = _read(planned)
     if validate and (wrong := wrong_counts(notebook)):
         listed = "; ".join(str(item) for item in wrong[:_SHOWN_AT_MOST])
         more = " and more" if len(wrong) > _SHOWN_AT_MOST else ""
@@ -87,8 +91,14 @@ def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:
     return files
 
 
-def merged_notebook(planned: Planned, stored: Stored, outputs: RunOutputs) -> Any:
+def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs: RunOutputs) -> Any:
     """Return a copy of a notebook that has the outputs of a result, as an nbformat node.
+
+    Args:
+        planned: The plan of this very notebook.
+        text: The notebook, in the format of the plan; `None` to read it from its file.
+        stored: The result.
+        outputs: Its outputs.
 
     Raises:
         ProjectError: It cannot be read, or its code is not what was run.
@@ -101,17 +111,11 @@ def merged_notebook(planned: Planned, stored: Stored, outputs: RunOutputs) -> An
         language_info=stored.result.language_info,
     )
     try:
-        text = decode_source(planned.path.read_bytes())
+        if text is None:
+            text = decode_source(planned.path.read_bytes())
         return merged(text, planned.scan.fmt or "", executed)
     except (MergeError, NotebookError, OSError) as error:
         raise ProjectError(f"{planned.name}: {error}") from None
-
-
-def _read(planned: Planned) -> Notebook:
-    try:
-        return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
-    except (NotebookError, OSError) as error:
-        raise ProjectError(f"{planned.name} cannot be read: {error}") from None
 
 
 def _error_in(outputs: Sequence[dict[str, Any]]) -> str | None:

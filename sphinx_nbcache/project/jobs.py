@@ -14,7 +14,7 @@ from sphinx_nbcache.store.outputs import render_id
 from sphinx_nbcache.store.records import Result
 
 if TYPE_CHECKING:
-    from sphinx_nbcache.execution.job import Job, Outcome
+    from sphinx_nbcache.execution.job import Job, Outcome, Tracing
 
 
 class SourceChangedError(Exception):
@@ -31,12 +31,13 @@ def read_planned(planned: Planned) -> Notebook:
     return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
 
 
-def make_job(planned: Planned, below: Path = Path()) -> Job:
+def make_job(planned: Planned, below: Path = Path(), tracing: Tracing | None = None) -> Job:
     """Return the order to run a notebook.
 
     Args:
         planned: The notebook.
         below: Where its temporary folder is made, if it is run in one.
+        tracing: How it is traced, if it is.
 
     Raises:
         SourceChangedError: The code is not that of the code key. Running it would put the
@@ -63,6 +64,7 @@ def make_job(planned: Planned, below: Path = Path()) -> Job:
         ),
         rules=planned.rules,
         temporary=TemporaryFolder(assets, str(below)) if planned.key.temporary else None,
+        tracing=tracing,
     )
 
 
@@ -101,4 +103,5 @@ def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
         executor=executor,
         notebook=job.notebook,
         failure=outcome.failure,
+        temporary=job.temporary is not None,
     )

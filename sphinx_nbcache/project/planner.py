@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sphinx_nbcache.config import Settings
@@ -13,14 +13,22 @@ from sphinx_nbcache.notebooks.key import KeyParts, key_parts, portable_path
 from sphinx_nbcache.notebooks.scan import Scan, scan_file
 from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.planning import (
+    Action,
+    Decision,
     Evidence,
     Planned,
+    Reason,
+    Why,
     acceptance_rules,
     decide,
+    fails_again,
     history_of,
     why_not,
 )
+from sphinx_nbcache.project.artifacts import Change
+from sphinx_nbcache.project.order import acyclic, in_order, producers
 from sphinx_nbcache.project.run import Settled
+from sphinx_nbcache.project.validity import Validity
 from sphinx_nbcache.store.records import History, Result, Rules, Stored
 from sphinx_nbcache.store.store import Store
 
@@ -58,6 +66,10 @@ class _Notebook:
 class Planner:
     """Plans notebooks by what the store remembers of them.
 
+    Attributes:
+        producers: Of notebooks that were planned those that write what they read.
+        changes: What has to be done to files before the result can be used that was chosen.
+
     Args:
         store: The store.
         settings: The options.
@@ -66,6 +78,7 @@ class Planner:
         formats: What suffixes mean.
         not_before: Where everything is forced, results of runs that began earlier (seconds
             since the epoch) do not count.
+        validity: Tells whether results are still valid.
     """
 
     def __init__(  # noqa: PLR0913 (what a project consists of)
@@ -77,6 +90,7 @@ class Planner:
         root: Path,
         formats: Formats,
         not_before: float,
+        validity: Validity,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -84,8 +98,15 @@ class Planner:
         self._root = root
         self._formats = formats
         self._not_before = not_before
+        self._validity = validity
         self._sources: dict[str, Source] = {}
         self._histories: dict[str, History | None] = {}
+        self.producers: dict[str, frozenset[str]] = {}
+        self.changes: dict[str, list[Change]] = {}
+
+    def is_source(self, name: str) -> bool:
+        """Tell whether a file is one that may be a notebook of the project."""
+        return name in self._sources
 
     def plan(self, sources: Iterable[Source], needs_outputs: NeedsOutputs) -> tuple[Planned, ...]:
         """Plan notebooks, in the order of their names.
@@ -100,15 +121,37 @@ class Planner:
         """
         by_name = {portable_path(item.path, self._root): item for item in sources}
         self._sources.update(by_name)
-        scans = self._scans(by_name)
-        notebooks = [
-            self._notebook(name, source, scans[name])
+        return self._planned(by_name, self._scans(by_name), needs_outputs)
+
+    def plan_scanned(self, source: Source, scan: Scan) -> Planned:
+        """Plan one notebook by a reading that is at hand and will not be remembered."""
+        name = portable_path(source.path, self._root)
+        return self._planned({name: source}, {name: scan}, every_output)[0]
+
+    def _planned(
+        self,
+        by_name: Mapping[str, Source],
+        scans: Mapping[str, Scan],
+        needs_outputs: NeedsOutputs,
+    ) -> tuple[Planned, ...]:
+        self.changes.clear()
+        self._validity.look_again()
+        notebooks = {
+            name: self._notebook(name, source, scans[name])
             for name, source in sorted(by_name.items())
             if name in scans and scans[name].fmt is not None
-        ]
-        self._look_up_histories(item.name for item in notebooks)
-        results = self._store.results_of(item.code_key for item in notebooks)
-        return tuple(self._decided(n, results[n.code_key], needs_outputs) for n in notebooks)
+        }
+        self._look_up_histories(notebooks)
+        results = self._store.results_of(item.code_key for item in notebooks.values())
+        self._look_up_traces(notebooks, results)
+        # What others read is decided on first: it may be put back, or be written anew.
+        planned: dict[str, Planned] = {}
+        for name in in_order(notebooks, self.producers):
+            notebook = notebooks[name]
+            planned[name] = self._decided(notebook, results[notebook.code_key], needs_outputs)
+            planned[name] = self._after_its_producers(planned[name], planned)
+        self._validity.keep()
+        return tuple(planned[name] for name in notebooks)
 
     def again(self, planned: Planned) -> Planned | None:
         """Plan one notebook anew, from a new reading of its file; `None` if it has gone."""
@@ -124,7 +167,12 @@ class Planner:
     def whole_results(self, planned: Planned) -> list[Stored]:
         """Return the results under a notebook's code key, without those that are damaged."""
         found = self._store.results(planned.code_key)
-        return self._whole(planned.name, found, planned.scan, planned.rules, every_output)[0]
+        return self._whole(found)
+
+    def previous(self, name: str) -> list[Result]:
+        """Return the result that the page of a notebook last showed, if it is still there."""
+        history = self._histories.get(name)
+        return list(self._store.records([history.result]).values()) if history is not None else []
 
     def remember(self, notebooks: Sequence[Settled]) -> None:
         """Remember what each page shows, so that the next reason compares with it."""
@@ -164,11 +212,40 @@ class Planner:
         rules = acceptance_rules(scan, self._settings)
         return _Notebook(name, source, scan, key, key.digest(), rules)
 
+    def _look_up_traces(
+        self, notebooks: Mapping[str, _Notebook], results: Mapping[str, Sequence[Stored]]
+    ) -> None:
+        """Load the traces of all results at once, and see who writes what others read."""
+        last = {name: h.result for name in notebooks if (h := self._histories.get(name))}
+        here = {stored.digest for found in results.values() for stored in found}
+        gone = self._store.records(digest for digest in last.values() if digest not in here)
+        by_name: dict[str, list[Result]] = {}
+        for name, notebook in notebooks.items():
+            by_name[name] = [stored.result for stored in results[notebook.code_key]]
+            if last.get(name) in gone:
+                by_name[name].append(gone[last[name]])
+        self._validity.look_up(result for found in by_name.values() for result in found)
+        self._order(by_name)
+
+    def _order(self, results: Mapping[str, Sequence[Result]]) -> None:
+        footprints = {
+            name: self._validity.footprint(found)
+            for name, found in results.items()
+            if found and not all(result.temporary for result in found)
+        }
+        found = producers(footprints)
+        order = in_order(results, found)
+        self.producers = acyclic(order, found)
+        self._validity.owners = {
+            path: name for name in order if name in footprints for path in footprints[name].writes
+        }
+
     def _decided(
         self, notebook: _Notebook, found: Sequence[Stored], needs_outputs: NeedsOutputs
     ) -> Planned:
         name, scan, rules = notebook.name, notebook.scan, notebook.rules
-        results, damaged = self._whole(name, found, scan, rules, needs_outputs)
+        self._validity.unexpect(self.changes.pop(name, ()))
+        results, damaged, objections = self._judged(notebook, found, needs_outputs)
         evidence = Evidence(
             scan=scan,
             key=notebook.key,
@@ -177,10 +254,24 @@ class Planner:
             results=results,
             damaged=damaged,
             history=self._histories.get(name),
+            objections=objections,
         )
         decision = decide(evidence, self._settings, self._not_before)
+        if decision.action is not Action.REUSE:
+            self._validity.unexpect(self.changes.pop(name, ()))
         path = notebook.source.path
         return Planned(name, path, scan, notebook.key, notebook.code_key, rules, decision)
+
+    def _after_its_producers(self, planned: Planned, others: Mapping[str, Planned]) -> Planned:
+        """Return what is planned, put off if what the notebook reads may be rewritten before."""
+        if planned.decision.action is not Action.REUSE:
+            return planned
+        for producer in sorted(self.producers.get(planned.name, ())):
+            if others[producer].decision.action in (Action.EXECUTE, Action.DEPENDS):
+                reason = Reason(Why.PRODUCER_RUNS, f"it reads what {producer} may rewrite")
+                decision = Decision(Action.DEPENDS, reason, planned.decision.result)
+                return replace(planned, decision=decision)
+        return planned
 
     def _excluding_glob(self, path: Path) -> str | None:
         globs = self._settings.exclude
@@ -191,30 +282,55 @@ class Planner:
         new = [name for name in names if name not in self._histories]
         self._histories.update(dict.fromkeys(new) | self._store.histories(new))
 
-    def _whole(
-        self,
-        name: str,
-        found: Sequence[Stored],
-        scan: Scan,
-        rules: Rules,
-        needs_outputs: NeedsOutputs,
-    ) -> tuple[list[Stored], str | None]:
-        """Return the results that were found, without those whose outputs are damaged.
+    def _judged(
+        self, notebook: _Notebook, found: Sequence[Stored], needs_outputs: NeedsOutputs
+    ) -> tuple[list[Stored], str | None, dict[str, Reason]]:
+        """Look at results in their order, until one can be used.
 
-        The second value says what is wrong with the first one that was left out.
+        Returns:
+            Those whose outputs are not damaged; what is wrong with the first one that is; and by
+            digest why some cannot be used.
         """
         whole: list[Stored] = []
+        objections: dict[str, Reason] = {}
         damaged = None
-        is_chosen = False  # of those behind the one that will be shown, nothing is loaded
+        is_chosen = False
         for stored in found:
-            missing = None
-            if not is_chosen and needs_outputs(name, stored.result):
-                missing = self._store.missing_outputs(stored.result)
-            if missing is None:
+            if is_chosen:
                 whole.append(stored)
-                is_chosen = is_chosen or why_not(stored.result, rules, scan) is None
-            damaged = damaged or missing
-        return whole, damaged
+                continue
+            missing = None
+            if needs_outputs(notebook.name, stored.result):
+                missing = self._store.missing_outputs(stored.result)
+            if missing is not None:
+                damaged = damaged or missing
+                continue
+            whole.append(stored)
+            failed = why_not(stored.result, notebook.rules, notebook.scan) is not None
+            if failed and not fails_again(stored, notebook.rules, self._settings):
+                continue
+            judged = self._validity.judge(
+                notebook.name, notebook.source.path, notebook.scan, notebook.key, stored.result
+            )
+            if isinstance(judged, Reason):
+                objections[stored.digest] = judged
+            else:
+                is_chosen = True
+                self._expect(notebook.name, stored, judged)
+        return whole, damaged, objections
+
+    def _expect(self, name: str, stored: Stored, changes: list[Change]) -> None:
+        """Let files be as they will be when a result is used, for what depends on them."""
+        history = self._histories.get(name)
+        if history is not None and history.result != stored.digest:
+            changes = changes + self._validity.to_remove(name, self.previous(name), stored.result)
+        if changes:
+            self.changes[name] = changes
+            self._validity.expect(changes)
+
+    def _whole(self, found: Sequence[Stored]) -> list[Stored]:
+        """Return the results whose outputs are not damaged."""
+        return [s for s in found if self._store.missing_outputs(s.result) is None]
 
 
 def every_output(_name: str, _result: Result) -> bool:

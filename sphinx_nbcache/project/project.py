@@ -13,29 +13,38 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
+from sphinx_nbcache.notebooks.model import Notebook
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
-from sphinx_nbcache.notices import Notify, say_nothing
-from sphinx_nbcache.planning import Action, Plan, Planned
+from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
+from sphinx_nbcache.planning import Plan, Planned
+from sphinx_nbcache.project.artifacts import Artifacts
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
+from sphinx_nbcache.project.observing import Observer
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
 from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.project.register import Register
-from sphinx_nbcache.project.results import Results
-from sphinx_nbcache.project.run import Progress, Run, Settled
+from sphinx_nbcache.project.results import Node, Results
+from sphinx_nbcache.project.run import Progress, Run
+from sphinx_nbcache.project.settlement import Settlement
 from sphinx_nbcache.project.turns import Turns
+from sphinx_nbcache.project.validity import Validity
+from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import SCHEMA, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits
 from sphinx_nbcache.store.usage import note_uses
+
+# How often notebooks are run again in one build because others rewrote what they had read.
+_MOST_ROUNDS = 4
 
 
 class Project:
@@ -57,6 +66,8 @@ class Project:
         settings: The options.
         notify: Takes warnings.
         root: The root; by default what the settings say.
+        quiet: Folders whose files are no dependencies, such as those to which pages are written.
+            The store is one anyway.
     """
 
     def __init__(  # noqa: PLR0913 (what a project consists of)
@@ -68,6 +79,7 @@ class Project:
         settings: Settings,
         notify: Notify = say_nothing,
         root: Path | None = None,
+        quiet: Iterable[Path] = (),
     ) -> None:
         self.base = base
         self.settings = settings
@@ -78,6 +90,12 @@ class Project:
         self.sources = None if sources is None else sorted(sources)
         self.notebooks = Register(self.store, self.root, self.formats)
         self.results = Results(self.store, self.root, self._used_digests, self._add_executed)
+        worlds = Worlds(self.store, settings, base=base, root=self.root, quiet=(place, *quiet))
+        self._artifacts = Artifacts(
+            self.store, self.root, worlds.fingerprints, notify, self._is_source
+        )
+        self._validity = Validity(self.store, worlds, self._artifacts)
+        self._observer = Observer(worlds, self.root)
         self._planner = Planner(
             self.store,
             settings,
@@ -86,6 +104,7 @@ class Project:
             formats=self.formats,
             # Results of runs that began earlier do not count where everything is forced.
             not_before=time.time(),
+            validity=self._validity,
         )
 
     @classmethod
@@ -131,6 +150,11 @@ class Project:
         """Whether what is put into the store is still there when this process has ended."""
         return self.store.access.is_lasting
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the store could be opened, or was not needed so far."""
+        return self.store.access.is_readable
+
     def name_of(self, path: Path) -> str:
         """Return the name of a notebook: its path relative to the root."""
         return portable_path(path, self.root)
@@ -168,27 +192,55 @@ class Project:
             NotebookFailedError: A notebook failed, and `nbcache_on_error = "stop"`.
         """
         begin = time.perf_counter()
+        settlement = Settlement(self._planner, self._validity, self._artifacts)
         turns = Turns(
             store=self.store,
             claims=self.store.claims(),
             settings=self.settings,
             progress=progress or Progress(),
             results=self._planner.whole_results,
-            replan=self._planner.again,
+            replan=settlement.planned_again,
+            observer=self._observer,
+            objection=self._validity.objection,
+            settle=settlement.settle,
+            producers=self._planner.producers,
+            written=settlement.writers,
             since=plan.made,
             notify=self.notify,
         )
-        if to_run := plan.with_action(Action.EXECUTE):
-            turns.take(to_run)
-        settled = tuple(
-            turns.settled.get(item.name) or Settled(item, item.decision.result)
-            for item in plan.notebooks
-        )
+        settlement.begin(plan)
+        if to_run := plan.to_run:
+            try:
+                turns.take(to_run)
+                self._run_outdated(plan, settlement, turns)
+            finally:
+                self._validity.keep()
+        settled = settlement.of(plan)
+        for notice in settlement.notices():
+            self.notify(notice)
         self._planner.remember(settled)
         note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
         if to_run:
             keep_limits(self.store)
         return Run(settled, time.perf_counter() - begin)
+
+    def _run_outdated(self, plan: Plan, settlement: Settlement, turns: Turns) -> None:
+        """Run again what read files before other notebooks of the plan rewrote them.
+
+        In the first build nobody knows who reads what others write.
+        """
+        for _ in range(_MOST_ROUNDS):
+            if not (outdated := settlement.outdated(plan)):
+                return
+            turns.take(outdated)
+        if outdated := settlement.outdated(plan):
+            names = [planned.name for planned in outdated]
+            text = (
+                f"{', '.join(names)}: rewritten by other notebooks again and again is what is"
+                f" read here ({outdated[0].decision.reason}); let one notebook write what others"
+                " read, and none of them write what that one reads"
+            )
+            self.notify(Notice(Topic.ORDER, text, outdated[0].path))
 
     def outputs(self, stored: Stored) -> RunOutputs:
         """Return the outputs of a result.
@@ -205,20 +257,78 @@ class Project:
             UnknownReferenceError: There is no such notebook.
             ProjectError: It has no result of its present code, or cannot be read.
         """
-        from sphinx_nbcache.project.executed import merged_notebook
-
         (planned,) = self.plan([reference]).notebooks or (None,)
         if planned is None:
             raise ProjectError(f"{reference} has gone, or is no notebook any more")
-        results = self._planner.whole_results(planned)
-        stored = planned.decision.result or next(iter(results), None)
-        if stored is None:
-            raise ProjectError(
-                f"{planned.name} has no result of its present code; execute it first"
-                f" ({planned.decision.reason})"
+        return self._merged(planned)
+
+    def plan_node(self, node: Node, path: str | os.PathLike[str]) -> Planned:
+        """Decide what would be done with a notebook that is in memory, and why.
+
+        Args:
+            node: The notebook: an nbformat node, or equal dictionaries and lists.
+            path: The file of which it is the notebook. It is not read, and need not be there.
+
+        Raises:
+            ProjectError: The node is no notebook.
+        """
+        from sphinx_nbcache.project.reading import read_node, scan_of
+
+        source = self._source_of(Path(path).absolute())
+        return self._planner.plan_scanned(source, scan_of(read_node(node)))
+
+    def merge_node(self, node: Node, path: str | os.PathLike[str]) -> Any:
+        """Return a copy of a notebook that is in memory, with the outputs of its code.
+
+        Args:
+            node: As in [](Project.plan_node).
+            path: As in [](Project.plan_node).
+
+        Raises:
+            ProjectError: The node is no notebook, or there is no result of its code.
+        """
+        from sphinx_nbcache.project.reading import text_of_node
+
+        return self._merged(self.plan_node(node, path), text_of_node(node))
+
+    def diff(
+        self, reference: Reference, notebook: str | os.PathLike[str] | Node, *, colour: bool = False
+    ) -> str:
+        """Compare the code of a result with that of a notebook.
+
+        Args:
+            reference: The result: its id, the start of its digest, or the path of its notebook.
+            notebook: A file, or an nbformat node.
+            colour: Whether to colour the text by ANSI sequences.
+
+        Returns:
+            A diff of the code cells, from the result to the notebook; empty if they are equal.
+            Outputs and other cells are not compared.
+
+        Raises:
+            UnknownReferenceError: There is no such result.
+            StoreTroubleError: Its sources are damaged.
+            ProjectError: The notebook cannot be read, or nbdime is not installed.
+        """
+        from sphinx_nbcache.notebooks.diffing import NoDiffError, diff_code
+        from sphinx_nbcache.project.reading import read_node
+
+        stored = self.results.get(reference)
+        if isinstance(notebook, Mapping):
+            name, read = "notebook", read_node(notebook)
+        else:
+            path = Path(notebook).absolute()
+            name, read = self.name_of(path), self._read(self._source_of(path))
+        try:
+            return diff_code(
+                self.results.sources(stored),
+                [item.cell.source for item in read.code_cells],
+                old_name=f"result {stored.id} ({stored.result.notebook})",
+                new_name=name,
+                colour=colour,
             )
-        with store_trouble():
-            return merged_notebook(planned, stored, self.store.outputs(stored.result))
+        except NoDiffError as error:
+            raise ProjectError(str(error)) from None
 
     def invalidate(self, references: Iterable[Reference] | None = None) -> list[Stored]:
         """Remove the results of the present code of notebooks, so that they are run again.
@@ -266,31 +376,58 @@ class Project:
             chosen.append(by_name[name])
         return chosen
 
+    def _is_source(self, name: str) -> bool:
+        """Tell whether a file is one that may be a notebook of the project."""
+        return self._planner.is_source(name)
+
     def _used_digests(self) -> set[str]:
         """Return the digests of the results that the notebooks use."""
         keys = [planned.code_key for planned in self.plan()]
         return {s.digest for found in self.store.results_of(keys).values() for s in found}
 
-    def _add_executed(self, path: Path, validate: bool, artifacts: Sequence[Path]) -> Stored:  # noqa: FBT001 (handed to Results)
+    def _add_executed(
+        self,
+        path: Path,
+        node: Node | None,
+        validate: bool,  # noqa: FBT001 (handed to Results)
+        artifacts: Sequence[Path],
+    ) -> Stored:
         """Add a notebook that was executed elsewhere: see [](Results.add)."""
-        from sphinx_nbcache.project.executed import artifact_files, result_of_file
+        from sphinx_nbcache.project.executed import artifact_files, result_of
+        from sphinx_nbcache.project.reading import read_node, scan_of
 
-        planned = self._plan_of_file(path)
-        result, outputs, sources = result_of_file(planned, validate=validate)
+        source = self._source_of(path)
+        notebook = self._read(source) if node is None else read_node(node)
+        planned = self._planner.plan_scanned(source, scan_of(notebook))
+        result, outputs, sources = result_of(planned, notebook, validate=validate)
         files = artifact_files(path, artifacts)
         with store_trouble():
             stored = self.store.commit(result, outputs, files, sources)
         keep_limits(self.store)
         return stored
 
-    def _plan_of_file(self, path: Path) -> Planned:
-        if not path.is_file():
-            raise ProjectError(f"there is no file {path}")
-        source = next((s for s in self._sources() if s.path == path), Source(path))
-        planned = self._planner.plan([source], every_output)
-        if not planned:
-            raise ProjectError(f"{path} is no notebook")
-        return planned[0]
+    def _merged(self, planned: Planned, text: str | None = None) -> Any:
+        """Merge into the file of a notebook, or into the text that is at hand."""
+        from sphinx_nbcache.project.executed import merged_notebook
+
+        results = self._planner.whole_results(planned)
+        stored = planned.decision.result or next(iter(results), None)
+        if stored is None:
+            raise ProjectError(
+                f"{planned.name} has no result of its present code; execute it first"
+                f" ({planned.decision.reason})"
+            )
+        with store_trouble():
+            return merged_notebook(planned, text, stored, self.store.outputs(stored.result))
+
+    def _source_of(self, path: Path) -> Source:
+        """Return a file with what the list of notebooks says of it, if it is in it."""
+        return next((source for source in self._sources() if source.path == path), Source(path))
+
+    def _read(self, source: Source) -> Notebook:
+        from sphinx_nbcache.project.reading import read_file
+
+        return read_file(source.path, self.name_of(source.path), self.formats, source.reader)
 
 
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,10 @@ from sphinx_nbcache.store.records import Limits, Status, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits, read_limits, remove_results, write_limits
 from sphinx_nbcache.store.usage import last_uses
+from sphinx_nbcache.traces.facts import Trace
+
+Node = Mapping[str, Any]
+"""A notebook in memory: an nbformat node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Results:
         store: The store.
         root: The directory to which the names of notebooks are relative.
         used: Returns the digests of the results that notebooks of the project use.
-        add: Adds an executed notebook: see [](Project.add_executed).
+        add: Adds an executed notebook: see [](Project).
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class Results:
         store: Store,
         root: Path,
         used: Callable[[], set[str]],
-        add: Callable[[Path, bool, Sequence[Path]], Stored],
+        add: Callable[[Path, Node | None, bool, Sequence[Path]], Stored],
     ) -> None:
         self._store = store
         self._root = root
@@ -111,6 +116,15 @@ class Results:
         except msgspec.DecodeError as error:
             raise StoreTroubleError(f"the sources of result {stored.id}: {error}") from None
 
+    def trace(self, stored: Stored) -> Trace | None:
+        """Return what a run was seen to depend on and to write.
+
+        Returns:
+            The trace; that of a notebook which was executed elsewhere has no `tracked` kinds.
+            `None` if it is missing or damaged.
+        """
+        return self._store.traces([stored.result]).get(stored.result.trace)
+
     def artifact(self, stored: Stored, path: str) -> bytes:
         """Return the content of a file that a run has made.
 
@@ -147,8 +161,30 @@ class Results:
             ProjectError: The file is no notebook, or an artifact cannot be used.
             StoreTroubleError: The store cannot be written.
         """
-        files = [Path(artifact).absolute() for artifact in artifacts]
-        return self._add(Path(path).absolute(), validate, files)
+        return self._add(Path(path).absolute(), None, validate, _absolute(artifacts))
+
+    def add_node(
+        self,
+        node: Node,
+        path: Path | str,
+        *,
+        validate: bool = True,
+        artifacts: Sequence[Path | str] = (),
+    ) -> Stored:
+        """Add an executed notebook that is in memory, as the result of its code.
+
+        Args:
+            node: The notebook: an nbformat node, or equal dictionaries and lists. It is copied.
+            path: The file of which it is the notebook. It is not read, and need not be there.
+            validate: Whether the execution counts must be those of a run from top to bottom.
+            artifacts: Files that the run has made, in or below the folder of `path`.
+
+        Raises:
+            ValidityError: They are not. The message names the cells.
+            ProjectError: The node is no notebook, or an artifact cannot be used.
+            StoreTroubleError: The store cannot be written.
+        """
+        return self._add(Path(path).absolute(), node, validate, _absolute(artifacts))
 
     def remove(self, references: Iterable[Reference]) -> list[Stored]:
         """Remove results.
@@ -217,6 +253,10 @@ class Results:
         with store_trouble():
             remove_results(self._store, results)
         return results
+
+
+def _absolute(paths: Sequence[Path | str]) -> list[Path]:
+    return [Path(path).absolute() for path in paths]
 
 
 def _info(stored: Stored, uses: dict[int, int]) -> StoredInfo:

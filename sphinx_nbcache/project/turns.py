@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphinx_nbcache.config import Settings
-from sphinx_nbcache.execution.registry import is_temporary
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notices import Notice, Notify, Topic
-from sphinx_nbcache.planning import Action, Planned, why_not
+from sphinx_nbcache.planning import Action, Planned, Reason, Why, why_not
 from sphinx_nbcache.project.jobs import (
     SourceChangedError,
     make_job,
@@ -24,6 +23,7 @@ from sphinx_nbcache.project.jobs import (
     outcome_of,
     read_planned,
 )
+from sphinx_nbcache.project.observing import Observer, Watch
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
 from sphinx_nbcache.store.claims import Claims
 from sphinx_nbcache.store.records import Rules, Stored
@@ -43,6 +43,7 @@ _EDITS = 3
 
 Lookup = Callable[[Planned], Sequence[Stored]]
 Replan = Callable[[Planned], Planned | None]
+Objection = Callable[[Planned, Stored], Reason | None]
 Group = list[Planned]
 """Notebooks that one run serves."""
 
@@ -57,11 +58,16 @@ class Turns:
         settings: The options.
         progress: Who is told.
         results: Returns the results under a notebook's code key whose outputs are whole.
-        replan: Plans a notebook anew whose source was edited since the plan was made;
-            `None` if it has gone.
+        replan: Plans a notebook anew whose source was edited since the plan was made, or of which
+            nothing could be decided then; `None` if it has gone.
+        observer: Watches what runs depend on.
+        objection: Tells what speaks against the use of a result by a notebook.
+        settle: Is told of each notebook that is settled, before others that depend on it start.
+        producers: Of notebooks those that write what they read, and so have to be settled before.
         since: When the plan was made, in seconds since the epoch.
         notify: Takes warnings.
         settled: What became of the notebooks, by name.
+        written: Which notebooks have written a file, by its name.
     """
 
     store: Store
@@ -70,12 +76,18 @@ class Turns:
     progress: Progress
     results: Lookup
     replan: Replan
+    observer: Observer
+    objection: Objection
+    settle: Callable[[Settled], None]
+    producers: Mapping[str, frozenset[str]]
     since: float
     notify: Notify
+    written: dict[str, set[str]]
     settled: dict[str, Settled] = field(default_factory=dict)
     _folder: Path = Path()
     _executor: str = ""
-    _running: dict[Future[Outcome], tuple[Job, Group]] = field(default_factory=dict)
+    _running: dict[Future[Outcome], tuple[Job, Group, Watch]] = field(default_factory=dict)
+    _unsettled: set[str] = field(default_factory=set)
     _awaited: set[str] = field(default_factory=set)
     _own: set[str] = field(default_factory=set)
     _replanned: Counter[str] = field(default_factory=Counter)
@@ -89,8 +101,8 @@ class Turns:
         """
         from sphinx_nbcache.execution.work_folder import work_folder
 
-        is_needed = is_temporary(self.settings.executor)
-        with work_folder() if is_needed else nullcontext(Path()) as self._folder:
+        self._unsettled = {planned.name for planned in notebooks}
+        with work_folder() as self._folder:
             self._take_all(deque(_same_runs(notebooks)))
 
     def _take_all(self, waiting: deque[Group]) -> None:
@@ -160,6 +172,11 @@ class Turns:
     def _start(self, executor: Executor, group: Group, waiting: deque[Group], total: int) -> bool:
         """Start a notebook, or settle it otherwise; False if it must wait for its claim."""
         first, claims = group[0], self.claims
+        if self.producers.get(first.name, frozenset()) & self._unsettled:
+            return False
+        if first.decision.action is Action.DEPENDS:
+            waiting.extendleft(reversed(self._planned_anew(group, edited=False)))
+            return True
         if not claims.try_claim(first.code_key):
             if first.name not in self._awaited and not claims.holds(first.code_key):
                 self._awaited.add(first.name)
@@ -170,34 +187,36 @@ class Turns:
             self._settle(group, found, ran_here=False)
             return True
         try:
-            job = make_job(first, self._folder)
+            job = make_job(first, self._folder, self.observer.tracing(first, self._folder))
         except (SourceChangedError, NotebookError, OSError):
             claims.release(first.code_key)
             waiting.extend(self._planned_anew(group))
             return True
         self._started += 1
         self.progress.started(first, self._started, total)
-        self._running[_submitted(executor, job)] = job, group
+        watch = self.observer.begin(first)
+        self._running[_submitted(executor, job)] = job, group, watch
         return True
 
-    def _planned_anew(self, group: Group) -> list[Group]:
-        """Plan the first notebook of a group anew: it was edited in the last moments.
+    def _planned_anew(self, group: Group, *, edited: bool = True) -> list[Group]:
+        """Plan the first notebook of a group anew: it was edited, or waited for others.
 
         One that is edited faster than it can be planned is left as it was, without a result.
         """
-        edited, *others = group
+        first, *others = group
         again = [others] if others else []
-        self._replanned[edited.name] += 1
-        planned = self.replan(edited)
+        self._replanned[first.name] += edited
+        planned = self.replan(first)
         if planned is None:
+            self._unsettled.discard(first.name)
             return again
         if planned.decision.action is not Action.EXECUTE:
-            self.settled[edited.name] = Settled(planned, planned.decision.result)
+            self._settle_one(Settled(planned, planned.decision.result))
             return again
-        if self._replanned[edited.name] <= _EDITS:
+        if self._replanned[first.name] <= _EDITS:
             again.append([planned])
         else:
-            self.settled[edited.name] = Settled(planned, None)
+            self._settle_one(Settled(planned, None))
         return again
 
     def _found_since(self, planned: Planned) -> Stored | None:
@@ -209,9 +228,12 @@ class Turns:
             result = stored.result
             is_valid = why_not(result, planned.rules, planned.scan) is None
             is_new = result.finished >= self.since
-            if is_valid and (is_new or self.settings.execute != "force"):
+            objection = self.objection(planned, stored)
+            if is_valid and objection is None and (is_new or self.settings.execute != "force"):
                 return stored
-            if is_new and result.rules == planned.rules:
+            # Of a kernel that died nobody knows what it depended on.
+            is_same = objection is None or objection.why is Why.UNKNOWN_DEPENDENCIES
+            if is_new and not is_valid and result.rules == planned.rules and is_same:
                 return stored
         return None
 
@@ -225,11 +247,15 @@ class Turns:
 
     def _finish(self, future: Future[Outcome]) -> list[str]:
         """Commit a run that has ended; return what failed, in words."""
-        job, group = self._running.pop(future)
+        job, group, watch = self._running.pop(future)
         outcome = outcome_of(job, future)
         result = make_result(job, outcome, self._executor)
         sources = [cell.source for cell in job.cells]
-        stored = self.store.commit(result, outcome.outputs, outcome.files, sources)
+        others = {name for name, by in self.written.items() if by - {job.notebook}}
+        observed = self.observer.end(group[0], watch, job, outcome, others)
+        for name in observed.trace.changed():
+            self.written.setdefault(name, set()).add(job.notebook)
+        stored = self.store.commit(result, outcome.outputs, observed.files, sources, observed.trace)
         _remove_kept(outcome)
         self._own.add(stored.digest)
         # Only now: who is granted the claim must find the result.
@@ -247,8 +273,13 @@ class Turns:
                 ran_here=ran_here and position == 0,
                 ran_elsewhere=stored.digest not in self._own,
             )
-            self.settled[planned.name] = settled
+            self._settle_one(settled)
             self.progress.finished(settled)
+
+    def _settle_one(self, settled: Settled) -> None:
+        self.settled[settled.planned.name] = settled
+        self._unsettled.discard(settled.planned.name)
+        self.settle(settled)
 
 
 def _cells_of(notebooks: Sequence[Planned]) -> Iterator[list[str]]:

@@ -48,6 +48,11 @@ class Access:
         """Whether what is written is still there when this process has ended."""
         return not isinstance(self._writable(), MemoryShelf)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether what the folder holds can be read; also if it was not looked at yet."""
+        return not isinstance(self._shelf, MemoryShelf)
+
     def get(self, key: str) -> bytes | None:
         """Return a value; `None` if it is not there or damaged."""
         return self.get_many([key]).get(key)

@@ -17,7 +17,7 @@ class Artifact(msgspec.Struct, frozen=True):
     """
 
     path: str
-    """POSIX, relative to the folder in which the run worked; in it or below."""
+    """POSIX, relative to the root; of a run in a temporary folder, relative to that folder."""
     digest: str
     """SHA-256 of the content, in hexadecimal."""
     size: int
@@ -40,3 +40,5 @@ class MadeFile(msgspec.Struct, frozen=True):
     kept_in: str
     """Absolute path of the file that holds the content until it is in the store."""
     mode: int
+    digest: str | None = None
+    """What the content must be, if that is known: else the file has changed since."""

@@ -12,6 +12,7 @@ import msgspec
 
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.store.disk import is_file_name
+from sphinx_nbcache.store.files import Made
 from sphinx_nbcache.store.outputs import OutputsError, unpack
 from sphinx_nbcache.store.records import (
     Entry,
@@ -25,6 +26,7 @@ from sphinx_nbcache.store.records import (
 from sphinx_nbcache.store.shelf import DamagedEntryError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import collect_blobs, remove_results
+from sphinx_nbcache.traces.fingerprints import Fingerprint
 
 # A file that is younger may belong to a transaction that is not over yet.
 _WASTE_SECONDS = 3600
@@ -32,6 +34,9 @@ _WASTE_SECONDS = 3600
 _RECORDS: dict[str, Any] = {
     "scan/": Scan,
     "history/": History,
+    "file/": Fingerprint,
+    "made/": Made,
+    "kernel/": dict[str, Any],
     "results/": list[Entry],
     "notebooks": Roll,
     "limits": Limits,

@@ -106,7 +106,11 @@ class Result(msgspec.Struct, frozen=True):
     bytes: int = 0
     """How large they are together."""
     artifacts: tuple[Artifact, ...] = ()
-    """What a run in a temporary folder created or changed there."""
+    """What the run created or changed: under the root, or in its temporary folder."""
+    trace: str = ""
+    """Digest of the blob that holds what it depended on."""
+    temporary: bool = False
+    """Whether it was run in a temporary folder: then artifacts stay in the store."""
 
     @property
     def finished(self) -> float:

@@ -15,6 +15,7 @@ from sphinx_nbcache.notices import Notify
 from sphinx_nbcache.store.access import Access, encoded
 from sphinx_nbcache.store.artifacts import Artifact, MadeFile
 from sphinx_nbcache.store.claims import Claims
+from sphinx_nbcache.store.files import note_made
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, unpack
 from sphinx_nbcache.store.records import (
     SCHEMA,
@@ -26,11 +27,13 @@ from sphinx_nbcache.store.records import (
     content_digest,
 )
 from sphinx_nbcache.store.shelf import ShelfError
+from sphinx_nbcache.traces.facts import Trace
 
 # How many results one code key keeps, the newest first. A failed one gives way to the next.
 _RESULTS_PER_KEY = 20
 _NEXT_ID = "next-id"
 _ID_DIGITS = 19
+_UNTRACED = Trace()
 
 Entries = list[Entry]
 _Kind = TypeVar("_Kind")
@@ -128,6 +131,24 @@ class Store:
             return str(error)
         return None
 
+    def records(self, digests: Iterable[str]) -> dict[str, Result]:
+        """Return results by their digests, those that are there."""
+        found = self.access.get_many(f"result/{digest}" for digest in digests)
+        names = (key.removeprefix("result/") for key in found)
+        return {n: result for n in names if (result := self._checked(n, found)) is not None}
+
+    def traces(self, results: Iterable[Result]) -> dict[str, Trace]:
+        """Return the traces of results, by digest. One that is damaged is left out."""
+        wanted = {result.trace for result in results if result.trace}
+        found: dict[str, Trace] = {}
+        for key, content in self.access.get_many(f"blob/{digest}" for digest in wanted).items():
+            digest = key.removeprefix("blob/")
+            if content_digest(content) != digest:
+                self.access.damaged(f"trace {digest[:12]} is not what was written")
+            elif (trace := self.access.decoded(key, content, Trace)) is not None:
+                found[digest] = trace
+        return found
+
     def blob(self, digest: str) -> bytes:
         """Return a content that a result refers to, such as an image or an artifact.
 
@@ -147,6 +168,7 @@ class Store:
         outputs: RunOutputs,
         files: Iterable[MadeFile] = (),
         sources: Sequence[str] = (),
+        trace: Trace = _UNTRACED,
     ) -> Stored:
         """Remember a result, with its outputs. It is found once everything is written.
 
@@ -155,13 +177,14 @@ class Store:
             outputs: What the run displayed.
             files: The files that it has made.
             sources: The sources of its code cells that have code.
+            trace: What it depended on, as far as that is known.
         """
         try:
             with self.access.transaction():
-                return self._commit(result, outputs, files, sources)
+                return self._commit(result, outputs, files, sources, trace)
         except ShelfError as error:
             self.access.use_overlay(error)
-            return self._commit(result, outputs, files, sources)
+            return self._commit(result, outputs, files, sources, trace)
 
     def remove(self, results: Iterable[Stored]) -> None:
         """Forget results. Contents that no other result refers to go with [](collect_blobs).
@@ -215,11 +238,12 @@ class Store:
         outputs: RunOutputs,
         files: Iterable[MadeFile],
         sources: Sequence[str],
+        trace: Trace,
     ) -> Stored:
         """Write a result and all that belongs to it: at once, so that nothing else can fall out."""
         packed, blobs = pack(outputs)
-        listed = encoded(sources)
-        for content in (packed, listed):
+        listed, traced = encoded(sources), encoded(trace)
+        for content in (packed, listed, traced):
             blobs[content_digest(content)] = content
         artifacts = tuple(self._keep_files(files, result))
         self._keep_blobs(blobs)
@@ -227,10 +251,13 @@ class Store:
             result,
             outputs=content_digest(packed),
             sources=content_digest(listed),
+            trace=content_digest(traced),
             artifacts=artifacts,
             bytes=sum(map(len, blobs.values())) + sum(a.size for a in artifacts),
             blobs=tuple(sorted({*blobs, *(artifact.digest for artifact in artifacts)})),
         )
+        if not result.temporary:
+            note_made(self.access, {artifact.path: artifact.digest for artifact in artifacts})
         record = encoded(result)
         digest = content_digest(record)
         number = _number(self.access.get(_NEXT_ID)) or 1
@@ -264,6 +291,8 @@ class Store:
             try:
                 content = Path(file.kept_in).read_bytes()
                 digest = content_digest(content)
+                if file.digest not in (None, digest):
+                    raise ValueError("it changed right after the run")  # noqa: TRY301 (told as all other trouble)
                 artifact = Artifact(file.path, digest, len(content), file.mode)
             except (OSError, ValueError) as error:
                 self.access.tell(

@@ -26,6 +26,7 @@ class Evidence:
         places: What counts, of this kernel's interpreter.
         seen: What the kernel and its children saw.
         inferred: Files that seem to have been written in C, and how they were before.
+        source: The notebook itself, which it may name without reading it.
         doubts: Why the facts cannot be trusted.
     """
 
@@ -34,10 +35,11 @@ class Evidence:
     places: Places
     seen: Seen
     inferred: dict[str, Look]
+    source: str = ""
     doubts: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, report: Report, world: World) -> Evidence:
+    def of(cls, report: Report, world: World, source: str = "") -> Evidence:
         """Gather what was seen, and sort out what was written."""
         python = report.python
         prefixes = [os.path.join(prefix, name) for prefix in python.prefixes for name in _INSTALLED]
@@ -58,7 +60,8 @@ class Evidence:
             for path, look in seen.inferred.items()
             if path not in seen.writes and getattr(seen.reads.get(path), "stat", None) is None
         }
-        return cls(report, world, places, seen, inferred)
+        seen.named.pop(places.normal(source), None)
+        return cls(report, world, places, seen, inferred, source)
 
     def name(self, path: str) -> str | None:
         """Return the name of a path, or `None` if it does not count."""
@@ -111,6 +114,8 @@ class Evidence:
         """Yield what was read or looked for, before the run itself wrote it."""
         for path, look in self.seen.reads.items():
             write = self.seen.writes.get(path)
+            if look.how == "append" and self.inside(path) is None:
+                continue  # a log of everybody: what the run has found in it, it did not see
             if write is None or look.seen_ns <= write.seen_ns:
                 yield path, look
         for path, look in self.seen.named.items():

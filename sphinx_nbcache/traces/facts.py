@@ -219,6 +219,11 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an imported file the one that imported it; not of those that a cell imported."""
     unreliable: str | None = None
     """Why the facts cannot be trusted, if so: the result may be shown, but never reused."""
+    tracked: tuple[Kind, ...] | None = None
+    """What kinds of facts counted when the run was traced; `None` if it could not be traced, as
+    in a language that has no tracer, or elsewhere."""
+    ignored: tuple[str, ...] = ()
+    """Globs of paths that did not count then."""
 
     def tracking(self, kinds: Iterable[Kind]) -> Trace:
         """Return the trace with those facts only that are of these kinds, or always count.
@@ -229,6 +234,10 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
         facts = tuple(fact for fact in self.facts if kind_of(fact) in wanted)
         unreliable = self.unreliable if wanted & {Kind.FILES, Kind.IMPORTS} else None
         return msgspec.structs.replace(self, facts=facts, unreliable=unreliable)
+
+    def changed(self) -> frozenset[str]:
+        """Return the names of the files that it wrote or removed."""
+        return frozenset((*(written.path for written in self.written), *self.removed))
 
     def reads(self) -> frozenset[str]:
         """Return the names of the files that it depends on, there or not."""

@@ -14,9 +14,11 @@ from glob import iglob
 import msgspec
 
 from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.traces.facts import GONE, OTHER
 
 _CHUNK = 1 << 20
+_NO_STAT = Stat(0, 0, 0, 0)
 # How often to hash a file that is being written while it is hashed.
 _TRIES = 3
 
@@ -78,6 +80,22 @@ class Fingerprints:
     _digests: dict[str, Fingerprint] = field(default_factory=dict)
     _listings: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     _matches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _expected: dict[str, str] = field(default_factory=dict)
+
+    def expect(self, path: str, state: str) -> None:
+        """Let a path appear as it will be: with this digest, or gone. [](forget) ends that."""
+        self.forget([path])
+        self._expected[path] = state
+        if state == GONE:
+            self._entries[path] = Entry(None)
+            return
+        self._entries[path] = Entry(_NO_STAT, modes.S_IFREG)
+        self._digests[path] = Fingerprint(_NO_STAT, state, 0)
+        folder = os.path.dirname(path)
+        while folder != os.path.dirname(folder) and self.entry(folder).stat is None:
+            self._entries[folder] = Entry(_NO_STAT, modes.S_IFDIR)
+            folder = os.path.dirname(folder)
+            self._listings.pop(folder, None)
 
     def entry(self, path: str) -> Entry:
         """Return what is at a path. What cannot be looked at is not there."""
@@ -114,14 +132,20 @@ class Fingerprints:
         `None` if there is no directory that can be read.
         """
         if path not in self._listings:
-            self._listings[path] = _list(path)
+            found = _list(path)
+            self._listings[path] = self._with_expected(path, found) if self._expected else found
         return self._listings[path]
 
     def matches(self, pattern: str) -> tuple[str, ...]:
         """Return the paths that match an absolute glob, sorted. `**` stands for any folders."""
         if pattern not in self._matches:
-            found = iglob(pattern, recursive=True, include_hidden=True)
-            self._matches[pattern] = tuple(sorted(map(os.path.normpath, found)))
+            found = set(map(os.path.normpath, iglob(pattern, recursive=True, include_hidden=True)))
+            for path, state in self._expected.items():
+                if state == GONE:
+                    found.discard(path)
+                elif matching_glob(path, (pattern,)) is not None:
+                    found.add(path)
+            self._matches[pattern] = tuple(sorted(found))
         return self._matches[pattern]
 
     def renew(self, path: str) -> Entry:
@@ -137,10 +161,29 @@ class Fingerprints:
         """Forget what was seen at these paths, because something wrote there."""
         self._matches.clear()
         for path in paths:
+            self._expected.pop(path, None)
             self._entries.pop(path, None)
             self._digests.pop(path, None)
             self._listings.pop(path, None)
             self._listings.pop(os.path.dirname(path), None)
+
+    def forget_all(self) -> None:
+        """Look at every path again; what is remembered of contents stays."""
+        for seen in (self._entries, self._digests, self._listings, self._matches, self._expected):
+            seen.clear()
+
+    def _with_expected(self, folder: str, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Return what will be listed in a directory."""
+        inside = os.path.join(folder, "")
+        found = set(names or ())
+        for path, state in self._expected.items():
+            if path.startswith(inside):
+                entry, slash, _ = path.removeprefix(inside).partition(os.sep)
+                if state != GONE:
+                    found.add(entry + "/" if slash else entry)
+                elif not slash:
+                    found.discard(entry)
+        return tuple(sorted(found)) if found or names is not None else None
 
     def _hash(self, path: str) -> Fingerprint | None:
         for _ in range(_TRIES):

@@ -18,7 +18,9 @@ from sphinx_nbcache.traces.world import MOST_NAMES, World
 _NO_REPORT = "what the run depended on is not known: its kernel sent no report that can be read"
 
 
-def observe(raw: Mapping[str, Any], world: World, texts: Iterable[str] = ()) -> Trace:
+def observe(
+    raw: Mapping[str, Any], world: World, texts: Iterable[str] = (), source: str = ""
+) -> Trace:
     """Make a trace of what a kernel reported, right after its last cell.
 
     Every file that counts is looked at again: a file of which it is not certain that its
@@ -28,11 +30,12 @@ def observe(raw: Mapping[str, Any], world: World, texts: Iterable[str] = ()) -> 
         raw: The report (see [](parse_report)). A kernel can send anything.
         world: The world as it is now. Files that the run wrote are looked at anew.
         texts: The sources and the outputs of the cells, to see whether they mention the place.
+        source: The absolute path of the notebook. That its code names it is no reading of it.
     """
     report = read_report(raw)
     if report is None:
         return Trace(unreliable=_NO_REPORT)
-    evidence = Evidence.of(report, world)
+    evidence = Evidence.of(report, world, source)
     facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
     facts += package_facts(evidence, _environment(report, world))
     facts += world.places.locations(texts)

@@ -25,9 +25,11 @@ _SYSTEM = (
 )
 # Files beside a SQLite database that hold what is being written.
 _TRANSIENT = re.compile(r".+\.(db3?|sqlite3?)-(journal|wal|shm)")
-# Elsewhere than under the root: caches of libraries, in folders of their own, and the history of
-# IPython.
-_CACHE_FILE = re.compile(r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite")
+# Elsewhere than under the root: caches of libraries, in folders of their own, the history of
+# IPython, and locks of builds.
+_CACHE_FILE = re.compile(
+    r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite|nbcache-work-[0-9a-f]+\.lock"
+)
 # Bytes that are no UTF-8 are lone surrogates in Python's paths, and cannot stand in JSON.
 _TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}

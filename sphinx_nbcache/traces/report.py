@@ -28,7 +28,8 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
     digest: str | None = None
     """Digest of its content then, where that was in danger of getting lost."""
     how: str = "read"
-    """`read`, `write`, `database`, `probe` by user code, `touch` by other code, `named`, `late`."""
+    """`read`, `write`, `append`, `database`, `probe` by user code, `touch` by other code, `named`,
+    `late`."""
 
 
 class PythonReport(msgspec.Struct, frozen=True):

@@ -44,6 +44,10 @@ class World:
         path = self.path(name)
         return GONE if path is None else self.fingerprints.state(path)
 
+    def matches(self, glob: str) -> tuple[str, ...]:
+        """Return the absolute paths that match a glob, relative to the root or absolute."""
+        return self.fingerprints.matches(os.path.join(self.places.root, glob))
+
     def listing(self, name: str) -> tuple[str, ...] | None:
         """Return what counts in the directory of that name; `None` if there is none."""
         path = self.path(name)
@@ -59,7 +63,7 @@ def declare(glob: str, world: World) -> Declared:
         world: Where to look.
     """
     files: dict[str, str] = {}
-    for path in world.fingerprints.matches(os.path.join(world.places.root, glob)):
+    for path in world.matches(glob):
         name = world.places.name_of(path)
         digest = world.fingerprints.digest(path) if name is not None else None
         if name is not None and digest is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -364,15 +362,12 @@ def test_two_pages_read_in_parallel_always_show_the_same(book: Book) -> None:
 
 def test_two_builds_at_once_do_not_disturb_each_other(book: Book) -> None:
     one_page(book, cli(command="count") * 5)
-    command = [sys.executable, "-m", "sphinx", "-E", "-q", "-b"]
     running = [
-        subprocess.Popen([*command, "text", "-d", str(trees), str(book.folder), str(output)])
-        for output, trees in (
-            (book.folder / "_build" / name, book.folder / "_build" / f"{name}-trees")
-            for name in ("text1", "text2")
-        )
+        book.start("-E", "-q", builder="text", output=name, trees=f"{name}-trees")
+        for name in ("text1", "text2")
     ]
-    assert [process.wait() for process in running] == [0, 0]
+    logs = [build.communicate(timeout=120)[0] for build in running]
+    assert [build.returncode for build in running] == [0, 0], logs
     texts = [book.page("page", "text", name) for name in ("text1", "text2")]
     assert texts[0] == texts[1]
     assert re.findall(r"call (\d)", texts[0]) == list("12345")

@@ -25,15 +25,6 @@ pytestmark = [
 KILLS = 25
 
 
-def start(book: Book, *arguments: str, builder: str = "html") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sphinx", "-b", builder, *arguments]
-    command += ["-d", str(book.folder / "_build" / "doctrees")]
-    command += [str(book.folder), str(book.folder / "_build" / builder)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-
-
 def kernels(book: Book) -> Iterator[psutil.Process]:
     """Yield the processes that work in the book's folder."""
     for process in psutil.process_iter():
@@ -65,13 +56,19 @@ def reusable(book: Book) -> set[str]:
     return names
 
 
+def seconds_of_a_build(book: Book) -> float:
+    begin = time.monotonic()
+    assert book.build().status == 0
+    return time.monotonic() - begin
+
+
 def test_ctrl_c_ends_running_cells_and_keeps_what_is_finished(book: Book, tmp_path: Path) -> None:
     mark = tmp_path / "running"
     book.conf(executor="local-serial")
     book.index("a", "b")
     book.myst("a.md", "%%\nprint('quick')")
     book.myst("b.md", f"%%\nopen({str(mark)!r}, 'w').close()\nimport time; time.sleep(100)")
-    build = start(book)
+    build = book.start()
     wait_for(mark)
     begin = time.monotonic()
     build.send_signal(signal.SIGINT)
@@ -103,7 +100,7 @@ while time.time() < end:
         pass
 """
     book.myst("stubborn.md", stubborn)
-    build = start(book)
+    build = book.start()
     wait_for(mark)
     build.send_signal(signal.SIGINT)
     time.sleep(0.3)
@@ -114,20 +111,34 @@ while time.time() < end:
     assert_no_kernel_is_left(book)
 
 
+@pytest.mark.timeout(900)  # it starts some thirty builds
 @pytest.mark.parametrize("seed", range(4))
 def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, seed: int) -> None:
     moments = random.Random(seed)
     names = [f"note{number}" for number in range(4)]
     book.index(*names)
+    for name in names:
+        book.myst(f"{name}.md")
+    # How long a build takes that has something to run, and one that has not.
+    seconds = {True: seconds_of_a_build(book), False: seconds_of_a_build(book)}
     kept: set[str] = set()
-    for kill in range(KILLS):
-        if kill % 5 == 0:  # other code, so that there is something to run
+    version = kills = 0
+    while kills < KILLS:
+        if kills % 5 == 0:  # other code, so that there is something to run
+            version += 1
             for name in names:
-                book.myst(f"{name}.md", f"%%\nprint('version', {kill})")
+                book.myst(f"{name}.md", f"%%\nprint('version', {version})")
             kept = set()
-        build = start(book, *(["-j", "2"] if kill % 2 else []))
-        time.sleep(moments.uniform(0.4, 3.0))
-        build.kill()
+        to_run = len(kept) < len(names)
+        begin = time.monotonic()
+        build = book.start(*(["-j", "2"] if kills % 2 else []))
+        try:
+            build.wait(moments.uniform(0, seconds[to_run]))
+        except subprocess.TimeoutExpired:
+            build.kill()
+            kills += 1
+        else:  # it was quicker than the ones before
+            seconds[to_run] = time.monotonic() - begin
         build.communicate()
         # Kernels see within a second or so that their parent has gone.
         assert_no_kernel_is_left(book)
@@ -138,7 +149,7 @@ def test_kill_at_random_moments_loses_nothing_and_leaves_nothing(book: Book, see
     assert (last.status, last.warnings) == (0, "")
     assert set(last.ran).isdisjoint(kept)
     for name in names:
-        assert f"version {KILLS // 5 * 5 - 5}" in book.page(name)
+        assert f"version {version}" in book.page(name)
 
 
 def test_kill_while_pages_are_written_leaves_no_old_page(book: Book) -> None:

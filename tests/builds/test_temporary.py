@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,15 +27,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left_in(temporary: Path) -> list[Path]:
     return sorted(temporary.glob("nbcache-*"))
-
-
-def start(book: Book, output: str = "html", builder: str = "html") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sphinx", "-b", builder]
-    command += ["-d", str(book.folder / "_build" / f"doctrees-{output}")]
-    command += [str(book.folder), str(book.folder / "_build" / output)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
 
 
 def wait_for(path: Path) -> None:
@@ -77,7 +67,7 @@ def test_a_build_in_temporary_folders_leaves_nothing_behind(book: Book, temporar
 def test_ctrl_c_removes_the_temporary_folders(book: Book, temporary: Path, tmp_path: Path) -> None:
     mark = tmp_path / "running"
     slow_notebook(book, mark)
-    build = start(book)
+    build = book.start()
     wait_for(mark)
     assert left_in(temporary) != []
     build.send_signal(signal.SIGINT)
@@ -92,7 +82,7 @@ def test_what_a_killed_build_leaves_is_removed_by_the_next_one(
 ) -> None:
     mark = tmp_path / "running"
     slow_notebook(book, mark)
-    build = start(book)
+    build = book.start()
     wait_for(mark)
     build.kill()
     build.communicate()
@@ -111,7 +101,10 @@ def test_two_builds_at_once_run_each_notebook_once_and_leave_nothing(
     book.index(*names)
     for name in names:
         book.myst(f"{name}.md", f"%%\nopen('made', 'w').write({name!r})\nprint('done', 'here')")
-    builds = [start(book, "one"), start(book, "two", builder="dirhtml")]
+    builds = [
+        book.start(output="one", trees="trees-one"),
+        book.start(output="two", trees="trees-two", builder="dirhtml"),
+    ]
     logs = [build.communicate(timeout=120)[0] for build in builds]
     assert [build.returncode for build in builds] == [0, 0], logs
     assert not any("WARNING" in log for log in logs), logs

@@ -251,7 +251,7 @@ def test_a_no_op_build_imports_no_notebook_library_stats_a_source_and_opens_the_
     for name in ("one.ipynb", "two.md"):
         os.utime(book.folder / name, (old, old))
     book.build()
-    quiet = book.build()
+    quiet = book.build(fresh=True)
     stats, imported, connections = json.loads(quiet.log.rpartition("SEEN ")[2])
     assert quiet.ran == ()
     assert imported == []

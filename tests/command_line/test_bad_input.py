@@ -78,6 +78,7 @@ def test_names_of_executors_and_readers_are_checked(filled: CommandLine, command
     done = filled(*command.split())
     assert (done.code, done.out) == (2, "")
     assert "nonsense" in done.err
+    assert done.err.count("local-serial") <= 1
 
 
 def test_a_source_is_not_overwritten(filled: CommandLine) -> None:
@@ -151,9 +152,15 @@ def test_a_store_that_is_no_store_costs_a_warning(filled: CommandLine) -> None:
 def test_a_store_that_cannot_be_made_is_store_trouble(cli: CommandLine) -> None:
     cli.ipynb("a.ipynb", RUN)
     cli.write("file", "")
-    done = cli("project", "add", "a.ipynb", "-p", cli.folder / "file" / "store")
-    assert done.code == 3
-    assert "store" in done.err
+    place = cli.folder / "file" / "store"
+    for command in (
+        ["project", "add", "a.ipynb"],
+        ["project", "list"],
+        ["cache", "list", "--json"],
+    ):
+        done = cli(*command, "-p", place)
+        assert done.code == 3
+        assert "store" in done.err
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")

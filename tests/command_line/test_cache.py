@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import pytest
@@ -43,6 +44,43 @@ def test_a_notebook_that_looks_unrun_is_refused_and_the_others_are_added(cli: Co
     assert done.out == "Added: good.ipynb [1]\n"
     cli.ok("cache", "add", "--no-validate", "bad.ipynb")
     assert [name for _, name in results(cli)] == ["bad.ipynb", "good.ipynb"]
+
+
+def test_it_is_asked_whether_to_add_what_looks_unrun(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["one.ipynb", "good.ipynb", "two.ipynb"]
+    for name in ("one.ipynb", "two.ipynb"):
+        cli.ipynb(name, code_cell(f"'{name}'", count=7))
+    cli.ipynb("good.ipynb", RUN)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\ny\n"))
+    done = cli("cache", "add", *names)
+    assert (done.code, done.out) == (2, "Added: good.ipynb [1]\nAdded: two.ipynb [2]\n")
+    assert done.err.count("[y/N]") == 2
+    assert "Not added: one.ipynb" in done.err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\ny\n"))
+    assert cli.ok("cache", "add", *names).out.endswith("Success!\n")
+
+
+def test_what_is_asked_does_not_get_into_json(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.ipynb", "two.ipynb"):
+        cli.ipynb(name, code_cell("1", count=7))
+    cli.write("bad.ipynb", "{")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    done = cli("cache", "add", "--json", "bad.ipynb", "one.ipynb", "two.ipynb")
+    assert done.code == 2
+    assert done.json["added"] == [{"path": "one.ipynb", "result": 1}]
+    assert [item["path"] for item in done.json["refused"]] == ["bad.ipynb", "two.ipynb"]
+    assert "has execution count 7, not 1" in done.json["refused"][1]["reason"]
+    assert "Add it nevertheless?" in done.err
+
+
+def test_the_question_is_left_out_where_counts_are_not_looked_at(cli: CommandLine) -> None:
+    cli.ipynb("odd.ipynb", code_cell("1", count=7))
+    done = cli.ok("cache", "add", "--no-validate", "--json", "odd.ipynb")
+    assert (done.err, done.json["refused"]) == ("", [])
 
 
 def test_artifacts_are_kept_and_written_to_the_standard_output(cli: CommandLine) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import processes
 import psutil
 import pytest
 from support import Book
@@ -21,17 +22,9 @@ Path("made.txt").write_text(Path("data/in.csv").read_text().upper())
 """
 
 
-def start(cli: CommandLine, *arguments: str) -> subprocess.Popen[str]:
+def start(cli: CommandLine, *arguments: str) -> processes.Process:
     """Start a command in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "sphinx_nbcache", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        cwd=cli.folder,
-        start_new_session=True,
-    )
+    return processes.start("sphinx_nbcache", *arguments, folder=cli.folder)
 
 
 @pytest.fixture

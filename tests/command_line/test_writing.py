@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import processes
 import pytest
 from support import code_cell
 from support_cli import CommandLine, printing
@@ -73,6 +74,34 @@ def test_quiet_leaves_out_progress_and_verbose_adds_reasons(cli: CommandLine) ->
     assert re.search(r"in [\d.]+ s", told)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--verbosity", "debug"], "more"),
+        (["-v", "DEBUG"], "more"),
+        (["-q", "-vDEBUG", "-v"], "more"),
+        (["--verbosity=INFO"], "as usual"),
+        (["-v", "WARNING"], "nothing"),
+        (["-vCRITICAL"], "nothing"),
+    ],
+    ids=str,
+)
+def test_how_much_is_told_can_be_named(cli: CommandLine, arguments: list[str], told: str) -> None:
+    cli.ipynb("a.ipynb", "%%1 + 1")
+    cli.ok("project", "add", "a.ipynb")
+    err = cli.ok("execute", *arguments, "a.ipynb").err
+    assert ("because:" in err) is (told == "more")
+    assert (err == "") is (told == "nothing")
+
+
+def test_warnings_are_told_down_to_the_level_of_warnings(cli: CommandLine) -> None:
+    cli.write("bad.ipynb", "{")
+    cli.ok("project", "add", "bad.ipynb")
+    assert "warning:" in cli("-v", "WARNING", "execute").err
+    assert cli("execute", "-v", "ERROR").err == ""
+
+
 def test_warnings_are_left_out_by_two_q(cli: CommandLine) -> None:
     cli.write("bad.ipynb", "{")
     cli.ok("project", "add", "bad.ipynb")
@@ -88,15 +117,10 @@ def test_a_warning_names_the_file_as_it_is_seen_from_here(cli: CommandLine) -> N
 
 def process(cli: CommandLine, *arguments: str, **environment: str) -> str:
     """Return what a command writes in a process of its own, whose output is no terminal."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx_nbcache", *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-        cwd=cli.folder,
-        env=os.environ | environment,
+    done = processes.run(
+        "sphinx_nbcache", *arguments, folder=cli.folder, environment=os.environ | environment
     )
+    done.check_returncode()
     return done.stdout
 
 

@@ -36,6 +36,17 @@ def test_nothing_is_cut_off(wide: int) -> None:
     assert "".join(cells) == LONG
 
 
+@pytest.mark.parametrize("wide", [36, 40, 50, 60, 80])
+def test_times_are_broken_between_words_where_there_is_no_room(wide: int) -> None:
+    columns = [*COLUMNS, Column("Created (UTC)"), Column("Accessed (UTC)")]
+    row = ("12", LONG, "✅ [1]", "2026-01-02 03:04", "2026-11-12 13:14")
+    made = table(columns, [row], wide).splitlines()
+    assert max(map(cell_len, made)) <= wide
+    text = "\n".join(made)
+    assert all(part in text for part in ("12", "2026-01-02", "03:04", "2026-11-12", "13:14"))
+    assert ("2026-01-02 03:04" in text) is (wide > 60)
+
+
 def test_texts_that_look_like_markup_are_texts() -> None:
     assert "[bold] [/x] :smile:" in "\n".join(lines(("1", "[bold] [/x] :smile:", "-")))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,75 @@ def test_everything_of_the_source_but_outputs_is_kept(minor: int) -> None:
     expected = json.loads(source)
     expected["cells"][1] |= {"outputs": [stream("1\n")], "execution_count": 1}
     assert json.loads(json.dumps(node)) == expected
+
+
+NESTED = """---
+kernelspec:
+  name: python3
+---
+
+Before.
+
+:::::{admonition} Look
+First:
+
+```{code-cell} ipython3
+:tags: [a]
+
+x = 1
+```
+
+> ~~~{code-cell}
+> y = 2
+> ~~~
+
+- item
+  ::::{code-cell}
+  z = 3
+  ::::
+:::::
+
+````{note}
+```{code-cell}
+---
+tags: [b]
+---
+u = 4
+v = 5
+```
+An example: `{code-cell}`
+````
+
+```{code-cell}
+w = 6
+```
+"""
+
+
+def test_cells_inside_blocks_are_ordinary_code_in_their_text_and_follow_it() -> None:
+    sources = ["x = 1", "y = 2", "z = 3", "u = 4\nv = 5", "w = 6"]
+    node = merged(NESTED, "myst", run_of(*sources))
+    nbformat.validate(node)
+    text, *code_cells = node.cells
+    assert [cell.source for cell in code_cells] == sources
+    assert outputs(node) == [(number, [f"{number}\n"]) for number in range(1, 6)]
+    assert code_cells[0].metadata.tags == ["a"]
+    assert text.source.split("\n") == [
+        *("Before.", "", ":::::{admonition} Look", "First:", ""),
+        *("```python", "x = 1", "```", ""),
+        *("> ~~~python", "> y = 2", "> ~~~", ""),
+        *("- item", "  ::::{code-block} python", "  z = 3", "  ::::", ":::::", ""),
+        *("````{note}", "```python", "u = 4", "v = 5", "```", "An example: `{code-cell}`", "````"),
+    ]
+
+
+def test_cells_inside_blocks_are_run_once_by_what_reads_the_merged_text(tmp_path: Path) -> None:
+    sources = ["x = 1", "y = 2", "z = 3", "u = 4\nv = 5", "w = 6"]
+    node = merged(NESTED, "myst", run_of(*sources))
+    for name, fmt in (("a.md", "myst"), ("a.py", "py:percent"), ("a.ipynb", "ipynb")):
+        write_notebook(node, tmp_path / name, Formats(), keep=[])
+        again = read_notebook((tmp_path / name).read_text(encoding="utf-8"), fmt)
+        assert [item.cell.source for item in again.code_cells] == sources
 
 
 def test_merged_twice_is_the_same_file(tmp_path: Path) -> None:
@@ -250,6 +321,47 @@ def test_a_file_that_cannot_be_written_is_said_so_and_leaves_nothing(
     with pytest.raises(MergeError, match="cannot be written"):
         write_notebook(node, tmp_path / name, Formats(), keep=[])
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    target = tmp_path / "a.ipynb"
+    nodes = [merged(ipynb(code(f"{n}" * 200_000)), "ipynb", run_of(f"{n}" * 200_000)) for n in "12"]
+
+    def write(number: int) -> str:
+        write_notebook(nodes[number % 2], target, Formats(), keep=[])
+        source: str = json.loads(target.read_text(encoding="utf-8"))["cells"][0]["source"][0]
+        return source
+
+    with ThreadPoolExecutor(4) as threads:
+        read = set(threads.map(write, range(40)))
+    assert read <= {"1" * 200_000, "2" * 200_000}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
+
+
+def test_a_file_whose_writing_fails_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.ipynb"
+    target.write_text("old")
+    node = merged(ipynb(code("1")), "ipynb", run_of("1"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(MergeError, match="No space left"):
+        write_notebook(node, target, Formats(), keep=[])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
+    assert target.read_text() == "old"
+
+
+def test_a_new_file_may_be_read_by_those_who_may_read_others(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    write_notebook(
+        merged(ipynb(code("1")), "ipynb", run_of("1")), tmp_path / "a.ipynb", Formats(), keep=[]
+    )
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
 
 
 def test_an_earlier_file_is_replaced(tmp_path: Path) -> None:

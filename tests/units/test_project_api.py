@@ -8,12 +8,14 @@ import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
-from support import Book, ipynb_text
+from support import Book, code_cell, ipynb_text
 
 from sphinx_nbcache import Action, Project, ProjectError, open_project
-from sphinx_nbcache.project.errors import UnknownReferenceError
+from sphinx_nbcache.project.errors import UnknownReferenceError, ValidityError
 from sphinx_nbcache.project.project_file import project_file, write_project_file
 
 
@@ -167,6 +169,104 @@ def test_of_several_built_projects_one_must_be_named(folder: Path) -> None:
         write_project_file(folder / name / "_build" / ".jupyter_cache", folder / name, folder, {})
     with pytest.raises(ProjectError, match="several projects"):
         open_project(folder)
+
+
+def executed(code: str, count: int | None = 1) -> Any:
+    """Return an executed notebook in memory."""
+    output = {"output_type": "stream", "name": "stdout", "text": "hi\n"}
+    cell = code_cell(code, outputs=[output], count=count)
+    return nbformat.reads(ipynb_text([cell], {}), as_version=4)
+
+
+def test_a_notebook_in_memory_becomes_the_result_of_its_file(
+    project: Project, folder: Path
+) -> None:
+    (folder / "made.txt").write_text("content")
+    stored = project.results.add_node(executed("1"), "a.ipynb", artifacts=["made.txt"])
+    assert stored.result.notebook == "a.ipynb"
+    assert project.results.outputs(stored).cells[0][0]["text"] == "hi\n"
+    assert project.results.artifact(stored, "made.txt") == b"content"
+    project.notebooks.add(["a.ipynb"])
+    (planned,) = project.plan()
+    assert planned.decision.result == stored
+    assert project.merge("a.ipynb").cells[0].execution_count == 1
+
+
+def test_a_notebook_in_memory_is_planned_and_merged(project: Project, folder: Path) -> None:
+    unrun = executed("1", count=None)
+    unrun.cells[0].outputs = []
+    assert project.plan_node(unrun, "a.ipynb").decision.action is Action.EXECUTE
+    with pytest.raises(ProjectError, match=r"^a\.ipynb has no result of its present"):
+        project.merge_node(unrun, "a.ipynb")
+    stored = project.results.add_node(executed("1"), "a.ipynb")
+    planned = project.plan_node(unrun, folder / "a.ipynb")
+    assert (planned.decision.result, planned.code_key) == (stored, stored.result.code_key)
+    merged = project.merge_node(unrun, "a.ipynb")
+    assert (merged.cells[0].execution_count, merged.cells[0].outputs[0].text) == (1, "hi\n")
+    assert unrun.cells[0].outputs == []
+    assert project.plan_node(executed("2"), "a.ipynb").decision.result is None
+    assert list(project.notebooks) == []
+
+
+@pytest.mark.kernel
+def test_what_a_run_depended_on_can_be_looked_at(project: Project, folder: Path) -> None:
+    (folder / "data.txt").write_text("content")
+    project.notebooks.add([notebook(folder / "a.ipynb", "open('data.txt').read()")])
+    (settled,) = project.execute(project.plan()).notebooks
+    assert settled.result is not None
+    trace = project.results.trace(settled.result)
+    assert trace is not None
+    assert "data.txt" in {getattr(fact, "path", "") for fact in trace.facts}
+    added = project.results.trace(project.results.add_node(executed("1"), "b.ipynb"))
+    assert added is not None
+    assert (added.facts, added.tracked) == ((), None)
+
+
+def test_the_file_of_a_notebook_in_memory_need_not_be_there(project: Project) -> None:
+    stored = project.results.add_node(executed("1 + 2"), "gone/later.ipynb")
+    assert project.results.get("gone/later.ipynb") == stored
+    assert not Path("gone").exists()
+
+
+def test_a_notebook_in_memory_is_checked_as_a_file_is(project: Project) -> None:
+    with pytest.raises(ValidityError, match=r"^a.ipynb: code cell 1 has execution count 3, not 1"):
+        project.results.add_node(executed("1", count=3), "a.ipynb")
+    project.results.add_node(executed("1", count=3), "a.ipynb", validate=False)
+    wrong: Any
+    for wrong in ({}, {"nbformat": 4, "cells": [1]}, {"nbformat": 4, "cells": [{1, 2}]}):
+        with pytest.raises(ProjectError, match="the notebook cannot be used"):
+            project.results.add_node(wrong, "a.ipynb")
+    with pytest.raises(ProjectError, match="there is no artifact"):
+        project.results.add_node(executed("1"), "a.ipynb", artifacts=["gone.txt"])
+    assert len(list(project.results)) == 1
+
+
+def test_code_of_a_result_is_compared_with_files_and_nodes(project: Project, folder: Path) -> None:
+    pytest.importorskip("nbdime")
+    stored = project.results.add_node(executed("1"), "a.ipynb")
+    assert project.diff(stored.id, "a.ipynb") == ""
+    assert project.diff("a.ipynb", executed("1", count=5)) == ""
+    lines = project.diff(stored.id, executed("2")).splitlines()
+    assert lines[:2] == ["--- result 1 (a.ipynb)", "+++ notebook"]
+    notebook(folder / "b.ipynb", "2")
+    assert project.diff(1, folder / "b.ipynb").splitlines()[1] == "+++ b.ipynb"
+    (folder / "text.md").write_text("# Text")
+    wrong: Any
+    for wrong in ("gone.ipynb", "text.md", {}):
+        with pytest.raises(ProjectError):
+            project.diff(1, wrong)
+    with pytest.raises(UnknownReferenceError):
+        project.diff(9, "a.ipynb")
+
+
+def test_a_file_that_was_added_with_a_reader_is_compared_by_it(
+    project: Project, folder: Path
+) -> None:
+    pytest.importorskip("nbdime")
+    (folder / "b.txt").write_text("# %%\n1\n")
+    project.notebooks.add(["b.txt"], reader="py:percent")
+    stored = project.results.add_node(executed("1"), "a.ipynb")
+    assert project.diff(stored.id, "b.txt") == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"format": 99}', b"[" * 100_000])

@@ -134,7 +134,8 @@ def test_a_result_comes_back_as_it_was_committed(store: Store, told: Told) -> No
     (found,) = other.results(KEY)
     assert found == stored
     written = {
-        name: getattr(found.result, name) for name in ("outputs", "sources", "blobs", "bytes")
+        name: getattr(found.result, name)
+        for name in ("outputs", "sources", "trace", "blobs", "bytes")
     }
     assert found.result == msgspec.structs.replace(result(), **written)
     assert other.outputs(found.result) == outputs("0")
@@ -195,8 +196,8 @@ def test_results_of_different_keys_stay_apart(store: Store) -> None:
 def test_equal_pictures_are_kept_once(store: Store) -> None:
     commit(store, 1)
     commit(store, 2)
-    # Two texts of outputs, one picture, one list of sources.
-    assert tamper(store, "blob/", None) == 4
+    # Two texts of outputs, one picture, one list of sources, one trace.
+    assert tamper(store, "blob/", None) == 5
 
 
 SCAN = Scan(Stat(1, 2, 2, 3), 4, "", "", "ipynb", kernel="python3", timeout=None)

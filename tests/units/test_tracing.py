@@ -211,6 +211,42 @@ def test_appending_holds_before_and_after(project: Project) -> None:
     assert project.says(traced) == "log changed"
 
 
+def test_a_notebook_that_names_itself_does_not_depend_on_its_own_text(project: Project) -> None:
+    project.source = str(project.write("own.ipynb"))
+    project.write("other.bin")
+    code = "print('own.ipynb', 'other.bin')"
+    assert project.run(code).paths(File) == ["other.bin"]
+    assert "own.ipynb" in project.run("open('own.ipynb').read()").paths(File)
+
+
+def test_an_empty_path_is_nowhere(project: Project) -> None:
+    code = """
+import os
+print(os.path.exists(""), os.path.isfile(b""))
+try:
+    open("")
+except FileNotFoundError:
+    print("no file")
+"""
+    traced = project.run(code)
+    assert traced.output == "False False\nno file\n"
+    assert traced.paths(Absent) == []
+    assert project.says(traced) is None
+
+
+def test_a_log_elsewhere_that_others_append_to_as_well_is_no_dependency(
+    project: Project, tmp_path: Path
+) -> None:
+    log = tmp_path / "elsewhere.log"
+    log.write_text("1")
+    traced = project.run(f"f = open({str(log)!r}, 'a'); f.write('2'); f.close()")
+    log.write_text("123")
+    assert project.says(traced) is None
+    read = project.run(f"f = open({str(log)!r}, 'a+'); f.seek(0); f.read(); f.close()")
+    log.write_text("1234")
+    assert project.says(read) == f"{log} changed"
+
+
 @pytest.mark.parametrize(
     "code",
     [

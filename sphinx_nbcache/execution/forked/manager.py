@@ -40,8 +40,6 @@ class ForkManager(KernelManager):
 
     fork: ForkProvisioner | None = None
     """The kernel, if it was forked."""
-    preloaded_edges: Mapping[str, tuple[str, ...]] = {}
-    """Which top-level modules import which others, of those that were loaded before the fork."""
 
     def __init__(self, starts: ForkStarts, sources: Sequence[str], **options: Any) -> None:
         super().__init__(context=starts.context, **options)

@@ -93,26 +93,26 @@ class Files:
         if self.log.is_child:
             self.log.note("read", path, look)
 
-    def write(self, path, *, keeps=False):
-        """Note that a file is about to be written; `keeps`: after what is in it already.
+    def write(self, path, *, keeps=""):
+        """Note that a file is about to be written; `keeps`: how, if after what is in it already.
 
         What was read and is lost now is hashed, as long as it is there. Of what the parent of
         a child has read nothing is known here.
         """
         if path in self.writes:
             return
-        was_read = path in self.reads or keeps or self.log.is_child
+        was_read = path in self.reads or bool(keeps) or self.log.is_child
         self.writes[path] = look = self.look(path, "write", hashing=was_read)
         self.log.note("write", path, look)
         folder = os.path.dirname(path)
         if look[0] is None and self._stat(folder) is None:
             self._expect(folder)
         if keeps and path not in self.reads:
-            self.reads[path] = look
+            self.reads[path] = look = (*look[:-1], keeps)
             self.log.note("read", path, look)
 
     def on_open(self, path, mode, flags):
-        if type(path) is int or (path, flags) in self.seen:
+        if type(path) is int or not path or (path, flags) in self.seen:
             return False
         full = absolute(path)
         self.seen.add((path, flags))
@@ -137,8 +137,12 @@ class Files:
         if not path.startswith(self.quiet.prefixes):
             if flags & os.O_EXCL:
                 self._expect(path)
-            updates = flags & os.O_APPEND or flags & os.O_RDWR
-            self.write(path, keeps=bool(updates) and not flags & os.O_TRUNC)
+            if flags & os.O_TRUNC:
+                self.write(path)
+            elif flags & os.O_RDWR:
+                self.write(path, keeps="write")
+            else:
+                self.write(path, keeps="append" if flags & os.O_APPEND else "")
         return False
 
     def _note_version(self, path):
@@ -204,7 +208,7 @@ class Files:
 
     def on_truncate(self, path, *more):
         if type(path) is not int:
-            self.write(absolute(path), keeps=True)
+            self.write(absolute(path), keeps="write")
 
     def on_mkdir(self, path, mode=None, dir_fd=-1):
         if dir_fd not in (-1, None):

@@ -57,7 +57,9 @@ class Probes:
         return stat
 
     def _note(self, path, found, options):
-        if type(path) is int or options.get("dir_fd") is not None or self.own.is_working():
+        if not path or type(path) is int or options.get("dir_fd") is not None:
+            return  # an empty path is nowhere, and not the working directory
+        if self.own.is_working():
             return
         with self.own:
             if type(path) is str:

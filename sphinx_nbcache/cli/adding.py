@@ -1,0 +1,70 @@
+"""Adding notebooks that were executed elsewhere, and asking about those that may not have been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sphinx_nbcache.cli.as_json import AddedItem, AddedResults, RefusedItem
+from sphinx_nbcache.cli.output import asked, say, tell
+from sphinx_nbcache.cli.verbosity import NOTHING
+from sphinx_nbcache.project import Project, ProjectError
+from sphinx_nbcache.project.errors import StoreTroubleError, ValidityError
+
+
+def add_executed(
+    project: Project,
+    paths: Sequence[Path],
+    *,
+    validate: bool,
+    artifacts: Sequence[Path] = (),
+    quietly: bool,
+) -> AddedResults:
+    """Add executed notebooks; what is wrong with one does not keep the others out.
+
+    Args:
+        project: The project.
+        paths: The notebooks.
+        validate: Whether to check the execution counts, and to ask where they are odd.
+        artifacts: Files that the runs have made.
+        quietly: Whether to leave out what was added; what was not is always told.
+
+    Raises:
+        StoreTroubleError: The store cannot be written.
+    """
+    items = list(_added(project, [path.absolute() for path in paths], validate, artifacts, quietly))
+    return AddedResults(
+        added=tuple(item for item in items if isinstance(item, AddedItem)),
+        refused=tuple(item for item in items if isinstance(item, RefusedItem)),
+    )
+
+
+def _added(
+    project: Project,
+    paths: Sequence[Path],
+    validate: bool,  # noqa: FBT001 (handed on)
+    artifacts: Sequence[Path],
+    quietly: bool,  # noqa: FBT001 (handed on)
+) -> Iterator[AddedItem | RefusedItem]:
+    for path in paths:
+        try:
+            item = _add(project, path, validate=validate, artifacts=artifacts)
+        except StoreTroubleError:
+            raise
+        except ProjectError as error:
+            tell(f"Not added: {error}", level=NOTHING)
+            yield RefusedItem(path=project.name_of(path), reason=str(error))
+        else:
+            if not quietly:
+                say(f"Added: {item.path} [{item.result}]")
+            yield item
+
+
+def _add(project: Project, path: Path, *, validate: bool, artifacts: Sequence[Path]) -> AddedItem:
+    try:
+        stored = project.results.add(path, validate=validate, artifacts=artifacts)
+    except ValidityError as error:
+        if not asked(f"{error}. It may not have been executed. Add it nevertheless?"):
+            raise ValidityError(f"{error}; --no-validate adds it without asking") from None
+        stored = project.results.add(path, validate=False, artifacts=artifacts)
+    return AddedItem(path=stored.result.notebook, result=stored.id)

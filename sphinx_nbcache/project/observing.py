@@ -1,0 +1,143 @@
+"""From what a run was seen to do to its trace, and to the files that are kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sphinx_nbcache.notebooks.assets import is_inner_path
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project.worlds import Worlds
+from sphinx_nbcache.store.artifacts import MadeFile
+from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.traces.facts import Declared, Fact, Trace
+from sphinx_nbcache.traces.observe import observe
+from sphinx_nbcache.traces.tracking import Tracking, declared_facts, with_declared
+from sphinx_nbcache.traces.world import World
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.execution.job import Job, Outcome, Tracing
+
+# Larger files are not kept: they are read into memory on their way into the store.
+_LARGEST = 2**29
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen of a run.
+
+    Attributes:
+        trace: What it depended on and produced.
+        files: What it has written and is to be kept.
+    """
+
+    trace: Trace
+    files: tuple[MadeFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A run that is being watched.
+
+    Attributes:
+        tracking: What counts as its dependency.
+        before: What is declared as such, as it was before the run.
+    """
+
+    tracking: Tracking
+    before: tuple[Fact, ...]
+
+
+class Observer:
+    """Watches runs. Files that they write are looked at anew, for all who hold traces against them.
+
+    Args:
+        worlds: The world of each kernel.
+        root: The root.
+    """
+
+    def __init__(self, worlds: Worlds, root: Path) -> None:
+        self._worlds = worlds
+        self._root = root
+
+    def tracing(self, planned: Planned, folder: Path) -> Tracing | None:
+        """Return how a run is traced; `None` if nothing counts that a tracer sees.
+
+        Args:
+            planned: The notebook.
+            folder: A folder for what child processes report.
+        """
+        from sphinx_nbcache.execution.job import Tracing
+
+        if not self._tracking(planned).needs_tracer:
+            return None
+        return Tracing(str(self._root), self._worlds.quiet, str(folder))
+
+    def begin(self, planned: Planned) -> Watch:
+        """Look at what is declared, right before a run."""
+        tracking, world = self._tracking(planned), self._worlds.of(planned.key)
+        for glob in tracking.globs:
+            world.fingerprints.forget(world.matches(glob))
+        return Watch(tracking, tuple(declared_facts(tracking, world)))
+
+    def end(
+        self, planned: Planned, watch: Watch, job: Job, outcome: Outcome, others: Collection[str]
+    ) -> Observed:
+        """Return what a run was seen to do, right after it.
+
+        Args:
+            planned: The notebook.
+            watch: What [](begin) returned.
+            job: The order.
+            outcome: What came of it.
+            others: Names of the files that other notebooks of this build have written.
+        """
+        world = self._worlds.of(planned.key)
+        traceable = job.tracing is not None and self._worlds.is_python(planned.key)
+        trace = Trace()
+        if traceable:
+            texts = [cell.source for cell in job.cells]
+            texts.append(msgspec.json.encode(outcome.outputs).decode())
+            trace = _doubting(observe(outcome.report, world, texts, str(planned.path)), others)
+        for fact in watch.before:
+            if isinstance(fact, Declared):
+                world.fingerprints.forget(world.matches(fact.glob))
+        trace = with_declared(
+            trace,
+            watch.tracking,
+            watch.before,
+            world,
+            # Where nothing was to be tracked, that is known of the run.
+            traceable=traceable or not watch.tracking.needs_tracer,
+        )
+        return Observed(trace, (*outcome.files, *_made(trace, world, job, outcome)))
+
+    def _tracking(self, planned: Planned) -> Tracking:
+        return self._worlds.tracking(planned.scan, planned.path, planned.key)
+
+
+def _doubting(trace: Trace, others: Collection[str]) -> Trace:
+    """Return a trace that is not trusted where a write may have been that of another notebook."""
+    for written in trace.written:
+        if written.inferred and written.path in others and trace.unreliable is None:
+            text = f"{written.path} was written by several notebooks at the same time"
+            return msgspec.structs.replace(trace, unreliable=text)
+    return trace
+
+
+def _made(trace: Trace, world: World, job: Job, outcome: Outcome) -> list[MadeFile]:
+    if job.temporary is not None or outcome.status is not Status.OK:
+        return []
+    files = []
+    for written in trace.written:
+        path = world.path(written.path)
+        if path is None or not is_inner_path(written.path):
+            continue
+        stat = world.fingerprints.entry(path).stat
+        if stat is not None and stat.size <= _LARGEST:
+            files.append(MadeFile(written.path, path, written.mode, written.digest))
+    return files

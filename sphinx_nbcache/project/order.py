@@ -1,0 +1,127 @@
+"""Which notebooks read what others write, and in which order they are to be run. Pure functions."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.traces.facts import Absent, Declared, Directory, File, Listing, Trace
+from sphinx_nbcache.traces.fingerprints import matching
+
+
+@dataclass
+class Footprint:
+    """What the runs of one notebook, as far as they are known, have read and written, by name.
+
+    Attributes:
+        reads: Files that it reads, or looks for.
+        listings: Directories that it lists, with what of them it wants.
+        globs: Globs that are declared for it.
+        writes: Files under the root that it writes or removes.
+    """
+
+    reads: set[str] = field(default_factory=set)
+    listings: set[tuple[str, str, tuple[str, ...]]] = field(default_factory=set)
+    globs: set[str] = field(default_factory=set)
+    writes: set[str] = field(default_factory=set)
+
+    def add(self, trace: Trace) -> None:
+        """Add what one run was seen to do."""
+        for fact in trace.facts:
+            if isinstance(fact, File | Absent | Directory):
+                self.reads.add(fact.path)
+            elif isinstance(fact, Listing):
+                self.listings.add((fact.path, fact.pattern, fact.without))
+            elif isinstance(fact, Declared):
+                self.globs.add(fact.glob)
+        self.writes.update(written.path for written in trace.written)
+        self.writes.update(trace.removed)
+
+    def depends_on(self, path: str) -> bool:
+        """Tell whether a change of that file can make a difference."""
+        return (
+            path in self.reads
+            or any(_is_listed(path, *listing) for listing in self.listings)
+            or (bool(self.globs) and matching_glob(path, tuple(self.globs)) is not None)
+        )
+
+
+def producers(footprints: Mapping[str, Footprint]) -> dict[str, frozenset[str]]:
+    """Return of each notebook the others that write what it reads; none for most."""
+    writers: dict[str, set[str]] = defaultdict(set)
+    for name, footprint in footprints.items():
+        for path in footprint.writes:
+            writers[path].add(name)
+    if not writers:
+        return {}
+    found: dict[str, frozenset[str]] = {}
+    for name, footprint in footprints.items():
+        read = footprint.reads & writers.keys()
+        if footprint.listings or footprint.globs:
+            read |= {path for path in writers if footprint.depends_on(path)}
+        sources = {writer for path in read for writer in writers[path]} - {name}
+        if sources:
+            found[name] = frozenset(sources)
+    return found
+
+
+def in_order(names: Iterable[str], sources: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return names with those that others depend on first; else in their own order.
+
+    Where notebooks depend on each other in a circle, the one that comes first is first.
+
+    Args:
+        names: The names, in their own order.
+        sources: Of each name those on which it depends.
+    """
+    wanted = dict.fromkeys(names)
+    ordered: dict[str, None] = {}
+    entered: set[str] = set()
+    for first in wanted:
+        stack = [(first, False)]
+        while stack:
+            name, is_ready = stack.pop()
+            if is_ready:
+                ordered[name] = None
+            elif name not in entered:
+                entered.add(name)
+                stack.append((name, True))
+                above = sources.get(name, frozenset())
+                stack += [(n, False) for n in sorted(above, reverse=True) if n in wanted]
+    return list(ordered)
+
+
+def acyclic(
+    order: Iterable[str], sources: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    """Return those dependencies that agree with an order: of a circle not all of them do."""
+    before: set[str] = set()
+    kept: dict[str, frozenset[str]] = {}
+    for name in order:
+        if found := sources.get(name, frozenset()) & before:
+            kept[name] = found
+        before.add(name)
+    return kept
+
+
+def _is_listed(path: str, folder: str, pattern: str, without: tuple[str, ...]) -> bool:
+    above, _, name = path.rpartition("/")
+    if folder not in (above or ".", *_folders_above(above)):
+        return False
+    entry = name if folder == (above or ".") else _entry_below(folder, path)
+    return bool(matching([entry], pattern, folders=False, without=without))
+
+
+def _folders_above(folder: str) -> Iterable[str]:
+    while folder:
+        folder = posixpath.dirname(folder)
+        yield folder or "."
+
+
+def _entry_below(folder: str, path: str) -> str:
+    """Return the entry of a folder through which a path leads."""
+    rest = path if folder == "." else path.removeprefix(folder + "/")
+    return rest.partition("/")[0]

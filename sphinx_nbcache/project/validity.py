@@ -1,0 +1,121 @@
+"""Whether results are still valid: what they depended on is as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sphinx_nbcache.notebooks.key import KeyParts
+from sphinx_nbcache.notebooks.scan import Scan
+from sphinx_nbcache.planning import Planned, Reason, Why
+from sphinx_nbcache.project.artifacts import Artifacts, Change
+from sphinx_nbcache.project.order import Footprint
+from sphinx_nbcache.project.worlds import Worlds
+from sphinx_nbcache.store.records import Result, Stored
+from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.tracking import why_not_valid
+
+_UNKNOWN = "what its last run depended on is not known"
+
+
+class Validity:
+    """Holds the traces of results against the world.
+
+    Attributes:
+        owners: Of files that several notebooks write, whose content counts: of the last one.
+
+    Args:
+        store: Where traces are.
+        worlds: The world of each kernel.
+        artifacts: The files that notebooks have written.
+    """
+
+    def __init__(self, store: Store, worlds: Worlds, artifacts: Artifacts) -> None:
+        self._store = store
+        self._worlds = worlds
+        self._artifacts = artifacts
+        self._traces: dict[str, Trace] = {}
+        self._footprints: dict[str, Footprint] = {}
+        self.owners: dict[str, str] = {}
+
+    def look_again(self) -> None:
+        """Look at the world anew."""
+        self._worlds.look_again()
+
+    def look_up(self, results: Iterable[Result]) -> None:
+        """Load the traces of results, and what is remembered of the files in them."""
+        new = [result for result in results if result.trace not in self._traces]
+        found = self._store.traces(new)
+        self._traces.update(found)
+        self._worlds.look_up(found.values())
+
+    def trace(self, result: Result) -> Trace | None:
+        """Return the trace of a result; `None` if it has none that can be read."""
+        if result.trace not in self._traces:
+            self.look_up([result])
+        return self._traces.get(result.trace)
+
+    def footprint(self, results: Iterable[Result]) -> Footprint:
+        """Return what results have read and written."""
+        footprint = Footprint()
+        for result in results:
+            trace = self.trace(result)
+            if trace is not None:
+                footprint.add(trace)
+        return footprint
+
+    def objection(self, planned: Planned, stored: Stored) -> Reason | None:
+        """Return what speaks against the use of a result by a notebook; `None`: nothing."""
+        found = self.judge(planned.name, planned.path, planned.scan, planned.key, stored.result)
+        return found if isinstance(found, Reason) else None
+
+    def judge(
+        self, name: str, path: Path, scan: Scan, key: KeyParts, result: Result
+    ) -> list[Change] | Reason:
+        """Return the files that have to be put back for a result, or what speaks against it.
+
+        Args:
+            name: The notebook that is to use it.
+            path: Its absolute path.
+            scan: Its reading.
+            key: What its code key is made of.
+            result: A result under that key.
+        """
+        trace = self.trace(result)
+        if trace is None:
+            return Reason(Why.UNKNOWN_DEPENDENCIES, _UNKNOWN)
+        world = self._worlds.of(key)
+        mismatch = why_not_valid(trace, self._worlds.tracking(scan, path, key), world)
+        if mismatch is not None:
+            why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
+            return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
+        return self._artifacts.to_restore(result, trace, self.owners, name)
+
+    def changed_since(self, planned: Planned, stored: Stored) -> Reason | None:
+        """Return what a result depended on and is not as it was; `None`: all is, or is unknown."""
+        trace = self.trace(stored.result)
+        if trace is None or trace.unreliable is not None:
+            return None
+        tracking = self._worlds.tracking(planned.scan, planned.path, planned.key)
+        mismatch = why_not_valid(trace, tracking, self._worlds.of(planned.key))
+        if mismatch is None or mismatch.fact is None:
+            return None
+        path = getattr(mismatch.fact, "path", "")
+        return Reason(Why.DEPENDENCY_CHANGED, mismatch.text, path)
+
+    def to_remove(self, name: str, old: Iterable[Result], new: Result) -> list[Change]:
+        """Return the files that a notebook has written before, and does not write any more."""
+        return self._artifacts.to_remove(old, new, self.owners, name)
+
+    def expect(self, changes: Iterable[Change]) -> None:
+        """Let files appear as they will be."""
+        self._artifacts.expect(changes)
+
+    def unexpect(self, changes: Iterable[Change]) -> None:
+        """Let files appear as they are."""
+        self._artifacts.unexpect(changes)
+
+    def keep(self) -> None:
+        """Remember the fingerprints that were taken."""
+        self._worlds.keep()

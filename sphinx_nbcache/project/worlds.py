@@ -1,0 +1,160 @@
+"""The world of one build: what the traces of results are held against."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from glob import escape
+from pathlib import Path
+
+from sphinx_nbcache.config import Settings
+from sphinx_nbcache.execution.interpreters import KernelFacts, kernel_facts, memory_key
+from sphinx_nbcache.notebooks.key import KeyParts, portable_path
+from sphinx_nbcache.notebooks.scan import Scan
+from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.store.access import encoded
+from sphinx_nbcache.store.files import fingerprints, keep_fingerprints
+from sphinx_nbcache.store.shelf import ShelfError
+from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.traces.environments import Environment
+from sphinx_nbcache.traces.facts import Declared, File, Kind, Trace
+from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
+from sphinx_nbcache.traces.places import Places
+from sphinx_nbcache.traces.tracking import Tracking
+from sphinx_nbcache.traces.world import World
+
+# Under it, and a digest, what is known of a kernel is remembered.
+KERNEL_KEY = "kernel/"
+
+
+class Worlds:
+    """Files, kernels and packages as they are in one build, each looked at once.
+
+    Attributes:
+        fingerprints: Files and directories, for all kernels.
+
+    Args:
+        store: Where fingerprints and kernels are remembered.
+        settings: The options.
+        base: The folder to which globs in options are relative.
+        root: The root.
+        quiet: Folders whose files do not count.
+    """
+
+    def __init__(
+        self, store: Store, settings: Settings, *, base: Path, root: Path, quiet: Iterable[Path]
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._base = base
+        self._root = root
+        self._quiet = tuple(dict.fromkeys(map(str, quiet)))
+        self._remembered: dict[str, Fingerprint] = {}
+        self._asked: set[str] = set()
+        self.fingerprints = Fingerprints(self._remembered)
+        self._kernels: dict[tuple[str, str], KernelFacts | None] = {}
+        self._worlds: dict[tuple[str, str], World] = {}
+
+    @property
+    def quiet(self) -> tuple[str, ...]:
+        """The folders whose files do not count, absolute."""
+        bytecode = (sys.pycache_prefix, os.environ.get("PYTHONPYCACHEPREFIX"))
+        return (*self._quiet, *(folder for folder in dict.fromkeys(bytecode) if folder))
+
+    def of(self, key: KeyParts) -> World:
+        """Return the world of a notebook's kernel."""
+        kernel = key.kernel, key.language
+        if kernel not in self._worlds:
+            facts = self._kernel(*kernel)
+            python = facts.python if facts is not None else None
+            self._worlds[kernel] = World(
+                Places(str(self._root), ignored=self.quiet),
+                self.fingerprints,
+                Environment(python) if python is not None else None,
+                facts.environment() if facts is not None else os.environ,
+            )
+        return self._worlds[kernel]
+
+    def is_python(self, key: KeyParts) -> bool:
+        """Tell whether a notebook's kernel runs Python, so that it can be traced."""
+        facts = self._kernel(key.kernel, key.language)
+        return facts is not None and facts.language == "python"
+
+    def look_again(self) -> None:
+        """Look at everything anew: time has passed since."""
+        self.keep()
+        self.fingerprints.forget_all()
+        self._kernels.clear()
+        self._worlds.clear()
+
+    def tracking(self, scan: Scan, path: Path, key: KeyParts) -> Tracking:
+        """Return what counts as a dependency of a notebook.
+
+        Args:
+            scan: Its reading.
+            path: Its absolute path.
+            key: What its code key is made of: copies of assets are not seen to be read.
+        """
+        settings, own = self._settings, scan.track
+        name = portable_path(path, self._base)
+        globs = [
+            self._from_root(self._base, glob)
+            for pattern, listed in settings.dependencies.items()
+            if matching_glob(name, (pattern,)) is not None
+            for glob in listed
+        ]
+        globs += [self._from_root(path.parent, glob) for glob in scan.dependencies]
+        for asset in map(escape, key.assets):
+            globs += [self._from_root(path.parent, glob) for glob in (asset, asset + "/**")]
+        return Tracking(
+            kinds=tuple(map(Kind, own if isinstance(own, tuple) else settings.track)),
+            ignored=tuple(self._from_root(self._base, glob) for glob in settings.ignore),
+            globs=tuple(dict.fromkeys(globs)),
+            variables=scan.variables,
+        )
+
+    def look_up(self, traces: Iterable[Trace]) -> None:
+        """Look up what is remembered of all files of these traces: at once, which is quick."""
+        names: set[str] = set()
+        for trace in traces:
+            for fact in trace.facts:
+                if isinstance(fact, File):
+                    names.add(fact.path)
+                elif isinstance(fact, Declared):
+                    names.update(fact.files)
+        places = Places(str(self._root))
+        paths = {path for name in names if (path := places.path_of(name))} - self._asked
+        self._asked |= paths
+        self._remembered.update(fingerprints(self._store.access, sorted(paths)))
+
+    def keep(self) -> None:
+        """Remember the fingerprints that were taken in this build."""
+        keep_fingerprints(self._store.access, self.fingerprints.fresh)
+        self._remembered.update(self.fingerprints.fresh)
+        self.fingerprints.fresh.clear()
+
+    def _kernel(self, name: str, language: str) -> KernelFacts | None:
+        """Return what is known of a kernel; it is asked only if that is not remembered."""
+        if (name, language) not in self._kernels:
+            key = KERNEL_KEY + memory_key(name, language)
+            facts = self._store.access.read(key, KernelFacts)
+            if facts is None or not facts.is_current:
+                facts = kernel_facts(name, language)
+                if facts is not None and name:
+                    with suppress(ShelfError):
+                        self._store.access.write({key: encoded(facts)})
+            self._kernels[name, language] = facts
+        return self._kernels[name, language]
+
+    def _from_root(self, folder: Path, glob: str) -> str:
+        """Return a glob relative to the root, or an absolute one, for one relative to a folder."""
+        if Path(glob).is_absolute():
+            return glob
+        prefix = portable_path(folder, self._root)
+        joined = posixpath.normpath(posixpath.join(prefix, glob.replace(os.sep, "/")))
+        if not joined.startswith(".."):
+            return joined
+        return posixpath.normpath(posixpath.join(self._root.as_posix(), joined))

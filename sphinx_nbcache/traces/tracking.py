@@ -1,0 +1,130 @@
+"""What is to be tracked of a notebook, and whether a trace has all of that, and holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.traces.facts import (
+    Declared,
+    EnvironmentVariable,
+    Fact,
+    Kind,
+    Trace,
+    kind_of,
+)
+from sphinx_nbcache.traces.verify import Mismatch, verify
+from sphinx_nbcache.traces.world import World, declare, variable_digest
+
+TRACKED = (Kind.FILES, Kind.IMPORTS, Kind.VERSIONS, Kind.ENVIRONMENT)
+
+
+class Tracking(msgspec.Struct, frozen=True):
+    """What counts as a dependency of a notebook."""
+
+    kinds: tuple[Kind, ...] = TRACKED
+    """The kinds of facts that count."""
+    ignored: tuple[str, ...] = ()
+    """Globs, relative to the root, of paths that do not count."""
+    globs: tuple[str, ...] = ()
+    """Globs of files that count because the user says so: relative to the root, or absolute."""
+    variables: tuple[str, ...] = ()
+    """Names of environment variables that count because the user says so."""
+
+    @property
+    def needs_tracer(self) -> bool:
+        """Whether anything counts that only a tracer sees."""
+        return bool(self.kinds)
+
+
+def declared_facts(tracking: Tracking, world: World) -> Iterator[Fact]:
+    """Yield the facts that the user has declared, as of now."""
+    for glob in tracking.globs:
+        yield declare(glob, world)
+    for name in tracking.variables:
+        yield EnvironmentVariable(name, variable_digest(name, world.variables))
+
+
+def with_declared(
+    trace: Trace, tracking: Tracking, before: Iterable[Fact], world: World, *, traceable: bool
+) -> Trace:
+    """Return a trace with what was declared, and with what was tracked at that time.
+
+    Args:
+        trace: What was seen.
+        tracking: What counted when the notebook was run.
+        before: The declared facts as they were before the run.
+        world: The world right after it.
+        traceable: Whether there is a tracer for the notebook's language.
+    """
+    own = {written.path for written in trace.written} | set(trace.removed)
+    unreliable = trace.unreliable
+    facts = list(trace.facts)
+    for old in before:
+        now = declare(old.glob, world) if isinstance(old, Declared) else old
+        facts.append(now)
+        if isinstance(old, Declared) and isinstance(now, Declared) and now.digest != old.digest:
+            changed = {n for n in old.files | now.files if old.files.get(n) != now.files.get(n)}
+            if not changed or changed - own:
+                name = min(changed - own, default=old.glob)
+                unreliable = unreliable or f"{name} changed while the notebook ran"
+    return msgspec.structs.replace(
+        trace,
+        facts=tuple(facts),
+        unreliable=unreliable,
+        tracked=tracking.kinds if traceable else None,
+        ignored=tracking.ignored,
+    )
+
+
+def why_not_valid(trace: Trace, tracking: Tracking, world: World) -> Mismatch | None:
+    """Return what speaks against a trace: something that it does not tell, or that changed.
+
+    Args:
+        trace: The trace of a result.
+        tracking: What counts now. Of facts that do not count any more nothing is asked.
+        world: The world as it is.
+    """
+    return _missing(trace, tracking) or verify(_counting(trace, tracking), world)
+
+
+def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
+    tracked = tracking.kinds if trace.tracked is None else trace.tracked
+    globs = {fact.glob for fact in trace.facts if isinstance(fact, Declared)}
+    names = {fact.name for fact in trace.facts if isinstance(fact, EnvironmentVariable)}
+    faults = [
+        *(f"{k.value} count now, and were not tracked" for k in tracking.kinds if k not in tracked),
+        *(f"{g} is no longer ignored" for g in trace.ignored if g not in tracking.ignored),
+        *(f"{g} is declared as a dependency now" for g in tracking.globs if g not in globs),
+        *(f"variable {n} is a dependency now" for n in tracking.variables if n not in names),
+    ]
+    return Mismatch(None, faults[0]) if faults else None
+
+
+def _counting(trace: Trace, tracking: Tracking) -> Trace:
+    """Return a trace without the facts that do not count now."""
+    if set(tracking.kinds) != set(TRACKED):
+        kept = trace.tracking(tracking.kinds)
+        named = [f for f in trace.facts if _is_declared(f, tracking) and f not in kept.facts]
+        trace = msgspec.structs.replace(kept, facts=(*kept.facts, *named))
+    globs = set(tracking.globs)
+    facts = [f for f in trace.facts if not isinstance(f, Declared) or f.glob in globs]
+    if tracking.ignored:
+        facts = [fact for fact in facts if not _is_ignored(fact, tracking.ignored)]
+    if len(facts) == len(trace.facts):
+        return trace
+    return msgspec.structs.replace(trace, facts=tuple(facts))
+
+
+def _is_declared(fact: Fact, tracking: Tracking) -> bool:
+    return isinstance(fact, EnvironmentVariable) and fact.name in tracking.variables
+
+
+def _is_ignored(fact: Fact, globs: tuple[str, ...]) -> bool:
+    path = getattr(fact, "path", None)
+    if path is None or kind_of(fact) not in (Kind.FILES, Kind.IMPORTS):
+        return False
+    is_inside = not path.startswith(("/", "~/"))
+    return is_inside and matching_glob(path.removeprefix("./"), globs) is not None
