@@ -336,7 +336,7 @@ def test_children_of_one_kernel_outlive_another_kernel(tmp_path: Path) -> None:
     mark = f"mark-{os.getpid()}-{time.time_ns()}"
     waiting = (
         f"import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.02)\n"
-        f"import subprocess\nprint(subprocess.run(['ps', 'ax'], capture_output=True, text=True)"
+        f"import subprocess\nprint(subprocess.run(['ps', 'axww'], capture_output=True, text=True)"
         f".stdout.count({mark!r}))"
     )
 
