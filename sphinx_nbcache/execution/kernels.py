@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Self
 
@@ -22,9 +22,6 @@ class KernelError(Exception):
 
 class KernelManager(AsyncKernelManager):
     """A kernel manager that can be found, to end its kernel at once."""
-
-    preloaded_edges: Mapping[str, tuple[str, ...]] = {}
-    """Which top-level modules import which others, of those loaded before the kernel began."""
 
     _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
 

@@ -133,10 +133,10 @@ class _Client(DeathWatch):
     async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
         """Start the kernel, and in it the tracer, if there is one for it."""
         async with super().async_setup_kernel(**kwargs):
-            if self.tracer is None or self.manager is None:
+            if self.tracer is None:
                 yield
             else:
-                async with self.tracer.around_cells(self._silently, self.manager.preloaded_edges):
+                async with self.tracer.around_cells(self._silently):
                     yield
 
     async def _silently(self, code: str, **options: Any) -> dict[str, Any]:

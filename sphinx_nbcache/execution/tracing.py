@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,12 @@ class RunTracer:
         self._tracing = tracing
 
     @asynccontextmanager
-    async def around_cells(
-        self, silently: Silently, edges: Mapping[str, tuple[str, ...]]
-    ) -> AsyncIterator[None]:
+    async def around_cells(self, silently: Silently) -> AsyncIterator[None]:
         """Trace what is run inside this context; an exception of a cell does not lose the report.
 
         Args:
             silently: Executes code in the kernel without a trace in its history. Takes `code` and
                 `user_expressions`.
-            edges: Imports among the modules that were loaded before the kernel was started.
         """
         folder = _new_folder(Path(self._tracing.folder))
         try:
@@ -60,7 +57,6 @@ class RunTracer:
                 log=new_log(folder),
                 support=str(folder),
                 quiet=(*self._tracing.quiet, str(folder)),
-                edges=dict(edges),
             )
             reply = await silently(install_code(config))
             if reply.get("status") != "ok":

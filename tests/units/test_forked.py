@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,69 @@ def test_without_preloading_the_same_modules_are_loaded(tmp_path: Path) -> None:
     ordinary = set(lines(outcome_of(job(tmp_path, code))))
     assert forked - ordinary <= {"gc"}
     assert ordinary - forked == set()
+
+
+# The name `modules` is not spelled out: who looks at it is given nothing that was preloaded.
+LOADED = """
+import importlib.util, sys
+{statement}
+loaded = vars(sys)["mod" + "ules"]
+print(*sorted(
+    [name for name in loaded if not name.startswith("_nbcache")]
+    + [f"{{name}}.{{found}}" for name, module in loaded.items()
+       for found, value in list(getattr(module, "__dict__", {{}}).items())
+       if type(value) is type(sys) and value.__name__ == f"{{name}}.{{found}}"]
+    + [f"{{name}} {{module.__spec__.name}} {{type(module.__spec__.loader).__name__}}"
+       for name, module in loaded.items() if getattr(module, "__spec__", None) is not None]
+), sep="\\n")
+"""
+PRELOADED = ["import numpy, pandas, matplotlib.pyplot, PIL.Image, h5py"]
+
+
+@pytest.fixture(scope="module")
+def preloading() -> Iterator[ForkStarts]:
+    """Starts by fork from a process that has loaded large packages."""
+    with forking(PRELOADED, preload="auto") as starts:
+        yield starts
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "",
+        "import numpy",
+        "import pandas as pd; pd.DataFrame({'a': [1]}).to_csv()",
+        "from matplotlib import colors",
+        "import matplotlib.pyplot",
+        "import PIL",
+        "import importlib; importlib.import_module('matplotlib.figure')",
+        "importlib.util.find_spec('pandas')",
+        "import decimal, email.message, concurrent.futures.process",
+    ],
+)
+def test_what_was_preloaded_is_there_only_after_it_is_imported(
+    tmp_path: Path, preloading: ForkStarts, statement: str
+) -> None:
+    # Without one of these nothing would be preloaded.
+    order = job(tmp_path, LOADED.format(statement=statement), "import h5py")
+    forked, ordinary = set(lines(outcome_of(order, preloading))), set(lines(outcome_of(order)))
+    # What the kernel itself needs for its end.
+    assert {name for name in forked - ordinary if name.split()[0] != "gc"} == set()
+    assert ordinary - forked == set()
+
+
+def test_packages_that_are_installed_are_told_from_modules_that_were_shown(
+    tmp_path: Path, preloading: ForkStarts
+) -> None:
+    code = (
+        "import importlib, importlib.util\n"
+        "before = importlib.util.find_spec('numpy').loader\n"
+        "import numpy\n"
+        "print(before == numpy.__spec__.loader, numpy.__loader__ == before)\n"
+        "print(importlib.reload(importlib.import_module('numpy.version')).__name__)"
+    )
+    order = job(tmp_path, code)
+    assert lines(outcome_of(order, preloading)) == lines(outcome_of(order))
 
 
 ALIKE = [

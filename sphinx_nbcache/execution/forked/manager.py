@@ -94,7 +94,6 @@ class ForkManager(KernelManager):
             raise
         self.provisioner = self.fork = fork
         self.client_factory = ForkClient
-        self.preloaded_edges = zygote.report.edges
 
     def _take_place(self, place: Path) -> None:
         """Let the kernel's sockets be files: `place` with a number behind."""

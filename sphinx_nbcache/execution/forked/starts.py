@@ -221,7 +221,7 @@ class ForkStarts(KernelStarts):
         self._tell(f"kernels of {kernel!r} are started in the ordinary way: {error}")
 
     def _tell_failed(self, reasons: Mapping[str, str]) -> None:
-        if self._preload == AUTO and not self._insists:
+        if self._preload == AUTO:  # nobody has asked for these modules
             return
         for name, reason in reasons.items():
             self._tell(f"nbcache_preload: {name} is not preloaded: {reason}")

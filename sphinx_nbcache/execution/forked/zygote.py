@@ -38,7 +38,6 @@ class Report(msgspec.Struct, frozen=True):
         failed: Modules that could not be imported, with the reason.
         unsafe: Modules that notebooks would see the preloading of, with the reason.
         loaded: Top-level names of all modules that have come by preloading.
-        edges: Which of these import which others.
     """
 
     python: tuple[int, int, int]
@@ -47,7 +46,6 @@ class Report(msgspec.Struct, frozen=True):
     failed: dict[str, str]
     unsafe: dict[str, str]
     loaded: frozenset[str]
-    edges: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import traceback
 
 import zmq
 
-from . import stand_ins
+from . import hiding, stand_ins
 
 _LAUNCHER = getattr(importlib.util.find_spec("ipykernel_launcher"), "origin", "ipykernel_launcher")
 
@@ -60,10 +60,10 @@ def _take_over(order):
     sys.argv = [_LAUNCHER, *order["arguments"]]
     sys.orig_argv = order["command"]
     # The module `random` does it by itself.
-    if "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed()
-    if "sympy.core.random" in sys.modules:
-        sys.modules["sympy.core.random"].rng.seed()
+    if (found := hiding.loaded("numpy.random")) is not None:
+        found.seed()
+    if (found := hiding.loaded("sympy.core.random")) is not None:
+        found.rng.seed()
 
 
 def _make_app(arguments):

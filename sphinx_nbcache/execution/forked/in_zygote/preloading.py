@@ -4,7 +4,7 @@ import os
 import sys
 import types
 
-from . import edges, stand_ins
+from . import hiding, recording, stand_ins
 
 # What every ipykernel has imported before its first cell, whatever of it there is.
 _BASE = """
@@ -26,7 +26,7 @@ def preload(names):
     Returns:
         `python` (version), `missing` (what kernels cannot be forked without), `threads` (before
         these modules), `failed` and `unsafe` (name to reason), `loaded` (top-level names that
-        these modules have brought), `edges`.
+        these modules have brought).
     """
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     for name in _BASE:
@@ -38,16 +38,15 @@ def preload(names):
         "failed": {},
         "unsafe": {},
         "loaded": [],
-        "edges": {},
     }
     if names and not report["missing"]:
         before = set(sys.modules)
-        with edges.Recorder(_BLAS, _threads) as recorder:
+        with recording.Recorder(_BLAS, _threads) as recorder:
             for name in sorted(names, key=_order):
                 _preload_one(name, report, recorder)
         new = {name.partition(".")[0] for name in set(sys.modules) - before}
         report["loaded"] = sorted(new)
-        report["edges"] = recorder.edges()
+        hiding.Hidden(before, recorder).hide(names)
     return report
 
 
