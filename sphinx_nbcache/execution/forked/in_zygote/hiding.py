@@ -55,15 +55,15 @@ class Hidden:
 
     def closure(self, name):
         """Return the names of the hidden modules that the import of one of them loads."""
-        found, waiting = set(), [name]
+        closure, waiting = set(), [name]
         while waiting:
             name = waiting.pop()
-            if name in found or name not in self.modules:
+            if name in closure or name not in self.modules:
                 continue
-            found.add(name)
-            waiting.extend(self.recorder.imports.get(name, ()))
+            closure.add(name)
+            waiting.extend(found for _, found in self.recorder.imports.get(name, ()))
             waiting.append(name.rpartition(".")[0])
-        return found
+        return closure
 
     def show(self, names):
         """Put modules, and what was seen as they were loaded, where they belong."""
@@ -80,8 +80,8 @@ class Hidden:
         """Return which top-level modules import which others, of those that were shown."""
         edges = {}
         for name in self.shown:
-            tops = {found.partition(".")[0] for found in self.recorder.imports.get(name, ())}
-            edges.setdefault(name.partition(".")[0], set()).update(tops)
+            for importer, found in self.recorder.imports.get(name, ()):
+                edges.setdefault(importer.partition(".")[0], set()).add(found.partition(".")[0])
         return edges
 
     def find_spec(self, name, path=None, target=None):

@@ -15,6 +15,7 @@ _IMPORTLIB = (
     *("_frozen_importlib", "_frozen_importlib_external"),
 )
 _LOOKS = ("stat", "lstat", "listdir", "scandir")
+_LOADS = ("create_module", "exec_module")
 _OPENS = ((builtins, "open"), (io, "open"))
 # Files of the system and of what is installed: versions stand for them.
 _INSTALLED = tuple(
@@ -35,8 +36,9 @@ class Recorder:
 
     Attributes:
         bearable: The threads of these packages.
-        imports: By the name of a module those that it imports, there or not.
-        looks: By the name of a module what it looked at: name of a function, and path.
+        imports: By the name of a module what is imported while it is loaded: names of modules,
+            there or not, and of those that import them.
+        looks: By the name of a module what is looked at meanwhile: name of a function, and path.
     """
 
     def __init__(self, blas, threads):
@@ -106,34 +108,30 @@ class Recorder:
                 return
             frame = frame.f_back
 
-    def note(self, importer, name):
-        if importer and importer not in ("__main__", name):
-            self.imports.setdefault(importer, set()).add(name)
+    def note(self, importer, name, loading=None):
+        loading = loading or _loading(sys._getframe(1))
+        if loading and importer and importer != "__main__":
+            self.imports.setdefault(loading, set()).add((importer, name))
 
     def note_look(self, how, path):
         path = path.removeprefix(self.here)
         if path.startswith(_INSTALLED):
             return
-        frame = sys._getframe(1)
-        while frame is not None and frame.f_code.co_name != "<module>":
-            frame = frame.f_back
-        importer = frame.f_globals.get("__name__") if frame is not None else None
-        if importer:
-            self.looks.setdefault(importer, {})[how, path] = None
+        loading = _loading(sys._getframe(1))
+        if loading:
+            self.looks.setdefault(loading, {})[how, path] = None
 
     def add_contents(self, names):
-        """Note of modules what they have of others: modules in C import without a word."""
+        """Note of modules in C what they have of others: they import without a word."""
         for importer in names:
             module = sys.modules[importer]
             # Under another name it is there as soon as it is loaded.
-            self.note(module.__spec__.name, importer)
-            in_python = str(getattr(module, "__file__", "")).endswith((".py", ".pyc"))
-            for name, value in list(getattr(module, "__dict__", {}).items()):
+            self.note(importer, importer, module.__spec__.name)
+            if str(getattr(module, "__file__", "")).endswith((".py", ".pyc")):
+                continue
+            for value in list(getattr(module, "__dict__", {}).values()):
                 if isinstance(value, types.ModuleType):
                     found = value.__dict__.get("__name__")
-                    # Whoever imports a module puts it into its package.
-                    if in_python and found == f"{importer}.{name}":
-                        continue
                 elif isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
                     found = value.__module__
                 elif type(value) is type:
@@ -141,7 +139,24 @@ class Recorder:
                 else:
                     continue
                 if isinstance(found, str) and found in sys.modules:
-                    self.note(importer, found)
+                    self.note(importer, found, importer)
+
+
+def _loading(frame):
+    """Return the name of the module that is being loaded, if one is."""
+    while frame is not None:
+        code, name = frame.f_code, None
+        if code.co_name == "<module>":
+            name = frame.f_globals.get("__name__")
+        elif code.co_name in _LOADS and "importlib" in code.co_filename:
+            # A module in C has no frame of its own.
+            local = frame.f_locals
+            spec = local.get("spec") or getattr(local.get("module"), "__spec__", None)
+            name = getattr(spec, "name", None)
+        if name:
+            return name
+        frame = frame.f_back
+    return None
 
 
 class _Noting:
