@@ -129,6 +129,9 @@ class Turns:
             self.claims.release_all()
 
     def _kernel_starts(self, groups: Sequence[Group]) -> KernelStarts:
+        from sphinx_nbcache.execution.quick_import import import_nbclient
+
+        import_nbclient()
         from sphinx_nbcache.execution.forked.starts import kernel_starts
 
         notebooks = [group[0] for group in groups]
