@@ -48,8 +48,9 @@ class NotebookItem(ListedItem, frozen=True, kw_only=True):
     result: int | None
     """Id of that result."""
     action: str | None
-    """What would be done with it now: `reuse`, `execute`, `as-is`, `refuse`, `unreadable`;
-    `null` if there is no such notebook."""
+    """What would be done with it now: `reuse`, `execute`, `depends` (it is executed if what it
+    reads is rewritten before), `as-is`, `refuse`, `unreadable`; `null` if there is no such
+    notebook."""
     why: str | None
     """The kind of reason for this, for programs."""
     reason: str
@@ -131,6 +132,32 @@ class ResultDetails(ResultItem, frozen=True, kw_only=True):
     """Why it failed."""
 
 
+class FactItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a run depended on."""
+
+    kind: str
+    """`files`, `imports`, `versions`, `environment`; `always` if it was declared."""
+    text: str
+    """What it is, for people."""
+
+
+class TraceItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was seen to depend on, and to write."""
+
+    tracked: tuple[str, ...] | None
+    """The kinds of facts that counted; `null` if the run could not be traced."""
+    facts: tuple[FactItem, ...]
+    """What it depended on."""
+    written: tuple[str, ...]
+    """Files that it created or changed, relative to the root."""
+    removed: tuple[str, ...]
+    """Files that it removed, relative to the root."""
+    untracked: tuple[str, ...]
+    """What it did that cannot be verified."""
+    unreliable: str | None
+    """Why its result is never reused, if so."""
+
+
 class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a notebook that was to be executed."""
 
@@ -185,6 +212,8 @@ class NotebookDetails(_Document, frozen=True, kw_only=True):
     """Digest of what its code can observe of the notebook."""
     result: ResultDetails | None
     """The result of its present code, also if it failed."""
+    trace: TraceItem | None
+    """What the last run of its present code depended on; `null` if it is not known."""
 
 
 class ExecutionSummary(_Document, frozen=True, kw_only=True):

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sphinx_nbcache.cli.as_json import FailureItem, NotebookDetails, ResultDetails
-from sphinx_nbcache.cli.items import info_of, notebook_item, present_results, result_details
+from sphinx_nbcache.cli.as_json import FailureItem, NotebookDetails, ResultDetails, TraceItem
+from sphinx_nbcache.cli.items import (
+    info_of,
+    notebook_item,
+    present_results,
+    result_details,
+    trace_item,
+)
 from sphinx_nbcache.cli.values import as_reference
 from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
 from sphinx_nbcache.project.executed import ADDED
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 _WOULD = {
     "reuse": "would not be executed",
     "execute": "would be executed",
+    "depends": "would be executed if what it reads is rewritten",
     "as-is": "is not executed",
     "refuse": "would have to be executed, but must not be",
     "unreadable": "cannot be executed",
@@ -35,10 +42,15 @@ def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
     planned = next(iter(plan), None)
     stored = present_results(project, plan).get(registered.name)
     scan = planned.scan if planned is not None else None
+    # Where it would be run again, what the newest run of this code depended on says why.
+    latest = project.store.results(planned.code_key) if planned is not None else []
+    traced = stored or next(iter(latest), None)
+    trace = project.results.trace(traced) if traced is not None else None
     return NotebookDetails(
         notebook=notebook_item(project, registered, planned, stored),
         code_key=planned.code_key if planned is not None else None,
         result=result_details(info_of(project, stored), stored.result, scan) if stored else None,
+        trace=trace_item(trace) if trace is not None else None,
     )
 
 
@@ -102,9 +114,33 @@ def explanation(details: NotebookDetails) -> str:
             f"Result [{result.id}] of this code: {result.status}, made at"
             f" {moment(result.created)} UTC from {result.notebook} in {in_words(result.seconds)}."
         )
-    elif notebook.action == "execute":
+    elif notebook.action == "execute" and details.trace is None:
         lines.append("The store has no result of this code that could be used.")
+    if details.trace is not None:
+        lines += _trace_lines(details.trace)
     return "\n".join(lines)
+
+
+def _trace_lines(trace: TraceItem) -> list[str]:
+    """Return what a run depended on, a line for each fact."""
+    lines = []
+    if trace.unreliable is not None:
+        lines.append(f"That result cannot be reused: {trace.unreliable}.")
+    if trace.tracked is None:
+        lines.append("What its run depended on was not tracked: only what is declared counts.")
+    elif not trace.facts:
+        lines.append("Nothing but its code counts.")
+    if trace.facts:
+        lines.append("The last run of this code depended on:")
+        lines += [f"- {fact.text}" for fact in trace.facts]
+    for title, listed in (
+        ("It wrote:", trace.written),
+        ("It removed:", trace.removed),
+        ("Not tracked:", trace.untracked),
+    ):
+        if listed:
+            lines += [title, *(f"- {item}" for item in listed)]
+    return lines
 
 
 def _statistics(result: ResultDetails) -> list[str]:

@@ -11,18 +11,22 @@ import msgspec
 from sphinx_nbcache.cli.as_json import (
     ArtifactItem,
     CellItem,
+    FactItem,
     FailureItem,
     ListedItem,
     NotebookItem,
     ResultDetails,
     ResultItem,
     SettledItem,
+    TraceItem,
 )
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.planning import Action, Plan, Planned, failed_cell
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.results import StoredInfo
 from sphinx_nbcache.store.records import Registered, Result, Status, Stored
+from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.wording import facts_in_words
 
 _OUTCOMES = {
     Action.REUSE: "reused",
@@ -193,6 +197,19 @@ def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -
             for c in result.cells
         ),
         failure=failure_item(result, scan),
+    )
+
+
+def trace_item(trace: Trace) -> TraceItem:
+    """Return the item for the trace of a run."""
+    facts = facts_in_words(trace)
+    return TraceItem(
+        tracked=None if trace.tracked is None else tuple(kind.value for kind in trace.tracked),
+        facts=tuple(FactItem(kind=kind, text=text) for kind, text in facts),
+        written=tuple(written.path for written in trace.written),
+        removed=trace.removed,
+        untracked=trace.untracked,
+        unreliable=trace.unreliable,
     )
 
 

@@ -27,9 +27,14 @@ class CodeCell(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the cell's placeholder; outside notebooks, its source."""
+        from sphinx_nbcache.notebooks.loading import loaded_source, name_in
         from sphinx_nbcache.notebooks.myst import split_options
 
-        source = split_options("\n".join(self.content)).body
+        block = split_options("\n".join(self.content))
+        source = block.body
+        if name := name_in(block.options):
+            loaded, problem = loaded_source(name, self.env.doc2path(self.env.docname).parent)
+            source = source if problem else loaded
         renderer = getattr(self.state, "_renderer", None)
         find = getattr(renderer, "nested_placeholder", None)
         placeholder: nodes.Node | None = find(source, self.lineno) if find is not None else None

@@ -200,8 +200,11 @@ class Hooks:
         base = Path(app.srcdir)
         place = store_place(base, Path(app.outdir).parent, settings)
         self.settled, self.seconds = {}, 0.0
-        self.project = Project((), base=base, place=place, settings=settings, notify=notifier(app))
-        write_project_file(place, base, self.project.root, raw_options(app.config))
+        quiet = Path(app.outdir), Path(app.doctreedir)
+        self.project = Project(
+            (), base=base, place=place, settings=settings, notify=notifier(app), quiet=quiet
+        )
+        write_project_file(place, base, self.project.root, raw_options(app.config), quiet)
         return self.project
 
     def _carry_out(self, app: Sphinx, env: BuildEnvironment, to_read: set[str]) -> bool:

@@ -20,6 +20,7 @@ from myst_parser.warnings_ import create_warning
 from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.config import PREFIX
+from sphinx_nbcache.extension.cli_pages.dependencies import note_files
 from sphinx_nbcache.extension.images import image_folder, image_uri
 from sphinx_nbcache.extension.nodes import CodeCellNode
 from sphinx_nbcache.extension.tokens import notebook_tokens
@@ -54,11 +55,12 @@ class NotebookParser(MystParser):
             super().parse(inputstring, document)
             return
         try:
-            notebook = read_notebook(inputstring, fmt)
+            notebook = read_notebook(inputstring, fmt, path.parent)
         except NotebookError as error:
             self._render(Notebook({}, ()), document)
             document += _unreadable(path.name, error)
             return
+        note_files(env, (path.parent / name for name in notebook.loaded))
         _remember_metadata(env, notebook)
         self._render(notebook, document)
 

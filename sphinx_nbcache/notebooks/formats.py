@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from sphinx_nbcache.notebooks.front_matter import (
@@ -96,8 +96,13 @@ def script_format(text: str) -> str:
         return ""
 
 
-def read_notebook(text: str, fmt: str) -> Notebook:
+def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:
     """Read a notebook in a format that [](Formats.format_of) returned.
+
+    Args:
+        text: Its text.
+        fmt: The format.
+        folder: Its folder, from which text notebooks load code; without it they load none.
 
     Raises:
         NotebookError: The text cannot be read.
@@ -107,9 +112,11 @@ def read_notebook(text: str, fmt: str) -> Notebook:
 
         return read_ipynb(text)
     if fmt == MYST:
+        from sphinx_nbcache.notebooks.loading import with_loaded_code
         from sphinx_nbcache.notebooks.myst import read_myst
 
-        return read_myst(text)
+        notebook = read_myst(text)
+        return notebook if folder is None else with_loaded_code(notebook, folder)
     from sphinx_nbcache.notebooks import text as text_readers
 
     if is_foreign(fmt):

@@ -32,7 +32,7 @@ class MergeError(Exception):
     """A merge that cannot be done. The message says why, and what to do."""
 
 
-def merged(text: str, fmt: str, executed: Executed) -> Any:
+def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) -> Any:
     """Return a notebook with what a run left in it, as an nbformat node.
 
     An `.ipynb` source keeps everything else as it is: metadata of cells and notebook, ids,
@@ -45,6 +45,7 @@ def merged(text: str, fmt: str, executed: Executed) -> Any:
         text: The source.
         fmt: Its format, as of [](Formats.format_of).
         executed: What a run of the same code left.
+        folder: The folder of the source, from which its code may be loaded.
 
     Raises:
         NotebookError: The source cannot be read.
@@ -52,7 +53,7 @@ def merged(text: str, fmt: str, executed: Executed) -> Any:
     """
     from nbformat import from_dict
 
-    notebook = read_notebook(text, fmt)
+    notebook = read_notebook(text, fmt, folder)
     if [cell_digest(item.cell.source) for item in notebook.code_cells] != [*executed.digests]:
         raise MergeError("the notebook's code is no longer what was run; execute it first")
     data = _raw(text) if fmt == IPYNB else _data(notebook)

@@ -83,6 +83,8 @@ class Notebook:
     metadata: Mapping[str, Any]
     cells: tuple[Cell, ...]
     problems: tuple[Problem, ...] = ()
+    loaded: tuple[str, ...] = ()
+    """Files that code cells have been loaded from, relative to the notebook's folder."""
 
     @property
     def code_cells(self) -> tuple[NumberedCell, ...]:

@@ -28,7 +28,6 @@ from sphinx_nbcache.notebooks.yaml_text import YamlError, load_yaml
 
 CODE_CELL = "code-cell"
 RAW_CELL = "raw-cell"
-_LOAD = "load"
 
 _DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
 # Directives whose body is shown or used as it stands: a code cell in there is an example.
@@ -157,9 +156,6 @@ class _Scan:
         block = split_options(token.content)
         if block.problem:
             self.problems.append(Problem(f"the options of a {name}: {block.problem}", line + 1))
-        if _LOAD in block.options:
-            text = f"the option {_LOAD!r} of a {name} is not supported: write the code into it"
-            self.problems.append(Problem(text, line + 1))
         kind = "code" if name == CODE_CELL else "raw"
         start = line + 2 + block.offset
         return Cell(kind, block.body, block.options, start, nested=nested)  # type: ignore[arg-type]

@@ -109,6 +109,8 @@ class Scan(msgspec.Struct, frozen=True):
     unreadable: SettingProblem | None = None
     reading: str = ""
     """Digest of the whole notebook, if code of others read it: that code may change."""
+    loaded: tuple[tuple[str, Stat | None], ...] = ()
+    """Files that its code was loaded from, relative to its folder, and their stats then."""
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
 
@@ -130,6 +132,10 @@ class Scan(msgspec.Struct, frozen=True):
             return False
         if stat != self.stat or stat.is_racy(self.seen_ns):
             return False
+        for name, before in self.loaded:
+            now = _stat_of(path.parent / name)
+            if now != before or (now is not None and now.is_racy(self.seen_ns)):
+                return False
         return self.reader == _reader_version(self.fmt)
 
 
@@ -170,7 +176,9 @@ def scan_file(
         if fmt is None:
             return scan
         scan = msgspec.structs.replace(scan, fmt=fmt, reader=_reader_version(fmt))
-        return scan_notebook(scan, read_notebook(text, fmt))
+        notebook = read_notebook(text, fmt, path.parent)
+        loaded = tuple((name, _stat_of(path.parent / name)) for name in notebook.loaded)
+        return scan_notebook(msgspec.structs.replace(scan, loaded=loaded), notebook)
     except NotebookError as error:
         problem = SettingProblem(str(error), error.line)
         return msgspec.structs.replace(scan, fmt=scan.fmt or _UNKNOWN, unreadable=problem)
@@ -220,6 +228,13 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
         **settings,
         **dependencies,
     )
+
+
+def _stat_of(path: Path) -> Stat | None:
+    try:
+        return Stat.of(path)
+    except (OSError, ValueError):
+        return None
 
 
 def _declared(path: Path, formats: Formats, reader: str) -> str:

@@ -57,7 +57,10 @@ def open_project(
         notify(Notice(Topic.CONFIG, problem))
     store = project_file(where).parent
     base, root = (Path(os.path.normpath(store / path)) for path in (built.base, built.root))
-    return Project(None, base=base, place=where, settings=settings, notify=notify, root=root)
+    quiet = [Path(os.path.normpath(store / path)) for path in built.quiet]
+    return Project(
+        None, base=base, place=where, settings=settings, notify=notify, root=root, quiet=quiet
+    )
 
 
 def _unbuilt(here: Path, place: Path, notify: Notify, options: dict[str, Any]) -> Project:

@@ -113,7 +113,7 @@ def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs:
     try:
         if text is None:
             text = decode_source(planned.path.read_bytes())
-        return merged(text, planned.scan.fmt or "", executed)
+        return merged(text, planned.scan.fmt or "", executed, planned.path.parent)
     except (MergeError, NotebookError, OSError) as error:
         raise ProjectError(f"{planned.name}: {error}") from None
 

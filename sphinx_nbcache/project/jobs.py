@@ -28,7 +28,8 @@ def read_planned(planned: Planned) -> Notebook:
         NotebookError: The file has become unreadable.
         OSError: The file has gone.
     """
-    return read_notebook(decode_source(planned.path.read_bytes()), planned.scan.fmt or "")
+    text, folder = decode_source(planned.path.read_bytes()), planned.path.parent
+    return read_notebook(text, planned.scan.fmt or "", folder)
 
 
 def make_job(planned: Planned, below: Path = Path(), tracing: Tracing | None = None) -> Job:

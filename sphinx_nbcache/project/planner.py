@@ -146,7 +146,8 @@ class Planner:
         self._look_up_traces(notebooks, results)
         # What others read is decided on first: it may be put back, or be written anew.
         planned: dict[str, Planned] = {}
-        for name in in_order(notebooks, self.producers):
+        order = in_order(notebooks, self.producers) if self.producers else notebooks
+        for name in order:
             notebook = notebooks[name]
             planned[name] = self._decided(notebook, results[notebook.code_key], needs_outputs)
             planned[name] = self._after_its_producers(planned[name], planned)
@@ -228,6 +229,9 @@ class Planner:
         self._order(by_name)
 
     def _order(self, results: Mapping[str, Sequence[Result]]) -> None:
+        self.producers = {}
+        if not self._validity.writes_anything(r for found in results.values() for r in found):
+            return
         footprints = {
             name: self._validity.footprint(found)
             for name, found in results.items()

@@ -7,7 +7,7 @@ both share their results.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,13 @@ class ProjectFile(msgspec.Struct, frozen=True):
     root: str
     settings: dict[str, Any]
     """Raw values of the options that are not as by default."""
+    quiet: tuple[str, ...] = ()
+    """Folders to which the build writes: what is in them is no dependency."""
 
 
-def write_project_file(place: Path, base: Path, root: Path, raw: Mapping[str, Any]) -> None:
+def write_project_file(
+    place: Path, base: Path, root: Path, raw: Mapping[str, Any], quiet: Iterable[Path] = ()
+) -> None:
     """Write the file, if what it says is new. Where that is not possible nothing is lost.
 
     Args:
@@ -40,10 +44,17 @@ def write_project_file(place: Path, base: Path, root: Path, raw: Mapping[str, An
         base: The source directory.
         root: The root.
         raw: Raw values of options, by their names without `nbcache_`.
+        quiet: Folders to which the build writes.
     """
     path = project_file(place)
     folder = path.parent
-    content = ProjectFile(_FORMAT, _relative(base, folder), _relative(root, folder), _plain(raw))
+    content = ProjectFile(
+        _FORMAT,
+        _relative(base, folder),
+        _relative(root, folder),
+        _plain(raw),
+        tuple(sorted(_relative(path, folder) for path in quiet)),
+    )
     encoded = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
     with suppress(OSError):
         if path.exists() and path.read_bytes() == encoded:

@@ -31,7 +31,7 @@ def read_file(path: Path, name: str, formats: Formats, reader: str = "") -> Note
         fmt = formats.format_of(path.name, text, reader)
         if fmt is None:
             raise ProjectError(f"{name} is no notebook")
-        return read_notebook(text, fmt)
+        return read_notebook(text, fmt, path.parent)
     except OSError as error:
         raise ProjectError(f"{name} cannot be read: {error.strerror or error}") from None
     except NotebookError as error:

@@ -56,6 +56,11 @@ class Validity:
             self.look_up([result])
         return self._traces.get(result.trace)
 
+    def writes_anything(self, results: Iterable[Result]) -> bool:
+        """Tell whether one of these results wrote or removed files, as most do not."""
+        traces = (self._traces.get(result.trace) for result in results)
+        return any(trace is not None and (trace.written or trace.removed) for trace in traces)
+
     def footprint(self, results: Iterable[Result]) -> Footprint:
         """Return what results have read and written."""
         footprint = Footprint()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from glob import escape
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from sphinx_nbcache.traces.places import Places
 from sphinx_nbcache.traces.tracking import Tracking
 from sphinx_nbcache.traces.world import World
 
+# As Sphinx's own templates call the folder in which each builder has one.
+BUILD_FOLDER = "_build"
 # Under it, and a digest, what is known of a kernel is remembered.
 KERNEL_KEY = "kernel/"
 
@@ -51,7 +54,7 @@ class Worlds:
         self._settings = settings
         self._base = base
         self._root = root
-        self._quiet = tuple(dict.fromkeys(map(str, quiet)))
+        self._quiet = tuple(dict.fromkeys(map(str, _with_builds(quiet))))
         self._remembered: dict[str, Fingerprint] = {}
         self._asked: set[str] = set()
         self.fingerprints = Fingerprints(self._remembered)
@@ -99,6 +102,9 @@ class Worlds:
             key: What its code key is made of: copies of assets are not seen to be read.
         """
         settings, own = self._settings, scan.track
+        is_special = scan.dependencies or scan.variables or key.assets or isinstance(own, tuple)
+        if not (settings.dependencies or is_special):
+            return self._common
         name = portable_path(path, self._base)
         globs = [
             self._from_root(self._base, glob)
@@ -110,10 +116,18 @@ class Worlds:
         for asset in map(escape, key.assets):
             globs += [self._from_root(path.parent, glob) for glob in (asset, asset + "/**")]
         return Tracking(
-            kinds=tuple(map(Kind, own if isinstance(own, tuple) else settings.track)),
-            ignored=tuple(self._from_root(self._base, glob) for glob in settings.ignore),
+            kinds=tuple(map(Kind, own)) if isinstance(own, tuple) else self._common.kinds,
+            ignored=self._common.ignored,
             globs=tuple(dict.fromkeys(globs)),
             variables=scan.variables,
+        )
+
+    @cached_property
+    def _common(self) -> Tracking:
+        """What counts for notebooks that say nothing about it."""
+        return Tracking(
+            kinds=tuple(map(Kind, self._settings.track)),
+            ignored=tuple(self._from_root(self._base, glob) for glob in self._settings.ignore),
         )
 
     def look_up(self, traces: Iterable[Trace]) -> None:
@@ -158,3 +172,10 @@ class Worlds:
         if not joined.startswith(".."):
             return joined
         return posixpath.normpath(posixpath.join(self._root.as_posix(), joined))
+
+
+def _with_builds(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield folders, and the `_build` around them: with what builders write for others in it."""
+    for folder in folders:
+        yield folder
+        yield from (above for above in folder.parents if above.name.startswith(BUILD_FOLDER))

@@ -12,7 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import msgspec
 
@@ -131,6 +131,7 @@ class Environment:
         return {module: tuple(sorted(names)) for module, names in owners.items()}
 
 
+@cache
 def normalised(name: str) -> str:
     """Return the normalised name of a distribution."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -91,6 +91,10 @@ def why_not_valid(trace: Trace, tracking: Tracking, world: World) -> Mismatch | 
 
 
 def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
+    if trace.tracked == tracking.kinds and not (
+        trace.ignored or tracking.globs or tracking.variables
+    ):
+        return None
     tracked = tracking.kinds if trace.tracked is None else trace.tracked
     globs = {fact.glob for fact in trace.facts if isinstance(fact, Declared)}
     names = {fact.name for fact in trace.facts if isinstance(fact, EnvironmentVariable)}
@@ -105,10 +109,12 @@ def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
 
 def _counting(trace: Trace, tracking: Tracking) -> Trace:
     """Return a trace without the facts that do not count now."""
-    if set(tracking.kinds) != set(TRACKED):
+    if tracking.kinds != TRACKED:
         kept = trace.tracking(tracking.kinds)
         named = [f for f in trace.facts if _is_declared(f, tracking) and f not in kept.facts]
         trace = msgspec.structs.replace(kept, facts=(*kept.facts, *named))
+    if not tracking.ignored and not any(isinstance(fact, Declared) for fact in trace.facts):
+        return trace
     globs = set(tracking.globs)
     facts = [f for f in trace.facts if not isinstance(f, Declared) or f.glob in globs]
     if tracking.ignored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sphinx_nbcache.traces.facts import (
@@ -31,8 +32,7 @@ from sphinx_nbcache.traces.world import (
     World,
     declare,
     joined,
-    modules_in,
-    variable_digest,
+    package_name,
 )
 
 # How many names a reason tells.
@@ -114,12 +114,25 @@ def _difference(fact: Listing, before: set[str], after: set[str]) -> str:
 
 
 def _unshadowed(fact: Unshadowed, world: World) -> str | None:
-    modules = f" {fact.modules} "
-    for module, entry in modules_in(fact.path, world):
-        if f" {module} " in modules:
-            name = module.rstrip("/")
-            return f"{joined(fact.path, entry)} is now what import {name} finds"
-    return None
+    wanted = _words(fact.modules)
+    there = world.modules(fact.path)
+    entries = [there.files[name] for name in there.files.keys() & wanted]
+    for folder in there.folders:
+        # Whether it is a package is only looked at if that makes a difference.
+        is_named = folder in wanted or folder + "/" in wanted
+        if is_named and package_name(fact.path, folder, world) in wanted:
+            entries.append(folder + "/")
+    if not entries:
+        return None
+    entry = min(entries)
+    return (
+        f"{joined(fact.path, entry)} is now what import {entry.partition('.')[0].rstrip('/')} finds"
+    )
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 def _uninstalled(fact: Uninstalled, world: World) -> str | None:
@@ -167,7 +180,7 @@ def _baseline(fact: Baseline, world: World) -> str | None:
 
 
 def _variable(fact: EnvironmentVariable, world: World) -> str | None:
-    if fact.digest is None or variable_digest(fact.name, world.variables) == fact.digest:
+    if fact.digest is None or world.variable(fact.name) == fact.digest:
         return None
     if fact.name == PYTHON_VARIABLES:
         return "an environment variable that changes how Python works changed (PYTHON…)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sphinx_nbcache.traces.environments import Environment
@@ -14,6 +14,41 @@ from sphinx_nbcache.traces.places import Places
 # A fact about many files tells their names only up to this number.
 MOST_NAMES = 200
 _MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pyc")
+
+
+@dataclass(frozen=True, slots=True)
+class Modules:
+    """What can be imported from a directory.
+
+    Attributes:
+        files: Entries by the names of the modules that they are.
+        folders: Names of directories: each is a package, or a part of a namespace package.
+    """
+
+    files: Mapping[str, str]
+    folders: frozenset[str]
+
+    @classmethod
+    def among(cls, entries: Iterable[str]) -> Modules:
+        """Return those among the entries of a directory."""
+        files: dict[str, str] = {}
+        folders = set()
+        for entry in entries:
+            module, _, suffix = entry.partition(".")
+            if entry.endswith("/"):
+                folders.add(entry[:-1])
+            elif f".{suffix}".endswith(_MODULE_SUFFIXES):
+                files.setdefault(module, entry)
+        return cls(files, frozenset(folders))
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What was found in a directory, what of it counts, and what can be imported from it."""
+
+    found: tuple[str, ...]
+    kept: tuple[str, ...]
+    modules: Modules
 
 
 @dataclass
@@ -32,6 +67,8 @@ class World:
     environment: Environment | None
     variables: Mapping[str, str]
     _paths: dict[str, str | None] = field(default_factory=dict, repr=False)
+    _listings: dict[str, _Listed] = field(default_factory=dict, repr=False)
+    _variables: dict[str, str] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> str | None:
         """Return the absolute path of a name (see [](Places.path_of))."""
@@ -44,15 +81,37 @@ class World:
         path = self.path(name)
         return GONE if path is None else self.fingerprints.state(path)
 
+    def variable(self, name: str) -> str:
+        """Return the digest of an environment variable (see [](variable_digest))."""
+        if name not in self._variables:
+            self._variables[name] = variable_digest(name, self.variables)
+        return self._variables[name]
+
     def matches(self, glob: str) -> tuple[str, ...]:
         """Return the absolute paths that match a glob, relative to the root or absolute."""
         return self.fingerprints.matches(os.path.join(self.places.root, glob))
 
     def listing(self, name: str) -> tuple[str, ...] | None:
         """Return what counts in the directory of that name; `None` if there is none."""
+        listed = self._listed(name)
+        return listed.kept if listed is not None else None
+
+    def modules(self, name: str) -> Modules:
+        """Return what can be imported from the directory of that name."""
+        listed = self._listed(name)
+        return listed.modules if listed is not None else Modules({}, frozenset())
+
+    def _listed(self, name: str) -> _Listed | None:
+        """Return what is in a directory: worked out once, until it is looked at anew."""
         path = self.path(name)
         found = self.fingerprints.listing(path) if path is not None else None
-        return found and tuple(entry for entry in found if self.places.keeps(name, entry))
+        if found is None:
+            return None
+        known = self._listings.get(name)
+        if known is None or known.found is not found:
+            kept = tuple(entry for entry in found if self.places.keeps(name, entry))
+            known = self._listings[name] = _Listed(found, kept, Modules.among(kept))
+        return known
 
 
 def declare(glob: str, world: World) -> Declared:
@@ -97,13 +156,16 @@ def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
     A directory without `__init__.py` is part of a namespace package: it comes after all other
     modules of its name. Its name has a slash behind.
     """
-    for entry in world.listing(name) or ():
-        module, _, suffix = entry.partition(".")
-        if entry.endswith("/"):
-            is_package = world.state(joined(name, entry) + "__init__.py") not in (GONE, OTHER)
-            yield entry[:-1] if is_package else entry, entry
-        elif f".{suffix}".endswith(_MODULE_SUFFIXES):
-            yield module, entry
+    modules = world.modules(name)
+    yield from modules.files.items()
+    for folder in sorted(modules.folders):
+        yield package_name(name, folder, world), folder + "/"
+
+
+def package_name(name: str, folder: str, world: World) -> str:
+    """Return the name of the package that a folder in a directory is, or would be a part of."""
+    is_package = world.state(joined(name, folder) + "/__init__.py") not in (GONE, OTHER)
+    return folder if is_package else folder + "/"
 
 
 def joined(folder: str, entry: str) -> str:

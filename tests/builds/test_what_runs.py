@@ -527,3 +527,19 @@ def test_a_jupytext_markdown_notebook_is_read_by_jupytext(book: Book) -> None:
     assert built.warnings == ""
     assert built.ran == ("note",)
     assert "from markdown" in book.page("note")
+
+
+def test_code_that_a_cell_loads_from_a_file_is_run_when_the_file_changes(book: Book) -> None:
+    book.index("a")
+    book.write("code/part.py", "print('first', 6 * 7)\n")
+    load = "```{code-cell}\n:load: code/part.py\n```"
+    book.myst("a.md", load, f"````{{note}}\n{load}\n````")
+    first = book.build()
+    assert (first.ran, first.warnings) == (("a.md",), "")
+    assert book.page("a").count("first 42") == 2
+    assert book.build().ran == ()
+    book.write("code/part.py", "print('second', 6 * 7)\n")
+    changed = book.build()
+    assert changed.ran == ("a.md",)
+    assert "code cells 2 and 3 changed" in changed.log
+    assert book.page("a").count("second 42") == 2

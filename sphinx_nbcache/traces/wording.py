@@ -1,0 +1,105 @@
+"""A trace in words: what one run depended on, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sphinx_nbcache.traces.facts import (
+    GONE,
+    Absent,
+    Baseline,
+    Declared,
+    Directory,
+    Distribution,
+    EnvironmentVariable,
+    Fact,
+    File,
+    Interpreter,
+    Listing,
+    Location,
+    Trace,
+    Uninstalled,
+    Unshadowed,
+    kind_of,
+)
+
+# How many modules of a long list are told.
+_TOLD = 3
+
+
+def facts_in_words(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Yield of each fact its kind (see [](Kind)) and what it says."""
+    for fact in trace.facts:
+        importer = trace.imported_by.get(fact.path) if isinstance(fact, File) else None
+        by = f", imported by {importer}" if importer else ""
+        yield kind_of(fact).value, fact_in_words(fact) + by
+
+
+def fact_in_words(fact: Fact) -> str:
+    """Return what a fact says."""
+    return _WORDS[type(fact)](fact)
+
+
+def _file(fact: File) -> str:
+    changed = "" if fact.after is None else ", which it rewrote"
+    if fact.after == GONE:
+        changed = ", which it removed"
+    return f"module {fact.path}" if fact.module else f"{fact.path}{changed}"
+
+
+def _absent(fact: Absent) -> str:
+    return f"{fact.path} was not there" + ("" if fact.after is None else ", and was written")
+
+
+def _listing(fact: Listing) -> str:
+    what = fact.pattern or "all names"
+    return f"{what} in {fact.path.rstrip('/')}/"
+
+
+def _unshadowed(fact: Unshadowed) -> str:
+    return f"nothing in {fact.path.rstrip('/')}/ stands in front of {_some(fact.modules)}"
+
+
+def _uninstalled(fact: Uninstalled) -> str:
+    return f"not installed: {fact.modules.replace(' ', ', ')}"
+
+
+def _interpreter(fact: Interpreter) -> str:
+    return f"{fact.implementation} {fact.version} on {fact.platform}, {fact.machine}"
+
+
+def _baseline(fact: Baseline) -> str:
+    return f"ipykernel {fact.ipykernel}, IPython {fact.ipython}"
+
+
+def _variable(fact: EnvironmentVariable) -> str:
+    secret = " (its value is not kept)" if fact.digest is None else ""
+    return f"variable {fact.name}{secret}"
+
+
+def _location(fact: Location) -> str:
+    what = "the home directory" if fact.home else "the project"
+    return f"{what} is {fact.path}"
+
+
+def _some(words: str) -> str:
+    names = words.split()
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more
+
+
+_WORDS: Mapping[type[Any], Callable[[Any], str]] = {
+    File: _file,
+    Absent: _absent,
+    Directory: lambda fact: f"{fact.path.rstrip('/')}/ is a directory",
+    Listing: _listing,
+    Unshadowed: _unshadowed,
+    Uninstalled: _uninstalled,
+    Distribution: lambda fact: f"{fact.name} {fact.version}",
+    Interpreter: _interpreter,
+    Baseline: _baseline,
+    EnvironmentVariable: _variable,
+    Declared: lambda fact: f"declared: {fact.glob}",
+    Location: _location,
+}
