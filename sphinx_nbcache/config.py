@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
 OnError = Literal["warn", "fail", "stop"]
+KernelStart = Literal["auto", "fork", "spawn"]
 RetryFailed = Literal["always", "changed"]
 Rebuild = Literal["", "env", "html"]
 
 PREFIX = "nbcache_"
-CORES = "auto"
+AUTO = CORES = "auto"
 # The kinds of dependencies that a tracer sees (see `traces.facts.Kind`).
 TRACKED = ("files", "imports", "versions", "environment")
 
@@ -163,6 +164,15 @@ def _jobs(value: Any) -> int | None:
     return jobs
 
 
+def _preload(value: Any) -> tuple[str, ...] | str:
+    if value in (AUTO, None):
+        return AUTO
+    names = _strings(value)
+    if not all(part.isidentifier() for name in names for part in name.split(".")):
+        raise ValueError("'auto' or a list of modules")
+    return names
+
+
 def option(default: Any, check: Callable[[Any], Any], **declared: Any) -> Any:
     """Declare an option as a dataclass field. `default` is the raw value, as in `conf.py`."""
     metadata = {"option": Option(check, **declared), "raw": default}
@@ -253,6 +263,23 @@ class Settings:
         expects='`"auto"` or a whole number',
         help='How many notebooks an executor runs at once, unless it is a serial one; `"auto"` is'
         " one for each core.",
+    )
+    kernel_start: KernelStart = option(
+        AUTO,
+        _one_of(AUTO, "fork", "spawn"),
+        expects='`"auto"`, `"fork"`, `"spawn"`',
+        help='How kernels are started. `"auto"`: by fork from a process that has loaded ipykernel,'
+        " where that is possible: on Linux, for kernelspecs that start an ipykernel as usual. Else"
+        ' as Jupyter does it. `"fork"`: the same, with a warning where it is not possible.'
+        ' `"spawn"`: always as Jupyter does it. What notebooks compute is the same.',
+    )
+    preload: tuple[str, ...] | str = option(
+        AUTO,
+        _preload,
+        expects='`"auto"` or a list of modules',
+        help='What is imported before kernels are forked. `"auto"`: what the notebooks to be run'
+        " import, of the packages that are known not to notice. A list: these modules. An empty"
+        " list: nothing.",
     )
     timeout: float | None = option(
         600,

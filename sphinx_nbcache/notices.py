@@ -49,7 +49,7 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One warning: what is wrong, where, and what to do about it.
+    """One warning, or information: what is wrong, where, and what to do about it.
 
     Attributes:
         topic: The kind, which becomes the warning's subtype.
@@ -57,6 +57,7 @@ class Notice:
         path: The source file meant, if any.
         line: Its line, counted from 1, if known.
         is_error: Whether it makes the build end with a non-zero status.
+        is_information: Whether nothing is wrong, so that it is no warning.
     """
 
     topic: Topic
@@ -64,6 +65,7 @@ class Notice:
     path: Path | None = None
     line: int | None = None
     is_error: bool = False
+    is_information: bool = False
 
 
 Notify = Callable[[Notice], None]

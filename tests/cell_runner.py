@@ -49,7 +49,7 @@ class CellRunner:
         """Run cells untraced; return what they printed."""
         return str(self._ask(directory, cells, "", "''")["output"])
 
-    async def run(self, job: Job, on_cell: object = None) -> Outcome:  # noqa: ARG002 (as the real one)
+    async def run(self, job: Job, *_more: object) -> Outcome:
         """Run a job as [](sphinx_nbcache.execution.run.run) does."""
         started = time.time()
         cells = [cell.source for cell in job.cells if not cell.skipped]

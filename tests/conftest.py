@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support import Book
 from support_cli import CommandLine
+
+from sphinx_nbcache.execution.kernels import KernelStarts
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -40,6 +43,31 @@ def _bytecode(tmp_path_factory: pytest.TempPathFactory) -> None:
         if "PYTEST_XDIST_WORKER" in os.environ:
             shared = shared.parent
         os.environ["PYTHONPYCACHEPREFIX"] = str(shared / "bytecode")
+
+
+@pytest.fixture(scope="session")
+def _forks() -> Iterator[KernelStarts]:
+    """Kernels by fork: what is expensive of them is kept for the session."""
+    from sphinx_nbcache.execution.forked.starts import kernel_starts
+
+    told: list[str] = []
+    with kernel_starts("fork", (), list, lambda notice: told.append(notice.text)) as starts:
+        yield starts
+    # Else the tests have not seen what they are for.
+    assert [text for text in told if "folder is not there" not in text] == []
+
+
+@pytest.fixture(
+    params=[
+        "spawn",
+        pytest.param(
+            "fork", marks=pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only")
+        ),
+    ]
+)
+def starts(request: pytest.FixtureRequest) -> KernelStarts:
+    """Both ways to start kernels, one after the other."""
+    return KernelStarts() if request.param == "spawn" else request.getfixturevalue("_forks")
 
 
 @pytest.fixture(autouse=True, scope="session")

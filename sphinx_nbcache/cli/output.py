@@ -35,6 +35,9 @@ def tell(text: str, *, level: int = USUAL) -> None:
 
 def warn(notice: Notice) -> None:
     """Write a warning, with its place, to the standard error."""
+    if notice.is_information:
+        tell(notice.text)
+        return
     if given().verbosity < (ERRORS if notice.is_error else NO_PROGRESS):
         return
     where = ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
@@ -47,14 +48,41 @@ class KernelManager(AsyncKernelManager):
     def kill_all(cls) -> None:
         """Kill every kernel that is running, and what it has started, without asking."""
         for manager in list(cls._live):
-            process = getattr(manager.provisioner, "process", None)
-            if process is None or process.poll() is not None:
-                continue
-            with suppress(OSError):
-                if hasattr(os, "killpg"):
-                    os.killpg(os.getpgid(process.pid), signal.SIGKILL)
-                else:
-                    process.kill()
+            manager.kill_at_once()
+
+    def kill_at_once(self) -> None:
+        """Kill the kernel, from whatever thread, without waiting."""
+        process = getattr(self.provisioner, "process", None)
+        if process is None or process.poll() is not None:
+            return
+        with suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(os.getpgid(process.pid), signal.SIGKILL)
+            else:
+                process.kill()
+
+    @property
+    def exit_status(self) -> int | None:
+        """How the kernel ended, if it is known: its exit status, or less than 0 for a signal."""
+        process = getattr(self.provisioner, "process", None)
+        return None if process is None else process.returncode
+
+
+class KernelStarts:
+    """How kernels are started while notebooks are run: here, as Jupyter does it.
+
+    A context: at its end, nothing is left that was kept to start further kernels.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def manager_of(self, kernel: str, sources: Sequence[str]) -> KernelManager:  # noqa: ARG002 (others look at them)
+        """Return a manager that starts a kernel for a notebook with these code cells."""
+        return KernelManager(kernel_name=kernel)
 
 
 def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
@@ -76,6 +104,17 @@ def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
             " name to another one with nbcache_kernel_aliases"
         ) from None
     return name
+
+
+def end_in_words(status: int) -> str:
+    """Say how a process ended: by its exit status, or less than 0 for a signal."""
+    if status >= 0:
+        return f"it ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"it was ended by {name}"
 
 
 def is_ipykernel(name: str, specs: KernelSpecManager) -> bool:

@@ -14,16 +14,18 @@ from functools import partial
 from typing import IO, Any, TypeVar
 
 import msgspec
-import nbclient
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 
+from sphinx_nbcache.execution.forked.client import DeathWatch
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome, failed_outcome
 from sphinx_nbcache.execution.kernels import (
     KernelError,
     KernelManager,
+    KernelStarts,
     choose_kernel,
+    end_in_words,
     is_python,
     start_arguments,
 )
@@ -77,27 +79,36 @@ def tell_nobody(_job: Job, _position: int) -> None:
     """Take note of nothing."""
 
 
-class TellingRunner:
-    """[](run), which tells somebody which cell begins. In another process it tells nobody."""
+class Runner:
+    """[](run), with what it needs in this process: in another one it is the bare function.
 
-    def __init__(self, on_cell: OnCell = tell_nobody) -> None:
+    Args:
+        on_cell: Is told as each cell begins.
+        starts: How kernels are started.
+    """
+
+    def __init__(self, on_cell: OnCell = tell_nobody, starts: KernelStarts | None = None) -> None:
         self._on_cell = on_cell
+        self._starts = starts
 
-    def __reduce__(self) -> tuple[type[TellingRunner], tuple[()]]:
-        return TellingRunner, ()
+    def __reduce__(self) -> tuple[type[Runner], tuple[()]]:
+        return Runner, ()
 
     async def __call__(self, job: Job) -> Outcome:
         """Run a job."""
-        return await run(job, self._on_cell)
+        return await run(job, self._starts, self._on_cell)
 
 
-async def run(job: Job, on_cell: OnCell = tell_nobody) -> Outcome:
+async def run(
+    job: Job, starts: KernelStarts | None = None, on_cell: OnCell = tell_nobody
+) -> Outcome:
     """Run one notebook in a new kernel, in its place.
 
     Whatever goes wrong in the notebook, with its kernel or its place is part of the outcome.
 
     Args:
         job: The order.
+        starts: How kernels are started; without it, as Jupyter does it.
         on_cell: Is told as each cell begins.
 
     Raises:
@@ -108,7 +119,7 @@ async def run(job: Job, on_cell: OnCell = tell_nobody) -> Outcome:
             place = await _in_thread(partial(stack.enter_context, place_of(job)))
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
-        outcome = await _Run(job, place.folder, on_cell).outcome()
+        outcome = await _Run(job, place.folder, on_cell, starts or KernelStarts()).outcome()
         if outcome.status is not Status.OK:
             return outcome
         try:
@@ -133,16 +144,22 @@ async def _in_thread(work: Callable[[], _Value]) -> _Value:
         raise
 
 
-class _Client(nbclient.NotebookClient):
+class _Client(DeathWatch):
     """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
 
     manager: KernelManager | None = None
     tracer: RunTracer | None = None
     peak_memory: int | None = None
 
+    def __init__(
+        self, *arguments: Any, make_manager: Callable[[], KernelManager], **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._make_manager = make_manager
+
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep hold of it."""
-        self.manager = super().create_kernel_manager()  # type: ignore[assignment]  # kernel_manager_class
+        self.km = self.manager = self._make_manager()
         return self.manager
 
     @asynccontextmanager
@@ -170,8 +187,9 @@ class _Client(nbclient.NotebookClient):
 class _Run:
     """One run under way: what nbclient reports while it lasts."""
 
-    def __init__(self, job: Job, folder: str, on_cell: OnCell) -> None:
+    def __init__(self, job: Job, folder: str, on_cell: OnCell, starts: KernelStarts) -> None:
         self.job = job
+        self.starts = starts
         self.folder = folder
         self.on_cell = on_cell
         self.clock = _Clock()
@@ -244,7 +262,7 @@ class _Run:
             return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
         except DeadKernelError as error:
             _raise_if_cancelled()
-            text = f"the kernel died: {error}"
+            text = f"the kernel died: {_death(client) or error}"
             return Status.DIED, Failure(
                 "DeadKernelError", text, text + _tail(log), self.clock.current
             )
@@ -267,7 +285,9 @@ class _Run:
         client = _Client(
             self.notebook,
             kernel_name=self.kernel,
-            kernel_manager_class=KernelManager,
+            make_manager=partial(
+                self.starts.manager_of, self.kernel, [cell.source for cell in self.job.cells]
+            ),
             resources={"metadata": {"path": self.folder}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=_START_SECONDS,
@@ -335,6 +355,12 @@ def _tail(log: IO[bytes]) -> str:
     log.seek(0)
     lines = log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
     return "\n\n" + "\n".join(lines) if lines else ""
+
+
+def _death(client: _Client) -> str:
+    """Return how a client's kernel ended, in words, if that is known."""
+    status = None if client.manager is None else client.manager.exit_status
+    return "" if status is None else end_in_words(status)
 
 
 def _raise_if_cancelled() -> None:

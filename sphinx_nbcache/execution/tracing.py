@@ -35,13 +35,11 @@ class RunTracer:
 
     Args:
         tracing: What the job says of tracing.
-        edges: Imports among the modules that the kernel has loaded before it was started.
     """
 
-    def __init__(self, tracing: Tracing, edges: dict[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(self, tracing: Tracing) -> None:
         self.report: dict[str, Any] = {}
         self._tracing = tracing
-        self._edges = edges or {}
 
     @asynccontextmanager
     async def around_cells(self, silently: Silently) -> AsyncIterator[None]:
@@ -59,7 +57,6 @@ class RunTracer:
                 log=new_log(folder),
                 support=str(folder),
                 quiet=(*self._tracing.quiet, str(folder)),
-                edges=self._edges,
             )
             reply = await silently(install_code(config))
             if reply.get("status") != "ok":

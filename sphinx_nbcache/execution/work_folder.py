@@ -17,18 +17,23 @@ if TYPE_CHECKING:
     import filelock
 
 _PREFIX, _LOCK_SUFFIX = "nbcache-work-", ".lock"
+_SHORT = Path("/tmp")  # noqa: S108 (what is made in it has a name that cannot be guessed)
 _LOCK_NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{16}}{re.escape(_LOCK_SUFFIX)}")
 
 
 @contextmanager
-def work_folder() -> Iterator[Path]:
+def work_folder(longest: int | None = None) -> Iterator[Path]:
     """Name a folder below that of the system's temporary files, and remove it in the end.
 
     It is not made yet: who needs it makes it. A lock beside it is held as long as it may be
     there. The system lets go of the locks of a process that was killed, so what such a process
     has left is found by its free lock, and removed by the next one that comes here.
+
+    Args:
+        longest: How many bytes its path may have. If those of the system's folder are too many,
+            it is in another one that everybody may write to.
     """
-    base = Path(tempfile.gettempdir()).resolve()
+    base = _base(longest)
     _remove_left_behind(base)
     with ExitStack() as stack:
         folder = base / f"{_PREFIX}{secrets.token_hex(8)}"
@@ -38,6 +43,14 @@ def work_folder() -> Iterator[Path]:
             stack.callback(_release, lock)
         stack.callback(remove_folder, folder)
         yield folder
+
+
+def _base(longest: int | None) -> Path:
+    usual = Path(tempfile.gettempdir()).resolve()
+    length = len(os.fsencode(_lock_of(usual / f"{_PREFIX}{'0' * 16}")))
+    if longest is None or length <= longest or not os.access(_SHORT, os.W_OK):
+        return usual
+    return _SHORT
 
 
 def remove_folder(folder: Path) -> None:

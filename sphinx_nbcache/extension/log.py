@@ -11,9 +11,15 @@ LOGGER = logging.getLogger(__name__)
 
 
 def notifier(app: Sphinx) -> Notify:
-    """Return what turns notices into Sphinx warnings; an error makes the build's status 1."""
+    """Return what turns notices into Sphinx warnings; an error makes the build's status 1.
+
+    Information becomes a line of the log.
+    """
 
     def notify(notice: Notice) -> None:
+        if notice.is_information:
+            LOGGER.info("%s", notice.text)
+            return
         docname = app.env.path2doc(notice.path) if notice.path is not None else None
         location = (docname, notice.line) if docname is not None else None
         log = LOGGER.error if notice.is_error else LOGGER.warning

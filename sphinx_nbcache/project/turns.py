@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -17,7 +18,13 @@ from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Planned, Reason, Why, why_not
 from sphinx_nbcache.project.former import former_runs
-from sphinx_nbcache.project.jobs import SourceChangedError, make_job, make_result, outcome_of
+from sphinx_nbcache.project.jobs import (
+    SourceChangedError,
+    make_job,
+    make_result,
+    outcome_of,
+    read_planned,
+)
 from sphinx_nbcache.project.observing import Observer, Watch
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
 from sphinx_nbcache.store.claims import Claims
@@ -27,6 +34,7 @@ from sphinx_nbcache.store.store import Store
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.executors import Executor
     from sphinx_nbcache.execution.job import Job, Outcome
+    from sphinx_nbcache.execution.kernels import KernelStarts
 
 # How often to look whether another build is done with a notebook.
 _CLAIM_SECONDS = 0.05
@@ -108,11 +116,10 @@ class Turns:
         from sphinx_nbcache.execution.executors import first_done
 
         total = len(waiting)
-        executor = self._make_executor()
         first = [group[0] for group in waiting]
-        self.progress.queued(first, former_runs(self.store, first), executor.slots)
         try:
-            with executor:
+            with self._kernel_starts(waiting) as starts, self._make_executor(starts) as executor:
+                self.progress.queued(first, former_runs(self.store, first), executor.slots)
                 while waiting or self._running:
                     self._fill_slots(executor, waiting, total)
                     self._tell_of_cells()
@@ -132,19 +139,30 @@ class Turns:
             self._finish_all()
             self.claims.release_all()
 
-    def _make_executor(self) -> Executor:
+    def _kernel_starts(self, groups: Sequence[Group]) -> KernelStarts:
+        from sphinx_nbcache.execution.quick_import import import_nbclient
+
+        import_nbclient()
+        from sphinx_nbcache.execution.forked.starts import kernel_starts
+
+        notebooks = [group[0] for group in groups]
+        settings = self.settings
+        cells = partial(_cells_of, notebooks)
+        return kernel_starts(settings.kernel_start, settings.preload, cells, self.notify)
+
+    def _make_executor(self, starts: KernelStarts) -> Executor:
         """Return the executor that the option names, or another one if it cannot be used."""
         from sphinx_nbcache.execution.registry import (
             UnknownExecutorError,
             fallback_of,
             make_executor,
         )
-        from sphinx_nbcache.execution.run import TellingRunner
+        from sphinx_nbcache.execution.run import Runner
 
-        run = TellingRunner(lambda job, position: self._cells.put((job, position)))
+        runner = Runner(lambda job, position: self._cells.put((job, position)), starts)
         self._executor, jobs = self.settings.executor, self.settings.jobs
         try:
-            return make_executor(self._executor, jobs, run)
+            return make_executor(self._executor, jobs, runner)
         except UnknownExecutorError as error:
             self._executor = fallback_of(self.settings.executor)
             text = (
@@ -152,7 +170,7 @@ class Turns:
                 f" {self._executor!r} is used"
             )
             self.notify(Notice(Topic.CONFIG, text))
-            return make_executor(self._executor, jobs, run)
+            return make_executor(self._executor, jobs, runner)
 
     def _tell_of_cells(self) -> None:
         """Tell which cells have begun: runs themselves say so in other threads."""
@@ -291,6 +309,13 @@ class Turns:
         self.settled[settled.planned.name] = settled
         self._unsettled.discard(settled.planned.name)
         self.settle(settled)
+
+
+def _cells_of(notebooks: Sequence[Planned]) -> Iterator[list[str]]:
+    """Yield the code cells of each notebook that can be read."""
+    for planned in notebooks:
+        with suppress(NotebookError, OSError):
+            yield [item.cell.source for item in read_planned(planned).code_cells]
 
 
 def _remove_kept(outcome: Outcome) -> None:

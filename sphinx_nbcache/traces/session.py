@@ -60,7 +60,6 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
         support: A folder that [](write_support) has filled, for the same purpose.
         quiet: Further directories whose files do not count, such as the store.
         own_variables: Environment variables that were set for the kernel by us.
-        edges: Which top-level modules import which others, of those that were loaded before.
         startup: Whether files of the IPython profile count: not if the profile is ours.
     """
 
@@ -69,7 +68,6 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
     support: str | None = None
     quiet: tuple[str, ...] = ()
     own_variables: tuple[str, ...] = ()
-    edges: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     startup: bool = True
 
 

@@ -12,7 +12,7 @@ import pytest
 from support import Book
 
 from sphinx_nbcache import Project
-from sphinx_nbcache.execution.run import TellingRunner
+from sphinx_nbcache.execution.run import Runner
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.progress import LogProgress, TerminalProgress
 from sphinx_nbcache.planning import Planned
@@ -239,8 +239,8 @@ def test_an_execution_tells_of_each_cell_and_of_the_last_run(tmp_path: Path) -> 
 
 def test_a_runner_that_is_sent_to_another_process_tells_nobody_there() -> None:
     told: list[Any] = []
-    runner = pickle.loads(pickle.dumps(TellingRunner(lambda *event: told.append(event))))
-    assert isinstance(runner, TellingRunner)
+    runner = pickle.loads(pickle.dumps(Runner(lambda *event: told.append(event))))
+    assert isinstance(runner, Runner)
 
 
 @pytest.mark.kernel

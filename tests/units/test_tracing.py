@@ -620,6 +620,12 @@ def test_packages_count_with_those_that_they_need(project: Project) -> None:
     assert names.isdisjoint({"tornado", "pyzmq", "ipython", "traitlets", "sphinx"})
 
 
+def test_packages_that_are_imported_by_a_computed_name_count(project: Project) -> None:
+    traced = project.run("from importlib import import_module\nimport_module('YAML'.lower())")
+    assert "pyyaml" in {fact.name for fact in traced.all(Distribution)}
+    assert traced.report["errors"] == []
+
+
 def test_a_module_that_was_loaded_before_counts_as_if_it_was_not(project: Project) -> None:
     pytest.importorskip("pandas")
     code = "import pandas as pd"

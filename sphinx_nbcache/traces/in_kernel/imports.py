@@ -1,5 +1,7 @@
 """Modules: which are local, which packages are reached, and what could come before them."""
 
+import functools
+import importlib
 import os
 import sys
 import types
@@ -13,13 +15,26 @@ _BASE = frozenset(("IPython", "ipykernel"))
 class Imports:
     """Which modules were imported, by whom, and where others could have come before them."""
 
-    def __init__(self, quiet, log, edges):
+    def __init__(self, quiet, log):
         self.quiet = quiet
         self.log = log
-        self.edges = {name: set(names) for name, names in edges.items()}
         self.before = {name.partition(".")[0] for name in sys.modules}
         self.importers = {}
+        self.called = set()
         self.wanted = set()
+
+    def watch(self):
+        """Note as well what `importlib.import_module` imports: it raises no event."""
+        original = importlib.import_module
+
+        def import_module(name, package=None):
+            if isinstance(name, str) and not name.startswith("."):
+                self.on_import(name, None)
+                self.called.add((name, outer(sys._getframe(1), IMPORTLIB)))
+            return original(name, package)
+
+        functools.update_wrapper(import_module, original)
+        importlib.import_module = import_module
 
     def want(self, names):
         """Note that a cell imports these: if they were loaded before, there is no event."""
@@ -81,8 +96,8 @@ class Imports:
 
     def _seen_edges(self):
         """Return which names were seen to import which; user code has an empty name."""
-        edges = {name: set(names) for name, names in self.edges.items()}
-        for name, importer in self.importers.items():
+        edges = _preloaded_edges()
+        for name, importer in (*self.importers.items(), *self.called):
             package = self.quiet.package_of(importer)
             if package or self.quiet.is_user(importer):
                 edges.setdefault(package, set()).add(name.partition(".")[0])
@@ -123,7 +138,9 @@ class Imports:
         path = [absolute(folder) for folder in sys.path if isinstance(folder, str)]
         places = {}
         for top in {name.partition(".")[0] for name in list(sys.modules)}:
-            if (top not in self.before or top in reached) and top not in sys.builtin_module_names:
+            if top in sys.builtin_module_names or _is_made_by_hand(top):
+                continue
+            if top not in self.before or top in reached:
                 places[top] = self._position(top, path)
         for name in self.missing():
             if "." not in name:
@@ -146,3 +163,20 @@ class Imports:
             if folder in path:
                 return path.index(folder)
         return len(path)
+
+
+def _preloaded_edges():
+    """Return which modules import which, of those that a kernel had loaded before it began.
+
+    The process that kernels are forked from knows it, and keeps it in the finder of these modules.
+    """
+    for finder in sys.meta_path:
+        if type(finder).__module__ == "_nbcache_zygote.hiding":
+            return finder.edges()
+    return {}
+
+
+def _is_made_by_hand(name):
+    """Tell whether a module was never looked for, as those that Cython makes for itself."""
+    module = sys.modules.get(name)
+    return type(module) is types.ModuleType and module.__spec__ is None

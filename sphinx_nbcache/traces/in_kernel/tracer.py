@@ -32,7 +32,7 @@ class Tracer:
         self.files = Files(self.quiet, self.log)
         self.roots = [config["root"], os.path.realpath(config["root"])]
         self.listings = Listings(self.quiet, self.log, self.roots)
-        self.imports = Imports(self.quiet, self.log, config.get("edges", {}))
+        self.imports = Imports(self.quiet, self.log)
         self.variables = Variables(self.quiet, config.get("own_variables", ()))
         self.named = Named(self.own, self.files, self.imports)
         self.outside = Outside(self.log, self.named)
@@ -44,6 +44,7 @@ class Tracer:
         home = os.path.expanduser("~")
         settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
         Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
+        self.imports.watch()
         if not self.log.is_child:
             self.variables.watch()
             ipython = shell()
@@ -191,9 +192,8 @@ def install(config):
     Args:
         config: A dictionary with `root`; `log`, a file to which children write; `support`, the
             folder of our `sitecustomize`; `quiet`, directories to ignore; `own_variables`,
-            environment variables that the kernel was given by us; `edges`, imports among
-            modules that were loaded before; `startup`, whether IPython's own files count;
-            `child`, if this is not the kernel itself.
+            environment variables that the kernel was given by us; `startup`, whether IPython's
+            own files count; `child`, if this is not the kernel itself.
     """
     global TRACER  # noqa: PLW0603
     if TRACER is None:

@@ -1,0 +1,79 @@
+"""A client of a forked kernel: it waits for nothing that a fork does not need."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+import nbclient
+from jupyter_client.asynchronous.client import AsyncKernelClient
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
+
+# A kernel answers within some milliseconds; old ones do not greet, and are asked.
+_GREETING_SECONDS = 0.05
+_ANSWER_SECONDS = 1.0
+# How long no output must have come from a kernel that is dead until the last one has.
+_SILENCE_SECONDS = 0.05
+
+
+class ForkClient(AsyncKernelClient):
+    """Knows that all sockets of the kernel are bound, and that it is told if the kernel ends."""
+
+    def start_channels(self, *_: Any, **__: Any) -> None:
+        """Open the channels that are used: no heartbeat, no input, and the manager has control."""
+        super().start_channels(stdin=False, hb=False, control=False)
+
+    def stop_channels(self) -> None:
+        """Close the channels that were opened."""
+        # Asking for the others would open them.
+        for channel in (self.shell_channel, self.iopub_channel):
+            if channel.is_alive():
+                channel.stop()
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (jupyter_client's signature)
+        """Wait until outputs arrive.
+
+        Raises:
+            RuntimeError: The kernel has ended, or it does not answer in time.
+        """
+        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        patience = _GREETING_SECONDS
+        while True:
+            try:
+                # As soon as it is subscribed to, ipykernel 7 greets.
+                await self.iopub_channel.get_msg(timeout=patience)
+            except Empty:
+                if not await self.is_alive():
+                    raise RuntimeError("Kernel died before replying to kernel_info") from None
+                if time.monotonic() > end:
+                    raise RuntimeError(f"Kernel didn't respond in {timeout} seconds") from None
+                self.kernel_info()
+                patience = _ANSWER_SECONDS
+            else:
+                return
+
+
+class DeathWatch(nbclient.NotebookClient):
+    """nbclient's client, but it is told when a forked kernel ends: nbclient looks each second.
+
+    It relies on two private names of nbclient. If they change, the death is noticed later.
+    """
+
+    async def _async_poll_kernel_alive(self) -> None:
+        fork: ForkProvisioner | None = getattr(self.km, "fork", None)
+        if fork is None:
+            await super()._async_poll_kernel_alive()
+            return
+        await fork.ended()
+        assert self.kc is not None
+        # What it had sent is still to be fetched, by the one who waits for outputs.
+        is_silent = False
+        while not is_silent:
+            await asyncio.sleep(_SILENCE_SECONDS)
+            is_silent = not await self.kc.iopub_channel.msg_ready()
+        if self.task_poll_for_reply is not None:
+            self.task_poll_for_reply.cancel()

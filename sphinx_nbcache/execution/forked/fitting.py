@@ -1,0 +1,93 @@
+"""Whether a kernel can be forked: only an ipykernel that is started as kernelspecs usually do."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any
+
+CONNECTION_FILE = "{connection_file}"
+_PYTHON = re.compile(r"python(\d+(\.\d+)?)?")
+_LAUNCHER = "ipykernel_launcher"
+# Options of the interpreter that may be there: some have their value behind them.
+_FLAG = re.compile(r"-([bBdEIOPqsSuvx]+|[XW].+)")
+_FLAGS_WITH_VALUE = ("-X", "-W")
+# ipykernel runs something else if its first argument is a word.
+_ARGUMENT = re.compile(r"--?[A-Za-z].*")
+
+
+class UnfitError(Exception):
+    """A kernel cannot be forked. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a kernelspec starts an ipykernel.
+
+    Attributes:
+        python: The interpreter, and the options that it is given.
+        arguments: What ipykernel is given; `{connection_file}` stands for that file.
+    """
+
+    python: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+def command_of(argv: Sequence[str], interrupt_mode: str, metadata: Mapping[str, Any]) -> Command:
+    """Return the command of a kernelspec.
+
+    Raises:
+        UnfitError: It is not that of an ipykernel, or has something that a fork would not have.
+    """
+    if "kernel_provisioner" in metadata:
+        raise UnfitError("it has a provisioner of its own")
+    if interrupt_mode != "signal":
+        raise UnfitError("it is interrupted by messages")
+    words = list(argv)
+    if "-m" not in words or words[words.index("-m") + 1 :][:1] != [_LAUNCHER]:
+        raise UnfitError(f"it is not started by `python -m {_LAUNCHER}`")
+    position = words.index("-m")
+    arguments = tuple(words[position + 2 :])
+    return Command((_interpreter(words[:1]), *_flags(words[1:position])), _checked(arguments))
+
+
+def _interpreter(word: Sequence[str]) -> str:
+    name = "".join(word)
+    if not _PYTHON.fullmatch(PurePath(name).name):
+        raise UnfitError(f"{name!r} may be something else than an interpreter of Python")
+    version = sys.version_info
+    own = ("python", f"python{version[0]}", f"python{version[0]}.{version[1]}")
+    # As jupyter_client does it.
+    return sys.executable if name in own else os.path.expanduser(name)  # noqa: PTH111
+
+
+def _flags(words: Sequence[str]) -> Sequence[str]:
+    is_value = False
+    for word in words:
+        if not is_value and word not in _FLAGS_WITH_VALUE and not _FLAG.fullmatch(word):
+            raise UnfitError(f"its interpreter is given {word!r}")
+        is_value = not is_value and word in _FLAGS_WITH_VALUE
+    return words
+
+
+def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    if ("-f", CONNECTION_FILE) not in pairwise(arguments):
+        raise UnfitError(f"it is not given `-f {CONNECTION_FILE}`")
+    for word in arguments:
+        if word != CONNECTION_FILE and ("{" in word or not _ARGUMENT.fullmatch(word)):
+            raise UnfitError(f"it is given {word!r}")
+    return arguments
+
+
+def unfit_variables(environment: Mapping[str, str]) -> str | None:
+    """Return why kernels with these environment variables cannot be forked, if they cannot."""
+    folders = environment.get("PYTHONPATH", "")
+    if folders and not all(os.path.isabs(folder) for folder in folders.split(os.pathsep)):  # noqa: PTH117
+        # An interpreter looks for these in the folder where it starts.
+        return "PYTHONPATH has relative folders"
+    return None

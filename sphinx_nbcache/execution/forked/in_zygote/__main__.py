@@ -1,0 +1,38 @@
+"""The beginning of a zygote, and of each kernel that it forks.
+
+usage: python [options] __main__.py CONTROL
+"""
+
+import os
+import sys
+
+PACKAGE = "_nbcache_zygote"
+
+
+def _as_package():
+    """Make the modules beside this file a package that no notebook's import can find."""
+    import types
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    # `python -m ipykernel_launcher` has no folder of a script in its path.
+    if sys.path and os.path.abspath(sys.path[0]) == here:
+        del sys.path[0]
+    sys.path_importer_cache.pop(here, None)
+    package = types.ModuleType(PACKAGE)
+    package.__path__ = [here]
+    sys.modules[PACKAGE] = package
+
+
+def _main(control):
+    from _nbcache_zygote import kernel, loop
+
+    order = loop.serve(control)
+    # Only a forked child comes here.
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]
+    kernel.run(order)
+
+
+if __name__ == "__main__":
+    _as_package()
+    _main(int(sys.argv[1]))

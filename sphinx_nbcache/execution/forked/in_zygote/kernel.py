@@ -1,0 +1,139 @@
+"""A kernel, from the fork to its end: as if `python -m ipykernel_launcher` had been started."""
+
+import atexit
+import ctypes
+import gc
+import importlib.util
+import io
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+
+import zmq
+
+from . import hiding, stand_ins
+
+_LAUNCHER = getattr(importlib.util.find_spec("ipykernel_launcher"), "origin", "ipykernel_launcher")
+
+
+def run(order):
+    """Be the kernel that is ordered, and end with it."""
+    connection = order.pop("connection")
+    logs = {_identity(descriptor) for descriptor in (1, 2)}
+    try:
+        _take_over(order)
+        app = _make_app(order["arguments"])
+    except BaseException as error:
+        traceback.print_exc(file=sys.__stderr__)
+        _tell(connection, {"error": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    _tell(connection, {"bound": True})
+    connection.close()
+    status = 0
+    try:
+        app.start()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+        status = 1
+    _end(app, status, logs)
+
+
+def _tell(connection, what):
+    try:
+        connection.sendall(json.dumps(what).encode() + b"\n")
+    except OSError:
+        pass
+
+
+def _take_over(order):
+    """Make the process the one that was ordered: variables, folder, arguments, chance."""
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    time.tzset()
+    os.chdir(order["folder"])
+    sys.argv = [_LAUNCHER, *order["arguments"]]
+    sys.orig_argv = order["command"]
+    # The module `random` does it by itself.
+    if (found := hiding.loaded("numpy.random")) is not None:
+        found.seed()
+    if (found := hiding.loaded("sympy.core.random")) is not None:
+        found.rng.seed()
+
+
+def _make_app(arguments):
+    from ipykernel.kernelapp import IPKernelApp
+
+    # By default it has what was in the environment when it was imported.
+    app = IPKernelApp.instance(parent_handle=os.getppid())
+    init_iopub = app.init_iopub
+
+    def init_iopub_without_limit(context):
+        # By default ZeroMQ drops what nobody has fetched, from a thousand messages on.
+        context.setsockopt(zmq.SNDHWM, 0)
+        init_iopub(context)
+
+    app.init_iopub = init_iopub_without_limit
+    app.initialize(arguments)
+    stand_ins.lead_to_kernel()
+    return app
+
+
+def _end(app, status, logs):
+    """End in the order in which Python does, but without taking apart what is in memory."""
+    try:
+        threading._shutdown()
+        # It would stop the threads that others wait for, for up to 20 seconds.
+        atexit.unregister(app.close)
+        atexit._run_exitfuncs()
+        shell = app.shell
+        if shell is not None:
+            shell.user_ns.clear()
+        if _has_open_files(logs):
+            gc.collect()
+            _flush_all()
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    # Libraries in C flush their files at exit. No other thread of Python runs meanwhile.
+    ctypes.PyDLL(None).exit(status)
+    os._exit(status)
+
+
+def _has_open_files(logs):
+    """Tell whether a file is open for writing, besides those that the kernel logs to."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if not os.readlink(f"/proc/self/fd/{name}").startswith("/"):
+                continue
+            with open(f"/proc/self/fdinfo/{name}") as file:
+                flags = next(line for line in file if line.startswith("flags:")).split()[1]
+            if int(flags, 8) & os.O_ACCMODE != os.O_RDONLY and _identity(int(name)) not in logs:
+                return True
+        except (OSError, StopIteration, ValueError):
+            continue
+    return False
+
+
+def _identity(descriptor):
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _flush_all():
+    for found in gc.get_objects():
+        if isinstance(type(found), type) and issubclass(type(found), io.IOBase):
+            try:
+                found.flush()
+            except (OSError, ValueError):
+                pass  # closed, or only for reading

@@ -1,0 +1,200 @@
+"""The zygote's loop: it forks kernels, and watches over them.
+
+The other side of the control socket sends one line of JSON first: which modules to preload. The
+answer is one line of JSON: what came of it. Then each order to fork is a byte with three
+descriptors: a connection for this kernel alone, and its standard output and error. On the
+connection lies the order itself (a length and JSON), and lines of JSON come back:
+
+    {"pid": ...}     it was forked
+    {"bound": true}  its sockets are bound (this one is from the kernel itself)
+    {"error": ...}   it could not be started (also from the kernel)
+    {"exit": ...}    it has ended: an exit status, or less than 0 for a signal
+
+If the connection is closed the kernel is killed; if the control socket is, all of them. There is
+one thread, as a process that forks must have; only libraries may have more that can bear it.
+"""
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import struct
+
+from . import preloading, processes
+
+# How often to see whether the parent is still there: copies of its sockets may survive it.
+_LOOK_MILLISECONDS = 1000
+# An order that was begun comes at once.
+_ORDER_SECONDS = 10
+
+
+def serve(descriptor):
+    """Fork kernels until the other side is done with it. Returns in the children: the order."""
+    return _Zygote(socket.socket(fileno=descriptor)).loop()
+
+
+class _Zygote:
+    def __init__(self, control):
+        self.parent = os.getppid()
+        self.control = control
+        os.set_inheritable(control.fileno(), False)
+        self.kernels = {}  # by process id: the connection
+        self.by_descriptor = {}  # of the connection: the process id
+        self.poller = select.poll()
+        # Not PR_SET_PDEATHSIG: it would come when the *thread* ends that has started this.
+        processes.adopt_orphans()
+        report = preloading.preload(json.loads(_line(control)))
+        gc.collect()
+        # What is here now is not looked at again, so its pages stay shared.
+        gc.freeze()
+        control.sendall(json.dumps(report).encode() + b"\n")
+        self.woken, self.wake = os.pipe()
+        for end in (self.woken, self.wake):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self.wake)
+        # Ctrl-C at the terminal is the parent's business.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.poller.register(control, select.POLLIN)
+        self.poller.register(self.woken, select.POLLIN)
+
+    def loop(self):
+        while True:
+            ready = self.poller.poll(_LOOK_MILLISECONDS)
+            if os.getppid() != self.parent:
+                self.end()
+            for descriptor, _ in ready:
+                if descriptor == self.woken:
+                    self.drain()
+                elif descriptor == self.control.fileno():
+                    order = self.take_order()
+                    if order is not None:
+                        return order
+                elif descriptor in self.by_descriptor:
+                    self.hear(descriptor)
+            self.reap()
+
+    def drain(self):
+        try:
+            os.read(self.woken, 512)
+        except BlockingIOError:
+            pass
+
+    def take_order(self):
+        """Fork, and return the order in the child; None here."""
+        try:
+            sent, descriptors, _, _ = socket.recv_fds(self.control, 1, 3)
+        except OSError:
+            sent, descriptors = b"", []
+        if not sent:
+            self.end()
+        connection, out, err = descriptors
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        connection = socket.socket(fileno=connection)
+        try:
+            connection.settimeout(_ORDER_SECONDS)
+            (length,) = struct.unpack("!I", _exactly(connection, 4))
+            order = json.loads(_exactly(connection, length))
+            connection.settimeout(None)
+            zygote = os.getpid()
+            pid = os.fork()
+        except (OSError, EOFError, ValueError) as error:
+            _tell(connection, {"error": f"it cannot be forked: {error}"})
+            connection.close()
+            pid = None
+        if pid == 0:
+            self.become_child(out, err)
+            processes.die_with(zygote)
+            order["connection"] = connection
+            return order
+        os.close(out)
+        os.close(err)
+        if pid is not None:
+            self.kernels[pid] = connection
+            self.by_descriptor[connection.fileno()] = pid
+            self.poller.register(connection, select.POLLIN)
+            _tell(connection, {"pid": pid})
+        return None
+
+    def become_child(self, out, err):
+        """Leave behind what is the zygote's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for position, descriptor in enumerate((nothing, out, err)):
+            os.dup2(descriptor, position)
+        for descriptor in (nothing, out, err, self.woken, self.wake):
+            os.close(descriptor)
+        self.control.close()
+        for other in self.kernels.values():
+            other.close()
+
+    def hear(self, descriptor):
+        """Kill the kernel whose connection was closed on the other side."""
+        pid = self.by_descriptor[descriptor]
+        try:
+            said = self.kernels[pid].recv(4096)
+        except OSError:
+            said = b""
+        if not said:
+            self.poller.unregister(descriptor)
+            del self.by_descriptor[descriptor]
+            processes.kill_tree(pid)
+
+    def reap(self):
+        """Report the kernels that have ended. Orphans that end are reaped as well."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            connection = self.kernels.pop(pid, None)
+            if connection is None:
+                continue
+            processes.kill_left(pid, self.kernels)
+            if self.by_descriptor.pop(connection.fileno(), None) is not None:
+                self.poller.unregister(connection)
+            _tell(connection, {"exit": os.waitstatus_to_exitcode(status)})
+            connection.close()
+
+    def end(self):
+        """Kill all kernels and what they have left, and end."""
+        # Twice: what is killed may leave orphans behind.
+        for _ in range(2):
+            for pid in {*self.kernels, *processes.children_of(os.getpid())}:
+                processes.kill_tree(pid)
+        os._exit(0)
+
+
+def _tell(connection, what):
+    try:
+        connection.sendall(json.dumps(what).encode() + b"\n")
+    except OSError:
+        pass  # there is nobody who wants to know
+
+
+def _exactly(connection, length):
+    read = b""
+    while len(read) < length:
+        part = connection.recv(length - len(read))
+        if not part:
+            raise EOFError("the order ends too early")
+        read += part
+    return read
+
+
+def _line(connection):
+    read = b""
+    while not read.endswith(b"\n"):
+        part = connection.recv(65536)
+        if not part:
+            os._exit(0)
+        read += part
+    return read

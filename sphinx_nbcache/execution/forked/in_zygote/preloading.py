@@ -1,0 +1,148 @@
+"""Importing ahead of the notebooks, and what they could notice of it."""
+
+import os
+import sys
+import types
+
+from . import hiding, recording, stand_ins
+
+# What every ipykernel has imported before its first cell, whatever of it there is.
+_BASE = """
+ipykernel.kernelapp ipykernel.ipkernel ipykernel.iostream ipykernel.displayhook ipykernel.zmqshell
+ipykernel.debugger ipykernel.comm.manager IPython.core.debugger IPython.core.completerlib
+IPython.core.oinspect IPython.extensions.storemagic
+traitlets.config.argcomplete_config
+tornado.platform.asyncio tornado.queues sqlite3 pydoc pdb psutil faulthandler runpy encodings.idna
+""".split()
+_INLINE = "module://matplotlib_inline.backend_inline"
+# These bring threads of their own, which can bear a fork: they know about it.
+_BLAS = ("numpy", "scipy")
+_ALLOCATOR = "jemalloc_bg_thd"
+
+
+def preload(names):
+    """Import what all kernels need, and then these modules; return what is to be known about it.
+
+    Returns:
+        `python` (version), `missing` (what kernels cannot be forked without), `threads` (before
+        these modules), `failed` and `unsafe` (name to reason), `loaded` (top-level names that
+        these modules have brought).
+    """
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    for name in _BASE:
+        _import(name)
+    report = {
+        "python": list(sys.version_info[:3]),
+        "missing": _missing(),
+        "threads": len(_threads()),
+        "failed": {},
+        "unsafe": {},
+        "loaded": [],
+    }
+    if names and not report["missing"]:
+        before = set(sys.modules)
+        with recording.Recorder(_BLAS, _threads) as recorder:
+            for name in sorted(names, key=_order):
+                _preload_one(name, report, recorder)
+        new = {name.partition(".")[0] for name in set(sys.modules) - before}
+        report["loaded"] = sorted(new)
+        hiding.Hidden(before, recorder).hide(names)
+    return report
+
+
+def _order(name):
+    top = name.partition(".")[0]
+    return _BLAS.index(top) if top in _BLAS else len(_BLAS), name
+
+
+def _import(name):
+    try:
+        __import__(name)
+    except Exception:
+        pass
+
+
+def _missing():
+    """Return what kernels cannot be forked without, as other versions may not have it."""
+    import atexit
+    import gc
+    import threading
+
+    app = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    needed = [
+        (app, "ipykernel.kernelapp.IPKernelApp", "init_iopub initialize start close parent_handle"),
+        (atexit, "atexit", "_run_exitfuncs"),
+        (threading, "threading", "_shutdown"),
+        (gc, "gc", "freeze"),
+    ]
+    return [
+        f"{place}.{name}"
+        for owner, place, names in needed
+        for name in names.split()
+        if not hasattr(owner, name)
+    ]
+
+
+def _threads():
+    """Return the threads of the process: id to name."""
+    found = {}
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{thread}/comm") as file:
+                found[thread] = file.read().strip()
+        except OSError:
+            pass
+    return found
+
+
+def _preload_one(name, report, recorder):
+    if name.partition(".")[0] == "matplotlib" and not os.environ.get("MPLBACKEND"):
+        # As kernels do it, before their first cell.
+        os.environ["MPLBACKEND"] = _INLINE
+    known = dict(_threads())
+    with _Watch() as watch:
+        try:
+            # As if a cell did it: what a library says to the one who imports it, it says here.
+            exec(f"import {name}", {"__name__": "__main__"})
+        except BaseException as error:
+            report["failed"][name] = f"{type(error).__name__}: {error}"
+    threads = {
+        thread: name
+        for thread, name in _threads().items()
+        if thread not in known and thread not in recorder.bearable and name != _ALLOCATOR
+    }
+    if threads:
+        report["unsafe"][name] = "it starts threads while it is imported"
+    elif watch.noticed:
+        report["unsafe"][name] = watch.noticed
+
+
+class _Watch:
+    """Notices what makes an import in a cell another thing than one before all cells."""
+
+    noticed = ""
+
+    def __enter__(self):
+        self.streams = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = self.ours = stand_ins.out, stand_ins.err
+        for stream in self.ours:
+            stream.said = False
+        self.places = [
+            (module, module.get_ipython)
+            for name, module in list(sys.modules.items())
+            if name.partition(".")[0] == "IPython"
+            and isinstance(getattr(module, "get_ipython", None), types.FunctionType)
+        ]
+        for module, _ in self.places:
+            module.get_ipython = self.get_ipython
+        return self
+
+    def get_ipython(self):
+        self.noticed = "it asks, while it is imported, whether it is in IPython"
+
+    def __exit__(self, *_):
+        for module, original in self.places:
+            module.get_ipython = original
+        if any(stream.said for stream in self.ours):
+            self.noticed = "it writes something while it is imported"
+        sys.stdout, sys.stderr = self.streams

@@ -1,0 +1,71 @@
+"""Processes and what becomes of them, on Linux."""
+
+import ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option, value):
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def die_with(parent):
+    """Be killed when the process that forked this one ends, however it ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it ended before that
+
+
+def adopt_orphans():
+    """Become the parent of all descendants whose own parent has ended."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children_of(pid):
+    """Return the process ids of the children; none if the system does not tell."""
+    found = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += [int(word) for word in file.read().split()]
+    except OSError:
+        pass
+    return found
+
+
+def kill_tree(pid):
+    """Kill a process, its group and its descendants, also those with a session of their own."""
+    tree = [pid]
+    for member in tree:
+        tree += children_of(member)
+    _kill(os.killpg, pid)
+    for member in tree:
+        _kill(os.kill, member)
+
+
+def kill_left(pid, kernels):
+    """Kill what a kernel that has ended has left: its group, and orphans that are not of others.
+
+    An orphan with a session of its own could be of any kernel: it goes with the last of them.
+    """
+    _kill(os.killpg, pid)
+    for orphan in children_of(os.getpid()):
+        if orphan not in kernels and (not kernels or _session(orphan) == pid):
+            kill_tree(orphan)
+
+
+def _session(pid):
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _kill(how, pid):
+    try:
+        how(pid, signal.SIGKILL)
+    except OSError:
+        pass  # it has gone

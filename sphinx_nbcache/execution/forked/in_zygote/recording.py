@@ -1,0 +1,193 @@
+"""What happens while modules are preloaded: later nobody can see it any more."""
+
+import builtins
+import functools
+import importlib
+import importlib.util
+import io
+import os
+import sys
+import sysconfig
+import types
+
+_IMPORTLIB = (
+    *("importlib", "importlib.util", "importlib._bootstrap", "importlib._bootstrap_external"),
+    *("_frozen_importlib", "_frozen_importlib_external"),
+)
+_LOOKS = ("stat", "lstat", "listdir", "scandir")
+_LOADS = ("create_module", "exec_module")
+_OPENS = ((builtins, "open"), (io, "open"))
+# Files of the system and of what is installed: versions stand for them.
+_INSTALLED = tuple(
+    os.path.join(folder, "")
+    for folder in {
+        *(sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev", "/usr"),
+        *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    }
+)
+
+
+class Recorder:
+    """Notes which module imports which, and which files they look at, as long as it is entered.
+
+    Args:
+        blas: Packages whose new threads can bear a fork.
+        threads: Returns the threads of the process.
+
+    Attributes:
+        bearable: The threads of these packages.
+        imports: By the name of a module what is imported while it is loaded: names of modules,
+            there or not, and of those that import them.
+        looks: By the name of a module what is looked at meanwhile: name of a function, and path.
+    """
+
+    def __init__(self, blas, threads):
+        self.blas = blas
+        self.threads = threads
+        self.bearable = set()
+        self.imports = {}
+        self.looks = {}
+
+    def __enter__(self):
+        self.here = os.path.join(os.getcwd(), "")
+        self.original = builtins.__import__, importlib.import_module
+        self.noting = [_Noting(self, os, name) for name in _LOOKS]
+        self.noting += [_Noting(self, owner, name) for owner, name in _OPENS]
+        builtins.__import__ = self.on_import
+        importlib.import_module = self.on_import_module
+        for noting in self.noting:
+            noting.put_in_place()
+        sys.meta_path.insert(0, self)
+        return self
+
+    def __exit__(self, *_):
+        sys.meta_path.remove(self)
+        builtins.__import__, importlib.import_module = self.original
+        for noting in self.noting:
+            noting.leave()
+
+    def on_import(self, name, globals=None, locals=None, fromlist=(), level=0):
+        if name.partition(".")[0] not in self.blas or level or name in sys.modules:
+            found = self.original[0](name, globals, locals, fromlist, level)
+        else:
+            before = set(self.threads())
+            try:
+                found = self.original[0](name, globals, locals, fromlist, level)
+            finally:
+                self.bearable |= set(self.threads()) - before
+        if globals:
+            self.note_statement(globals, name, fromlist or (), level)
+        return found
+
+    def note_statement(self, globals, name, fromlist, level):
+        importer = globals.get("__name__")
+        if level:
+            package = globals.get("__package__") or str(importer)
+            name = importlib.util.resolve_name("." * level + name, package)
+        self.note(importer, name)
+        for part in fromlist:
+            if isinstance(part, str) and f"{name}.{part}" in sys.modules:
+                self.note(importer, f"{name}.{part}")
+
+    def on_import_module(self, name, package=None):
+        if importlib.import_module != self.on_import_module:
+            # Some module has kept this one.
+            return importlib.import_module(name, package)
+        found = self.original[1](name, package)
+        full = importlib.util.resolve_name(name, package) if name.startswith(".") else name
+        self.note(sys._getframe(1).f_globals.get("__name__"), full)
+        return found
+
+    def find_spec(self, name, path=None, target=None):
+        """Note an import, also by a module in C; the module itself is for others to find."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            importer = frame.f_globals.get("__name__")
+            if frame.f_globals is not globals() and importer not in _IMPORTLIB:
+                self.note(importer, name)
+                return
+            frame = frame.f_back
+
+    def note(self, importer, name, loading=None):
+        loading = loading or _loading(sys._getframe(1))
+        if loading and importer and importer != "__main__":
+            self.imports.setdefault(loading, set()).add((importer, name))
+
+    def note_look(self, how, path):
+        path = path.removeprefix(self.here)
+        if path.startswith(_INSTALLED):
+            return
+        loading = _loading(sys._getframe(1))
+        if loading:
+            self.looks.setdefault(loading, {})[how, path] = None
+
+    def add_contents(self, names):
+        """Note of modules in C what they have of others: they import without a word."""
+        for importer in names:
+            module = sys.modules[importer]
+            # Under another name it is there as soon as it is loaded.
+            self.note(importer, importer, module.__spec__.name)
+            if str(getattr(module, "__file__", "")).endswith((".py", ".pyc")):
+                continue
+            for value in list(getattr(module, "__dict__", {}).values()):
+                if isinstance(value, types.ModuleType):
+                    found = value.__dict__.get("__name__")
+                elif isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
+                    found = value.__module__
+                elif type(value) is type:
+                    found = value.__dict__.get("__module__")
+                else:
+                    continue
+                if isinstance(found, str) and found in sys.modules:
+                    self.note(importer, found, importer)
+
+
+def _loading(frame):
+    """Return the name of the module that is being loaded, if one is."""
+    while frame is not None:
+        code, name = frame.f_code, None
+        if code.co_name == "<module>":
+            name = frame.f_globals.get("__name__")
+        elif code.co_name in _LOADS and "importlib" in code.co_filename:
+            # A module in C has no frame of its own.
+            local = frame.f_locals
+            spec = local.get("spec") or getattr(local.get("module"), "__spec__", None)
+            name = getattr(spec, "name", None)
+        if name:
+            return name
+        frame = frame.f_back
+    return None
+
+
+class _Noting:
+    """In the place of a function, it notes the paths that this is given.
+
+    It is no function itself: kept in a class, it must not become a method.
+    """
+
+    def __init__(self, recorder, owner, name):
+        self.recorder, self.owner, self.name = recorder, owner, name
+        self.function = getattr(owner, name)
+        functools.update_wrapper(self, self.function)
+
+    def put_in_place(self):
+        setattr(self.owner, self.name, self)
+        for supported in ("dir_fd", "fd", "follow_symlinks", "effective_ids"):
+            functions = getattr(os, "supports_" + supported, set())
+            if self.function in functions:
+                functions.add(self)
+
+    def leave(self):
+        setattr(self.owner, self.name, self.function)
+
+    def __call__(self, *arguments, **options):
+        current = getattr(self.owner, self.name)
+        if current is not self:
+            # Some module has kept this one.
+            return current(*arguments, **options)
+        path = arguments[0] if arguments else options.get("file", options.get("path", "."))
+        if isinstance(path, (str, bytes, os.PathLike)):
+            mode = options.get("mode", arguments[1] if len(arguments) > 1 else "r")
+            if self.name != "open" or not set(str(mode)) & set("wax+"):
+                self.recorder.note_look(self.name, os.fsdecode(path))
+        return self.function(*arguments, **options)

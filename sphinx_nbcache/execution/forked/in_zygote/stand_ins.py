@@ -1,0 +1,49 @@
+"""What stands in for the standard streams while modules are preloaded.
+
+Some modules keep them, as defaults of arguments or in log handlers. In the kernels that are forked
+later, these are to write to the streams of the kernel.
+"""
+
+import io
+import sys
+
+
+class StandIn(io.TextIOBase):
+    """A stream that notes that it was written to, until it leads to another one."""
+
+    said = False
+    target = None
+
+    def write(self, text):
+        if self.target is not None:
+            return self.target.write(text)
+        self.said = True
+        return len(text)
+
+    def flush(self):
+        if self.target is not None:
+            self.target.flush()
+
+    def isatty(self):
+        return False
+
+    def fileno(self):
+        if self.target is None:
+            raise io.UnsupportedOperation("fileno")
+        return self.target.fileno()
+
+    @property
+    def encoding(self):
+        return getattr(self.target, "encoding", "utf-8")
+
+    @property
+    def errors(self):
+        return getattr(self.target, "errors", "strict")
+
+
+out, err = StandIn(), StandIn()
+
+
+def lead_to_kernel():
+    """Let them lead to the streams that the kernel has put in place."""
+    out.target, err.target = sys.stdout, sys.stderr

@@ -1,0 +1,257 @@
+"""How the kernels of one run of notebooks are started: which zygote forks which of them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import zmq
+import zmq.asyncio
+
+from sphinx_nbcache.config import AUTO, KernelStart
+from sphinx_nbcache.execution.forked.fitting import UnfitError
+from sphinx_nbcache.execution.forked.manager import ForkManager
+from sphinx_nbcache.execution.forked.preload import (
+    imported_modules,
+    may_preload,
+    safe_modules,
+    shadows,
+)
+from sphinx_nbcache.execution.forked.zygote import Zygote, ZygoteError
+from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
+from sphinx_nbcache.execution.work_folder import work_folder
+from sphinx_nbcache.notices import Notice, Notify, Topic
+
+# Variables that may be others for each kernel (or test), and matter to no import.
+_OF_ONE_KERNEL = frozenset(
+    "JPY_SESSION_NAME JPY_PARENT_PID PWD OLDPWD _ SHLVL PYTEST_CURRENT_TEST".split()
+)
+# Zygotes with different environments; more than these are not worth their memory.
+_MOST = 8
+# How often modules that turn out to be unsafe are left out.
+_ATTEMPTS = 4
+# The path of a socket has at most 107 bytes; behind the folder come two numbers.
+_LONGEST_FOLDER = 107 - len("/1234567-5")
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What kernels must have in common to be forked from one zygote."""
+
+    python: tuple[str, ...]
+    environment: frozenset[tuple[str, str]]
+    modules: tuple[str, ...]
+
+
+class ForkStarts(KernelStarts):
+    """Starts kernels by fork where that fits. A context: at its end, no zygote is left.
+
+    It may be used from several threads and event loops. In another process (it can be pickled)
+    kernels are started in the ordinary way.
+
+    Args:
+        preload: Modules to preload, or `"auto"`: what the notebooks import.
+        cells: Returns the code cells of each notebook that is to be run, if asked.
+        notify: Takes what is to be told.
+        insists: Whether it is worth a warning that a kernel cannot be forked.
+    """
+
+    def __init__(
+        self,
+        preload: Sequence[str] | str,
+        cells: Callable[[], Iterable[Sequence[str]]],
+        notify: Notify,
+        *,
+        insists: bool = False,
+    ) -> None:
+        self._preload = preload
+        self._cells = cells
+        self._notify = notify
+        self._insists = insists
+        self._lock = threading.Lock()
+        self._zygotes: dict[_Key, Zygote | ZygoteError] = {}
+        self._modules: tuple[str, ...] | None = None
+        self._told: set[str] = set()
+        self._numbers = itertools.count(1)
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+        self._context: zmq.asyncio.Context | None = None
+
+    def __reduce__(self) -> tuple[type[KernelStarts], tuple[()]]:
+        return KernelStarts, ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            for zygote in self._zygotes.values():
+                if isinstance(zygote, Zygote):
+                    zygote.close()
+            self._zygotes.clear()
+            if self._context is not None:
+                self._context.destroy(linger=0)
+                self._context = None
+            self._stack.close()
+            self._folder = None
+
+    def manager_of(self, kernel: str, sources: Sequence[str]) -> KernelManager:
+        """Return a manager that starts a kernel for a notebook with these code cells."""
+        return ForkManager(self, sources, kernel_name=kernel)
+
+    @property
+    def context(self) -> zmq.asyncio.Context:
+        """ZeroMQ's context for all kernels: each has a thread."""
+        with self._lock:
+            if self._context is None:
+                self._context = zmq.asyncio.Context()
+                self._context.setsockopt(zmq.RCVHWM, 0)
+            return self._context
+
+    def new_place(self) -> Path:
+        """Return a path of which all that begins with it is a kernel's own."""
+        return self._own_folder() / str(next(self._numbers))
+
+    def _own_folder(self) -> Path:
+        with self._lock:
+            if self._folder is None:
+                self._folder = self._stack.enter_context(work_folder(longest=_LONGEST_FOLDER))
+                self._folder.mkdir(mode=0o700)
+            return self._folder
+
+    async def zygote(
+        self,
+        python: tuple[str, ...],
+        environment: Mapping[str, str],
+        sources: Sequence[str],
+        folder: str,
+    ) -> Zygote:
+        """Return the zygote for a notebook; it is started if need be.
+
+        Raises:
+            ZygoteError: It cannot be used.
+        """
+        modules = await asyncio.to_thread(self._modules_for, sources, folder)
+        if modules:
+            zygote = await self._zygote(python, environment, modules)
+            if not shadows(folder, zygote.report.loaded):
+                return zygote
+        return await self._zygote(python, environment, ())
+
+    async def _zygote(
+        self, python: tuple[str, ...], environment: Mapping[str, str], modules: tuple[str, ...]
+    ) -> Zygote:
+        common = {item for item in environment.items() if item[0] not in _OF_ONE_KERNEL}
+        key = _Key(python, frozenset(common), modules)
+        found = self._zygotes.get(key)
+        if found is None:
+            found = await asyncio.to_thread(self._started, key, environment)
+        if isinstance(found, ZygoteError):
+            raise found
+        return found
+
+    def _started(self, key: _Key, environment: Mapping[str, str]) -> Zygote | ZygoteError:
+        folder = self._own_folder()
+        with self._lock:
+            if key not in self._zygotes:
+                try:
+                    self._zygotes[key] = self._start(key, environment, folder)
+                except ZygoteError as error:
+                    self._zygotes[key] = error
+            return self._zygotes[key]
+
+    def _start(self, key: _Key, environment: Mapping[str, str], folder: Path) -> Zygote:
+        if len(self._zygotes) >= _MOST:
+            raise ZygoteError("there are too many environments to keep one for each")
+        modules = key.modules
+        for _ in range(_ATTEMPTS):
+            zygote = Zygote(key.python, environment, folder, modules)
+            if trouble := zygote.trouble:
+                zygote.close()
+                raise ZygoteError(trouble)
+            unsafe = zygote.report.unsafe
+            if not unsafe:
+                self._tell_failed(zygote.report.failed)
+                return zygote
+            zygote.close()
+            self._tell_failed(unsafe)
+            modules = tuple(name for name in modules if name not in unsafe)
+        return Zygote(key.python, environment, folder)
+
+    def look_after(self, zygote: Zygote) -> None:
+        """Take note that a kernel could not be forked: of a dead zygote no other one is asked."""
+        if zygote.is_alive:
+            return
+        with self._lock:
+            for key, found in list(self._zygotes.items()):
+                if found is zygote:
+                    zygote.close()
+                    self._zygotes[key] = ZygoteError("the process that forks them has ended")
+
+    def _modules_for(self, sources: Sequence[str], folder: str) -> tuple[str, ...]:
+        """Return what the zygote for a notebook should have preloaded."""
+        if not self._preload or not may_preload(sources, folder):
+            return ()
+        if self._preload != AUTO:
+            return tuple(self._preload)
+        return self._wanted() if safe_modules(imported_modules(sources)) else ()
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Return what the notebooks to be run import, of what is known to be safe."""
+        with self._lock:
+            if self._modules is None:
+                imported: set[str] = set()
+                for sources in self._cells():
+                    if may_preload(sources):
+                        imported |= safe_modules(imported_modules(sources))
+                self._modules = tuple(sorted(imported))
+            return self._modules
+
+    def tell_why_not(self, kernel: str, error: Exception) -> None:
+        """Tell once why a kernel is started in the ordinary way, if that is not its nature."""
+        if isinstance(error, UnfitError) and not self._insists:
+            return
+        self._tell(f"kernels of {kernel!r} are started in the ordinary way: {error}")
+
+    def _tell_failed(self, reasons: Mapping[str, str]) -> None:
+        if self._preload == AUTO:  # nobody has asked for these modules
+            return
+        for name, reason in reasons.items():
+            self._tell(f"nbcache_preload: {name} is not preloaded: {reason}")
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            topic = Topic.CONFIG if self._insists else Topic.EXECUTION
+            self._notify(Notice(topic, text, is_information=not self._insists))
+
+
+def kernel_starts(
+    mode: KernelStart,
+    preload: Sequence[str] | str,
+    cells: Callable[[], Iterable[Sequence[str]]],
+    notify: Notify,
+) -> KernelStarts:
+    """Return how kernels are started: as a context for as long as notebooks are run.
+
+    Args:
+        mode: `nbcache_kernel_start`.
+        preload: `nbcache_preload`.
+        cells: Returns the code cells of each notebook that is to be run.
+        notify: Takes what is to be told.
+    """
+    if mode == "spawn":
+        return KernelStarts()
+    if sys.platform != "linux":
+        if mode == "fork":
+            text = "nbcache_kernel_start = 'fork' works on Linux only; 'spawn' is used"
+            notify(Notice(Topic.CONFIG, text))
+        return KernelStarts()
+    return ForkStarts(preload, cells, notify, insists=mode == "fork")

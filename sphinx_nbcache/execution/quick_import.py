@@ -1,0 +1,41 @@
+"""The import of nbclient, without what takes longest in it and is needed by nobody here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+# Where it is installed, jsonschema (by nbformat) imports it to check IRIs: it compiles a grammar
+# for each rule, which takes two seconds.
+_SLOW, _FUNCTION = "rfc3987_syntax", "is_valid_syntax"
+
+
+def import_nbclient() -> None:
+    """Import nbclient, and all that it imports, if that was not done yet."""
+    with _without_grammars():
+        importlib.import_module("nbclient")
+
+
+@contextmanager
+def _without_grammars() -> Iterator[None]:
+    """Put off the import of grammars, by what is imported inside, until they are used."""
+    if {_SLOW, "jsonschema"} & sys.modules.keys() or find_spec(_SLOW) is None:
+        yield
+        return
+    stand_in = types.ModuleType(_SLOW)
+    setattr(stand_in, _FUNCTION, _is_valid_syntax)
+    sys.modules[_SLOW] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(_SLOW) is stand_in:
+            del sys.modules[_SLOW]
+
+
+def _is_valid_syntax(*arguments: Any, **options: Any) -> Any:
+    return getattr(importlib.import_module(_SLOW), _FUNCTION)(*arguments, **options)

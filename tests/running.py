@@ -1,0 +1,74 @@
+"""Running single notebooks with real kernels, and seeing what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sphinx_nbcache.execution.job import Job, JobCell, Outcome
+from sphinx_nbcache.execution.kernels import KernelStarts
+from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.store.records import Rules
+
+FORKED = "in_zygote"
+
+
+def job(folder: Path, *sources: str, skipped: tuple[int, ...] = (), **more: Any) -> Job:
+    """Return the order to run these cells; `skipped` are numbers."""
+    rules = Rules(
+        timeout=more.pop("timeout", 60.0),
+        allow_errors=more.pop("allow_errors", False),
+        raising=more.pop("raising", ()),
+    )
+    made: dict[str, Any] = {"kernel": "python3", "language": "python", **more}
+    return Job(
+        code_key="k",
+        notebook="a.ipynb",
+        directory=str(folder),
+        cells=tuple(
+            JobCell(f"d{position}", source, position in skipped)
+            for position, source in enumerate(sources)
+        ),
+        rules=rules,
+        **made,
+    )
+
+
+def outcome_of(order: Job, starts: KernelStarts | None = None) -> Outcome:
+    """Run a job to its end."""
+    return asyncio.run(run(order, starts))
+
+
+def text(outcome: Outcome, number: int) -> str:
+    """Return all text that a cell displayed."""
+    outputs = outcome.outputs.cells[number - 1]
+    return "".join(o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in outputs)
+
+
+def kernels() -> list[psutil.Process]:
+    """Return the kernels that this process has started, but not what they are forked from."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            words, parent = child.cmdline(), child.parent()
+            is_forked = parent is not None and FORKED in " ".join(parent.cmdline())
+        except psutil.Error:
+            continue
+        if any("ipykernel" in word for word in words) or is_forked:
+            found.append(child)
+    return found
+
+
+def soon(condition: Callable[[], Any], seconds: float = 20) -> bool:
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
