@@ -235,6 +235,8 @@ class Artifacts:
         for fact in trace.facts:
             if isinstance(fact, File | Absent) and fact.path == name:
                 return True  # the run has read it: that it had this content was verified
+        if any(written.path == name and written.before == state for written in trace.written):
+            return True
         return state in made_contents(self._store.access, [name]).get(name, frozenset())
 
     def _stays_away(self, name: str) -> bool:

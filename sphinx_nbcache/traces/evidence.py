@@ -114,8 +114,8 @@ class Evidence:
         """Yield what was read or looked for, before the run itself wrote it."""
         for path, look in self.seen.reads.items():
             write = self.seen.writes.get(path)
-            if look.how == "append" and self.inside(path) is None:
-                continue  # a log of everybody: what the run has found in it, it did not see
+            if look.how == "append":
+                continue  # what the run has found in it, it did not see
             if write is None or look.seen_ns <= write.seen_ns:
                 yield path, look
         for path, look in self.seen.named.items():

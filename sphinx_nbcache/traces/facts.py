@@ -200,6 +200,8 @@ class Written(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its permission bits."""
     created: bool = False
     """Nothing was there before."""
+    before: str | None = None
+    """The digest of what was there before, where that is known: the run would find it again."""
     inferred: bool = False
     """Nobody saw it being opened for writing, but it changed while a cell ran that names it.
 

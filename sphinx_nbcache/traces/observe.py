@@ -127,7 +127,8 @@ def _written(evidence: Evidence) -> Iterator[Written]:
             before = evidence.seen.writes.get(path) or evidence.inferred.get(path)
             created = before is not None and before.type == ""
             mode = entry.mode & 0o777
-            yield Written(name, digest, mode, created=created, inferred=inferred)
+            found = before.digest if before is not None else None
+            yield Written(name, digest, mode, created=created, before=found, inferred=inferred)
 
 
 def _removed(evidence: Evidence) -> Iterator[str]:

@@ -271,7 +271,7 @@ def test_every_builder_writes_notebooks_and_the_report(book: Book, builder: str)
     if builder not in {"gettext", "linkcheck"}:
         assert "ZeroDivisionError" in texts
         assert "no earlier result" in " ".join(texts.split())
-        assert "code cell 2" in " ".join(texts.split())
+        assert "rich.md, cell 2" in " ".join(texts.split())
 
 
 def test_one_reading_serves_html_and_latex(book: Book) -> None:

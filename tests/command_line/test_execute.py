@@ -69,15 +69,16 @@ def test_an_asset_outside_of_the_folder_is_refused(cli: CommandLine) -> None:
 
 def test_of_two_commands_at_once_each_notebook_is_run_by_one(cli: CommandLine) -> None:
     names = [f"{number}.ipynb" for number in range(4)]
+    counter = cli.folder.parent / "runs.txt"  # not in the project, where it would be kept
     for name in names:
-        cli.ipynb(name, f"%%print('{name}', file=open('runs.txt', 'a'))")
+        cli.ipynb(name, f"%%print('{name}', file=open({str(counter)!r}, 'a'))")
     cli.ok("project", "add", *names)
     both = [start(cli, "execute") for _ in range(2)]
     for process in both:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         assert out.startswith("Finished! ")
-    runs = (cli.folder / "runs.txt").read_text(encoding="utf-8").split()
+    runs = counter.read_text(encoding="utf-8").split()
     assert sorted(runs) == names
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -200,15 +201,14 @@ def test_a_cache_that_the_run_made_holds_with_and_without_it(project: Project) -
     assert again.trace.written == ()
 
 
-def test_appending_holds_before_and_after(project: Project) -> None:
+def test_appending_is_no_reading_but_what_was_there_is_known(project: Project) -> None:
     path = project.write("log", "1")
+    before = sha256(b"1").hexdigest()
     traced = project.run("f = open('log', 'a'); f.write('2'); f.close()")
-    assert [written.path for written in traced.trace.written] == ["log"]
+    (written,) = traced.trace.written
+    assert (written.path, written.before, written.created) == ("log", before, False)
+    path.write_text("1 of others")
     assert project.says(traced) is None
-    path.write_text("1")
-    assert project.says(traced) is None
-    path.write_text("122")
-    assert project.says(traced) == "log changed"
 
 
 def test_a_notebook_that_names_itself_does_not_depend_on_its_own_text(project: Project) -> None:
@@ -245,6 +245,11 @@ def test_a_log_elsewhere_that_others_append_to_as_well_is_no_dependency(
     read = project.run(f"f = open({str(log)!r}, 'a+'); f.seek(0); f.read(); f.close()")
     log.write_text("1234")
     assert project.says(read) == f"{log} changed"
+
+
+def test_a_file_that_was_not_there_is_created(project: Project) -> None:
+    (written,) = project.run("f = open('new', 'a'); f.write('2'); f.close()").trace.written
+    assert (written.path, written.before, written.created) == ("new", None, True)
 
 
 @pytest.mark.parametrize(
