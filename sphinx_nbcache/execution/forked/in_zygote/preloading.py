@@ -1,5 +1,6 @@
 """Importing ahead of the notebooks, and what they could notice of it."""
 
+import importlib.util
 import os
 import sys
 import types
@@ -11,7 +12,6 @@ _BASE = """
 ipykernel.kernelapp ipykernel.ipkernel ipykernel.iostream ipykernel.displayhook ipykernel.zmqshell
 ipykernel.debugger ipykernel.comm.manager IPython.core.debugger IPython.core.completerlib
 IPython.core.oinspect IPython.extensions.storemagic
-traitlets.config.argcomplete_config
 tornado.platform.asyncio tornado.queues sqlite3 pydoc pdb psutil faulthandler runpy encodings.idna
 """.split()
 _INLINE = "module://matplotlib_inline.backend_inline"
@@ -31,6 +31,9 @@ def preload(names):
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     for name in _BASE:
         _import(name)
+    if importlib.util.find_spec("argcomplete") is not None:
+        # Then only, kernels complete their command line, each time.
+        _import("traitlets.config.argcomplete_config")
     report = {
         "python": list(sys.version_info[:3]),
         "missing": _missing(),
