@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -38,10 +38,11 @@ def test_an_earlier_build_in_the_same_process_can_be_collected() -> None:
     assert found() is None
 
 
-@pytest.mark.parametrize("was_enabled", [True, False])
-def test_afterwards_the_collector_runs_as_it_did_before(was_enabled: bool) -> None:
+@pytest.mark.parametrize("before", [gc.enable, gc.disable])
+def test_afterwards_the_collector_runs_as_it_did_before(before: Callable[[], None]) -> None:
     try:
-        (gc.enable if was_enabled else gc.disable)()
+        before()
+        was_enabled = gc.isenabled()
         with collection(running=False):
             assert not gc.isenabled()
             with collection(running=True):
