@@ -11,11 +11,14 @@ from typing import TextIO
 from sphinx.application import Sphinx
 
 from sphinx_nbcache.extension.log import LOGGER
-from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.planning import Planned, shortened
 from sphinx_nbcache.project import FormerRun, Settled
 from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.report.running import Watch
 from sphinx_nbcache.report.words import in_words
+
+# Of reasons and failures, the log has so much; the report and the warnings have all.
+_LENGTH = 200
 
 
 class LogProgress(Watch):
@@ -37,7 +40,7 @@ class LogProgress(Watch):
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Tell which notebook starts, and why."""
         super().started(planned, number, total)
-        reason = planned.decision.reason
+        reason = shortened(planned.decision.reason.text, _LENGTH)
         self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
@@ -60,7 +63,7 @@ class LogProgress(Watch):
         if result.failure is not None:
             cell = settled.failed_cell
             where = f" in code cell {cell.number}" if cell is not None else ""
-            self.say(f"failed: {name}{where}: {result.failure.headline}")
+            self.say(f"failed: {name}{where}: {shortened(result.failure.headline, _LENGTH)}")
         elif settled.ran_elsewhere:
             self.say(f"executed by another build: {name}")
         elif not settled.ran_here:

@@ -335,3 +335,57 @@ def test_a_build_that_changes_nothing_writes_no_page_for_the_report_twice(book: 
     book.build()
     book.build()
     assert "writing output... [" not in book.build().log
+
+
+COUNTS_REPORTS = """
+from pathlib import Path
+from sphinx_nbcache.report.making import Draft
+
+def counted(draft, store, whole=Draft.whole):
+    with (Path(__file__).parent / "made").open("a") as file:
+        file.write("x")
+    return whole(draft, store)
+
+Draft.whole = counted
+"""
+
+
+def test_a_build_in_which_nothing_changed_looks_nothing_up_for_the_report(book: Book) -> None:
+    book.index("one", "nbcache-report", text=":jcache-status:`state </one>`")
+    book.myst("one.md")
+    book.conf(COUNTS_REPORTS)
+    made = book.folder / "made"
+
+    def times() -> int:
+        before = len(made.read_text()) if made.exists() else 0
+        book.build()
+        return (len(made.read_text()) if made.exists() else 0) - before
+
+    assert [times() for _ in range(3)] == [1, 1, 0]  # executed, reused, nothing new
+    page = book.folder / "_build" / "html" / "nbcache-report.json"
+    page.unlink()
+    assert times() == 1
+    assert page.exists()
+    page.write_text("{}")
+    assert times() == 1
+    assert json.loads(page.read_text())["schema"] == 1
+    assert times() == 0
+
+
+def test_the_report_tells_of_earlier_runs_also_of_other_code(book: Book) -> None:
+    book.index("fit")
+    for code in ("1", "2", "1 / 0"):
+        book.myst("fit.md", f"%%\n{code}")
+        book.build()
+    book.myst("fit.md", "%%\n2")  # the result of the second run holds again
+    book.build()
+    (fit,) = json.loads(written(book, "html", "nbcache-report.json"))["notebooks"]
+    assert fit["decision"] == "reused"
+    assert [run["status"] for run in fit["runs"]] == ["ok", "ok", "failed"]
+    assert [run["reason"] for run in fit["runs"]] == [
+        "no earlier result",
+        "code cell 2 changed",
+        "code cell 2 changed",
+    ]
+    assert fit["runs"][1]["started"] == fit["started"]
+    assert fit["runs"][1]["seconds"] == fit["seconds"]
