@@ -53,6 +53,27 @@ def test_the_report_is_a_document_like_any_other(book: Book) -> None:
     assert "sphinx_nbcache/report" not in index
 
 
+def test_every_way_to_link_to_the_report_leads_there_without_a_warning(book: Book) -> None:
+    book.index("sub/links", "nbcache-report", text=":any:`nbcache-report`")
+    links = (
+        "[x](nbcache-report) [y](#nbcache-report) [](nbcache-report) [z](/nbcache-report)"
+        " {doc}`/nbcache-report` {ref}`nbcache-report` {any}`nbcache-report`"
+        " {any}`so <nbcache-report>` [w](/nbcache-report.md)"
+    )
+    book.write("sub/links.md", f"# Links\n\n{links}\n")
+    assert book.build().warnings == ""
+    page = book.page("sub/links")
+    paragraph = page[page.index("<p><a") :].partition("</p>")[0]
+    assert paragraph.count('href="../nbcache-report.html') == 9
+    texts = re.findall(r">([^<>]+)</(?:span|em)></a>", paragraph)
+    title = "Notebook execution report"
+    assert texts == ["x", "y", title, "z", title, title, title, "so", "w"]
+    # Where the user's own page takes its place, such links are the user's business.
+    book.write("nbcache-report.md", "(other)=\n# My own\n")
+    book.build()
+    assert 'href="../nbcache-report.html' in book.page("sub/links")
+
+
 def test_a_document_of_the_users_with_that_name_takes_its_place(book: Book) -> None:
     book.index("one", "nbcache-report")
     book.myst("one.md")
