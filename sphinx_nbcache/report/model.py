@@ -226,8 +226,8 @@ class Report:
         if failed := self.failed:
             named = [entry.name + entry.at_cell for entry in failed[:_NAMED_AT_MOST]]
             if len(failed) > _NAMED_AT_MOST:
-                named.append(f"and {len(failed) - _NAMED_AT_MOST} more")
-            text += f"; {len(failed)} failed: {', '.join(named)}"
+                named.append(f"{len(failed) - _NAMED_AT_MOST} more")
+            text += f"; {len(failed)} failed: {'; '.join(named)}"
         return text
 
     @property

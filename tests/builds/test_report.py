@@ -228,7 +228,10 @@ def test_every_builder_shows_the_report(book: Book) -> None:
     lines = book.page("list", "text").splitlines()
     assert re.fullmatch(r"\| Notebook +\| Status +\|", lines[4])
     outputs = book.folder / "_build"
-    assert "oh no" in (outputs / "latex" / "b.tex").read_text(encoding="utf-8")
+    latex = (outputs / "latex" / "b.tex").read_text(encoding="utf-8")
+    assert "oh no" in latex
+    assert r"\X{26}{104}\X{10}{104}\X{34}{104}" in latex  # not six columns of equal width
+    assert r"\sphinxcode{\sphinxupquote{bad.md}}" in latex  # in which long names are broken
     assert "oh no" in (outputs / "man" / "book.1").read_text(encoding="utf-8")
     assert "oh no" in (outputs / "texinfo" / "b.texi").read_text(encoding="utf-8")
     epub = (outputs / "epub" / "nbcache-report.xhtml").read_text(encoding="utf-8")
@@ -271,6 +274,22 @@ def test_the_directive_chooses_sorts_and_limits(book: Book) -> None:
     assert re.findall(r"\| (\S+\.md) +\|", page) == ["part/c.md", "part/b.md"]
     assert "Slowest cell" in page
     assert "No notebook matches." in page
+
+
+def test_columns_tell_what_notebooks_depend_on_and_have_written(book: Book) -> None:
+    book.index("a", text=".. jcache-report::\n   :columns: notebook depends produced changed")
+    book.write("in.csv", "1\n")
+    lines = [f"open('out-{n}.csv', 'w').write('1')" for n in range(8)]
+    book.myst("a.md", "%%\nopen('in.csv').read()\n" + "\n".join(lines))
+    assert book.build().warnings == ""
+    page = book.page("index")
+    assert "<p>Depends on</p>" in page
+    assert "<p>in.csv</p>" in page
+    assert "<p>out-0.csv, out-1.csv," in page
+    assert "out-5.csv, and 2 more</p>" in page
+    book.write("in.csv", "2\n")
+    book.build()
+    assert "<p>in.csv changed</p>" in book.page("index")
 
 
 @pytest.mark.parametrize(
