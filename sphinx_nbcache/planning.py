@@ -17,11 +17,15 @@ from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
 from sphinx_nbcache.store.records import (
     History,
     HistoryCell,
+    PastRun,
     Result,
     Rules,
     Status,
     Stored,
 )
+
+# So many runs of a notebook are remembered.
+_PAST_RUNS = 12
 
 
 class Action(StrEnum):
@@ -254,8 +258,17 @@ def acceptance_rules(scan: Scan, settings: Settings) -> Rules:
     )
 
 
-def history_of(planned: Planned, result: Stored) -> History:
-    """Return what is remembered of a notebook whose page shows a result."""
+def history_of(
+    planned: Planned, result: Stored, former: History | None = None, *, ran_here: bool = False
+) -> History:
+    """Return what is remembered of a notebook whose page shows a result.
+
+    Args:
+        planned: The notebook.
+        result: The result.
+        former: What was remembered of it so far.
+        ran_here: Whether it was run because of the decision on it.
+    """
     return History(
         result=result.digest,
         kernel=planned.key.kernel,
@@ -264,7 +277,31 @@ def history_of(planned: Planned, result: Stored) -> History:
         cells=tuple(HistoryCell(c.number, c.digest, c.skipped) for c in planned.scan.cells),
         temporary=planned.key.temporary,
         assets=planned.key.assets,
+        runs=_with_run(
+            former.runs if former is not None else (),
+            result.result,
+            _in_history(planned.decision.reason) if ran_here else "",
+        ),
     )
+
+
+def _in_history(reason: Reason) -> str:
+    # What failed before is told of the run before.
+    return "its last run failed" if reason.why is Why.FAILED_BEFORE else reason.text
+
+
+def _with_run(runs: tuple[PastRun, ...], result: Result, reason: str) -> tuple[PastRun, ...]:
+    """Return the last runs with that of a result, unless it is no new one."""
+    if runs and result.started <= runs[-1].started:
+        return runs  # also an older one whose result holds again
+    run = PastRun(result.started, result.seconds, result.status, shortened(reason))
+    return (*runs, run)[-_PAST_RUNS:]
+
+
+def shortened(text: str, length: int = 160) -> str:
+    """Return a text in one line of no more than this length."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
 
 
 def utc(seconds: float) -> str:

@@ -11,6 +11,7 @@ from sphinx_nbcache.report.model import (
     ReportCell,
     ReportEntry,
     ReportFailure,
+    ReportRun,
 )
 
 STARTED = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
@@ -45,6 +46,10 @@ FAILED = ReportEntry(
     executor="local-parallel",
     peak_memory=212_000_000,
     changed="code cell 7 changed",
+    runs=(
+        ReportRun(STARTED - 7200, 4.0, "ok", "no earlier result"),
+        ReportRun(STARTED, 5.0, "failed", "code cell 7 changed"),
+    ),
 )
 REUSED = ReportEntry(
     "spring.ipynb",

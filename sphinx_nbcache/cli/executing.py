@@ -16,7 +16,7 @@ from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.planning import Plan
 from sphinx_nbcache.project import Project, UnknownReferenceError, notices_of
 from sphinx_nbcache.project.references import Reference
-from sphinx_nbcache.report.making import make_report
+from sphinx_nbcache.report.making import draft
 from sphinx_nbcache.store.records import Registered
 
 _OTHERS = {"reused": "up to date", "as-is": "not to be executed"}
@@ -43,7 +43,7 @@ def execute_notebooks(project: Project, texts: Sequence[str]) -> ExecutionSummar
     with progress() as told:
         run = project.execute(_in_order(made, meant), told)
     # To a script, the text of a run is the same each time.
-    summary = make_report(run, {}, project.store).summary
+    summary = draft(run, {}).outline.summary
     tell(summary, level=0 if sys.stderr.isatty() else 1)
     for settled in run.notebooks:
         for notice in notices_of(settled, project.settings):

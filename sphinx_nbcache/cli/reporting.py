@@ -11,7 +11,7 @@ from sphinx_nbcache.cli.items import present_results
 from sphinx_nbcache.cli.tables import Column, table
 from sphinx_nbcache.report.files import write_if_changed
 from sphinx_nbcache.report.html.standalone import standalone_page
-from sphinx_nbcache.report.making import report_of_plan
+from sphinx_nbcache.report.making import draft_of_plan
 from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.report.words import in_words
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def present_report(project: Project) -> Report:
     """Return the report on the project as it stands."""
     plan = project.plan()
-    return report_of_plan(plan, present_results(project, plan), project.store)
+    present = present_results(project, plan)
+    return draft_of_plan(plan, present, project.past_runs).whole(project.store)
 
 
 def report_text(report: Report, width: int) -> str:

@@ -17,7 +17,7 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.extension.options import register_options
     from sphinx_nbcache.extension.parser import NotebookParser
     from sphinx_nbcache.rendering import register
-    from sphinx_nbcache.report.document import hide_source_path
+    from sphinx_nbcache.report.document import PlainLinks, hide_source_path
 
     register_options(app)
     app.setup_extension("myst_parser")
@@ -31,5 +31,6 @@ def connect(app: Sphinx) -> None:
     app.add_directive("nb-exec-table", JcacheReport)  # as MyST-NB calls its own
     app.add_role("jcache-status", JcacheStatus())
     cli_pages.connect(app)
+    app.add_post_transform(PlainLinks)
     app.connect("html-collect-pages", hide_source_path)
     Hooks().connect(app)

@@ -21,7 +21,9 @@ from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.rendering.anchors import cell_id
 from sphinx_nbcache.rendering.cells import (
+    has_tag,
     put_together,
+    removing_tags,
     render_outputs,
     render_source,
     render_traceback,
@@ -59,12 +61,16 @@ class Shown:
         position = node["position"]
         return self.outputs[position] if position < len(self.outputs) else ()
 
-    def failure_text(self, node: CodeCellNode, outputs: Sequence[_Output]) -> str:
-        """Return the traceback to show below a cell that does not show it as an output."""
+    def failure_of(self, node: CodeCellNode) -> str:
+        """Return the traceback of the run, if it failed at this cell; else an empty text."""
         failure = self.result.failure if self.result is not None else None
-        if failure is None or any(o.get("output_type") == "error" for o in outputs):
-            return ""
-        return failure.traceback if node["position"] == (failure.position or 0) else ""
+        return failure.traceback if failure and failure.position == node["position"] else ""
+
+    @property
+    def failure_of_no_cell(self) -> str:
+        """The traceback of the run, if it failed elsewhere than at a cell; else an empty text."""
+        failure = self.result.failure if self.result is not None else None
+        return failure.traceback if failure and failure.position is None else ""
 
 
 def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
@@ -105,6 +111,8 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
             location=placeholders[0],
         )
         shown = Shown()
+    if placeholders and (text := shown.failure_of_no_cell):
+        _put_before(placeholders[0], text)
     for node in placeholders:
         _fill_cell(env, document, node, shown)
     return fits
@@ -152,11 +160,31 @@ def _fill_cell(
     folder = image_folder(env)
     context = Context(document, folder, lambda path: image_uri(env, path), warn)
     rendered = render_outputs(outputs, cell.tags, context)
-    if text := shown.failure_text(node, outputs):
-        rendered.append(render_traceback(text))
+    tags = cell.tags
+    if text := shown.failure_of(node):
+        if removed := removing_tags(tags):
+            # Tags say how the cell is to look. What has gone wrong is to be seen all the same.
+            rendered, tags = [render_traceback(text)], tags - removed | _shown_of(removed)
+        elif not any(output.get("output_type") == "error" for output in outputs):
+            rendered.append(render_traceback(text))
     source = render_source(cell.source, _known_lexer(_lexer(node, shown), warn))
     container = _container_for(node)
-    put_together(container, source, rendered, cell.tags)
+    put_together(container, source, rendered, tags)
+
+
+def _shown_of(removed: frozenset[str]) -> frozenset[str]:
+    """Return the tags of a cell that is in the page only for its traceback."""
+    return frozenset({"remove-input"}) if has_tag(removed, "remove-cell") else frozenset()
+
+
+def _put_before(placeholder: CodeCellNode, text: str) -> None:
+    """Put a traceback that belongs to no cell before the block that has the first one."""
+    block: nodes.Element = placeholder
+    while not isinstance(block.parent, nodes.section | nodes.document):
+        block = block.parent
+    output = nodes.container("", render_traceback(text), classes=["cell_output"])
+    cell = nodes.container("", output, classes=["cell"])
+    block.parent.insert(block.parent.index(block), cell)
 
 
 def _container_for(node: CodeCellNode) -> nodes.container:

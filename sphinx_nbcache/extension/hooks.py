@@ -24,7 +24,7 @@ from sphinx_nbcache.extension.options import (
     settings_of,
 )
 from sphinx_nbcache.extension.progress import log_summary, shown_progress
-from sphinx_nbcache.extension.reporting import add_assets, fill_places, shown_digests
+from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
 from sphinx_nbcache.extension.written import WrittenPages
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
@@ -36,9 +36,8 @@ from sphinx_nbcache.report.document import (
     add_report_document,
     is_report_source,
 )
-from sphinx_nbcache.report.files import write_files
-from sphinx_nbcache.report.making import make_report
-from sphinx_nbcache.report.model import Report
+from sphinx_nbcache.report.files import files_state, write_files
+from sphinx_nbcache.report.making import draft
 from sphinx_nbcache.store.records import Result
 
 STYLE_SHEET = "nbcache.css"
@@ -64,7 +63,7 @@ class Hooks:
         self.project: Project | None = None
         self.settled: dict[str, Settled] = {}
         self.seconds = 0.0
-        self.report = self.shown = Report()
+        self.report: BuildReport | None = None
         self.written: WrittenPages | None = None
 
     def connect(self, app: Sphinx) -> None:
@@ -99,6 +98,7 @@ class Hooks:
         """`env-get-outdated`: decide, run what must be run, say what has to be read again."""
         take_back()
         project = self._open(app)
+        self.written = WrittenPages(app)
         found: set[str] = set()
         try:
             for _ in range(_ROUNDS):
@@ -159,16 +159,20 @@ class Hooks:
             return []  # a builder that writes everything each time
         domain = notebook_domain(env)
         ids = {docname: str(read) for docname, read in env.all_docs.items()}
-        for docname, digest in shown_digests(domain, self.shown).items():
+        digests = shown_digests(domain, self.report) if self.report is not None else {}
+        for docname, digest in digests.items():
             ids[docname] = f"{ids[docname]}|{digest}"
-        self.written = WrittenPages(app)
         if self.project is not None:
             self.project.close()  # pages may have been filled in this process; writers are forked
-        return self.written.outdated(ids)
+        outdated = self.written.outdated(ids) if self.written is not None else []
+        if self.report is not None and set(domain.reports) & set(outdated):
+            self.report.whole()  # once, not by each of the writers
+        return outdated
 
     def resolve(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:
         """`doctree-resolved`: fill in the report, which is that of this very build."""
-        fill_places(app, doctree, docname, self.shown)
+        if self.report is not None:
+            fill_places(app, doctree, docname, self.report)
         if self.written is not None:
             self.written.note(docname)
 
@@ -227,9 +231,11 @@ class Hooks:
         # A file that is not UTF-8 has no page to link to.
         paged = {i.planned.name: docname for docname, i in settled if i.planned.scan.decodable}
         run = Run(tuple(item for _, item in settled), self.seconds)
-        self.report = make_report(run, paged, project.store)
-        is_reproducible = bool(os.environ.get("SOURCE_DATE_EPOCH"))
-        self.shown = self.report.without_what_varies() if is_reproducible else self.report
+        self.report = BuildReport(
+            draft(run, paged, project.past_runs),
+            project,
+            is_reproducible=bool(os.environ.get("SOURCE_DATE_EPOCH")),
+        )
 
     def _tell(self, app: Sphinx, project: Project) -> None:
         """Say what has to be said in the log, and write the report for programs."""
@@ -237,13 +243,23 @@ class Hooks:
         for item in sorted(self.settled.values(), key=lambda item: item.planned.name):
             for notice in notices_of(item, project.settings):
                 notify(notice)
-        log_summary(self.report)
+        assert self.report is not None
+        log_summary(self.report.outline)
         if app.builder.name not in _WITHOUT_FILES:
             try:
-                write_files(self.report, Path(app.outdir), self.shown)
+                self._write_files(Path(app.outdir), self.report)
             except OSError as error:
                 text = f"the report cannot be written into the output directory: {error}"
                 notify(Notice(Topic.REPORT, text))
+
+    def _write_files(self, folder: Path, report: BuildReport) -> None:
+        """Write the report for programs, unless it lies there as it was written."""
+        assert self.written is not None
+        state = files_state(report.outline, folder)
+        if state and self.written.files == f"{report.digest} {state}":
+            return
+        write_files(report.outline, folder, report.whole())
+        self.written.files = f"{report.digest} {files_state(report.outline, folder)}"
 
     def _leave_out_undecodable(self, env: BuildEnvironment, *to_read_and_removed: set[str]) -> None:
         """Take out files that are not UTF-8: Sphinx would crash on them before any parser."""

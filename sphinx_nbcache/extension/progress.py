@@ -11,11 +11,15 @@ from typing import TextIO
 from sphinx.application import Sphinx
 
 from sphinx_nbcache.extension.log import LOGGER
-from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.extension.status_line import Shown, status_line, width_of
+from sphinx_nbcache.planning import Planned, shortened
 from sphinx_nbcache.project import FormerRun, Settled
 from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.report.running import Watch
 from sphinx_nbcache.report.words import in_words
+
+# Of reasons and failures, the log has so much; the report and the warnings have all.
+_LENGTH = 200
 
 
 class LogProgress(Watch):
@@ -37,7 +41,7 @@ class LogProgress(Watch):
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Tell which notebook starts, and why."""
         super().started(planned, number, total)
-        reason = planned.decision.reason
+        reason = shortened(planned.decision.reason.text, _LENGTH)
         self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
@@ -60,7 +64,7 @@ class LogProgress(Watch):
         if result.failure is not None:
             cell = settled.failed_cell
             where = f" in code cell {cell.number}" if cell is not None else ""
-            self.say(f"failed: {name}{where}: {result.failure.headline}")
+            self.say(f"failed: {name}{where}: {shortened(result.failure.headline, _LENGTH)}")
         elif settled.ran_elsewhere:
             self.say(f"executed by another build: {name}")
         elif not settled.ran_here:
@@ -109,16 +113,18 @@ class TerminalProgress(LogProgress):
 
     def _show(self) -> None:
         now = self.clock()
-        parts = [
-            f"{name}{running.at_cell}, {in_words(round(now - running.since))}"
+        running = [
+            Shown(name, f"{running.at_cell}, {in_words(round(now - running.since))}")
             for name, running in self.running.items()
         ]
-        done = self.total - len(self.to_come) - len(self.running)
-        line = " · ".join([f"executed {done} of {self.total}", *parts, *filter(None, [self.rest])])
+        done = f"{self.total - len(self.to_come) - len(self.running)} of {self.total}"
+        heads = [f"executed {done}", f"executed {done}", done]
+        heads[0] += f" ({self.rest})" if self.rest else ""
         # The last column stays free: some terminals would go to the next line.
-        line = line[: shutil.get_terminal_size().columns - 1]
-        self._write("\r" + line + " " * max(0, self._shown - len(line)))
-        self._shown = len(line)
+        line = status_line(heads, running, shutil.get_terminal_size().columns - 1)
+        width = width_of(line)
+        self._write("\r" + line + " " * max(0, self._shown - width))
+        self._shown = width
 
     def _write(self, text: str) -> None:
         self._terminal.write(text)

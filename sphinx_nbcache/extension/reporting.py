@@ -14,8 +14,10 @@ from sphinx.util.osutil import relative_uri
 from sphinx_nbcache.extension.domain import NotebookDomain, notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
+from sphinx_nbcache.project import Project
 from sphinx_nbcache.report.html.standalone import REPORT_STYLE, SCRIPT
 from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.making import Draft
 from sphinx_nbcache.report.model import Report, digest_of
 from sphinx_nbcache.report.nodes import ReportNode, fill_reports
 from sphinx_nbcache.report.status import StatusNode, fill_statuses
@@ -23,16 +25,48 @@ from sphinx_nbcache.report.status import StatusNode, fill_statuses
 _WITH_FILES = frozenset({"html", "dirhtml", "singlehtml"})
 
 
-def fill_places(app: Sphinx, doctree: nodes.document, docname: str, report: Report) -> None:
+class BuildReport:
+    """The report on a build: its draft at once, all of it when somebody wants to see it.
+
+    Attributes:
+        outline: The report as far as it is known without the store.
+        shown: The same, without what a reproducible build leaves out.
+        digest: Digest of the report.
+        shown_digest: Digest of what is shown of it.
+
+    Args:
+        made: The draft.
+        project: Whose store has the rest.
+        is_reproducible: Whether what differs from build to build is left out of what is shown.
+    """
+
+    def __init__(self, made: Draft, project: Project, *, is_reproducible: bool) -> None:
+        self._draft, self._project = made, project
+        self._shown_draft = made.reproducible() if is_reproducible else made
+        self.outline, self.digest = made.outline, made.digest
+        self.shown, self.shown_digest = self._shown_draft.outline, self._shown_draft.digest
+        self._whole: Report | None = None
+
+    def whole(self) -> Report:
+        """Return all that is shown. The store is closed afterwards: writers may be forked."""
+        if self._whole is None:
+            try:
+                self._whole = self._shown_draft.whole(self._project.store)
+            finally:
+                self._project.close()
+        return self._whole
+
+
+def fill_places(app: Sphinx, doctree: nodes.document, docname: str, report: BuildReport) -> None:
     """Fill in what a page shows of the report."""
 
     def warn(text: str, place: nodes.Node) -> None:
         LOGGER.warning("%s", text, type=WARNING_TYPE, subtype=Topic.REPORT.value, location=place)
 
     if doctree.next_node(ReportNode) is not None:
-        fill_reports(doctree, report, links_from(app.builder, docname), app.builder)
+        fill_reports(doctree, report.whole(), links_from(app.builder, docname), app.builder)
     if doctree.next_node(StatusNode) is not None:
-        fill_statuses(doctree, report, warn)
+        fill_statuses(doctree, report.shown, warn)
 
 
 def links_from(builder: Builder, docname: str) -> Links:
@@ -51,15 +85,15 @@ def links_from(builder: Builder, docname: str) -> Links:
     return Links(page, file, has_cells=builder.format == "html")
 
 
-def shown_digests(domain: NotebookDomain, report: Report) -> dict[str, str]:
+def shown_digests(domain: NotebookDomain, report: BuildReport) -> dict[str, str]:
     """Return, of each document that shows something of the report, the digest of that."""
     digests: dict[str, str] = {}
     if domain.statuses:
-        entries = {entry.docname: entry for entry in report.entries}
+        entries = {entry.docname: entry for entry in report.shown.entries}
         for docname, targets in domain.statuses.items():
             digests[docname] = digest_of(entries[t] for t in targets if t in entries)
     for docname in domain.reports:
-        digests[docname] = report.digest + digests.get(docname, "")
+        digests[docname] = report.shown_digest + digests.get(docname, "")
     return digests
 
 

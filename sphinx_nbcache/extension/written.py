@@ -16,21 +16,27 @@ from typing import Any
 from sphinx.application import Sphinx
 
 _FILE = "nbcache-written.json"
-_VERSION = 2
+_VERSION = 3
+
+# Document → its written id; and the same for the files beside the pages.
+_Written = tuple[dict[str, str], str]
 
 
 class WrittenPages:
-    """The written ids of one builder and output directory."""
+    """The written ids of one builder and output directory.
+
+    Attributes:
+        files: With which report, and in which state, the files beside the pages were written.
+    """
 
     def __init__(self, app: Sphinx) -> None:
         self._path = Path(app.doctreedir) / _FILE
         self._builder = f"{app.builder.name}:{os.path.relpath(app.outdir, app.doctreedir)}"
-        self._written: dict[str, str] = {}
+        self._written, self.files = self._load().get(self._builder, ({}, ""))
         self._now: dict[str, str] = {}
 
     def outdated(self, ids: Mapping[str, str]) -> list[str]:
         """Return the documents that were not last written with these ids."""
-        self._written = self._load().get(self._builder, {})
         self._now = dict(ids)
         return [docname for docname, own in ids.items() if self._written.get(docname) != own]
 
@@ -43,19 +49,23 @@ class WrittenPages:
         """Remember what was written. To be called when everything has been."""
         builders = self._load()
         pages = {name: own for name, own in self._written.items() if name in self._now}
-        if builders.get(self._builder) == pages:
+        written = pages, self.files
+        if builders.get(self._builder) == written:
             return
-        builders[self._builder] = pages
+        builders[self._builder] = written
         temporary = self._path.with_suffix(f".{os.getpid()}")
         text = json.dumps({"version": _VERSION, "builders": builders}, sort_keys=True)
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self._path)
 
-    def _load(self) -> dict[str, dict[str, str]]:
+    def _load(self) -> dict[str, _Written]:
         try:
             data: Any = json.loads(self._path.read_text(encoding="utf-8"))
             if data["version"] == _VERSION:
-                return {builder: dict(pages) for builder, pages in data["builders"].items()}
+                return {
+                    builder: (dict(pages), str(files))
+                    for builder, (pages, files) in data["builders"].items()
+                }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # nothing was written as far as one can tell: pages are written once more
         return {}

@@ -29,7 +29,7 @@ from sphinx_nbcache.project.artifacts import Change
 from sphinx_nbcache.project.order import acyclic, in_order, producers
 from sphinx_nbcache.project.run import Settled
 from sphinx_nbcache.project.validity import Validity
-from sphinx_nbcache.store.records import History, Result, Rules, Stored
+from sphinx_nbcache.store.records import History, PastRun, Result, Rules, Stored
 from sphinx_nbcache.store.store import Store
 
 NeedsOutputs = Callable[[str, Result], bool]
@@ -183,6 +183,11 @@ class Planner:
         history = self._histories.get(name)
         return list(self._store.records([history.result]).values()) if history is not None else []
 
+    def past_runs(self, name: str) -> tuple[PastRun, ...]:
+        """Return the last runs of a notebook that was planned, the oldest first."""
+        history = self._histories.get(name)
+        return history.runs if history is not None else ()
+
     def earlier(self, planned: Planned) -> list[Result]:
         """Return all results that a notebook may have used before it is run again."""
         found = self._store.results(planned.code_key)
@@ -194,8 +199,9 @@ class Planner:
         for item in notebooks:
             if item.result is None:
                 continue
-            history = history_of(item.planned, item.result)
-            if self._histories.get(item.planned.name) != history:
+            former = self._histories.get(item.planned.name)
+            history = history_of(item.planned, item.result, former, ran_here=item.ran_here)
+            if former != history:
                 histories[item.planned.name] = history
         self._store.keep({}, histories)
         self._histories.update(histories)

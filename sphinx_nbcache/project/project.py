@@ -39,7 +39,7 @@ from sphinx_nbcache.project.turns import Turns
 from sphinx_nbcache.project.validity import Validity
 from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import SCHEMA, Stored
+from sphinx_nbcache.store.records import SCHEMA, PastRun, Stored
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits
@@ -249,6 +249,13 @@ class Project:
                 " read, and none of them write what that one reads"
             )
             self.notify(Notice(Topic.ORDER, text, outdated[0].path))
+
+    def past_runs(self, planned: Planned) -> tuple[PastRun, ...]:
+        """Return the last runs of a notebook, the oldest first; a dozen of them are remembered.
+
+        They may have been runs of other code: it is the notebook that has these runs.
+        """
+        return self._planner.past_runs(planned.name)
 
     def outputs(self, stored: Stored) -> RunOutputs:
         """Return the outputs of a result.

@@ -20,6 +20,11 @@ def has_tag(tags: frozenset[str], name: str) -> bool:
     return name in tags or name.replace("-", "_") in tags
 
 
+def removing_tags(tags: frozenset[str]) -> frozenset[str]:
+    """Return those of a cell's tags that keep its outputs out of the page."""
+    return frozenset(t for t in tags if t.replace("_", "-") in ("remove-cell", "remove-output"))
+
+
 def render_source(source: str, lexer: str) -> nodes.Element:
     """Return the source of a cell, to be highlighted."""
     block = nodes.literal_block(source, source, language=lexer, linenos=False)

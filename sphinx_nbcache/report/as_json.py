@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
+from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure, ReportRun
 
 REPORT_SCHEMA = 1
 SCHEMA_FILE = f"nbcache-report-{REPORT_SCHEMA}.schema.json"
@@ -44,6 +44,19 @@ class ReportCellItem(msgspec.Struct, frozen=True, kw_only=True):
     """How long it took; `null` if it was not run."""
     error: str | None
     """Name of the exception that it raised."""
+
+
+class ReportRunItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a notebook, perhaps of other code than it has now."""
+
+    started: datetime
+    """When it began."""
+    seconds: float
+    """How long it took."""
+    status: str
+    """How it ended: `ok`, `failed`, `timeout`, `died`."""
+    reason: str | None
+    """Why it was run, if that is known."""
 
 
 class ReportFailureItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +122,8 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     """The most memory that the kernel used, in bytes."""
     cells: tuple[ReportCellItem, ...]
     """What that run did with each code cell that has code."""
+    runs: tuple[ReportRunItem, ...]
+    """Its last runs, twelve at most, the oldest first."""
     depends_on: tuple[DependencyItem, ...]
     """What it depends on, beside its own code, as far as people want to know. All of it is told
     by `sphinx-nbcache explain`."""
@@ -166,7 +181,7 @@ def _item(entry: ReportEntry) -> ReportEntryItem:
         changed=entry.changed or None,
         status=entry.status or None,
         failed=entry.failed,
-        started=None if entry.started is None else datetime.fromtimestamp(entry.started, UTC),
+        started=None if entry.started is None else _utc(entry.started),
         seconds=entry.seconds,
         kernel=entry.kernel or None,
         executor=entry.executor or None,
@@ -174,12 +189,26 @@ def _item(entry: ReportEntry) -> ReportEntryItem:
         cells=tuple(
             ReportCellItem(number=c.number, seconds=c.seconds, error=c.error) for c in entry.cells
         ),
+        runs=tuple(map(_run, entry.runs)),
         depends_on=tuple(DependencyItem(kind=d.kind, text=d.text) for d in entry.depends_on),
         untracked=entry.untracked,
         produced=tuple(ProducedItem(path=p.path, size=p.size) for p in entry.produced),
         removed=entry.removed,
         failure=_failure(entry.failure) if entry.failure is not None else None,
     )
+
+
+def _run(run: ReportRun) -> ReportRunItem:
+    return ReportRunItem(
+        started=_utc(run.started),
+        seconds=run.seconds,
+        status=run.status,
+        reason=run.reason or None,
+    )
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _failure(failure: ReportFailure) -> ReportFailureItem:

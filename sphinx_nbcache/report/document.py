@@ -7,12 +7,19 @@ know it, in every builder. A document of the user's with that name takes its pla
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 REPORT_DOCNAME = "nbcache-report"
 _SOURCE = Path(__file__).with_name("nbcache-report.md")
+_ANY = frozenset({"any", "myst"})
+_NAMES = frozenset(
+    f"{root}{REPORT_DOCNAME}{suffix}" for root in ("", "/") for suffix in ("", ".md")
+)
 
 
 def is_report_source(path: str) -> bool:
@@ -53,6 +60,29 @@ def add_report_document(
         added.add(REPORT_DOCNAME)
     elif not was_ours:
         changed.add(REPORT_DOCNAME)
+
+
+class PlainLinks(SphinxPostTransform):
+    """Let links lead to the page that do not say whether they mean the document or its label.
+
+    Both have one name, because either should be found by it; MyST and `any` would warn.
+    """
+
+    # Before links of MyST (9) and of Sphinx (10) are resolved.
+    default_priority = 8
+
+    def run(self, **_kwargs: Any) -> None:
+        """Make such links of a document those to the document of that name."""
+        if not is_report_source(str(self.env.doc2path(REPORT_DOCNAME))):
+            return
+        for link in self.document.findall(addnodes.pending_xref):
+            if link["reftype"] in _ANY and link["reftarget"] in _NAMES:
+                link.attributes |= {
+                    "refdomain": "std",
+                    "reftype": "doc",
+                    "reftarget": f"/{REPORT_DOCNAME}",
+                    "refexplicit": bool(link.get("refexplicit")),
+                }
 
 
 def hide_source_path(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:

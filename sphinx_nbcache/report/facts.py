@@ -60,16 +60,19 @@ class Facts:
         untracked: What it may depend on that cannot be verified, in words.
         produced: The files that it wrote.
         removed: The files that it removed.
-        changed: What changed since its last run; empty if nothing did.
-        peak_memory: The most memory that its kernel used, in bytes, if it was measured.
     """
 
     depends_on: tuple[Dependency, ...] = ()
     untracked: tuple[str, ...] = ()
     produced: tuple[Produced, ...] = ()
     removed: tuple[str, ...] = ()
-    changed: str = ""
-    peak_memory: int | None = None
+
+
+def changed_since(planned: Planned) -> str:
+    """Return what changed since the last run of a notebook; empty if nothing did."""
+    reason = planned.decision.reason
+    is_run = planned.decision.action in (Action.EXECUTE, Action.REFUSE)
+    return reason.text if is_run and reason.why not in _NO_CHANGE else ""
 
 
 def facts_of(planned: Planned, result: Result | None, trace: Trace | None) -> Facts:
@@ -80,11 +83,10 @@ def facts_of(planned: Planned, result: Result | None, trace: Trace | None) -> Fa
         result: The result that its page shows.
         trace: The trace of that run, if there is one.
     """
-    reason = planned.decision.reason
-    is_run = planned.decision.action in (Action.EXECUTE, Action.REFUSE)
-    changed = reason.text if is_run and reason.why not in _NO_CHANGE else ""
     if result is None:
-        return Facts(_assets(planned), changed=changed)
+        return Facts(_assets(planned))
+    if trace is None and result.trace:
+        return Facts(_assets(planned), ("what was seen of its run has gone from the store",))
     trace = trace or Trace()
     reasons = ["it was not traced"] if trace.tracked is None else []
     reasons += [trace.unreliable] if trace.unreliable else []
@@ -93,8 +95,6 @@ def facts_of(planned: Planned, result: Result | None, trace: Trace | None) -> Fa
         untracked=(*reasons, *trace.untracked),
         produced=_produced(result, trace),
         removed=trace.removed,
-        changed=changed,
-        peak_memory=result.peak_memory,
     )
 
 

@@ -43,6 +43,22 @@ def write_files(report: Report, folder: Path, shown: Report) -> None:
         _remove(logs, f"{docname}.err.log")
 
 
+def files_state(report: Report, folder: Path) -> str:
+    """Return in what state the files lie there; empty if one of them is missing.
+
+    Args:
+        report: The report of which they are, or its outline.
+        folder: The output directory.
+    """
+    failed = (entry for entry in report.entries if entry.failed and entry.failure)
+    logs = [folder / _LOGS / f"{entry.docname}.err.log" for entry in failed if entry.docname]
+    try:
+        stats = [path.stat() for path in (folder / JSON_FILE, folder / JUNIT_FILE, *logs)]
+    except OSError:
+        return ""
+    return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)
+
+
 def _documents_of(path: Path) -> set[str]:
     """Return the documents of the report that lies there; none if it is no report."""
     try:

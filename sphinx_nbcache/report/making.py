@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
 import msgspec
 
-from sphinx_nbcache.planning import Action, Plan
+from sphinx_nbcache import __version__
+from sphinx_nbcache.planning import Action, Plan, Planned
 from sphinx_nbcache.project.run import Run, Settled
-from sphinx_nbcache.report.facts import facts_of
+from sphinx_nbcache.report.facts import changed_since, facts_of
 from sphinx_nbcache.report.model import (
     AS_IS,
     EXECUTED,
@@ -23,9 +24,10 @@ from sphinx_nbcache.report.model import (
     ReportCell,
     ReportEntry,
     ReportFailure,
+    ReportRun,
 )
 from sphinx_nbcache.store.outputs import OutputsError
-from sphinx_nbcache.store.records import Result, Stored
+from sphinx_nbcache.store.records import PastRun, Result, Stored, content_digest
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import Trace
 
@@ -39,24 +41,74 @@ _DECISIONS = {
 }
 
 
-def make_report(run: Run, docnames: Mapping[str, str], store: Store) -> Report:
-    """Return the report on a run.
+Past = Callable[[Planned], Sequence[PastRun]]
+"""Returns the last runs of a notebook, the oldest first."""
+
+
+def no_past(_planned: Planned) -> tuple[PastRun, ...]:
+    """Say that no earlier run of a notebook is known."""
+    return ()
+
+
+class Draft:
+    """A report as far as it is known without looking anything up in the store.
+
+    A build in which nothing has changed needs no more: neither traces nor the contents of
+    results are read for it.
+
+    Attributes:
+        outline: The report without what notebooks depend on and have written, and without the
+            sources of cells that failed.
+        digest: Digest of everything that the whole report shows.
+
+    Args:
+        notebooks: What became of each notebook.
+        outline: The report on them, as above.
+    """
+
+    def __init__(self, notebooks: Sequence[Settled], outline: Report) -> None:
+        self.outline = outline
+        self.digest = _digest(notebooks, outline)
+        self._notebooks = tuple(notebooks)
+
+    def reproducible(self) -> Draft:
+        """Return the draft without what differs between builds on the same store."""
+        return Draft(self._notebooks, self.outline.without_what_varies())
+
+    def whole(self, store: Store) -> Report:
+        """Return the whole report.
+
+        Args:
+            store: Where traces, and the sources of cells that failed, are.
+        """
+        # All at once, which is quick.
+        results = [item.result.result for item in self._notebooks if item.result is not None]
+        traces = store.traces(results)
+        entries = (
+            _with_facts(entry, item, store, traces)
+            for entry, item in zip(self.outline.entries, self._notebooks, strict=True)
+        )
+        return replace(self.outline, entries=tuple(entries))
+
+
+def draft(run: Run, docnames: Mapping[str, str], past: Past = no_past) -> Draft:
+    """Return the draft of the report on a run.
 
     Args:
         run: What became of the notebooks.
         docnames: Name of a notebook → its document.
-        store: Where the sources of cells that failed are.
+        past: Knows their last runs.
     """
-    traces = _traces(run.notebooks, store)
     entries = tuple(
-        _entry(item, docnames.get(item.planned.name, ""), store, traces) for item in run.notebooks
+        _entry(item, docnames.get(item.planned.name, ""), past(item.planned))
+        for item in run.notebooks
     )
     executed = any(item.ran_here for item in run.notebooks)
-    return Report(entries, run.seconds if executed else 0.0)
+    return Draft(run.notebooks, Report(entries, run.seconds if executed else 0.0))
 
 
-def report_of_plan(plan: Plan, present: Mapping[str, Stored], store: Store) -> Report:
-    """Return the report on a project in which nothing is run, as it stands.
+def draft_of_plan(plan: Plan, present: Mapping[str, Stored], past: Past = no_past) -> Draft:
+    """Return the draft of the report on a project in which nothing is run, as it stands.
 
     What would have to be executed is listed as `to be executed`, or as `may be executed` if that
     depends on what other notebooks will write.
@@ -64,17 +116,17 @@ def report_of_plan(plan: Plan, present: Mapping[str, Stored], store: Store) -> R
     Args:
         plan: What would be done.
         present: Name of a notebook → the result of its present code, also if it failed.
-        store: Where the sources of cells that failed are.
+        past: Knows their last runs.
     """
     entries = []
     shown = [Settled(item, present.get(item.name, item.decision.result)) for item in plan]
-    traces = _traces(shown, store)
     for settled in shown:
-        planned, entry = settled.planned, _entry(settled, "", store, traces)
+        planned = settled.planned
+        entry = _entry(settled, "", past(planned))
         if planned.decision.action is Action.EXECUTE:
             entry = replace(entry, decision=WAITING, reason=planned.decision.reason.text)
         entries.append(entry)
-    return Report(tuple(entries))
+    return Draft(shown, Report(tuple(entries)))
 
 
 def failed_source(result: Result, store: Store) -> str:
@@ -89,42 +141,62 @@ def failed_source(result: Result, store: Store) -> str:
     return sources[position] if 0 <= position < len(sources) else ""
 
 
-def _traces(notebooks: Iterable[Settled], store: Store) -> dict[str, Trace]:
-    """Return the traces of the results of notebooks, by digest: all at once, which is quick."""
-    return store.traces(item.result.result for item in notebooks if item.result is not None)
+def _digest(notebooks: Sequence[Settled], outline: Report) -> str:
+    """Return the digest of a report: of its outline, and of what the rest is looked up by."""
+    results = ((item, item.result.result) for item in notebooks if item.result is not None)
+    looked_up = [
+        (item.planned.key.assets, result.trace, result.sources, result.artifacts, result.temporary)
+        for item, result in results
+    ]
+    shown = (__version__, outline, looked_up)
+    return content_digest(msgspec.json.encode(shown, order="deterministic"))[:32]
 
 
-def _entry(item: Settled, docname: str, store: Store, traces: Mapping[str, Trace]) -> ReportEntry:
+def _entry(item: Settled, docname: str, past: Sequence[PastRun]) -> ReportEntry:
     planned = item.planned
     decision, reason = _DECISIONS[planned.decision.action], planned.decision.reason.text
     if planned.decision.action is Action.EXECUTE and not item.ran_here:
         decision, reason = REUSED, _who_ran(item)
-    result = item.result.result if item.result is not None else None
-    facts = facts_of(planned, result, traces.get(result.trace) if result is not None else None)
     entry = ReportEntry(
         planned.name,
         docname,
         decision,
         reason,
         failed=item.failed,
-        depends_on=facts.depends_on,
-        untracked=facts.untracked,
-        produced=facts.produced,
-        removed=facts.removed,
-        changed=facts.changed,
-        peak_memory=facts.peak_memory,
+        changed=changed_since(planned),
     )
-    if result is None:
+    if item.result is None:
         return entry
+    result = item.result.result
     return replace(
         entry,
         status=result.status.value,
         started=result.started,
         seconds=result.seconds,
         cells=_cells(item, result),
-        failure=_failure(item, result, store),
+        failure=_failure(item, result),
         kernel=result.kernel,
         executor=result.executor,
+        peak_memory=result.peak_memory,
+        runs=tuple(ReportRun(r.started, r.seconds, r.status.value, r.reason) for r in past),
+    )
+
+
+def _with_facts(
+    entry: ReportEntry, item: Settled, store: Store, traces: Mapping[str, Trace]
+) -> ReportEntry:
+    result = item.result.result if item.result is not None else None
+    facts = facts_of(item.planned, result, traces.get(result.trace) if result else None)
+    failure = entry.failure
+    if failure is not None and result is not None:
+        failure = replace(failure, source=failed_source(result, store))
+    return replace(
+        entry,
+        failure=failure,
+        depends_on=facts.depends_on,
+        untracked=facts.untracked,
+        produced=facts.produced,
+        removed=facts.removed,
     )
 
 
@@ -137,13 +209,12 @@ def _cells(item: Settled, result: Result) -> tuple[ReportCell, ...]:
     )
 
 
-def _failure(item: Settled, result: Result, store: Store) -> ReportFailure | None:
+def _failure(item: Settled, result: Result) -> ReportFailure | None:
     if (failure := result.failure) is None:
         return None
     cell = item.failed_cell
     number = cell.number if cell is not None else None
-    source = failed_source(result, store)
-    return ReportFailure(failure.name, failure.message, failure.traceback, number, source)
+    return ReportFailure(failure.name, failure.message, failure.traceback, number)
 
 
 def _who_ran(item: Settled) -> str:

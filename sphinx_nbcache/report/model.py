@@ -92,6 +92,23 @@ class Produced:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportRun:
+    """A run of a notebook, now or earlier, perhaps of other code.
+
+    Attributes:
+        started: When it began: seconds since the epoch, UTC.
+        seconds: How long it took.
+        status: How it ended.
+        reason: Why it was run; empty if that is not known.
+    """
+
+    started: float
+    seconds: float
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportEntry:
     """One notebook of the report.
 
@@ -114,6 +131,7 @@ class ReportEntry:
         produced: The files that it wrote.
         removed: The files that it removed.
         changed: What changed since its last run and made it run again; empty if nothing did.
+        runs: Its last runs, the oldest first.
     """
 
     name: str
@@ -134,6 +152,7 @@ class ReportEntry:
     produced: tuple[Produced, ...] = ()
     removed: tuple[str, ...] = ()
     changed: str = ""
+    runs: tuple[ReportRun, ...] = ()
 
     @property
     def at_cell(self) -> str:
@@ -207,8 +226,8 @@ class Report:
         if failed := self.failed:
             named = [entry.name + entry.at_cell for entry in failed[:_NAMED_AT_MOST]]
             if len(failed) > _NAMED_AT_MOST:
-                named.append(f"and {len(failed) - _NAMED_AT_MOST} more")
-            text += f"; {len(failed)} failed: {', '.join(named)}"
+                named.append(f"{len(failed) - _NAMED_AT_MOST} more")
+            text += f"; {len(failed)} failed: {'; '.join(named)}"
         return text
 
     @property
@@ -260,4 +279,5 @@ def _without_what_varies(entry: ReportEntry) -> ReportEntry:
         cells=tuple(replace(cell, seconds=None) for cell in entry.cells),
         peak_memory=None,
         changed="",
+        runs=(),
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from docutils import nodes
 from sphinx.builders import Builder
 
-from sphinx_nbcache.planning import utc
+from sphinx_nbcache.planning import shortened, utc
 from sphinx_nbcache.rendering.ansi import ansi_block
 from sphinx_nbcache.report.html.page import report_html
 from sphinx_nbcache.report.links import Links
@@ -15,8 +15,17 @@ from sphinx_nbcache.report.model import Report, ReportEntry
 from sphinx_nbcache.report.selection import COLUMNS, Selection
 from sphinx_nbcache.report.words import in_words, size_in_words
 
-_WIDTHS = {"notebook": 26, "reason": 34, "changed": 30, "date": 14, "slowest": 12}
+_WIDTHS = {
+    "notebook": 26,
+    "reason": 34,
+    "changed": 30,
+    "depends": 34,
+    "produced": 26,
+    "date": 14,
+    "slowest": 12,
+}
 _USUAL_WIDTH = 10
+_LISTED, _LENGTH = 6, 200
 _NOTHING = "-"
 # Pages of other HTML builders are no web pages: e-books and help files know no scripts.
 _BROWSED = frozenset({"html", "dirhtml", "singlehtml"})
@@ -36,17 +45,31 @@ def fill_reports(document: nodes.document, report: Report, links: Links, builder
             html = report_html(report, selection, links, f"report-{number + 1}-" if number else "")
             shown = [nodes.raw("", html, format="html")]
         else:
-            shown = report_nodes(report, selection, links)
+            shown = report_nodes(report, selection, links, is_latex=builder.format == "latex")
         place.replace_self(shown)
 
 
-def report_nodes(report: Report, selection: Selection, links: Links) -> list[nodes.Node]:
-    """Return the report as a table; unless its columns were chosen, with totals and tracebacks."""
+def report_nodes(
+    report: Report, selection: Selection, links: Links, *, is_latex: bool = False
+) -> list[nodes.Node]:
+    """Return the report as a table; unless its columns were chosen, with totals and tracebacks.
+
+    Args:
+        report: The report.
+        selection: What is shown of it.
+        links: Where it leads.
+        is_latex: Whether it is for LaTeX, which gives each column as much room as all others
+            unless it is told, and breaks names only if they are literals.
+    """
     counted = selection.within(report)
     entries = selection.shown(counted)
     if not report.entries:
         return [nodes.paragraph("", "There are no notebooks.")]
     listed = _table(entries, selection.columns_of(report), links)
+    if is_latex and isinstance(listed, nodes.table):
+        listed["classes"] = ["nbcache-list", "colwidths-given"]
+        for link in [*listed.findall(nodes.reference)]:
+            link[:] = [nodes.literal("", link.astext())]
     if selection.columns:
         return [listed]
     totals = nodes.paragraph("", f"{counted.summary}.", classes=["nbcache-totals"])
@@ -86,15 +109,31 @@ def _shown(entry: ReportEntry, column: str, links: Links) -> nodes.Node:
 
 def column_text(entry: ReportEntry, column: str) -> str:
     """Return what stands in a column for a notebook, as plain text; empty if there is nothing."""
-    if column == "date":
-        return "" if entry.started is None else utc(entry.started).removesuffix(" UTC")
-    if column == "time":
-        return "" if entry.seconds is None else in_words(entry.seconds)
-    if column == "memory":
-        return "" if entry.peak_memory is None else size_in_words(entry.peak_memory)
-    if column == "status":
-        return entry.state
-    return str(getattr(entry, column))
+    written = _WRITTEN.get(column)
+    return written(entry) if written is not None else str(getattr(entry, column))
+
+
+def _date(entry: ReportEntry) -> str:
+    return "" if entry.started is None else utc(entry.started).removesuffix(" UTC")
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Return the first few of many texts in one line."""
+    left = len(texts) - _LISTED
+    return ", ".join([*texts[:_LISTED], *([f"and {left} more"] if left > 0 else [])])
+
+
+# The columns that are not simply a field of the entry.
+_WRITTEN: Mapping[str, Callable[[ReportEntry], str]] = {
+    "date": _date,
+    "time": lambda entry: "" if entry.seconds is None else in_words(entry.seconds),
+    "memory": lambda entry: "" if entry.peak_memory is None else size_in_words(entry.peak_memory),
+    "status": lambda entry: entry.state,
+    "reason": lambda entry: shortened(entry.reason, _LENGTH),
+    "changed": lambda entry: shortened(entry.changed, _LENGTH),
+    "depends": lambda entry: _listed([item.text for item in entry.depends_on]),
+    "produced": lambda entry: _listed([item.path for item in entry.produced]),
+}
 
 
 def _link(text: str, uri: str) -> nodes.Node:

@@ -26,6 +26,8 @@ COLUMNS: Mapping[str, str] = {
     "kernel": "Kernel",
     "executor": "Executor",
     "changed": "Changed",
+    "depends": "Depends on",
+    "produced": "Produced",
 }
 """The columns of a table, by name."""
 

@@ -136,6 +136,17 @@ class HistoryCell(msgspec.Struct, frozen=True, array_like=True):
     skipped: bool
 
 
+class PastRun(msgspec.Struct, frozen=True, array_like=True):
+    """A run of a notebook, as it is remembered when its result may have gone."""
+
+    started: float
+    """Seconds since the epoch, UTC."""
+    seconds: float
+    status: Status
+    reason: str = ""
+    """Why it was run; empty if that was not for this store to decide."""
+
+
 class History(msgspec.Struct, frozen=True):
     """What a notebook last was, and the result that its page last showed."""
 
@@ -147,6 +158,8 @@ class History(msgspec.Struct, frozen=True):
     cells: tuple[HistoryCell, ...]
     temporary: bool = False
     assets: tuple[str, ...] = ()
+    runs: tuple[PastRun, ...] = ()
+    """Its last runs, also of other code, the oldest first."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

@@ -20,6 +20,12 @@ pytestmark = pytest.mark.browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 SORT_SECONDS = 0.2
+TOO_WIDE = """
+[...document.querySelectorAll(".nbcache-report *")]
+  .filter(e => !e.closest("pre, .nbcache-hidden, .nbcache-permalink"))
+  .filter(e => e.getBoundingClientRect().right > innerWidth)
+  .map(e => e.outerHTML)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +145,16 @@ def test_a_click_in_the_chart_leads_to_the_row(context: BrowserContext, tmp_path
     expect(row.get_by_text("data/levels.csv")).to_be_visible()
 
 
+def test_a_link_to_a_row_that_is_filtered_out_shows_it_and_goes_there(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    page = opened(context, tmp_path, many(300), "?status=failed")
+    row = page.locator('tbody[data-name="part-10/notebook-0299.ipynb"]')
+    expect(row).to_be_hidden()
+    page.evaluate("location.hash = 'nb-part-10/notebook-0299.ipynb'")
+    expect(row).to_be_in_viewport()
+
+
 def test_the_traceback_is_copied_without_its_colours(
     context: BrowserContext, tmp_path: Path
 ) -> None:
@@ -210,6 +226,8 @@ def test_axe_finds_nothing_to_complain_about(
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    # Rows are clipped, so that what is too wide for them would not be seen.
+    assert page.evaluate(TOO_WIDE) == []
     context.close()
 
 

@@ -42,6 +42,39 @@ def test_a_failed_notebook_shows_its_outputs_and_traceback_and_is_tried_until_it
     assert "ZeroDivisionError" not in book.page("nbcache-report")
 
 
+@pytest.mark.parametrize("tag", ["remove-cell", "remove-output", "hide-cell"])
+def test_the_traceback_of_a_cell_that_is_not_shown_is_shown(book: Book, tag: str) -> None:
+    book.index("bad")
+    good, bad = code_cell("print('fi' 'ne')", tag), code_cell("print('be' 'fore')\n1 / 0", tag)
+    book.ipynb("bad.ipynb", "# Bad", good, bad, counts=False)
+    book.build()
+    page = book.page("bad")
+    assert "ZeroDivisionError" in page
+    assert ("fine" in page) == (tag == "hide-cell")
+    assert ("before" in page) == (tag == "hide-cell")
+    # Only of a cell that is not to be seen at all, the source is left out.
+    assert ("cell_input" in page) == (tag != "remove-cell")
+    assert 'id="nbcache_cell_2"' in page
+
+
+def test_a_traceback_that_belongs_to_no_cell_is_shown_whatever_tags_the_first_one_has(
+    book: Book,
+) -> None:
+    book.index("bad", "listed")
+    spec = {"name": "no-such-kernel", "display_name": "No"}
+    first = code_cell("print('hidden')", "remove-cell")
+    book.ipynb("bad.ipynb", first, "%%1", counts=False, kernelspec=spec)
+    cell = "- point\n\n  ```{code-cell}\n  :tags: [remove-cell]\n  1\n  ```\n"
+    book.myst("listed.md", f"# T\n\n{cell}", counts=False, kernelspec=spec)
+    book.build()
+    for name in ("bad", "listed"):
+        page = book.page(name)
+        assert page.count("no kernel named") == 1, name
+        assert "hidden" not in page
+    page = book.page("listed")
+    assert page.index("</h1>") < page.index("no kernel named") < page.index('<ul class="simple')
+
+
 def test_on_error_fail_finishes_the_build_and_exits_with_one(book: Book) -> None:
     book.conf(on_error="fail")
     book.index("bad", "good")

@@ -53,6 +53,27 @@ def test_the_report_is_a_document_like_any_other(book: Book) -> None:
     assert "sphinx_nbcache/report" not in index
 
 
+def test_every_way_to_link_to_the_report_leads_there_without_a_warning(book: Book) -> None:
+    book.index("sub/links", "nbcache-report", text=":any:`nbcache-report`")
+    links = (
+        "[x](nbcache-report) [y](#nbcache-report) [](nbcache-report) [z](/nbcache-report)"
+        " {doc}`/nbcache-report` {ref}`nbcache-report` {any}`nbcache-report`"
+        " {any}`so <nbcache-report>` [w](/nbcache-report.md)"
+    )
+    book.write("sub/links.md", f"# Links\n\n{links}\n")
+    assert book.build().warnings == ""
+    page = book.page("sub/links")
+    paragraph = page[page.index("<p><a") :].partition("</p>")[0]
+    assert paragraph.count('href="../nbcache-report.html') == 9
+    texts = re.findall(r">([^<>]+)</(?:span|em)></a>", paragraph)
+    title = "Notebook execution report"
+    assert texts == ["x", "y", title, "z", title, title, title, "so", "w"]
+    # Where the user's own page takes its place, such links are the user's business.
+    book.write("nbcache-report.md", "(other)=\n# My own\n")
+    book.build()
+    assert 'href="../nbcache-report.html' in book.page("sub/links")
+
+
 def test_a_document_of_the_users_with_that_name_takes_its_place(book: Book) -> None:
     book.index("one", "nbcache-report")
     book.myst("one.md")
@@ -207,7 +228,10 @@ def test_every_builder_shows_the_report(book: Book) -> None:
     lines = book.page("list", "text").splitlines()
     assert re.fullmatch(r"\| Notebook +\| Status +\|", lines[4])
     outputs = book.folder / "_build"
-    assert "oh no" in (outputs / "latex" / "b.tex").read_text(encoding="utf-8")
+    latex = (outputs / "latex" / "b.tex").read_text(encoding="utf-8")
+    assert "oh no" in latex
+    assert r"\X{26}{104}\X{10}{104}\X{34}{104}" in latex  # not six columns of equal width
+    assert r"\sphinxcode{\sphinxupquote{bad.md}}" in latex  # in which long names are broken
     assert "oh no" in (outputs / "man" / "book.1").read_text(encoding="utf-8")
     assert "oh no" in (outputs / "texinfo" / "b.texi").read_text(encoding="utf-8")
     epub = (outputs / "epub" / "nbcache-report.xhtml").read_text(encoding="utf-8")
@@ -250,6 +274,22 @@ def test_the_directive_chooses_sorts_and_limits(book: Book) -> None:
     assert re.findall(r"\| (\S+\.md) +\|", page) == ["part/c.md", "part/b.md"]
     assert "Slowest cell" in page
     assert "No notebook matches." in page
+
+
+def test_columns_tell_what_notebooks_depend_on_and_have_written(book: Book) -> None:
+    book.index("a", text=".. jcache-report::\n   :columns: notebook depends produced changed")
+    book.write("in.csv", "1\n")
+    lines = [f"open('out-{n}.csv', 'w').write('1')" for n in range(8)]
+    book.myst("a.md", "%%\nopen('in.csv').read()\n" + "\n".join(lines))
+    assert book.build().warnings == ""
+    page = book.page("index")
+    assert "<p>Depends on</p>" in page
+    assert "<p>in.csv</p>" in page
+    assert "<p>out-0.csv, out-1.csv," in page
+    assert "out-5.csv, and 2 more</p>" in page
+    book.write("in.csv", "2\n")
+    book.build()
+    assert "<p>in.csv changed</p>" in book.page("index")
 
 
 @pytest.mark.parametrize(
@@ -335,3 +375,57 @@ def test_a_build_that_changes_nothing_writes_no_page_for_the_report_twice(book: 
     book.build()
     book.build()
     assert "writing output... [" not in book.build().log
+
+
+COUNTS_REPORTS = """
+from pathlib import Path
+from sphinx_nbcache.report.making import Draft
+
+def counted(draft, store, whole=Draft.whole):
+    with (Path(__file__).parent / "made").open("a") as file:
+        file.write("x")
+    return whole(draft, store)
+
+Draft.whole = counted
+"""
+
+
+def test_a_build_in_which_nothing_changed_looks_nothing_up_for_the_report(book: Book) -> None:
+    book.index("one", "nbcache-report", text=":jcache-status:`state </one>`")
+    book.myst("one.md")
+    book.conf(COUNTS_REPORTS)
+    made = book.folder / "made"
+
+    def times() -> int:
+        before = len(made.read_text()) if made.exists() else 0
+        book.build()
+        return (len(made.read_text()) if made.exists() else 0) - before
+
+    assert [times() for _ in range(3)] == [1, 1, 0]  # executed, reused, nothing new
+    page = book.folder / "_build" / "html" / "nbcache-report.json"
+    page.unlink()
+    assert times() == 1
+    assert page.exists()
+    page.write_text("{}")
+    assert times() == 1
+    assert json.loads(page.read_text())["schema"] == 1
+    assert times() == 0
+
+
+def test_the_report_tells_of_earlier_runs_also_of_other_code(book: Book) -> None:
+    book.index("fit")
+    for code in ("1", "2", "1 / 0"):
+        book.myst("fit.md", f"%%\n{code}")
+        book.build()
+    book.myst("fit.md", "%%\n2")  # the result of the second run holds again
+    book.build()
+    (fit,) = json.loads(written(book, "html", "nbcache-report.json"))["notebooks"]
+    assert fit["decision"] == "reused"
+    assert [run["status"] for run in fit["runs"]] == ["ok", "ok", "failed"]
+    assert [run["reason"] for run in fit["runs"]] == [
+        "no earlier result",
+        "code cell 2 changed",
+        "code cell 2 changed",
+    ]
+    assert fit["runs"][1]["started"] == fit["started"]
+    assert fit["runs"][1]["seconds"] == fit["seconds"]

@@ -83,6 +83,12 @@ def test_the_document_tells_what_is_known_of_each_notebook() -> None:
     assert failed["changed"] == "code cell 7 changed"
     assert failed["peak_memory"] == 212_000_000
     assert failed["cells"][1] == {"number": 7, "seconds": 2.0, "error": "KeyError"}
+    assert failed["runs"] == [
+        {"started": "2026-09-21T12:13:20Z", "seconds": 4.0, "status": "ok"}
+        | {"reason": "no earlier result"},
+        {"started": "2026-09-21T14:13:20Z", "seconds": 5.0, "status": "failed"}
+        | {"reason": "code cell 7 changed"},
+    ]
     assert reused["started"] == "2026-09-21T14:13:20Z"
     assert reused["depends_on"][0] == {"kind": "file", "text": "data/levels.csv"}
     assert reused["untracked"] == ["a program was started: git"]

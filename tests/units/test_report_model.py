@@ -47,7 +47,7 @@ def test_the_summary_leaves_out_what_there_is_none_of(entries: tuple, summary: s
 def test_the_summary_names_no_more_than_a_few_failures() -> None:
     entries = tuple(replace(FAILED, name=f"{n}.md") for n in range(9))
     assert Report(entries).summary.endswith(
-        "9 failed: " + ", ".join(f"{n}.md, cell 7" for n in range(5)) + ", and 4 more"
+        "9 failed: " + "; ".join(f"{n}.md, cell 7" for n in range(5)) + "; 4 more"
     )
 
 
@@ -133,7 +133,7 @@ def test_totals_are_those_of_the_chosen_documents_whatever_is_listed() -> None:
 
 def test_a_reproducible_table_has_no_columns_that_would_be_empty() -> None:
     columns = Selection(columns=tuple(COLUMNS)).columns_of(REPORT.without_what_varies())
-    assert columns == ("notebook", "status", "kernel", "executor")
+    assert columns == ("notebook", "status", "kernel", "executor", "depends", "produced")
     assert Selection(columns=("time",)).columns_of(REPORT.without_what_varies()) == ("notebook",)
 
 

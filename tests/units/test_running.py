@@ -15,6 +15,7 @@ from sphinx_nbcache import Project
 from sphinx_nbcache.execution.run import Runner
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.progress import LogProgress, TerminalProgress
+from sphinx_nbcache.extension.status_line import Shown, status_line, width_of
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import FormerRun, Progress, Settled
 from sphinx_nbcache.report.running import Watch
@@ -163,7 +164,7 @@ def test_a_terminal_shows_one_line_that_is_gone_at_the_end(
     clock.now += 12
     progress.still_running()
     last = terminal.getvalue().split("\r")[-1]
-    assert last.rstrip() == ("executed 0 of 3 · a.md, cell 3 of 3, 12 s · b.md, 12 s · 1 queued")
+    assert last.rstrip() == ("executed 0 of 3 (1 queued) · a.md, cell 3 of 3, 12 s · b.md, 12 s")
     clock.now += 60
     progress.still_running()
     assert lines == ["a.md: code cell 3 has been running for 1 min 12 s"]
@@ -183,6 +184,51 @@ def test_a_narrow_terminal_is_not_overrun(
         progress.started(planned[number], number + 1, 3)
     progress.close()
     assert max(map(len, terminal.getvalue().split("\r"))) <= 29
+
+
+HEADS = ("executed 2 of 9 (5 queued, about 41 s left)", "executed 2 of 9", "2 of 9")
+RUNNING = (
+    Shown("guide/a-notebook-with-a-long-name.md", ", cell 2 of 9, 12 s"),
+    Shown("fit.md", ", 3 s"),
+    Shown("guide/another-one-of-them.md", ", cell 1 of 2, 1 s"),
+)
+
+
+WIDEST = (
+    "executed 2 of 9 (5 queued, about 41 s left)"
+    " · guide/a-notebook-with-a-long-name.md, cell 2 of 9, 12 s"
+    " · fit.md, 3 s · guide/another-one-of-them.md, cell 1 of 2, 1 s"
+)
+WIDE = (
+    "executed 2 of 9 (5 queued, about 41 s left) · …with-a-long-name.md, cell 2 of 9, 12 s"
+    " · fit.md, 3 s · …ther-one-of-them.md, cell 1 of 2, 1 s"
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (180, WIDEST),
+        (140, WIDE),
+        (79, "executed 2 of 9 · …ok-with-a-long-name.md, cell 2 of 9, 12 s · fit.md, 3 s · +1"),
+        (60, "executed 2 of 9 · …th-a-long-name.md, cell 2 of 9, 12 s · +2"),
+        (47, "2 of 9 · …-long-name.md, cell 2 of 9, 12 s · +2"),
+        (20, "2 of 9"),
+        (3, "2 o"),
+    ],
+)
+def test_a_terminal_shows_what_matters_most_in_the_room_that_it_has(
+    columns: int, line: str
+) -> None:
+    assert status_line(HEADS, RUNNING, columns) == line
+    assert len(line) <= columns
+
+
+def test_wide_letters_take_two_columns() -> None:
+    assert width_of("日本語/é.md") == 11
+    line = status_line(("1 of 2",), [Shown("日本語/ノートブック/" * 3, ", 1 s")], 40)
+    assert line == "1 of 2 · …ック/日本語/ノートブック/, 1 s"
+    assert width_of(line) <= 40
 
 
 class Recording(Progress):

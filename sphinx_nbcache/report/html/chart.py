@@ -13,6 +13,10 @@ from sphinx_nbcache.report.words import in_words
 
 _BARS = 12
 _LISTED_CELLS = 8
+# A cell is named beside a bar if it took this share of the time.
+_WORTH = 0.2
+# So many steps the axis has at most; texts so near to its ends do not stand across them.
+_TICKS, _EDGE = 5, 0.04
 _WIDTH, _HEIGHT, _GAP = 1000.0, 10, 1.5
 _REST = "start of the kernel, and the rest"
 
@@ -25,15 +29,43 @@ def chart(entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links) 
     if not timed:
         return Html()
     drawn, longest = timed[:_BARS], timed[0].seconds or 1.0
-    number = f"The {len(drawn)} slowest of {len(timed)} notebooks, e" if timed[_BARS:] else "E"
+    text = "Each bar is divided into the notebook's cells."
+    if timed[_BARS:]:
+        spent, total = (in_words(sum(e.seconds or 0.0 for e in es)) for es in (drawn, timed))
+        text = f"The {len(drawn)} slowest of {len(timed)} notebooks took {spent} of {total}. {text}"
+    ticks = _ticks(longest)
     caption = element(
         "figcaption",
         element("h2", "Where the time goes"),
-        element("p", f"{number}ach bar divided into its cells.", class_="nbcache-muted"),
+        element("p", text, class_="nbcache-muted"),
         _legend(drawn),
     )
     bars = [element("li", _bar(entry, longest, ids[entry.name], links)) for entry in drawn]
-    return element("figure", caption, element("ol", bars), class_="nbcache-chart")
+    return element(
+        "figure", caption, element("ol", bars), _axis(ticks, longest), class_="nbcache-chart"
+    )
+
+
+def _ticks(longest: float) -> list[float]:
+    """Return round numbers of seconds from 0 on, three to six of them."""
+    units = [unit * 10**power for power in range(-4, 2) for unit in (1, 2, 5)]
+    units += [minutes * 60 for minutes in (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)]
+    step = next((unit for unit in sorted(units) if longest / unit <= _TICKS), longest / 2)
+    return [number * step for number in range(int(longest / step + 1e-9) + 1)]
+
+
+def _axis(ticks: Sequence[float], longest: float) -> Html:
+    """Return the axis of time below the bars; they tell their durations themselves, too."""
+    marks: list[Html] = []
+    for seconds in ticks:
+        share = seconds / longest
+        x = f"{100 * share:.2f}%"
+        anchor = "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
+        marks.append(element("line", x1=x, x2=x, y1=0, y2=4))
+        marks.append(element("text", in_words(seconds), x=x, y="1.5em", text_anchor=anchor))
+    return element(
+        "svg", marks, xmlns="http://www.w3.org/2000/svg", class_="nbcache-axis", aria_hidden="true"
+    )
 
 
 def _bar(entry: ReportEntry, longest: float, row: str, links: Links) -> list[Html]:
@@ -64,7 +96,7 @@ def _bar(entry: ReportEntry, longest: float, row: str, links: Links) -> list[Htm
     )
     name = element("a", entry.name, href=f"#{row}")
     time = element("span", in_words(seconds), class_="nbcache-number")
-    return [element("div", name, _failed_at(entry, links), time), svg]
+    return [element("div", element("span", name, " ", _cell(entry, links)), time), svg]
 
 
 def _segments(entry: ReportEntry, scale: float) -> Iterator[tuple[str, float, float, str]]:
@@ -97,13 +129,17 @@ def _described(entry: ReportEntry) -> str:
     return "; ".join(parts)
 
 
-def _failed_at(entry: ReportEntry, links: Links) -> Html:
+def _cell(entry: ReportEntry, links: Links) -> Html:
+    """Return the cell that is worth a look: the one that failed, or the slowest of several."""
     cell = entry.failure.cell if entry.failure is not None else None
-    if cell is None:
+    if cell is not None:
+        return element("span", cell_link(entry, cell, links), " failed", class_="nbcache-bad")
+    slowest = entry.slowest[:1] if len(entry.slowest) > 1 else ()
+    if not slowest or (slowest[0].seconds or 0.0) < _WORTH * (entry.seconds or 0.0):
         return Html()
-    return element(
-        "span", cell_link(entry, cell, links), " failed", class_="nbcache-bad nbcache-note"
-    )
+    took = in_words(slowest[0].seconds or 0.0)
+    link = cell_link(entry, slowest[0].number, links)
+    return element("span", link, element("span", f": {took}", class_="nbcache-muted"))
 
 
 def _legend(entries: Sequence[ReportEntry]) -> Html:

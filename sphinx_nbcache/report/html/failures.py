@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sphinx_nbcache.planning import shortened
 from sphinx_nbcache.report.html.markup import Html, block, coloured, element
-from sphinx_nbcache.report.html.parts import cell_link, page_link
 from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.model import ReportEntry, ReportFailure
 
 # So many are shown unfolded.
 _OPEN = 3
+_LENGTH = 200
 
 
 def failures(entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links) -> Html:
@@ -29,16 +30,17 @@ def failures(entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Link
 def _failure(entry: ReportEntry, row: str, links: Links, *, is_open: bool) -> Html:
     failure = entry.failure
     what = failure.headline if failure is not None else f"{entry.decision}: {entry.reason}"
+    what = shortened(what, _LENGTH)
     cell = failure.cell if failure is not None else None
-    where = [entry.name + (f", cell {cell}" if cell is not None else "")]
+    sign = element("span", "✗ ", aria_hidden="true")
+    where = entry.name + (f", cell {cell}" if cell is not None else "")
     summary = element(
         "summary",
-        element("span", "✗ ", aria_hidden="true"),
-        element("strong", where),
+        element("strong", sign, where, class_="nbcache-bad"),
         " ",
         element("span", what, class_="nbcache-what"),
     )
-    to_row = element("a", "Row in the table", href=f"#{row}")
+    to_row = element("a", "All that is known of it", href=f"#{row}")
     body: list[Html] = [element("p", _to_page(entry, cell, links), to_row, class_="nbcache-links")]
     if failure is not None:
         body += _traceback(failure)
@@ -46,10 +48,11 @@ def _failure(entry: ReportEntry, row: str, links: Links, *, is_open: bool) -> Ht
 
 
 def _to_page(entry: ReportEntry, cell: int | None, links: Links) -> list[str]:
-    if not entry.docname or not links.page(entry.docname):
+    uri = links.cell(entry.docname, cell)
+    if not uri:
         return []
-    in_page = [", ", cell_link(entry, cell, links)] if cell is not None else []
-    return ["Page: ", page_link(entry, links), *in_page, " · "]
+    text = "Its page" if cell is None else f"Cell {cell} in its page"
+    return [element("a", text, href=uri), " · "]
 
 
 def _traceback(failure: ReportFailure) -> list[Html]:

@@ -8,7 +8,7 @@ from html import escape
 
 from sphinx_nbcache.rendering.terminal import pieces
 
-_VOID = frozenset({"input", "meta", "rect"})
+_VOID = frozenset({"input", "line", "meta", "path", "rect"})
 # What neither HTML nor XML can hold, not even escaped.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

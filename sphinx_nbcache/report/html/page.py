@@ -47,17 +47,20 @@ def report_html(report: Report, selection: Selection, links: Links, prefix: str 
 
 
 def _figures(report: Report) -> Html:
+    is_plan = report.waiting > 0
     figures = [(str(len(report.entries)), "Notebooks", "")]
     if not report.is_reproducible:
-        figures.append((str(report.executed), "Executed", ""))
+        if not is_plan:
+            figures.append((str(report.executed), "Executed", ""))
         figures.append((str(report.reused), "Reused", ""))
-        if report.waiting:
+        if is_plan:
             figures.append((str(report.waiting), "To be executed", ""))
     failed = len(report.failed)
     sign = element("span", "✗ ", aria_hidden="true") if failed else ""
     figures.append((Html(f"{sign}{failed}"), "Failed", "nbcache-bad" if failed else ""))
     if not report.is_reproducible:
-        figures.append((in_words(report.seconds), "Time spent", ""))
+        if not is_plan:
+            figures.append((in_words(report.seconds), "Time spent", ""))
         figures.append((in_words(report.saved), "Time saved", ""))
     return element(
         "dl",

@@ -61,8 +61,11 @@ def nothing() -> Html:
 
 def moment(seconds: float | None) -> Content:
     """Return a time in UTC, which the script turns into the reader's own."""
-    if seconds is None:
-        return nothing()
+    return nothing() if seconds is None else time_of(seconds)
+
+
+def time_of(seconds: float) -> Html:
+    """Return a time that is known, as [](moment) does."""
     text = utc(seconds).removesuffix(" UTC")
     return element("time", text, datetime=_iso(seconds))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sphinx_nbcache.planning import shortened
 from sphinx_nbcache.report.html.markup import Content, Html, element, joined
 from sphinx_nbcache.report.html.parts import (
     cell_link,
@@ -13,11 +14,13 @@ from sphinx_nbcache.report.html.parts import (
     state,
     with_times,
 )
+from sphinx_nbcache.report.html.runs import last_runs
 from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.model import Produced, ReportEntry
 from sphinx_nbcache.report.words import in_words, size_in_words
 
 _SLOWEST, _LISTED = 3, 20
+_LENGTH = 200
 
 # What the row itself tells, if it is wide enough.
 _IN_ROW = frozenset({"Decision", "Run at"})
@@ -104,7 +107,8 @@ def _group(
     others = [
         element("td", cells[key], class_=kind, role="cell") for key, _, kind, _ in columns[1:]
     ]
-    summary = with_times(entry.reason) if entry.reason else Html("Details")
+    reason = shortened(entry.reason, _LENGTH)
+    summary = with_times(reason) if reason else Html("Details")
     details = element("details", element("summary", summary), _facts(entry, row, links))
     more = element("td", details, colspan=len(columns), role="cell")
     return element(
@@ -132,7 +136,7 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
     """Return the list of what is known of a notebook."""
     facts: list[tuple[str, Content]] = []
     if entry.failure is not None:
-        to_it = element("a", entry.failure.headline, href=f"#{row}-failure")
+        to_it = element("a", shortened(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
         facts.append(("Failure", to_it))
     if entry.decision:
         facts.append(("Decision", entry.decision))
@@ -148,6 +152,8 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
     facts += [(k, v) for k, v in (("Kernel", entry.kernel), ("Executor", entry.executor)) if v]
     if entry.started is not None:
         facts.append(("Run at", moment(entry.started)))
+    if len(entry.runs) > 1:
+        facts.append(("Last runs", last_runs(entry.runs)))
     facts += _dependencies(entry)
     if entry.produced:
         facts.append(("Produced", _listed([_made(item) for item in entry.produced])))

@@ -1,0 +1,79 @@
+"""The line that a terminal shows while notebooks run, cut so that what matters most fits in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from unicodedata import combining, east_asian_width
+
+_BETWEEN = " · "
+# A name is told with so many columns at least, or not at all.
+_NAME = 14
+_CUT = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A notebook that runs: its name, of which the end can stand for all, and how far it is."""
+
+    name: str
+    state: str
+
+
+def status_line(heads: Sequence[str], running: Sequence[Shown], columns: int) -> str:
+    """Return a line that is not wider than the terminal.
+
+    Args:
+        heads: What it begins with; the first that leaves room for a notebook is taken.
+        running: The notebooks that run. Those for which there is no room are counted.
+        columns: How wide it may be.
+    """
+    needed = 0
+    if running:
+        needed = len(_BETWEEN) + min(_NAME, width_of(running[0].name)) + width_of(running[0].state)
+        needed += len(f"{_BETWEEN}+{len(running) - 1}") if running[1:] else 0
+    fitting = (head for head in heads if width_of(head) + needed <= columns)
+    head = next(fitting, heads[-1])
+    for number in range(len(running), 0, -1):
+        shown, left = running[:number], len(running) - number
+        more = f"{_BETWEEN}+{left}" if left else ""
+        room = columns - width_of(head) - width_of(more) - number * len(_BETWEEN)
+        wanted = [width_of(item.name) for item in shown]
+        given = _shared(room - sum(width_of(item.state) for item in shown), wanted)
+        if all(g >= min(_NAME, w) for g, w in zip(given, wanted, strict=True)):
+            parts = (end_of(i.name, g) + i.state for i, g in zip(shown, given, strict=True))
+            return _BETWEEN.join([head, *parts]) + more
+    return start_of(head, columns)
+
+
+def _shared(room: int, wanted: Sequence[int]) -> list[int]:
+    """Share columns among names: each gets what it wants, or as much as the others."""
+    given = [0] * len(wanted)
+    for rank, position in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):
+        given[position] = min(wanted[position], max(0, room) // (len(wanted) - rank))
+        room -= given[position]
+    return given
+
+
+def end_of(text: str, columns: int) -> str:
+    """Return the end of a text that is too wide."""
+    if width_of(text) <= columns:
+        return text
+    return _CUT + start_of(reversed(text), columns - 1)[::-1]
+
+
+def start_of(text: Iterable[str], columns: int) -> str:
+    """Return as much of a text as fits in."""
+    kept = ""
+    for character in text:
+        columns -= width_of(character)
+        if columns < 0:
+            break
+        kept += character
+    return kept
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    wide = sum(east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(combining(character) > 0 for character in text)
