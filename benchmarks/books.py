@@ -122,6 +122,8 @@ def _fill_peers(folder: Path) -> None:
     cache.change_cache_limit(100_000)
     for page, path in enumerate(sorted(folder.glob("note*.md"))):
         notebook = myst_nb_reader_plugin(str(path))
+        # As a run leaves it: without it MyST-NB warns of each cell, and highlights none.
+        notebook.metadata["language_info"] = NotebookNode(name="python", pygments_lexer="ipython3")
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         for number, cell in enumerate(code):
             cell.execution_count = number + 1

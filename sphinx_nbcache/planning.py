@@ -337,7 +337,9 @@ def _why_reused(stored: Stored, evidence: Evidence) -> Reason:
     change = _describe_change(evidence, history)
     if change is not None and change.why is not Why.PLACE_CHANGED:
         return Reason(Why.SAME_CODE, f"the code is again what was run at {ran}")
-    return Reason(Why.UNCHANGED, f"code unchanged since it was run at {ran}")
+    if history.result != stored.digest:
+        return Reason(Why.SAME_CODE, f"everything is again as it was run at {ran}")
+    return Reason(Why.UNCHANGED, f"nothing changed since it was run at {ran}")
 
 
 def _why_run(evidence: Evidence, rejected: Mapping[str, Reason], *, forced: bool) -> Reason:

@@ -55,7 +55,7 @@ REUSED = ReportEntry(
     "spring.ipynb",
     "spring",
     "reused",
-    "code unchanged since it was run at 2026-09-21 14:13 UTC",
+    "nothing changed since it was run at 2026-09-21 14:13 UTC",
     status="ok",
     started=STARTED,
     seconds=20.0,

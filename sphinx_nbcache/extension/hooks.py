@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from docutils import nodes
@@ -15,6 +12,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
 
 from sphinx_nbcache.extension.domain import notebook_domain
+from sphinx_nbcache.extension.garbage import collection, set_aside, take_back
 from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.extension.options import (
     AFTER_SUFFIXES,
@@ -58,22 +56,6 @@ class BuildStoppedError(SphinxError):
     category = "Notebook failed"
 
 
-@contextmanager
-def _collection(*, running: bool) -> Iterator[None]:
-    """Let the garbage collector run, or keep it from looking through Sphinx's environment.
-
-    Planning and reporting make many small objects and no cycles. With a large environment in
-    memory, each full collection that they trigger costs more than planning itself. Running
-    notebooks does make cycles.
-    """
-    was_enabled = gc.isenabled()
-    (gc.enable if running else gc.disable)()
-    try:
-        yield
-    finally:
-        (gc.enable if was_enabled else gc.disable)()
-
-
 class Hooks:
     """One build: what is known between one event and the next."""
 
@@ -104,7 +86,7 @@ class Hooks:
         config.html_static_path = [*config.html_static_path, static]
         app.add_css_file(STYLE_SHEET)
 
-    @_collection(running=False)
+    @collection(running=False)
     def execute(
         self,
         app: Sphinx,
@@ -114,6 +96,7 @@ class Hooks:
         removed: set[str],
     ) -> list[str]:
         """`env-get-outdated`: decide, run what must be run, say what has to be read again."""
+        take_back()
         project = self._open(app)
         self.written = WrittenPages(app)
         found: set[str] = set()
@@ -140,6 +123,7 @@ class Hooks:
             for docname, settled in self.settled.items()
             if docname in env.all_docs and domain.render_ids.get(docname) != render_id_of(settled)
         )
+        set_aside(has_garbage=any(item.ran_here for item in self.settled.values()))
         return sorted(found)
 
     def get_ready_to_fork(self, app: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
@@ -165,7 +149,7 @@ class Hooks:
         if shows_it and (shown.result is not None or settled.result is None):
             domain.render_ids[docname] = render_id_of(settled)
 
-    @_collection(running=False)
+    @collection(running=False)
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
         """`env-updated`: pages last written as of another reading, or with another report.
 
@@ -232,7 +216,7 @@ class Hooks:
         plan = project.plan(needs_outputs=needs_outputs)
         runs = bool(plan.to_run)
         try:
-            with shown_progress(app) as progress, _collection(running=runs):
+            with shown_progress(app) as progress, collection(running=runs):
                 run = project.execute(plan, progress)
         except NotebookFailedError as error:
             text = f'{error} (nbcache_on_error is "stop")'

@@ -6,6 +6,7 @@ One path for every format. Other Markdown files are handed to myst-parser as the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -84,20 +85,26 @@ class NotebookRenderer(SphinxRenderer):
     def __init__(self, parser: MarkdownIt) -> None:
         super().__init__(parser)
         self._nested: list[tuple[int, NumberedCell]] | None = None
-        self._code: tuple[str, ...] | None = None
 
-    @property
+    @cached_property
+    def cells(self) -> tuple[NumberedCell, ...]:
+        """The code cells that have code."""
+        return self.notebook.code_cells
+
+    @cached_property
     def code(self) -> tuple[str, ...]:
-        """The digests of the code cells that have code."""
-        if self._code is None:
-            cells = self.notebook.code_cells
-            self._code = tuple(cell_digest(item.cell.source) for item in cells)
-        return self._code
+        """Their digests."""
+        return tuple(cell_digest(item.cell.source) for item in self.cells)
+
+    @cached_property
+    def lexer(self) -> str:
+        """The language for highlighting that the notebook itself names."""
+        return _lexer(self.notebook)
 
     def render_nbcache_code_cell(self, token: SyntaxTreeNode) -> None:
         """Render a code cell at the top level of the notebook."""
         position = token.meta["position"]
-        node = self.placeholder(position, self.notebook.code_cells[position])
+        node = self.placeholder(position, self.cells[position])
         self.add_line_and_source_path(node, token)
         self.current_node.append(node)
 
@@ -118,7 +125,7 @@ class NotebookRenderer(SphinxRenderer):
         Of several with the same source it is the one that stands nearest to the line.
         """
         if self._nested is None:
-            cells = enumerate(self.notebook.code_cells)
+            cells = enumerate(self.cells)
             self._nested = [(position, item) for position, item in cells if item.cell.nested]
         digest = cell_digest(source)
         same = [found for found in self._nested if self.code[found[0]] == digest]
@@ -138,7 +145,7 @@ class NotebookRenderer(SphinxRenderer):
             number=item.number,
             position=position,
             code=self.code,
-            lexer=_lexer(self.notebook),
+            lexer=self.lexer,
         )
 
 

@@ -63,10 +63,16 @@ def fill_places(app: Sphinx, doctree: nodes.document, docname: str, report: Buil
     def warn(text: str, place: nodes.Node) -> None:
         LOGGER.warning("%s", text, type=WARNING_TYPE, subtype=Topic.REPORT.value, location=place)
 
-    if doctree.next_node(ReportNode) is not None:
+    # One walk for both, and through each page: an assembled one has those of many documents.
+    found = {type(node) for node in doctree.findall(_is_place)}
+    if ReportNode in found:
         fill_reports(doctree, report.whole(), links_from(app.builder, docname), app.builder)
-    if doctree.next_node(StatusNode) is not None:
+    if StatusNode in found:
         fill_statuses(doctree, report.shown, warn)
+
+
+def _is_place(node: nodes.Node) -> bool:
+    return isinstance(node, ReportNode | StatusNode)
 
 
 def links_from(builder: Builder, docname: str) -> Links:

@@ -108,7 +108,8 @@ class Artifacts:
                 text = f"{artifact.path}, which it writes, was changed by something else"
                 return Reason(Why.FOREIGN_FILE, text)
             try:
-                self._store.blob(artifact.digest)
+                for _ in self._store.content(artifact):
+                    pass
             except OutputsError as error:
                 self._store.access.damaged(f"{artifact.path} of {result.notebook}: {error}")
                 return Reason(Why.DAMAGED, f"what it wrote to {artifact.path} is not kept any more")
@@ -198,13 +199,12 @@ class Artifacts:
             target.unlink()
             self._remove_empty(target.parent, folders)
             return
-        content = self._store.blob(change.artifact.digest)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".nbcache-", dir=target.parent)
         partial = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.writelines(self._store.content(change.artifact))
             partial.chmod(change.artifact.mode | 0o200)
             partial.replace(target)
         except BaseException:

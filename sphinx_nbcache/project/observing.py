@@ -22,7 +22,7 @@ from sphinx_nbcache.traces.world import World
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.job import Job, Outcome, Tracing
 
-# Larger files are not kept: they are read into memory on their way into the store.
+# Larger files are not kept: the store, and every copy of it, would grow by them with each run.
 _LARGEST = 2**29
 
 

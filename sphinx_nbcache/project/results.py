@@ -143,7 +143,7 @@ class Results:
         for artifact in stored.result.artifacts:
             if artifact.path == wanted:
                 with store_trouble():
-                    return self._store.blob(artifact.digest)
+                    return b"".join(self._store.content(artifact))
         raise UnknownReferenceError(f"result {stored.id} has no artifact {path!r}")
 
     def add(

@@ -10,7 +10,7 @@ _MODES = 0o777
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A file that a run created or changed. Its content is a blob of the store.
+    """A file that a run created or changed. Its content is a blob of the store, or several.
 
     Raises:
         ValueError: The path or the mode is not what a run can have left.
@@ -26,6 +26,13 @@ class Artifact(msgspec.Struct, frozen=True):
     """The permissions, as in `os.stat(…).st_mode & 0o777`."""
     created: bool = False
     """Whether nothing was there before. Else the file is somebody's who would miss it."""
+    pieces: tuple[str, ...] = ()
+    """Of a large file the digests of its pieces, in their order: each is a blob of its own."""
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """The digests of the blobs that its content consists of."""
+        return self.pieces or (self.digest,)
 
     def __post_init__(self) -> None:
         if not is_inner_path(self.path):

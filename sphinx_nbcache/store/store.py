@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -33,6 +34,8 @@ from sphinx_nbcache.traces.facts import Trace
 _RESULTS_PER_KEY = 20
 _NEXT_ID = "next-id"
 _ID_DIGITS = 19
+# A larger file is kept in pieces of this size: only one of them is in memory at a time.
+PIECE = 1 << 23
 _UNTRACED = Trace()
 
 Entries = list[Entry]
@@ -162,6 +165,20 @@ class Store:
             raise OutputsError(f"output {digest[:12]} is not what was written")
         return content
 
+    def content(self, artifact: Artifact) -> Iterator[bytes]:
+        """Yield the content of an artifact, piece by piece.
+
+        Raises:
+            OutputsError: Some of it is missing or damaged; that may show only at the end.
+        """
+        whole = hashlib.sha256()
+        for digest in artifact.blobs:
+            piece = self.blob(digest)
+            whole.update(piece)
+            yield piece
+        if whole.hexdigest() != artifact.digest:
+            raise OutputsError(f"file {artifact.digest[:12]} is not what was written")
+
     def commit(
         self,
         result: Result,
@@ -254,7 +271,7 @@ class Store:
             trace=content_digest(traced),
             artifacts=artifacts,
             bytes=sum(map(len, blobs.values())) + sum(a.size for a in artifacts),
-            blobs=tuple(sorted({*blobs, *(artifact.digest for artifact in artifacts)})),
+            blobs=tuple(sorted({*blobs, *(blob for a in artifacts for blob in a.blobs)})),
         )
         if not result.temporary:
             note_made(self.access, {artifact.path: artifact.digest for artifact in artifacts})
@@ -286,21 +303,36 @@ class Store:
         self.access.write(missing)
 
     def _keep_files(self, files: Iterable[MadeFile], result: Result) -> Iterable[Artifact]:
-        """Write the contents of files. Of several, one at a time is in memory."""
+        """Write the contents of files."""
         for file in files:
             try:
-                content = Path(file.kept_in).read_bytes()
-                digest = content_digest(content)
-                if file.digest not in (None, digest):
-                    raise ValueError("it changed right after the run")  # noqa: TRY301 (told as all other trouble)
-                artifact = Artifact(file.path, digest, len(content), file.mode, file.created)
+                yield self._keep_file(file)
             except (OSError, ValueError) as error:
                 self.access.tell(
                     f"a file that {result.notebook} wrote, {file.path!r}, is not kept: {error}"
                 )
-                continue
-            self._keep_blobs({digest: content})
-            yield artifact
+
+    def _keep_file(self, file: MadeFile) -> Artifact:
+        """Write the content of a file, piece by piece.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It has changed, or has a path that cannot be kept.
+        """
+        Artifact(file.path, "", 0, file.mode)  # before anything is written
+        digests: list[str] = []
+        whole, size = hashlib.sha256(), 0
+        with Path(file.kept_in).open("rb") as source:
+            while (piece := source.read(PIECE)) or not digests:
+                whole.update(piece)
+                size += len(piece)
+                digests.append(content_digest(piece))
+                self._keep_blobs({digests[-1]: piece})
+        digest = whole.hexdigest()
+        if file.digest not in (None, digest):
+            raise ValueError("it changed right after the run")
+        pieces = tuple(digests) if len(digests) > 1 else ()
+        return Artifact(file.path, digest, size, file.mode, file.created, pieces)
 
     def _make_room(self, result: Result) -> tuple[list[Entry], list[Entry]]:
         """Split the results under a key into those that stay beside a new one, and the rest."""

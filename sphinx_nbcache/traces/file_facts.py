@@ -11,6 +11,8 @@ from sphinx_nbcache.traces.report import Look
 
 # Times of files are by a clock that ticks less often than the one they are compared with.
 _TICK_NS = 10_000_000
+# How many bytes a name can have, on all file systems in use.
+_LONGEST = 255
 
 
 def file_facts(evidence: Evidence) -> Iterator[Fact]:
@@ -92,8 +94,15 @@ def _counts(evidence: Evidence, path: str, fact: Fact) -> bool:
 def _absent(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None:
     if look.how == "touch" and not evidence.places.is_inside(name) and not _is_setting(name):
         return None
+    if not _can_exist(name):
+        return None
     after = evidence.state(path) if evidence.is_written(path) else GONE
     return Absent(name, after or None)
+
+
+def _can_exist(name: str) -> bool:
+    """Tell whether a file can have this name: IPython asks of texts that it shows."""
+    return all(len(part.encode("utf-8", "surrogatepass")) <= _LONGEST for part in name.split("/"))
 
 
 def _is_setting(name: str) -> bool:

@@ -26,6 +26,8 @@ from sphinx_nbcache.traces.facts import (
 
 # How many modules of a long list are told.
 _TOLD = 3
+# How much of a long name is told.
+_LONGEST = 60
 
 
 def facts_in_words(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -49,7 +51,15 @@ def _file(fact: File) -> str:
 
 
 def _absent(fact: Absent) -> str:
-    return f"{fact.path} was not there" + ("" if fact.after is None else ", and was written")
+    return f"{_in_one_line(fact.path)} was not there" + (
+        "" if fact.after is None else ", and was written"
+    )
+
+
+def _in_one_line(name: str) -> str:
+    """Return a name that may be a text: `Markdown("…")` looks whether its text is a file."""
+    line = " ".join(name.split())
+    return line if line == name and len(line) <= _LONGEST else f"{line[:_LONGEST].rstrip()}…"
 
 
 def _listing(fact: Listing) -> str:

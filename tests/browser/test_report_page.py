@@ -204,7 +204,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(
     go_to("Time")
     page.keyboard.press("Enter")
     assert head(page, "Time") == "descending"
-    go_to("code unchanged")
+    go_to("nothing changed")
     page.keyboard.press("Enter")
     row = page.locator('tbody[data-name="wet.md"]')
     expect(row.get_by_text("data/levels.csv")).to_be_visible()

@@ -37,7 +37,7 @@ def test_the_report_is_that_of_this_build_also_when_nothing_ran(book: Book) -> N
     book.build()
     page = book.page("nbcache-report")
     assert (figures(page)["Executed"], figures(page)["Reused"]) == ("1", "1")
-    assert "code unchanged since it was run at" in page
+    assert "nothing changed since it was run at" in page
     assert "its last run failed: RuntimeError: oh no in code cell 2" in page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sphinx_nbcache.store.artifacts import Artifact, MadeFile
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.store.records import Result, Rules, Status
 from sphinx_nbcache.store.shelf import ShelfError
-from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.store.store import PIECE, Store
 
 KEY = "ab" * 32
 LARGE = bytes(range(256)) * 1000
@@ -137,3 +138,30 @@ def test_a_record_with_an_artifact_outside_is_not_read(path: str) -> None:
     record["artifacts"][0]["path"] = path
     with pytest.raises(msgspec.ValidationError, match="artifact"):
         msgspec.json.decode(msgspec.json.encode(record), type=Result)
+
+
+def test_a_large_file_is_never_in_memory_as_a_whole(store: Store, tmp_path: Path) -> None:
+    rows = b"".join(number.to_bytes(8, "big") for number in range(5 * PIECE // 16))
+    file = made(tmp_path, "large", rows)
+    tracemalloc.start()
+    try:
+        stored = store.commit(result(), RunOutputs([]), [file], [])
+        (artifact,) = stored.result.artifacts
+        size = sum(map(len, store.content(artifact)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size == artifact.size == len(rows)
+    assert len(artifact.pieces) == 3
+    assert b"".join(store.content(artifact)) == rows
+    assert peak < len(rows) * 0.9
+
+
+def test_pieces_of_a_file_in_another_order_are_not_taken_for_it(
+    store: Store, tmp_path: Path
+) -> None:
+    file = made(tmp_path, "large", b"a" * PIECE + b"b" * PIECE)
+    (artifact,) = store.commit(result(), RunOutputs([]), [file], []).result.artifacts
+    turned = msgspec.structs.replace(artifact, pieces=artifact.pieces[::-1])
+    with pytest.raises(OutputsError, match="is not what was written"):
+        b"".join(store.content(turned))

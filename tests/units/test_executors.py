@@ -308,7 +308,7 @@ def test_results_of_the_two_places_are_told_apart_and_the_reason_says_so(book: B
     project, _ = project_of(book, executor="local-parallel")
     (planned,) = project.plan()
     assert planned.decision.action is Action.REUSE
-    assert str(planned.decision.reason).startswith("code unchanged since it was run at ")
+    assert str(planned.decision.reason).startswith("everything is again as it was run at ")
     project.close()
 
 

@@ -244,6 +244,7 @@ class Machine(RuleBasedStateMachine):
         self.branch = "main"
         self.moves = 0
         self.foreign: set[str] = set()
+        self.directories: set[Path] = set()
         self.writers: dict[str, tuple[str, int]] = {}
         self.last: dict[str, Seen] = {}
         self.ever: list[Seen] = []
@@ -366,6 +367,7 @@ class Machine(RuleBasedStateMachine):
         told = Told()
         self._clean()
         before = self._state()
+        self.directories = {path for path in self.root.rglob("*") if path.is_dir()}
         project = Project.find(
             self.root, place=self.folder / "store", notify=self._notify, executor="local-serial"
         )
@@ -456,12 +458,15 @@ class Machine(RuleBasedStateMachine):
         if reason.why is Why.DEPENDENCY_CHANGED and "moved from" in text:
             places = {state["location"] for state in same} - {after["location"]}
             return any(f" {place}," in text for place in places)
+        # States are of files; notebooks make folders as well, which may stay empty.
+        folder = self.root / path
+        is_new = (folder in self.directories) != (path != "" and folder.is_dir())
         return {
             Why.NO_RESULT: not same,
             Why.CODE_CHANGED: last is not None and last.notebook.sources != notebook.sources,
             Why.FOREIGN_FILE: any(name in text for name in self.foreign),
-            Why.DEPENDENCY_CHANGED: _differs(path, states, (before, after)),
-            Why.REWRITTEN: _differs(path, states, (before, after)),
+            Why.DEPENDENCY_CHANGED: is_new or _differs(path, states, (before, after)),
+            Why.REWRITTEN: is_new or _differs(path, states, (before, after)),
         }.get(reason.why, False)
 
     def _oracle(self) -> Any:

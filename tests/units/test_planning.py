@@ -94,10 +94,10 @@ def failed(scan: Scan, **more: Any) -> Result:
     return result_of(scan, Status.FAILED, failure=failure, **more)
 
 
-def history_of(scan: Scan, directory: str = "docs") -> History:
+def history_of(scan: Scan, directory: str = "docs", result: str = "0") -> History:
     """Return what is remembered of a scanned notebook."""
     cells = tuple(HistoryCell(c.number, c.digest, c.skipped) for c in scan.cells)
-    return History("d", scan.kernel, scan.language, directory, cells)
+    return History(result, scan.kernel, scan.language, directory, cells)
 
 
 def decision_on(
@@ -141,7 +141,7 @@ def test_a_notebook_without_a_result_is_run() -> None:
 def test_a_valid_result_is_reused_with_the_time_of_its_run() -> None:
     decision = decision_on(ONE, result_of(ONE), history=history_of(ONE))
     assert outcome(decision) == (Action.REUSE, Why.UNCHANGED)
-    assert str(decision.reason) == "code unchanged since it was run at 2024-10-03 00:00 UTC"
+    assert str(decision.reason) == "nothing changed since it was run at 2024-10-03 00:00 UTC"
     assert decision.result is not None
 
 
@@ -155,6 +155,12 @@ def test_going_back_to_older_code_is_told_from_no_change() -> None:
     decision = decision_on(ONE, result_of(ONE), history=history_of(scan_of("y = 2")))
     assert outcome(decision) == (Action.REUSE, Why.SAME_CODE)
     assert "again" in str(decision.reason)
+
+
+def test_going_back_to_older_files_is_told_from_no_change() -> None:
+    decision = decision_on(ONE, result_of(ONE), history=history_of(ONE, result="of other files"))
+    assert outcome(decision) == (Action.REUSE, Why.SAME_CODE)
+    assert str(decision.reason) == "everything is again as it was run at 2024-10-03 00:00 UTC"
 
 
 def test_the_newest_valid_result_is_taken() -> None:

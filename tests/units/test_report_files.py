@@ -137,7 +137,7 @@ def test_junit_tells_reused_results_apart_from_those_of_this_build() -> None:
     assert reused.is_passed
     assert executed.is_passed
     assert properties(reused)["decision"] == "reused"
-    assert reused.system_out.startswith("reused: code unchanged")
+    assert reused.system_out.startswith("reused: nothing changed")
     assert (reused.time, executed.time) == (0.0, 3.0)
     assert properties(executed)["decision"] == "executed"
     assert executed.system_out is None

@@ -22,6 +22,7 @@ from sphinx_nbcache.traces.facts import (
     Uninstalled,
     Unshadowed,
 )
+from sphinx_nbcache.traces.wording import facts_in_words
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
 
@@ -828,3 +829,20 @@ def test_odd_arguments_make_no_trouble(project: Project) -> None:
     )
     assert project.says(traced) is None
     assert not any(isinstance(fact, Unshadowed) for fact in traced.trace.facts)
+
+
+def test_a_text_that_is_shown_is_looked_for_as_a_file_if_it_could_be_one(project: Project) -> None:
+    long = "word " * 60
+    traced = project.run(
+        "from IPython.display import Markdown",
+        "Markdown('a.md')",
+        f"Markdown({long!r})",
+        "Markdown('# Title\\n\\nand text')",
+    )
+    absent = {fact.path for fact in traced.trace.facts if isinstance(fact, Absent)}
+    assert {"a.md", "# Title\n\nand text"} <= absent
+    assert not any(len(name) > 255 for name in absent)
+    words = [text for _, text in facts_in_words(traced.trace)]
+    assert "# Title and text… was not there" in words
+    project.write("a.md", "found")
+    assert project.says(traced) == "a.md appeared"
