@@ -1,10 +1,11 @@
-"""All benchmarks, or some of them, in one run: pages, kernels, traces, plans.
+"""All benchmarks, or some of them, in one run.
 
-    python benchmarks/run.py [pages kernels traces plans] [--pages 300 1000] [--repeats 3]
+    python benchmarks/run.py [pages kernels executions traces plans] [--pages 300 1000] [--repeats 3]
 
 What counts are the ratios; absolute times are for information. Pages: whole `sphinx-build`
 processes of plain MyST pages, of this extension, and of MyST-NB with its cache; medians over the
-repeats. Kernels: notebooks that are run. Traces: what following a notebook's dependencies costs
+repeats. Kernels: notebooks that are run, and one of them after an edit. Executions: many notebooks
+from an empty store, by each tool. Traces: what following a notebook's dependencies costs
 it. Plans: how long it takes to find out that nothing has changed.
 """
 
@@ -19,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from books import OURS, PEER, PLAIN, Tool, fill_store, page_path, page_text, write_book
+from execution import executions as executions_table
 from measure import Build, Row, build, compare, table
 from tracing import overhead
 from validity import Size
@@ -87,6 +89,10 @@ def kernels(options: argparse.Namespace, scratch: Path) -> str:
     return table("Kernels are run", with_kernels(scratch, options.notebooks))
 
 
+def executions(options: argparse.Namespace, _scratch: Path) -> str:
+    return executions_table(options.executions, 1)
+
+
 def traces(options: argparse.Namespace, _scratch: Path) -> str:
     return overhead(options.repeats)
 
@@ -95,7 +101,9 @@ def plans(options: argparse.Namespace, _scratch: Path) -> str:
     return plans_table([Size(count) for count in options.plans], options.repeats)
 
 
-BENCHMARKS = {function.__name__: function for function in (pages, kernels, traces, plans)}
+BENCHMARKS = {
+    function.__name__: function for function in (pages, kernels, executions, traces, plans)
+}
 
 
 def main() -> None:
@@ -104,6 +112,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, nargs="*", default=[300, 1000])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--notebooks", type=int, default=20)
+    parser.add_argument("--executions", type=int, nargs="*", default=[100, 1])
     parser.add_argument("--plans", type=int, nargs="*", default=[1_000, 3_000, 10_000])
     options = parser.parse_args()
     if unknown := set(options.which) - set(BENCHMARKS):
