@@ -1,6 +1,6 @@
 """All benchmarks, or some of them, in one run.
 
-    python benchmarks/run.py [pages kernels executions traces plans] [--pages 300 1000] [--repeats 3]
+    python benchmarks/run.py [pages kernels executions traces plans] [--pages 300 1000]
 
 What counts are the ratios; absolute times are for information. Pages: whole `sphinx-build`
 processes of plain MyST pages, of this extension, and of MyST-NB with its cache; medians over the
