@@ -73,7 +73,9 @@ def file_fact(
         return _absent(evidence, path, name, look)
     if look.type == "directory":
         made_here = path in evidence.seen.made or evidence.has_own_inside(path)
-        is_meant = look.how == "probe" and name != "." and not made_here
+        # Elsewhere, libraries look for a folder of their own to make it if it is missing.
+        is_inside = evidence.places.is_inside(name)
+        is_meant = look.how == "probe" and name != "." and is_inside and not made_here
         return Directory(name) if is_meant else None
     if path in evidence.inferred:
         return _inferred(evidence, path, name)

@@ -347,6 +347,37 @@ def test_start_up_files_of_ipython_are_dependencies(
     assert "second" in book.page("one")
 
 
+def test_a_fresh_home_directory_as_in_ci_runs_nothing(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("IPYTHONDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        monkeypatch.delenv(variable, raising=False)
+    book.index("one", "two", "three")
+    book.myst("one.md", "%%print(6 * 7)")
+    # A library that makes folders for its settings and what it remembers; the second one to use
+    # it finds them. If matplotlib is installed, it is one.
+    keeps = """
+import os, pathlib
+for place in ("~/.config/library", "~/.cache/library"):
+    folder = os.path.expanduser(place)
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    if os.path.isdir(folder) and "cache" in folder:
+        open(os.path.join(folder, "remembered.json"), "a").write("1")
+try:
+    import matplotlib.pyplot as plt; plt.figure()
+except ImportError:
+    pass
+"""
+    book.myst("two.md", "%%" + keeps)
+    book.myst("three.md", "%%" + keeps)
+    for home in ("first", "second"):
+        (tmp_path / home).mkdir()
+        monkeypatch.setenv("HOME", str(tmp_path / home))
+        built = book.build("-D", "nbcache_jobs=1")
+        assert built.ran == (("one.md", "three.md", "two.md") if home == "first" else ()), built.log
+    assert (tmp_path / "first/.config/library").is_dir()
+
+
 def test_a_checkout_that_is_moved_runs_only_what_mentions_its_place(
     book: Book, tmp_path: Path
 ) -> None:

@@ -210,6 +210,12 @@ def test_a_listed_directory_that_is_gone_is_told(here: Here) -> None:
     assert here.says(listing()) == "directory data/ is not there any more"
 
 
+def test_a_glob_that_found_nothing_finds_nothing_without_the_directory_either(here: Here) -> None:
+    assert here.says(Listing("data", text_digest(), "*.csv")) is None
+    found = Listing("data", text_digest("a.csv"), "*.csv", names=("a.csv",))
+    assert here.says(found) == "data/a.csv is not there any more"
+
+
 @pytest.mark.parametrize(
     ("written", "told"),
     [
