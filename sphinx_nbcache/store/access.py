@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, open_shel
 from sphinx_nbcache.store.seal import sealed, unsealed
 from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
 
+# How many values are read at once: more are not quicker, and take more memory.
+_BATCH = 200
 # How many things that are damaged are listed one by one.
 _TOLD_AT_MOST = 10
 
@@ -113,9 +116,10 @@ class Access:
     def read_many(self, keys: Iterable[str], kind: type[_Record]) -> dict[str, _Record]:
         """Return the records of those keys that are there and not damaged."""
         found = {}
-        for key, encoded in self.get_many(keys).items():
-            if (record := self.decoded(key, encoded, kind)) is not None:
-                found[key] = record
+        for batch in batches(keys):
+            for key, encoded in self.get_many(batch).items():
+                if (record := self.decoded(key, encoded, kind)) is not None:
+                    found[key] = record
         return found
 
     def decoded(self, key: str, encoded: bytes, kind: type[_Record]) -> _Record | None:
@@ -217,6 +221,13 @@ class Access:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._opening = threading.RLock()
+
+
+def batches(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Yield keys in groups: the encoded values of one group at a time are in memory."""
+    every = iter(keys)
+    while batch := list(islice(every, _BATCH)):
+        yield batch
 
 
 def _unsealed(

@@ -13,7 +13,7 @@ import msgspec
 
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notify
-from sphinx_nbcache.store.access import Access, encoded
+from sphinx_nbcache.store.access import Access, batches, encoded
 from sphinx_nbcache.store.artifacts import Artifact, MadeFile
 from sphinx_nbcache.store.claims import Claims
 from sphinx_nbcache.store.files import note_made
@@ -94,6 +94,12 @@ class Store:
 
     def results_of(self, code_keys: Iterable[str]) -> dict[str, list[Stored]]:
         """Return the results under each of several code keys, the newest first."""
+        found: dict[str, list[Stored]] = {}
+        for batch in batches(code_keys):
+            found |= self._results_of(batch)
+        return found
+
+    def _results_of(self, code_keys: Iterable[str]) -> dict[str, list[Stored]]:
         keys = {f"results/{code_key}": code_key for code_key in code_keys}
         lists = self.access.read_many(keys, Entries)
         digests = [entry.digest for entries in lists.values() for entry in entries]
