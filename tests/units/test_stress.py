@@ -13,15 +13,12 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-import psutil
 import pytest
-from running import job, soon, text
+from running import job, marked, soon, text, users_of
 
 from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.job import Outcome
@@ -160,29 +157,6 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
     return mark
 
 
-def marked(mark: str) -> Iterator[str]:
-    """Yield what runs that was started with the variable, or that it cannot be seen of."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            variables = Path(f"/proc/{process.pid}/environ").read_bytes()
-            if mark.encode() in variables.split(b"\0"):
-                yield f"{process.pid} {process.cmdline()}"
-
-
-def users(folder: Path) -> list[int]:
-    """Return the processes that have a file open below a folder, or work there."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            paths = [str(path.readlink()) for path in Path(f"/proc/{process.pid}/fd").iterdir()]
-            paths.append(str(Path(f"/proc/{process.pid}/cwd").readlink()))
-            if any(path.startswith(f"{folder}/") for path in paths):
-                found.append(process.pid)
-    return found
-
-
 async def all_outcomes(
     names: list[str], folder: Path, mode: str, told: list[Notice]
 ) -> dict[str, Outcome]:
@@ -230,5 +204,5 @@ def test_notebooks_that_do_their_worst_harm_no_other(tmp_path: Path, mark: str, 
             file.write(f"{mode}: {len(outcomes)} notebooks, {dict(counts)}\n")
     sizes = {len(text(o, 1)) for name, o in outcomes.items() if name.endswith(" prints")}
     assert sizes <= {MEGABYTES * 2**20 + 5}
-    assert soon(lambda: not list(marked(mark))), list(marked(mark))
-    assert users(tmp_path) == []
+    assert soon(lambda: not marked(mark)), marked(mark)
+    assert users_of(tmp_path) == []
