@@ -22,22 +22,25 @@ class Build:
 
 
 def build(folder: Path, *arguments: str) -> Build:
-    """Build a book.
+    """Build a book."""
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", *arguments, str(folder)]
+    return timed([*command, str(folder / "_build" / "html")], folder)
+
+
+def timed(command: Sequence[str], folder: Path) -> Build:
+    """Run a command in a folder.
 
     The memory is that of the largest single process; it is measured on Linux and macOS.
     """
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", *arguments, str(folder)]
     with tempfile.TemporaryFile() as log:
         begin = time.perf_counter()
-        process = subprocess.Popen(
-            [*command, str(folder / "_build" / "html")], stdout=log, stderr=log
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
         if process.returncode != 0:
-            raise SystemExit(f"the build of {folder} failed:\n{log.read().decode()}")
+            raise SystemExit(f"{command} failed in {folder}:\n{log.read().decode()}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Build(seconds, usage.ru_maxrss * unit / 2**20)
 

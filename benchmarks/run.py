@@ -1,10 +1,12 @@
-"""Build times of this extension, of plain MyST pages and of MyST-NB, measured in one run.
+"""All benchmarks, or some of them, in one run.
 
-    python benchmarks/run.py [--pages 300 1000] [--repeats 3] [--notebooks 20]
+    python benchmarks/run.py [pages kernels executions traces plans] [--pages 300 1000]
 
-Each figure is that of whole `sphinx-build` processes, medians over the repeats. What counts are
-the ratios to the first column; absolute times are for information. MyST-NB is run with its
-cache. Ratios of more than one are slower than the first column.
+What counts are the ratios; absolute times are for information. Pages: whole `sphinx-build`
+processes of plain MyST pages, of this extension, and of MyST-NB with its cache; medians over the
+repeats. Kernels: notebooks that are run, and one of them after an edit. Executions: many notebooks
+from an empty store, by each tool. Traces: what following a notebook's dependencies costs
+it. Plans: how long it takes to find out that nothing has changed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from books import OURS, PEER, PLAIN, Tool, fill_store, page_path, page_text, write_book
+from execution import executions as executions_table
 from measure import Build, Row, build, compare, table
+from tracing import overhead
+from validity import Size
+from validity import plans as plans_table
 
 PACKAGES = ("sphinx", "docutils", "myst-parser", "myst-nb", "jupyter-cache", "sphinx-nbcache")
 
@@ -72,25 +78,50 @@ def with_kernels(scratch: Path, notebooks: int) -> list[Row]:
     ]
 
 
+def pages(options: argparse.Namespace, scratch: Path) -> str:
+    rows = [
+        row for count in options.pages for row in with_all_results(scratch, count, options.repeats)
+    ]
+    return table("Every result in the store", rows)
+
+
+def kernels(options: argparse.Namespace, scratch: Path) -> str:
+    return table("Kernels are run", with_kernels(scratch, options.notebooks))
+
+
+def executions(options: argparse.Namespace, _scratch: Path) -> str:
+    return executions_table(options.executions, 1)
+
+
+def traces(options: argparse.Namespace, _scratch: Path) -> str:
+    return overhead(options.repeats)
+
+
+def plans(options: argparse.Namespace, _scratch: Path) -> str:
+    return plans_table([Size(count) for count in options.plans], options.repeats)
+
+
+BENCHMARKS = {
+    function.__name__: function for function in (pages, kernels, executions, traces, plans)
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("which", nargs="*", help=f"some of {', '.join(BENCHMARKS)}")
     parser.add_argument("--pages", type=int, nargs="*", default=[300, 1000])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--notebooks", type=int, default=20)
+    parser.add_argument("--executions", type=int, nargs="*", default=[100, 1])
+    parser.add_argument("--plans", type=int, nargs="*", default=[1_000, 3_000, 10_000])
     options = parser.parse_args()
+    if unknown := set(options.which) - set(BENCHMARKS):
+        parser.error(f"there is no benchmark named {', '.join(sorted(unknown))}")
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        rows = [
-            row
-            for pages in options.pages
-            for row in with_all_results(scratch, pages, options.repeats)
-        ]
-        if rows:
-            print(table("Every result in the store", rows), end="\n\n", flush=True)
-        if options.notebooks:
-            print(table("Kernels are run", with_kernels(scratch, options.notebooks)))
+    for name in options.which or BENCHMARKS:
+        with tempfile.TemporaryDirectory() as scratch:
+            print(BENCHMARKS[name](options, Path(scratch)), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time of a plan in which every result has a trace, measured in one run.
 
-    python benchmarks/validity.py [--notebooks 1000] [--dependencies 20] [--files 5] [--repeats 5]
+    python benchmarks/validity.py [--notebooks 1000 …] [--dependencies 20] [--files 5] [--repeats 5]
 
 Each notebook depends on files, of which there are some for each notebook, and each is read by
 several. One notebook is really run; the traces of all are that of this run, and their files.
@@ -13,6 +13,8 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,16 @@ def notebook(number: int) -> str:
     return f"{front}\n```{{code-cell}}\n{IMPORTS}print({number})\n```\n"
 
 
-def fill(folder: Path, options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Size:
+    """How many notebooks, the files that each depends on, and how many files for each there are."""
+
+    notebooks: int
+    dependencies: int = 20
+    files: int = 5
+
+
+def fill(folder: Path, options: Size) -> None:
     """Write notebooks and files, and give each notebook a result with a trace."""
     (folder / "data").mkdir()
     files = [folder / "data" / f"{n}.csv" for n in range(options.notebooks * options.files)]
@@ -71,20 +82,33 @@ def planned(folder: Path) -> tuple[float, float]:
     return taken
 
 
+def plans(sizes: Sequence[Size], repeats: int) -> str:
+    """Return a table of how long plans take when nothing has changed."""
+    lines = ["| Notebooks | files | a plan | each notebook |", "| --- | --- | --- | --- |"]
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name).resolve()
+            fill(folder, size)
+            measured = [planned(folder) for _ in range(repeats)]
+        clock, used = (statistics.median(values) for values in zip(*measured, strict=True))
+        each = f"{clock / size.notebooks * 1000:.2f} ms"
+        lines.append(
+            f"| {size.notebooks:,} with {size.dependencies} dependencies each"
+            f" | {size.notebooks * size.files:,}"
+            f" | {clock:.2f} s, {used:.2f} s of the processor | {each} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--notebooks", type=int, default=1_000)
+    parser.add_argument("--notebooks", type=int, nargs="+", default=[1_000])
     parser.add_argument("--dependencies", type=int, default=20)
     parser.add_argument("--files", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name).resolve()
-        fill(folder, options)
-        measured = [planned(folder) for _ in range(options.repeats)]
-    clock, used = (statistics.median(values) for values in zip(*measured, strict=True))
-    print(f"plan of {options.notebooks} notebooks with {options.dependencies} files each: ", end="")
-    print(f"{clock:.2f} s, {used:.2f} s of the processor")
+    sizes = [Size(n, options.dependencies, options.files) for n in options.notebooks]
+    print(plans(sizes, options.repeats))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ TRACEBACK = """\
 ^31mKeyError^39m                Traceback (most recent call last)
 ^36mCell^39m^36m ^39m^32mIn[2]^39m^32m, line 3^39m
 ^32m      2^39m frame = pd.DataFrame()
-^32m----> ^39m^32m3^39m frame[^33m'b'^39m]
+^32m----> ^39m^32m3^39m ^30m^43mframe^49m^39m[^33m'b'^39m]
 
 ^36mFile ^39m^32m/opt/lib/python3.12/site-packages/pandas/core/frame.py:43^39m, in \
 ^36mDataFrame.__getitem__^39m^34m(self, key)^39m

@@ -30,7 +30,7 @@ def say(text: str) -> None:
 def tell(text: str, *, level: int = USUAL) -> None:
     """Write what goes on to the standard error, unless the user wants to be told less."""
     if given().verbosity >= level:
-        click.echo(harmless(text), err=True)
+        _to_standard_error(harmless(text))
 
 
 def warn(notice: Notice) -> None:
@@ -46,7 +46,7 @@ def warn(notice: Notice) -> None:
         where = f"{_from_here(notice.path)}{line}: "
     kind, colour = ("error", "red") if notice.is_error else ("warning", "yellow")
     label = click.style(f"{kind}:", fg=colour)
-    click.echo(harmless(f"{where}{label} {notice.text}"), err=True)
+    _to_standard_error(harmless(f"{where}{label} {notice.text}"))
 
 
 def say_json(document: Any) -> None:
@@ -83,6 +83,17 @@ def width() -> int:
     if sys.stdout.isatty():
         return shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
     return _PLAIN_WIDTH
+
+
+def _to_standard_error(text: str) -> None:
+    """Write to the standard error; above what is shown there live, if anything is.
+
+    Rich puts an object in its place for that. click would write past it, into the live lines.
+    """
+    if hasattr(sys.stderr, "rich_proxied_file"):
+        sys.stderr.write(f"{text}\n")
+    else:
+        click.echo(text, err=True)
 
 
 def _from_here(path: os.PathLike[str]) -> str:

@@ -12,7 +12,12 @@ from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress, Settled
 from sphinx_nbcache.report.running import Watch
+from sphinx_nbcache.report.status_line import end_of
 from sphinx_nbcache.report.words import in_words
+
+# What stands before a text: that something happens, and for how long. A name is told with its
+# number if it has so much room beside that.
+_BESIDE, _NAME = 10, 20
 
 
 class Lines(Watch):
@@ -76,12 +81,20 @@ class Live(Lines):
 
     def _show(self, name: str) -> None:
         if (running := self.running.get(name)) is not None:
-            text = f"{name} ({running.number} of {self.total}){running.at_cell}"
-            self._lines.show(name, text)
+            number = f" ({running.number} of {self.total})"
+            room = self._lines.room - len(running.at_cell)
+            if room - len(number) < _NAME:
+                number = ""
+            shown = end_of(name, room - len(number))
+            self._lines.show(name, f"{shown}{number}{running.at_cell}")
 
 
 class _LiveLines:
-    """Lines on the terminal, each with the time since it was first shown."""
+    """Lines on the terminal, each with the time since it was first shown.
+
+    Attributes:
+        room: How many columns a text may take.
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -92,6 +105,10 @@ class _LiveLines:
         console = Console(stderr=True)
         self.bar = Bar(SpinnerColumn(), TimeElapsedColumn(), text, console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
+
+    @property
+    def room(self) -> int:
+        return self.bar.console.width - _BESIDE
 
     def show(self, key: str, text: str) -> None:
         """Show a line, or change it; take it away if its text is empty."""

@@ -11,11 +11,11 @@ from typing import TextIO
 from sphinx.application import Sphinx
 
 from sphinx_nbcache.extension.log import LOGGER
-from sphinx_nbcache.extension.status_line import Shown, status_line, width_of
 from sphinx_nbcache.planning import Planned, shortened
 from sphinx_nbcache.project import FormerRun, Settled
 from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.report.running import Watch
+from sphinx_nbcache.report.status_line import Shown, status_line, width_of
 from sphinx_nbcache.report.words import in_words
 
 # Of reasons and failures, the log has so much; the report and the warnings have all.
@@ -114,12 +114,13 @@ class TerminalProgress(LogProgress):
     def _show(self) -> None:
         now = self.clock()
         running = [
-            Shown(name, f"{running.at_cell}, {in_words(round(now - running.since))}")
+            Shown(name, f"{running.at_cell}{spent}", spent)
             for name, running in self.running.items()
+            if (spent := f", {in_words(round(now - running.since))}")
         ]
         done = f"{self.total - len(self.to_come) - len(self.running)} of {self.total}"
-        heads = [f"executed {done}", f"executed {done}", done]
-        heads[0] += f" ({self.rest})" if self.rest else ""
+        rests = dict.fromkeys(filter(None, [self.rest, self.time_left]))
+        heads = [*(f"executed {done} ({rest})" for rest in rests), f"executed {done}", done]
         # The last column stays free: some terminals would go to the next line.
         line = status_line(heads, running, shutil.get_terminal_size().columns - 1)
         width = width_of(line)

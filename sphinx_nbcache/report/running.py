@@ -108,10 +108,14 @@ class Watch(Progress):
 
         Of those that already run for longer than before nobody knows how long they will take.
         """
-        parts = [f"{len(self.to_come)} queued"] if self.to_come else []
-        if seconds := self.seconds_left:
-            parts.append(f"about {in_words(max(1.0, round(seconds)))} left")
-        return ", ".join(parts)
+        queued = f"{len(self.to_come)} queued" if self.to_come else ""
+        return ", ".join(filter(None, [queued, self.time_left]))
+
+    @property
+    def time_left(self) -> str:
+        """About how long it will take, in words; empty if nothing is known."""
+        seconds = self.seconds_left
+        return f"about {in_words(max(1.0, round(seconds)))} left" if seconds else ""
 
     @property
     def seconds_left(self) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
+import marshal
 import os
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,19 +16,30 @@ import msgspec
 
 from sphinx_nbcache.traces import in_kernel
 
+# Every Python reads this version of marshal, as long as there is no code in it.
+_PORTABLE = 2
 # Hidden from `%who`: nothing of it is a name of the user's.
 _PACKAGE = "_nbcache_trace"
 _BOOTSTRAP = """
-import sys, types
+import importlib.util, marshal, sys, types
+if FILE:
+    with open(FILE, "rb") as file:
+        MAGIC, CODES, SOURCES = marshal.load(file)
+    if MAGIC == importlib.util.MAGIC_NUMBER:
+        SOURCES = marshal.loads(CODES)
 sys.modules[PACKAGE] = types.ModuleType(PACKAGE)
 sys.modules[PACKAGE].__path__ = []
-for name, source in SOURCES:
+for name, code in SOURCES:
     module = types.ModuleType(PACKAGE + "." + name)
     module.__package__ = PACKAGE
     sys.modules[module.__name__] = module
-    exec(compile(source, "<nbcache " + name + ">", "exec", dont_inherit=True), module.__dict__)
+    if isinstance(code, str):
+        code = compile(code, "<nbcache " + name + ">", "exec", dont_inherit=True)
+    exec(code, module.__dict__)
 module.install(CONFIG)
 """
+# The tracer's modules, in the folder that supports it: what compiled them, compiled, as text.
+_FILE = "tracer.bin"
 _SITECUSTOMIZE = '''
 """Traces this process for sphinx_nbcache, and then loads what it stands in front of."""
 import importlib.machinery
@@ -40,7 +52,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = os.environ.get("NBCACHE_TRACE")
 if CONFIG:
     try:
-        exec(compile(BOOTSTRAP, "<nbcache>", "exec"), {**VALUES, "CONFIG": json.loads(CONFIG)})
+        values = {"PACKAGE": PACKAGE, "FILE": os.path.join(HERE, FILE)}
+        values["CONFIG"] = json.loads(CONFIG)
+        exec(compile(BOOTSTRAP, "<nbcache>", "exec"), values)
     except Exception:
         pass  # without a trace, but not without running
 
@@ -76,7 +90,10 @@ def install_code(config: TracerConfig) -> str:
 
     It leaves no name behind. Executing it again does nothing.
     """
-    values = {**_values(), "CONFIG": msgspec.to_builtins(config)}
+    file = os.path.join(config.support, _FILE) if config.support is not None else ""
+    values = {"PACKAGE": _PACKAGE, "FILE": file, "CONFIG": msgspec.to_builtins(config)}
+    if not file:
+        values["SOURCES"] = _sources()
     code = f"exec(compile({_BOOTSTRAP!r}, '<nbcache>', 'exec'), {values!r})"
     return f"if {_PACKAGE!r} not in __import__('sys').modules: {code}"
 
@@ -101,10 +118,21 @@ def parse_report(reply: Any) -> dict[str, Any]:
 
 
 def write_support(folder: Path) -> None:
-    """Write what Python processes, which a kernel starts, load to be traced as well."""
-    values = _values()
-    text = f"BOOTSTRAP = {_BOOTSTRAP!r}\nVALUES = {values!r}\n{_SITECUSTOMIZE}"
+    """Write what a kernel loads to be traced, and what Python processes that it starts load."""
+    (folder / _FILE).write_bytes(_compiled())
+    text = f"BOOTSTRAP = {_BOOTSTRAP!r}\nPACKAGE = {_PACKAGE!r}\nFILE = {_FILE!r}\n{_SITECUSTOMIZE}"
     (folder / "sitecustomize.py").write_text(text, encoding="utf-8")
+
+
+@cache
+def _compiled() -> bytes:
+    """Return the modules for kernels of this very Python, and as text for all others."""
+    codes = [
+        (name, compile(source, f"<nbcache {name}>", "exec", dont_inherit=True))
+        for name, source in _sources()
+    ]
+    parts = importlib.util.MAGIC_NUMBER, marshal.dumps(codes), _sources()
+    return marshal.dumps(parts, _PORTABLE)
 
 
 @cache
@@ -114,10 +142,6 @@ def _sources() -> tuple[tuple[str, str], ...]:
         (name, folder.joinpath(f"{name}.py").read_text(encoding="utf-8"))
         for name in in_kernel.MODULES
     )
-
-
-def _values() -> dict[str, Sequence[Any]]:
-    return {"PACKAGE": _PACKAGE, "SOURCES": _sources()}
 
 
 def new_log(folder: Path) -> str:

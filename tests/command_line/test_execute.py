@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -167,7 +168,8 @@ def test_on_a_terminal_what_runs_is_shown_and_taken_away_again(cli: CommandLine)
     assert process.wait() == 0
     text = seen.decode()
     assert "a.ipynb (1 of 1)" in text
-    assert "Executed: a.ipynb" in text
+    # On a line of its own, from which what was shown live has been taken away.
+    assert re.search(r"\x1b\[2KExecuted: a\.ipynb\r?\n", text)
     assert process.stdout is not None
     assert process.stdout.read().decode().startswith("Finished! 1 succeeded")
     process.stdout.close()

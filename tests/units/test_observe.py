@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,27 @@ from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.traces.environments import Python
 from sphinx_nbcache.traces.facts import OTHER, Absent, Directory, File, Listing, Location, Trace
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
+from sphinx_nbcache.traces.in_kernel import MODULES
 from sphinx_nbcache.traces.observe import observe, python_of
-from sphinx_nbcache.traces.session import TracerConfig, install_code, parse_report
+from sphinx_nbcache.traces.session import (
+    TracerConfig,
+    install_code,
+    parse_report,
+    report_expression,
+    write_support,
+)
 
 TICK = 1_000_000
+# Counts what is compiled.
+COUNTING = """
+import builtins, importlib.util
+compiled, real = [], builtins.compile
+def compile(*arguments, **options):
+    if '<nbcache ' in str(arguments[1]):
+        compiled.append(arguments[1])
+    return real(*arguments, **options)
+builtins.compile = compile
+"""
 
 
 def report(**more: Any) -> dict[str, Any]:
@@ -246,6 +266,22 @@ def test_the_code_that_installs_the_tracer_defines_no_names(tmp_path: Path) -> N
     code = compile(install_code(TracerConfig(root=str(tmp_path))), "x", "exec")
     assert set(code.co_names) <= {"__import__", "modules", "exec", "compile"}
     assert names == {}
+
+
+@pytest.mark.parametrize("other", ["", "importlib.util.MAGIC_NUMBER = b'another'\n"])
+def test_the_tracer_comes_compiled_and_for_another_python_as_text(
+    tmp_path: Path, other: str
+) -> None:
+    write_support(tmp_path)
+    config = TracerConfig(root=str(tmp_path), support=str(tmp_path), startup=False)
+    code = f"{other}{install_code(config)}\nopen('a', 'w').close(); print({report_expression()})"
+    script = f"{COUNTING}\n{code}\nprint(len(compiled))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    seen, compiled = done.stdout.splitlines()
+    assert str(tmp_path / "a") in json.loads(seen)["writes"]
+    assert int(compiled) == (len(MODULES) if other else 0)
 
 
 # --- Whatever is read: it holds as long as nothing changes, and no longer --------------------

@@ -15,10 +15,10 @@ from sphinx_nbcache import Project
 from sphinx_nbcache.execution.run import Runner
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.progress import LogProgress, TerminalProgress
-from sphinx_nbcache.extension.status_line import Shown, status_line, width_of
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import FormerRun, Progress, Settled
 from sphinx_nbcache.report.running import Watch
+from sphinx_nbcache.report.status_line import Shown, status_line, width_of
 
 
 class Clock:
@@ -188,9 +188,9 @@ def test_a_narrow_terminal_is_not_overrun(
 
 HEADS = ("executed 2 of 9 (5 queued, about 41 s left)", "executed 2 of 9", "2 of 9")
 RUNNING = (
-    Shown("guide/a-notebook-with-a-long-name.md", ", cell 2 of 9, 12 s"),
-    Shown("fit.md", ", 3 s"),
-    Shown("guide/another-one-of-them.md", ", cell 1 of 2, 1 s"),
+    Shown("guide/a-notebook-with-a-long-name.md", ", cell 2 of 9, 12 s", ", 12 s"),
+    Shown("fit.md", ", 3 s", ", 3 s"),
+    Shown("guide/another-one-of-them.md", ", cell 1 of 2, 1 s", ", 1 s"),
 )
 
 
@@ -213,6 +213,7 @@ WIDE = (
         (79, "executed 2 of 9 · …ok-with-a-long-name.md, cell 2 of 9, 12 s · fit.md, 3 s · +1"),
         (60, "executed 2 of 9 · …th-a-long-name.md, cell 2 of 9, 12 s · +2"),
         (47, "2 of 9 · …-long-name.md, cell 2 of 9, 12 s · +2"),
+        (39, "2 of 9 · …ith-a-long-name.md, 12 s · +2"),
         (20, "2 of 9"),
         (3, "2 o"),
     ],
@@ -226,7 +227,7 @@ def test_a_terminal_shows_what_matters_most_in_the_room_that_it_has(
 
 def test_wide_letters_take_two_columns() -> None:
     assert width_of("日本語/é.md") == 11
-    line = status_line(("1 of 2",), [Shown("日本語/ノートブック/" * 3, ", 1 s")], 40)
+    line = status_line(("1 of 2",), [Shown("日本語/ノートブック/" * 3, ", 1 s", "")], 40)
     assert line == "1 of 2 · …ック/日本語/ノートブック/, 1 s"
     assert width_of(line) <= 40
 

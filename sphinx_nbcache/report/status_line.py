@@ -14,10 +14,17 @@ _CUT = "…"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A notebook that runs: its name, of which the end can stand for all, and how far it is."""
+    """A notebook that runs.
+
+    Attributes:
+        name: Its name; the end of it can stand for all.
+        state: How far it is.
+        brief: The same in fewer words.
+    """
 
     name: str
     state: str
+    brief: str
 
 
 def status_line(heads: Sequence[str], running: Sequence[Shown], columns: int) -> str:
@@ -28,22 +35,25 @@ def status_line(heads: Sequence[str], running: Sequence[Shown], columns: int) ->
         running: The notebooks that run. Those for which there is no room are counted.
         columns: How wide it may be.
     """
-    needed = 0
-    if running:
-        needed = len(_BETWEEN) + min(_NAME, width_of(running[0].name)) + width_of(running[0].state)
-        needed += len(f"{_BETWEEN}+{len(running) - 1}") if running[1:] else 0
-    fitting = (head for head in heads if width_of(head) + needed <= columns)
-    head = next(fitting, heads[-1])
+    told = [(item.name, item.state) for item in running]
+    in_brief = [(item.name, item.brief) for item in running]
+    lines = (_line(head, told, columns) for head in heads)
+    shortest = (_line(heads[-1], in_brief, columns), start_of(heads[-1], columns))
+    return next(filter(None, (*lines, *shortest)), "")
+
+
+def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> str:
+    """Return a line with as many notebooks as there is room for; empty if that is none."""
     for number in range(len(running), 0, -1):
         shown, left = running[:number], len(running) - number
         more = f"{_BETWEEN}+{left}" if left else ""
         room = columns - width_of(head) - width_of(more) - number * len(_BETWEEN)
-        wanted = [width_of(item.name) for item in shown]
-        given = _shared(room - sum(width_of(item.state) for item in shown), wanted)
+        wanted = [width_of(name) for name, _ in shown]
+        given = _shared(room - sum(width_of(state) for _, state in shown), wanted)
         if all(g >= min(_NAME, w) for g, w in zip(given, wanted, strict=True)):
-            parts = (end_of(i.name, g) + i.state for i, g in zip(shown, given, strict=True))
+            parts = (end_of(name, g) + state for (name, state), g in zip(shown, given, strict=True))
             return _BETWEEN.join([head, *parts]) + more
-    return start_of(head, columns)
+    return head if not running and width_of(head) <= columns else ""
 
 
 def _shared(room: int, wanted: Sequence[int]) -> list[int]:
