@@ -47,7 +47,7 @@ NOTEBOOKS = {
     "later": ["from matplotlib import colors\ncolors.to_rgb('red')", "import numpy.linalg"],
     "helpers": ["import helper\nhelper.mean()", "import tables\ntables.table()"],
     "variables": [
-        "import os, numpy\nos.environ['THEIRS'], os.environ.get('MISSING'), len(dict(os.environ))",
+        "import os, numpy\nos.environ['THEIRS'], os.environ.get('MISSING'), len(dict(os.environ)) > 9",
         "os.environ['OMP_NUM_THREADS'] = '1'\nos.environ['OMP_NUM_THREADS']",
         "os.environ['MPLBACKEND']",
     ],
@@ -69,17 +69,20 @@ NOTEBOOKS = {
     "figures": [
         "import matplotlib.pyplot as plt, numpy as np\nplt.style.use('ggplot')",
         (
-            "figure, axes = plt.subplots(2, 2, figsize=(4, 3))\naxes[0, 0].hist(np.sin(range(99)))\n"
-            "axes[1, 1].imshow(np.eye(5), cmap='viridis')\nfigure.suptitle('$x^2$')"
+            "figure, axes = plt.subplots(2, 2, figsize=(4, 3))\n"
+            "axes[0, 0].hist(np.sin(range(99)))\naxes[1, 1].imshow(np.eye(5), cmap='viridis')\n"
+            "figure.suptitle('$x^2$')"
         ),
         (
-            "%config InlineBackend.figure_formats = ['svg']\nimport matplotlib\n"
-            "matplotlib.rcParams['svg.hashsalt'] = '1'\nmatplotlib.rcParams['svg.fonttype'] = 'none'\n"
+            "%config InlineBackend.figure_formats = ['svg']\n"
+            "%config InlineBackend.print_figure_kwargs = {'metadata': {'Date': None}}\n"
+            "plt.rcParams.update({'svg.hashsalt': '1', 'svg.fonttype': 'none'})\n"
             "plt.plot([3, 1, 2])\nplt.gca().set_title('svg'); None"
         ),
         (
             "from matplotlib.animation import FuncAnimation\nfigure, axis = plt.subplots()\n"
-            "line, = axis.plot([0, 1])\nlen(FuncAnimation(figure, lambda n: (line,), 2).to_jshtml())"
+            "line, = axis.plot([0, 1])\n"
+            "len(FuncAnimation(figure, lambda n: (line,), 2).to_jshtml()) > 9"
         ),
     ],
     "analysis": [
@@ -223,7 +226,7 @@ def test_the_example_book_is_the_same_by_fork(tmp_path: Path) -> None:
     shutil.copytree(Path(__file__).parents[2] / "example_book", folder, ignore=ignored)
     (folder / "pyproject.toml").touch()
     names = ["spring.ipynb", "wet-days.md", "bad-readings.md", "discharge.py"]
-    options = {"allow_errors": True}
+    options = {"allow_errors": True, "formats": {".py": "py:percent"}}
     one = runs(folder, tmp_path / "1", names, kernel_start="fork", **options)
     two = runs(folder, tmp_path / "2", names, kernel_start="spawn", **options)
     assert len(one) == len(names)
