@@ -22,7 +22,13 @@ CellOutputs = list[list[Output]]
 # A representation from this size on is a blob of its own.
 _BLOB_SIZE = 8 * 1024
 _BINARY = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"})
-_TEXT_KEY, _BASE64_KEY = "$nbcache-text", "$nbcache-base64"
+_TEXT_KEY = "$nbcache-text"
+# The ways in which kernels write base64: in one line, with or without its end, and folded.
+_BASE64_KEYS: Mapping[str, Callable[[bytes], bytes]] = {
+    "$nbcache-base64": base64.b64encode,
+    "$nbcache-base64-line": lambda content: base64.b64encode(content) + b"\n",
+    "$nbcache-base64-lines": base64.encodebytes,
+}
 # Stands around a notebook's own JSON that looks like one of the references above.
 _JSON_KEY = "$nbcache-json"
 
@@ -95,18 +101,23 @@ def _moved(mime: str, value: Any, blobs: dict[str, bytes]) -> Any:
         return {_JSON_KEY: value} if _is_reference(value) else value
     key, content = _TEXT_KEY, value.encode()
     if mime in _BINARY:
-        try:
-            decoded = base64.b64decode(value, validate=False)
-        except ValueError:
-            decoded = b""
-        # Only what comes back exactly may change its form; kernels fold lines in various ways.
-        if base64.b64encode(decoded).decode() == value.replace("\n", ""):
-            key, content = _BASE64_KEY, decoded
+        key, content = _decoded(value)
     if key == _TEXT_KEY and len(content) < _BLOB_SIZE:
         return value
     digest = content_digest(content)
     blobs[digest] = content
     return {key: digest}
+
+
+def _decoded(value: str) -> tuple[str, bytes]:
+    """Return the key and content of base64; those of a text, if it would come back otherwise."""
+    text = value.encode()
+    try:
+        content = base64.b64decode(text, validate=False)
+    except ValueError:
+        return _TEXT_KEY, text
+    exact = (key for key, encoded in _BASE64_KEYS.items() if encoded(content) == text)
+    return next(((key, content) for key in exact), (_TEXT_KEY, text))
 
 
 def _loaded(value: Any, blob: Callable[[str], bytes]) -> Any:
@@ -118,8 +129,8 @@ def _loaded(value: Any, blob: Callable[[str], bytes]) -> Any:
     if not isinstance(digest, str):
         raise OutputsError("a reference to a blob that is no digest")
     content = blob(digest)
-    if key == _BASE64_KEY:
-        return base64.b64encode(content).decode()
+    if key in _BASE64_KEYS:
+        return _BASE64_KEYS[key](content).decode()
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -130,5 +141,5 @@ def _is_reference(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and len(value) == 1
-        and next(iter(value)) in (_TEXT_KEY, _BASE64_KEY, _JSON_KEY)
+        and next(iter(value)) in (_TEXT_KEY, _JSON_KEY, *_BASE64_KEYS)
     )
