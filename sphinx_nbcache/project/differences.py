@@ -63,11 +63,26 @@ def _comparable(outputs: RunOutputs) -> RunOutputs:
 
 
 def _widget_ids(outputs: RunOutputs) -> Iterator[str]:
-    """Yield the ids of widgets: first of those that are shown, as they are shown."""
-    for cell in outputs.cells:
-        for output in filter(_shows_widget, cell):
-            yield str(output["data"][_WIDGET_VIEW].get("model_id"))
-    yield from outputs.widgets.get("state", {})
+    """Yield the ids of widgets in an order that does not depend on them.
+
+    First come those that are shown, each with those that it refers to.
+    """
+    states: Mapping[str, Any] = outputs.widgets.get("state", {})
+    texts = {id_: _json(state) for id_, state in states.items()}
+    shown = [
+        str(output["data"][_WIDGET_VIEW].get("model_id"))
+        for cell in outputs.cells
+        for output in filter(_shows_widget, cell)
+    ]
+    # Of the others what they are decides.
+    others = sorted(texts, key=lambda id_: _MODEL_ID.sub("", texts[id_]))
+    pending, seen = [*reversed(others), *reversed(shown)], set[str]()
+    while pending:
+        id_ = pending.pop()
+        if id_ not in seen:
+            seen.add(id_)
+            yield id_
+            pending += reversed([r for r in _MODEL_ID.findall(texts.get(id_, "")) if r in texts])
 
 
 def _shows_widget(output: Output) -> bool:

@@ -47,7 +47,7 @@ NOTEBOOKS = {
     "later": ["from matplotlib import colors\ncolors.to_rgb('red')", "import numpy.linalg"],
     "helpers": ["import helper\nhelper.mean()", "import tables\ntables.table()"],
     "variables": [
-        "import os, numpy\nos.environ['THEIRS'], os.environ.get('MISSING'), len(dict(os.environ)) > 9",
+        "import os, numpy\nos.environ['THEIRS'], os.environ.get('MISSING'), dict(os.environ) != 1",
         "os.environ['OMP_NUM_THREADS'] = '1'\nos.environ['OMP_NUM_THREADS']",
         "os.environ['MPLBACKEND']",
     ],
