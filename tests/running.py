@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,26 @@ def soon(condition: Callable[[], Any], seconds: float = 20) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def marked(variable: str) -> list[str]:
+    """Return what runs that was started with an environment variable, `NAME=value`: on Linux."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+            if variable.encode() in variables and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(f"{process.pid} {process.cmdline()}")
+    return found
+
+
+def users_of(folder: Path) -> list[str]:
+    """Return the processes that have a file open below a folder, or work there: on Linux."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            links = [*Path(f"/proc/{process.pid}/fd").iterdir(), Path(f"/proc/{process.pid}/cwd")]
+            paths = [str(link.readlink()) for link in links if link.is_symlink()]
+            if any(f"{path}/".startswith(f"{folder}/") for path in paths):
+                found.append(f"{process.pid} {process.cmdline()}")
+    return found

@@ -183,6 +183,34 @@ class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
     """Why it failed."""
 
 
+class DifferingCellItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell whose outputs were others when it was run again."""
+
+    cell: int
+    """Number of the code cell, counted from 1."""
+    line: int | None
+    """The line of the file at which it starts."""
+    diff: str
+    """The beginning of what differs: lines that begin with `-` are stored, with `+` new."""
+
+
+class ComparedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A notebook that was run again, to compare its outputs with those in the store."""
+
+    id: int
+    """Its id in the project."""
+    path: str
+    """Relative to the root."""
+    result: int
+    """Id of the stored result."""
+    same: bool
+    """Whether the second run ended well, with the same outputs."""
+    cells: tuple[DifferingCellItem, ...]
+    """The cells whose outputs differ."""
+    failure: FailureItem | None
+    """Why the second run failed."""
+
+
 class FindingItem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is wrong in the store."""
 
@@ -225,6 +253,8 @@ class ExecutionSummary(_Document, frozen=True, kw_only=True):
     """How long all of it took."""
     notebooks: tuple[SettledItem, ...]
     """In the order of their ids."""
+    compared: tuple[ComparedItem, ...] | None = None
+    """What `--check-reproducible` has run again; `null` without it."""
 
 
 class ResultList(_Document, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sphinx_nbcache.cli.as_json import ExecutionSummary, NotebookItem, SettledItem
+from sphinx_nbcache.cli.comparing import compare_outputs, compared_item, comparison_lines
 from sphinx_nbcache.cli.items import notebook_items, settled_item
 from sphinx_nbcache.cli.output import tell, warn
 from sphinx_nbcache.cli.progress import progress
@@ -22,13 +23,16 @@ from sphinx_nbcache.store.records import Registered
 _OTHERS = {"reused": "up to date", "as-is": "not to be executed"}
 
 
-def execute_notebooks(project: Project, texts: Sequence[str]) -> ExecutionSummary:
+def execute_notebooks(
+    project: Project, texts: Sequence[str], *, compare: bool = False
+) -> ExecutionSummary:
     """Execute what has no valid result; warn about sources that have something wrong.
 
     Args:
         project: The project.
         texts: References to notebooks, as they were given; none means all. Files that are not in
             the project are added to it.
+        compare: Whether to run again what was reused, and to compare outputs.
 
     Raises:
         UnknownReferenceError: A notebook is unknown. Nothing is done then.
@@ -42,6 +46,7 @@ def execute_notebooks(project: Project, texts: Sequence[str]) -> ExecutionSummar
     made = project.plan([item.id for item in meant])
     with progress() as told:
         run = project.execute(_in_order(made, meant), told)
+        compared = compare_outputs(project, run, told) if compare else None
     # To a script, the text of a run is the same each time.
     summary = draft(run, {}).outline.summary
     tell(summary, level=0 if sys.stderr.isatty() else 1)
@@ -52,7 +57,8 @@ def execute_notebooks(project: Project, texts: Sequence[str]) -> ExecutionSummar
     ids = {item.name: item.id for item in meant}
     items = [settled_item(item, ids[item.planned.name]) for item in run.notebooks]
     items += [_unplanned(item) for item in _left_out(project, meant, made)]
-    return ExecutionSummary(seconds=run.seconds, notebooks=tuple(items))
+    again = None if compared is None else tuple(compared_item(c, ids) for c in compared)
+    return ExecutionSummary(seconds=run.seconds, notebooks=tuple(items), compared=again)
 
 
 def summary_text(summary: ExecutionSummary) -> str:
@@ -69,6 +75,8 @@ def summary_text(summary: ExecutionSummary) -> str:
         lines += ["succeeded:", *(f"- {item.path} [{item.result}]" for item in executed)]
     if failed:
         lines += ["failed:", *(f"- {_failed_line(item)}" for item in failed)]
+    if summary.compared is not None:
+        lines += comparison_lines(summary.compared)
     return "\n".join(lines)
 
 

@@ -18,7 +18,8 @@ class Exit(IntEnum):
     OK = 0
     """All is well."""
     FAILED = 1
-    """A notebook has no valid result: it failed, may not be executed, or cannot be read."""
+    """A notebook has no valid result: it failed, may not be executed, or cannot be read; or
+    `--check-reproducible` has found other outputs."""
     USAGE = 2
     """What was asked for cannot be done: an unknown id, a missing file, a wrong option."""
     STORE = 3

@@ -41,11 +41,26 @@ from sphinx_nbcache.cli.values import executor, seconds
     help="Go on behind a cell that raises an exception, and count the run as a success.",
 )
 @click.option("-f", "--force/--no-force", help="Execute also what has a valid result.")
+@click.option(
+    "--check-reproducible",
+    "compare",
+    is_flag=True,
+    help="Run what has a valid result once more, and show which outputs differ from the stored"
+    " ones. Results in the store, and files that notebooks wrote, stay as they are. If outputs"
+    " differ, the exit code is 1.",
+)
 @options.as_json
 @options.common
 @click.pass_context
 def execute(
-    ctx: click.Context, /, *, references: tuple[str, ...], as_json: bool, force: bool, **given: Any
+    ctx: click.Context,
+    /,
+    *,
+    references: tuple[str, ...],
+    as_json: bool,
+    force: bool,
+    compare: bool,
+    **given: Any,
 ) -> None:
     """Execute what has no valid result.
 
@@ -54,6 +69,8 @@ def execute(
     that is named is used from then on.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
+    if force and compare:
+        raise click.UsageError("--force leaves nothing with which outputs could be compared")
     if force:
         chosen["execute"] = "force"
     with opened(**chosen) as project:
@@ -61,13 +78,14 @@ def execute(
             project.notebooks.choose_executor(given["executor"])
         from sphinx_nbcache.cli.executing import execute_notebooks, summary_text
 
-        summary = execute_notebooks(project, references)
+        summary = execute_notebooks(project, references, compare=compare)
         if as_json:
             say_json(summary)
         else:
             say(summary_text(summary))
         keeps = project.is_lasting
-    if any(item.failed for item in summary.notebooks):
+    differs = any(not item.same for item in summary.compared or ())
+    if differs or any(item.failed for item in summary.notebooks):
         ctx.exit(Exit.FAILED)
     if not keeps:
         ctx.exit(Exit.STORE)

@@ -13,6 +13,8 @@ import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
+from sphinx_nbcache.execution.orphans import end_orphans
+
 DEFAULT_KERNEL = "python3"
 
 
@@ -71,14 +73,15 @@ class KernelManager(AsyncKernelManager):
 class KernelStarts:
     """How kernels are started while notebooks are run: here, as Jupyter does it.
 
-    A context: at its end, nothing is left that was kept to start further kernels.
+    A context: at its end, nothing is left that was kept to start further kernels, and nothing that
+    kernels have started.
     """
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        end_orphans()
 
     def manager_of(self, kernel: str, sources: Sequence[str]) -> KernelManager:  # noqa: ARG002 (others look at them)
         """Return a manager that starts a kernel for a notebook with these code cells."""

@@ -19,6 +19,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.v4 import new_code_cell, new_notebook
 
 from sphinx_nbcache.execution.forked.client import DeathWatch
+from sphinx_nbcache.execution.in_kernel import arrival_code
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome, failed_outcome
 from sphinx_nbcache.execution.kernels import (
     KernelError,
@@ -149,6 +150,8 @@ class _Client(DeathWatch):
 
     manager: KernelManager | None = None
     tracer: RunTracer | None = None
+    before: str = ""
+    """What is executed before the first cell, silently."""
     peak_memory: int | None = None
 
     def __init__(
@@ -168,6 +171,7 @@ class _Client(DeathWatch):
         async with super().async_setup_kernel(**kwargs):
             try:
                 if self.tracer is None:
+                    await self._silently("")
                     yield
                 else:
                     async with self.tracer.around_cells(self._silently):
@@ -179,6 +183,10 @@ class _Client(DeathWatch):
     async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
         """Execute what is not part of the notebook; return the content of the reply."""
         assert self.kc is not None
+        # Together, since each message takes its time.
+        code, self.before = self.before + code, ""
+        if not code and not options:
+            return {}
         asked = self.kc.execute(code, silent=True, store_history=False, **options)
         reply = await self.async_wait_for_reply(asked)
         return dict(reply["content"]) if reply is not None else {}
@@ -302,6 +310,8 @@ class _Run:
             on_cell_start=self._on_start,
             on_cell_executed=self._on_end,
         )
+        if is_python(self.kernel, specs):
+            client.before = arrival_code()
         if self.job.tracing is not None and is_python(self.kernel, specs):
             client.tracer = self.tracer = RunTracer(self.job.tracing)
         return client

@@ -8,6 +8,7 @@ from sphinx_nbcache.project.errors import (
     ValidityError,
 )
 from sphinx_nbcache.project.project import Project
+from sphinx_nbcache.project.reproducing import CellDifference, Comparison
 from sphinx_nbcache.project.run import (
     FormerRun,
     NotebookFailedError,
@@ -18,6 +19,8 @@ from sphinx_nbcache.project.run import (
 )
 
 __all__ = [
+    "CellDifference",
+    "Comparison",
     "FormerRun",
     "NotebookFailedError",
     "Progress",

@@ -32,6 +32,7 @@ from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
 from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.project.register import Register
+from sphinx_nbcache.project.reproducing import Comparison, Reruns
 from sphinx_nbcache.project.results import Node, Results
 from sphinx_nbcache.project.run import Progress, Run
 from sphinx_nbcache.project.settlement import Settlement
@@ -93,6 +94,7 @@ class Project:
         self.notebooks = Register(self.store, self.root, self.formats)
         self.results = Results(self.store, self.root, self._used_digests, self._add_executed)
         worlds = Worlds(self.store, settings, base=base, root=self.root, quiet=(place, *quiet))
+        self._fingerprints = worlds.fingerprints
         self._artifacts = Artifacts(
             self.store, self.root, worlds.fingerprints, notify, self._is_source
         )
@@ -256,6 +258,33 @@ class Project:
         They may have been runs of other code: it is the notebook that has these runs.
         """
         return self._planner.past_runs(planned.name)
+
+    def check_reproducible(
+        self, run: Run, progress: Progress | None = None
+    ) -> tuple[Comparison, ...]:
+        """Run again what was reused, and compare the outputs with the stored ones.
+
+        Stored results stay as they are. Files that the notebooks write are put back as they were.
+        Execution counts are not compared.
+
+        Args:
+            run: What [](Project.execute) returned. Notebooks that it has run are left out.
+            progress: Who is told.
+
+        Returns:
+            What came of each notebook that was run again.
+        """
+        reruns = Reruns(
+            store=self.store,
+            settings=self.settings,
+            planner=self._planner,
+            validity=self._validity,
+            artifacts=self._artifacts,
+            fingerprints=self._fingerprints,
+            observer=self._observer,
+            notify=self.notify,
+        )
+        return reruns.of(run, progress or Progress())
 
     def outputs(self, stored: Stored) -> RunOutputs:
         """Return the outputs of a result.

@@ -1,9 +1,15 @@
-"""What a run depends on is seen alike, however its kernel was started and what was preloaded."""
+"""What a run depends on, and what it shows, is the same however its kernel was started.
+
+Also what was preloaded makes no difference.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,8 @@ from support import ipynb_text
 
 from sphinx_nbcache import open_project
 from sphinx_nbcache.notices import Notice
+from sphinx_nbcache.project.differences import differences
+from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.traces.facts import Trace
 
 pytestmark = [
@@ -39,7 +47,7 @@ NOTEBOOKS = {
     "later": ["from matplotlib import colors\ncolors.to_rgb('red')", "import numpy.linalg"],
     "helpers": ["import helper\nhelper.mean()", "import tables\ntables.table()"],
     "variables": [
-        "import os, numpy\nos.environ['THEIRS'], os.environ.get('MISSING'), len(dict(os.environ))",
+        "import os, numpy\nos.environ['THEIRS'], os.environ.get('MISSING'), dict(os.environ) != 1",
         "os.environ['OMP_NUM_THREADS'] = '1'\nos.environ['OMP_NUM_THREADS']",
         "os.environ['MPLBACKEND']",
     ],
@@ -58,7 +66,64 @@ NOTEBOOKS = {
         "import h5py, os\nwith h5py.File('made.h5', 'w') as file: file['a'] = 1",
         "import pandas, PIL.Image\npandas.Series([1]).to_frame()",
     ],
+    "figures": [
+        "import matplotlib.pyplot as plt, numpy as np\nplt.style.use('ggplot')",
+        (
+            "figure, axes = plt.subplots(2, 2, figsize=(4, 3))\n"
+            "axes[0, 0].hist(np.sin(range(99)))\naxes[1, 1].imshow(np.eye(5), cmap='viridis')\n"
+            "figure.suptitle('$x^2$')"
+        ),
+        (
+            "%config InlineBackend.figure_formats = ['svg']\n"
+            "%config InlineBackend.print_figure_kwargs = {'metadata': {'Date': None}}\n"
+            "plt.rcParams.update({'svg.hashsalt': '1', 'svg.fonttype': 'none'})\n"
+            "plt.plot([3, 1, 2])\nplt.gca().set_title('svg'); None"
+        ),
+        (
+            "from matplotlib.animation import FuncAnimation\nfigure, axis = plt.subplots()\n"
+            "line, = axis.plot([0, 1])\n"
+            "len(FuncAnimation(figure, lambda n: (line,), 2).to_jshtml()) > 9"
+        ),
+    ],
+    "analysis": [
+        (
+            "import pandas as pd, numpy as np\n"
+            "frame = pd.DataFrame(np.random.default_rng(1).random((20, 3)), columns=list('abc'))\n"
+            "frame.head()"
+        ),
+        "frame.describe()",
+        "frame.style.format(precision=2).set_uuid('same').to_html()",
+        "frame.groupby(frame.a > 0.5).mean()",
+        "frame.plot.scatter('a', 'b')",
+        "frame.rolling(3).b.mean().plot()",
+        "frame.info()",
+        "pd.set_option('display.max_rows', 4)\nframe",
+        "frame.missing",
+    ],
+    "widgets": [
+        "import ipywidgets as w\nfrom IPython.display import display",
+        "slider = w.IntSlider(value=3, description='slider')\nslider",
+        (
+            "text = w.Text('text')\nw.jslink((slider, 'value'), (w.IntProgress(), 'value'))\n"
+            "display(w.VBox([text, w.Tab([w.HTML('<b>1</b>'), w.Checkbox(True)])]))"
+        ),
+        "out = w.Output()\nwith out: print('inside'); display('shown')\nout",
+        "@w.interact(n=(0, 10))\ndef square(n=4): print(n * n)",
+        "slider.value = 7",
+    ],
+    "shown": [
+        "from IPython.display import *\ndisplay(Markdown('*a*'), Math('x'), JSON({'a': [1]}))",
+        "handle = display('first', display_id='same')\nhandle.update('second')",
+        "import sys\nfor n in range(3): print(n, end='\\r'); print(n, file=sys.stderr)",
+        "print('gone'); clear_output(); print('stays')",
+        "SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')",
+        "1 / 0",
+        "%%html\n<i>magic</i>",
+        "%%bash\necho shell",
+    ],
 }
+# These go on behind a cell that raises an exception.
+RAISING = {"analysis", "shown"}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +133,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Matplotlib makes it, once.
     Path("~/.config/matplotlib").expanduser().mkdir(parents=True, exist_ok=True)
     texts = {
-        f"{name}.ipynb": ipynb_text([f"%%\n{c}" for c in cells], {})
+        f"{name}.ipynb": ipynb_text(
+            [f"%%\n{c}" for c in cells], {"execution": {"allow_errors": name in RAISING}}
+        )
         for name, cells in NOTEBOOKS.items()
     }
     for name, text in {**FILES, **texts, "pyproject.toml": ""}.items():
@@ -79,44 +146,89 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def traces(folder: Path, store: Path, **options: Any) -> dict[str, Trace]:
-    """Run all notebooks, and return their traces by name."""
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a run."""
+
+    trace: Trace
+    outputs: RunOutputs
+
+
+def runs(folder: Path, store: Path, names: Iterable[str], **options: Any) -> dict[str, Seen]:
+    """Run notebooks, and return what was seen of them by name."""
     (folder / "made.h5").unlink(missing_ok=True)
     told: list[Notice] = []
     project = open_project(folder, place=store, notify=told.append, **options)
     try:
-        project.notebooks.add([folder / f"{name}.ipynb" for name in NOTEBOOKS])
+        project.notebooks.add([folder / name for name in names])
         done = project.execute(project.plan())
         results = {s.planned.name: s.result.result for s in done.notebooks if s.result is not None}
         assert {name: result.failure for name, result in results.items() if result.failure} == {}
         found = project.store.traces(results.values())
         assert [notice.text for notice in told] == []
-        return {name: found[result.trace] for name, result in results.items()}
+        return {
+            name: Seen(found[result.trace], project.store.outputs(result))
+            for name, result in results.items()
+        }
     finally:
         project.close()
 
 
+ALL = tuple(f"{name}.ipynb" for name in NOTEBOOKS)
+
+
 @pytest.fixture(scope="module")
-def ordinary(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trace]:
-    """The traces of kernels that Jupyter starts."""
+def ordinary(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+    """What is seen of kernels that Jupyter starts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THEIRS", "1")
-        return traces(folder, tmp_path_factory.mktemp("ordinary"), kernel_start="spawn")
+        return runs(folder, tmp_path_factory.mktemp("ordinary"), ALL, kernel_start="spawn")
 
 
 @pytest.mark.parametrize("preload", ["auto", []])
-def test_traces_are_the_same_by_fork(
+def test_traces_and_outputs_are_the_same_by_fork(
     folder: Path,
-    ordinary: dict[str, Trace],
+    ordinary: dict[str, Seen],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     preload: Any,
 ) -> None:
     monkeypatch.setenv("THEIRS", "1")
-    forked = traces(folder, tmp_path, kernel_start="fork", preload=preload)
-    assert set(forked) == set(ordinary) == {f"{name}.ipynb" for name in NOTEBOOKS}
-    for name, trace in ordinary.items():
-        only = set(map(str, trace.facts)), set(map(str, forked[name].facts))
+    forked = runs(folder, tmp_path, ALL, kernel_start="fork", preload=preload)
+    assert set(forked) == set(ordinary) == set(ALL)
+    for name, seen in ordinary.items():
+        trace, other = seen.trace, forked[name].trace
+        only = set(map(str, trace.facts)), set(map(str, other.facts))
         assert (name, only[0] - only[1], only[1] - only[0]) == (name, set(), set())
         for field in ("written", "removed", "untracked", "imported_by", "unreliable"):
-            assert getattr(forked[name], field) == getattr(trace, field)
+            assert getattr(other, field) == getattr(trace, field)
+        assert (name, differences(seen.outputs, forked[name].outputs)) == (name, {})
+
+
+def test_these_notebooks_show_something(ordinary: dict[str, Seen]) -> None:
+    kinds = {
+        mime
+        for seen in ordinary.values()
+        for cell in seen.outputs.cells
+        for output in cell
+        for mime in (output.get("data") or [output["output_type"]])
+    }
+    assert kinds >= {
+        *("stream", "error", "text/plain", "text/html", "image/png", "image/svg+xml"),
+        *("text/markdown", "application/json", "application/vnd.jupyter.widget-view+json"),
+    }
+    assert len(ordinary["widgets.ipynb"].outputs.widgets["state"]) > 10
+
+
+def test_the_example_book_is_the_same_by_fork(tmp_path: Path) -> None:
+    folder = tmp_path / "book"
+    ignored = shutil.ignore_patterns("_build", ".jupyter_cache", "__pycache__")
+    shutil.copytree(Path(__file__).parents[2] / "example_book", folder, ignore=ignored)
+    (folder / "pyproject.toml").touch()
+    names = ["spring.ipynb", "wet-days.md", "bad-readings.md", "discharge.py"]
+    options = {"allow_errors": True, "formats": {".py": "py:percent"}}
+    one = runs(folder, tmp_path / "1", names, kernel_start="fork", **options)
+    two = runs(folder, tmp_path / "2", names, kernel_start="spawn", **options)
+    assert len(one) == len(names)
+    for name, seen in one.items():
+        assert (name, differences(seen.outputs, two[name].outputs)) == (name, {})

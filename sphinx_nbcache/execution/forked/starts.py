@@ -26,6 +26,7 @@ from sphinx_nbcache.execution.forked.preload import (
 )
 from sphinx_nbcache.execution.forked.zygote import Zygote, ZygoteError
 from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
+from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.work_folder import work_folder
 from sphinx_nbcache.notices import Notice, Notify, Topic
 
@@ -79,6 +80,7 @@ class ForkStarts(KernelStarts):
         self._zygotes: dict[_Key, Zygote | ZygoteError] = {}
         self._modules: tuple[str, ...] | None = None
         self._told: set[str] = set()
+        self._has_others = False
         self._numbers = itertools.count(1)
         self._stack = ExitStack()
         self._folder: Path | None = None
@@ -91,6 +93,8 @@ class ForkStarts(KernelStarts):
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._has_others:
+            end_orphans()
         with self._lock:
             for zygote in self._zygotes.values():
                 if isinstance(zygote, Zygote):
@@ -216,6 +220,7 @@ class ForkStarts(KernelStarts):
 
     def tell_why_not(self, kernel: str, error: Exception) -> None:
         """Tell once why a kernel is started in the ordinary way, if that is not its nature."""
+        self._has_others = True
         if isinstance(error, UnfitError) and not self._insists:
             return
         self._tell(f"kernels of {kernel!r} are started in the ordinary way: {error}")

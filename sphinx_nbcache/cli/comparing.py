@@ -1,0 +1,58 @@
+"""Running notebooks again by command, and what differed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sphinx_nbcache.cli.as_json import ComparedItem, DifferingCellItem
+from sphinx_nbcache.cli.items import failure_item
+from sphinx_nbcache.cli.output import tell
+from sphinx_nbcache.cli.wording import counted
+from sphinx_nbcache.project import Comparison, Progress, Project, Run
+
+
+def compare_outputs(project: Project, run: Run, progress: Progress) -> Sequence[Comparison]:
+    """Run again what was reused."""
+    tell("Once more, to compare outputs")
+    return project.check_reproducible(run, progress)
+
+
+def compared_item(comparison: Comparison, ids: Mapping[str, int]) -> ComparedItem:
+    """Return the item for a notebook that was run again.
+
+    Args:
+        comparison: What came of it.
+        ids: Of each notebook its id, by name.
+    """
+    planned = comparison.planned
+    return ComparedItem(
+        id=ids[planned.name],
+        path=planned.name,
+        result=comparison.result.id,
+        same=comparison.is_same,
+        cells=tuple(
+            DifferingCellItem(cell=d.cell.number, line=d.cell.line or None, diff=d.diff)
+            for d in comparison.cells
+        ),
+        failure=failure_item(comparison.again, planned.scan),
+    )
+
+
+def comparison_lines(compared: Sequence[ComparedItem]) -> list[str]:
+    """Return what differed, as lines."""
+    if not compared:
+        return ["Nothing was compared: no notebook had an earlier result."]
+    differing = [item for item in compared if not item.same]
+    total = counted(len(compared), "notebook")
+    lines = [f"Run again: {total}, {len(differing)} with other outputs."]
+    for item in differing:
+        lines.append(f"- {item.path} [{item.result}]")
+        if item.failure is not None:
+            message = item.failure.message.strip().partition("\n")[0]
+            where = "" if item.failure.cell is None else f"code cell {item.failure.cell}: "
+            lines.append(f"  the second run failed: {where}{item.failure.name}: {message}")
+        for cell in item.cells:
+            where = "" if cell.line is None else f" (line {cell.line})"
+            lines.append(f"  code cell {cell.cell}{where}:")
+            lines += [f"    {line}" for line in cell.diff.splitlines()]
+    return lines

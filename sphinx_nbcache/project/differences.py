@@ -1,0 +1,152 @@
+"""How the outputs of two runs of one notebook differ. Pure functions."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.store.outputs import Output, RunOutputs
+
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_MODEL_ID = re.compile(r"[0-9a-f]{32}")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_TEXTUAL = ("text/", "application/json", "application/javascript", "image/svg")
+# What is shown of a difference: so many lines, and lines of that length.
+_MOST_LINES = 12
+_WIDTH = 120
+# How far to look for where two texts are alike again.
+_FAR = 200
+
+
+def differences(old: RunOutputs, new: RunOutputs) -> dict[int, str]:
+    """Return of each cell whose outputs differ a short diff, by its position.
+
+    Execution counts are not compared. The ids of widgets are another in each run: they are
+    compared by their order.
+
+    Args:
+        old: The outputs of one run.
+        new: Those of another run of the same cells.
+    """
+    before, after = _comparable(old), _comparable(new)
+    found = {
+        position: _diff(a, b)
+        for position, (a, b) in enumerate(zip(before.cells, after.cells, strict=True))
+        if a != b
+    }
+    if not found and before.widgets != after.widgets:
+        # The cell that shows the widget is the one whose output looks different.
+        lines = _json_lines(before.widgets), _json_lines(after.widgets)
+        shown = (p for p, cell in enumerate(before.cells) if any(map(_shows_widget, cell)))
+        found[next(shown, 0)] = _short_diff(*lines)
+    return found
+
+
+def _comparable(outputs: RunOutputs) -> RunOutputs:
+    cells = [
+        [{k: v for k, v in output.items() if k != "execution_count"} for output in cell]
+        for cell in outputs.cells
+    ]
+    plain = RunOutputs(cells, outputs.widgets)
+    names = {id_: f"widget-{n}" for n, id_ in enumerate(dict.fromkeys(_widget_ids(plain)), 1)}
+    if not names:
+        return plain
+    text = msgspec.json.encode(plain).decode()
+    renamed = _MODEL_ID.sub(lambda found: names.get(found[0], found[0]), text)
+    return msgspec.json.decode(renamed, type=RunOutputs)
+
+
+def _widget_ids(outputs: RunOutputs) -> Iterator[str]:
+    """Yield the ids of widgets in an order that does not depend on them.
+
+    First come those that are shown, each with those that it refers to.
+    """
+    states: Mapping[str, Any] = outputs.widgets.get("state", {})
+    texts = {id_: _json(state) for id_, state in states.items()}
+    shown = [
+        str(output["data"][_WIDGET_VIEW].get("model_id"))
+        for cell in outputs.cells
+        for output in filter(_shows_widget, cell)
+    ]
+    # Of the others what they are decides.
+    others = sorted(texts, key=lambda id_: _MODEL_ID.sub("", texts[id_]))
+    pending, seen = [*reversed(others), *reversed(shown)], set[str]()
+    while pending:
+        id_ = pending.pop()
+        if id_ not in seen:
+            seen.add(id_)
+            yield id_
+            pending += reversed([r for r in _MODEL_ID.findall(texts.get(id_, "")) if r in texts])
+
+
+def _shows_widget(output: Output) -> bool:
+    data = output.get("data")
+    return isinstance(data, Mapping) and isinstance(data.get(_WIDGET_VIEW), Mapping)
+
+
+def _diff(old: list[Output], new: list[Output]) -> str:
+    lines = [line for output in old for line in _lines(output)]
+    return _short_diff(lines, [line for output in new for line in _lines(output)])
+
+
+def _short_diff(old: list[str], new: list[str]) -> str:
+    """Return the beginning of what differs, in time that does not grow with the texts' square."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+    start = max(same - 1, 0)
+    pair = old[start : start + _FAR], new[start : start + _FAR]
+    # The first lines name the files; of the others some say where.
+    diff = [
+        line
+        for line in list(difflib.unified_diff(*pair, n=1, lineterm=""))[2:]
+        if not line.startswith("@@")
+    ]
+    left = len(diff) - _MOST_LINES
+    if left > 0:
+        diff[_MOST_LINES:] = ["…"]
+    return "\n".join(diff)
+
+
+def _lines(output: Output) -> Iterator[str]:
+    """Yield all that is compared of an output, as lines."""
+    kind = output["output_type"]
+    if kind == "stream":
+        yield from _wrapped(output["text"], f"{output['name']}: ")
+    elif kind == "error":
+        yield from _wrapped(_COLOURS.sub("", "\n".join(output.get("traceback", ()))))
+        yield f"{output.get('ename')}: {output.get('evalue')}"
+    else:
+        for mime, value in output.get("data", {}).items():
+            yield from _representation(mime, value)
+        if output.get("metadata"):
+            yield from _wrapped(_json(output["metadata"]), "metadata: ")
+
+
+def _representation(mime: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, str):
+        yield from (f"{mime}: {line}" for line in _json_lines(value))
+    elif mime.startswith(_TEXTUAL):
+        yield from _wrapped(value, f"{mime}: ")
+    else:
+        digest = hashlib.sha256(value.encode()).hexdigest()[:12]
+        yield f"{mime}: {len(value)} characters, {digest}…"
+
+
+def _json_lines(value: Any) -> list[str]:
+    return list(_wrapped(msgspec.json.format(_json(value))))
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def _wrapped(text: str, before: str = "") -> Iterator[str]:
+    """Yield lines, long ones in parts: so what differs in them is to be seen."""
+    for line in text.splitlines() or [""]:
+        for start in range(0, max(len(line), 1), _WIDTH):
+            yield before + line[start : start + _WIDTH]
