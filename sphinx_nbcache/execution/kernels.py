@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import zmq
@@ -76,6 +77,9 @@ class KernelStarts:
     A context: at its end, nothing is left that was kept to start further kernels, and nothing that
     kernels have started.
     """
+
+    variables: Mapping[str, str] = MappingProxyType({})
+    """What kernels have in their environment, beside what this process has."""
 
     def __enter__(self) -> Self:
         return self

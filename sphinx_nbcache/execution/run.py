@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -188,7 +189,10 @@ class _Client(DeathWatch):
         if not code and not options:
             return {}
         asked = self.kc.execute(code, silent=True, store_history=False, **options)
-        reply = await self.async_wait_for_reply(asked)
+        try:
+            reply = await asyncio.wait_for(self.async_wait_for_reply(asked), _START_SECONDS)
+        except TimeoutError:
+            raise KernelError(f"it has not answered for {_START_SECONDS} s") from None
         return dict(reply["content"]) if reply is not None else {}
 
 
@@ -258,7 +262,8 @@ class _Run:
 
     async def _execute_with(self, client: _Client, log: IO[bytes]) -> tuple[Status, Failure | None]:
         try:
-            await client.async_execute(stdout=log, stderr=log)
+            environment = {**os.environ, **self.starts.variables}
+            await client.async_execute(stdout=log, stderr=log, env=environment)
         except CellExecutionError as error:
             return Status.FAILED, self._cell_failure(error)
         except CellTimeoutError as error:
@@ -313,7 +318,7 @@ class _Run:
         if is_python(self.kernel, specs):
             client.before = arrival_code()
         if self.job.tracing is not None and is_python(self.kernel, specs):
-            client.tracer = self.tracer = RunTracer(self.job.tracing)
+            client.tracer = self.tracer = RunTracer(self.job.tracing, self.starts.variables)
         return client
 
     def _on_start(self, cell: Any, cell_index: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,12 @@ class RunTracer:
 
     Args:
         tracing: What the job says of tracing.
+        variables: Environment variables that the kernel has been given by us.
     """
 
-    def __init__(self, tracing: Tracing) -> None:
+    def __init__(self, tracing: Tracing, variables: Iterable[str] = ()) -> None:
         self.report: dict[str, Any] = {}
+        self._variables = tuple(variables)
         self._tracing = tracing
 
     @asynccontextmanager
@@ -57,6 +59,7 @@ class RunTracer:
                 log=new_log(folder),
                 support=str(folder),
                 quiet=(*self._tracing.quiet, str(folder)),
+                own_variables=self._variables,
             )
             reply = await silently(install_code(config))
             if reply.get("status") != "ok":

@@ -104,6 +104,8 @@ class Scan(msgspec.Struct, frozen=True):
     variables: tuple[str, ...] = ()
     """Names of environment variables that it depends on."""
     track: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    alone: bool = False
+    """Whether no other notebook may run at the same time."""
     """The kinds of dependencies that count."""
     problems: tuple[SettingProblem, ...] = ()
     unreadable: SettingProblem | None = None
@@ -270,6 +272,7 @@ def _own_dependencies(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[Sett
         ("dependencies", "dependencies", _check_texts),
         ("environment", "variables", _check_texts),
         ("track", "track", check_kinds),
+        ("alone", "alone", check_flag),
     ):
         if name not in own:
             continue

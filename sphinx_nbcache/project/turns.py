@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from sphinx_nbcache.project.jobs import (
     read_planned,
 )
 from sphinx_nbcache.project.observing import Observer, Watch
+from sphinx_nbcache.project.queue import Group, in_order, is_alone
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
 from sphinx_nbcache.store.claims import Claims
 from sphinx_nbcache.store.records import Rules, Stored
@@ -46,8 +48,6 @@ _EDITS = 3
 Lookup = Callable[[Planned], Sequence[Stored]]
 Replan = Callable[[Planned], Planned | None]
 Objection = Callable[[Planned, Stored], Reason | None]
-Group = list[Planned]
-"""Notebooks that one run serves."""
 
 
 @dataclass
@@ -113,13 +113,17 @@ class Turns:
             self._take_all(deque(_same_runs(notebooks)))
 
     def _take_all(self, waiting: deque[Group]) -> None:
-        from sphinx_nbcache.execution.executors import first_done
+        from sphinx_nbcache.execution.executors import first_done, usable_cores
+        from sphinx_nbcache.execution.threads import thread_limits
 
         total = len(waiting)
         first = [group[0] for group in waiting]
         try:
             with self._kernel_starts(waiting) as starts, self._make_executor(starts) as executor:
-                self.progress.queued(first, former_runs(self.store, first), executor.slots)
+                former = former_runs(self.store, first)
+                waiting = deque(in_order(waiting, former, executor.slots))
+                starts.variables = thread_limits(executor.slots, usable_cores(), os.environ)
+                self.progress.queued(first, former, executor.slots)
                 while waiting or self._running:
                     self._fill_slots(executor, waiting, total)
                     self._tell_of_cells()
@@ -183,14 +187,16 @@ class Turns:
         self.progress.still_running()
 
     def _has_slot(self, executor: Executor) -> bool:
-        return len(self._running) < executor.slots
+        groups = (group for _, group, _ in self._running.values())
+        return len(self._running) < executor.slots and not any(map(is_alone, groups))
 
     def _fill_slots(self, executor: Executor, waiting: deque[Group], total: int) -> None:
         for _ in range(len(waiting)):
             if not self._has_slot(executor):
                 return
             group = waiting.popleft()
-            if not self._start(executor, group, waiting, total):
+            must_wait = is_alone(group) and bool(self._running)
+            if must_wait or not self._start(executor, group, waiting, total):
                 waiting.append(group)
 
     def _start(self, executor: Executor, group: Group, waiting: deque[Group], total: int) -> bool:

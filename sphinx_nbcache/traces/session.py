@@ -73,7 +73,8 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
         log: A file to which child processes write; without it they are not traced.
         support: A folder that [](write_support) has filled, for the same purpose.
         quiet: Further directories whose files do not count, such as the store.
-        own_variables: Environment variables that were set for the kernel by us.
+        own_variables: Environment variables that were set for the kernel by us. One that reads them
+            depends on their not being set by anybody else.
         startup: Whether files of the IPython profile count: not if the profile is ours.
     """
 

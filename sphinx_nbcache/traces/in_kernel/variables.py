@@ -28,7 +28,9 @@ class Variables:
     def __init__(self, quiet, own):
         self.quiet = quiet
         self.read = {}
-        self.ignored = set(own)
+        self.ignored = set()
+        # As if they were not there: they are not in the environment that is looked at later.
+        self.own = set(own)
         self.iterated = None
         self.copying = None
 
@@ -62,7 +64,8 @@ class Variables:
         if not isinstance(name, str) or name in self.read or name in self.ignored:
             return
         if self.quiet.is_user(outer(frame, _INNER)):
-            value = os.environ._data.get(os.environ.encodekey(name))
+            is_own = name in self.own
+            value = None if is_own else os.environ._data.get(os.environ.encodekey(name))
             self.read[name] = digest_of(name, value)
 
     def watch(self):

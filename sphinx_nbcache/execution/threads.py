@@ -1,0 +1,29 @@
+"""Numerical threads of kernels that run side by side: not more than there are cores for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# What libraries look at when they are loaded. As joblib limits them in its worker processes.
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+def thread_limits(slots: int, cores: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables that leave each kernel its share of the cores.
+
+    Args:
+        slots: How many kernels run at once.
+        cores: How many cores there are.
+        environment: The environment so far. If it says anything of threads, it is left at that.
+    """
+    if slots < 2 or any(name in environment for name in VARIABLES):  # noqa: PLR2004 (one has all)
+        return {}
+    return dict.fromkeys(VARIABLES, str(max(1, cores // slots)))

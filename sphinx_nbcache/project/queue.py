@@ -1,0 +1,38 @@
+"""In which order notebooks are run, and which must wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project.run import FormerRun
+
+Group = list[Planned]
+"""Notebooks that one run serves."""
+
+
+def in_order(
+    groups: Iterable[Group], former: Mapping[str, FormerRun], slots: int
+) -> Iterable[Group]:
+    """Return groups in the order in which to start them; those that are alike stay as they are.
+
+    Where several are run at once, the longest go first: one that is started last keeps all others
+    waiting. Of new ones nobody knows, so they go before. Those that must run alone come last, when
+    nothing has to be held up for them.
+
+    Args:
+        groups: Groups in the order of the plan.
+        former: How long notebooks took when they were last run, by name.
+        slots: How many run at once.
+    """
+
+    def rank(group: Group) -> tuple[bool, float]:
+        known = former.get(group[0].name)
+        return is_alone(group), -known.seconds if known is not None else float("-inf")
+
+    return groups if slots == 1 else sorted(groups, key=rank)
+
+
+def is_alone(group: Group) -> bool:
+    """Tell whether nothing may run beside a group: one of its notebooks says so."""
+    return any(planned.scan.alone for planned in group)
