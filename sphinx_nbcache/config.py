@@ -143,6 +143,14 @@ def check_seconds(value: Any) -> float | None:
     return seconds if 0 < seconds < float("inf") else None
 
 
+def check_megabytes(value: Any) -> float | None:
+    """Return a limit of size in megabytes; `None` (also for 0 and below) is no limit."""
+    try:
+        return check_seconds(value)
+    except ValueError:
+        raise ValueError("a number of megabytes, or None for no limit") from None
+
+
 def check_flag(value: Any) -> bool:
     """Return a switch; strings are what `sphinx-build -D` hands over."""
     flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -287,6 +295,26 @@ class Settings:
         expects="seconds, or `None` for no limit",
         per_notebook="execution.timeout",
         help="How long one cell may run.",
+    )
+    notebook_timeout: float | None = option(
+        None,
+        check_seconds,
+        expects="seconds, or `None` for no limit",
+        per_notebook="nbcache.notebook_timeout",
+        help="How long a whole notebook may run, with the start of its kernel.",
+    )
+    output_limit: float | None = option(
+        50,
+        check_megabytes,
+        expects="megabytes, or `None` for no limit",
+        help="How much one cell may put out, text and images. What is beyond ends the run as a"
+        " failure; the page shows what came before, and a note where it was cut.",
+    )
+    notebook_output_limit: float | None = option(
+        200,
+        check_megabytes,
+        expects="megabytes, or `None` for no limit",
+        help="How much all cells of a notebook together may put out.",
     )
     allow_errors: bool = option(
         False,  # noqa: FBT003 (a default, not a call's flag)

@@ -250,11 +250,16 @@ def failed_cell(result: Result, scan: Scan) -> ScannedCell | None:
 
 def acceptance_rules(scan: Scan, settings: Settings) -> Rules:
     """Return what a notebook allows a run to do: its own settings over the options."""
-    timeout, allow = scan.timeout, scan.allow_errors
+    timeout, allow, whole = scan.timeout, scan.allow_errors, scan.notebook_timeout
     return Rules(
         timeout=settings.timeout if isinstance(timeout, msgspec.UnsetType) else timeout,
         allow_errors=settings.allow_errors if isinstance(allow, msgspec.UnsetType) else allow,
         raising=tuple(position for position, cell in enumerate(scan.cells) if cell.raises),
+        notebook_timeout=settings.notebook_timeout
+        if isinstance(whole, msgspec.UnsetType)
+        else whole,
+        output_limit=settings.output_limit,
+        notebook_output_limit=settings.notebook_output_limit,
     )
 
 

@@ -21,11 +21,8 @@ FORKED = "in_zygote"
 
 def job(folder: Path, *sources: str, skipped: tuple[int, ...] = (), **more: Any) -> Job:
     """Return the order to run these cells; `skipped` are numbers."""
-    rules = Rules(
-        timeout=more.pop("timeout", 60.0),
-        allow_errors=more.pop("allow_errors", False),
-        raising=more.pop("raising", ()),
-    )
+    named = {name: more.pop(name) for name in Rules.__struct_fields__ if name in more}
+    rules = Rules(**{"timeout": 60.0, **named})
     made: dict[str, Any] = {"kernel": "python3", "language": "python", **more}
     return Job(
         code_key="k",

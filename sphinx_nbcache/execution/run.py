@@ -17,6 +17,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 from sphinx_nbcache.execution.forked.client import DeathWatch
@@ -31,6 +32,7 @@ from sphinx_nbcache.execution.kernels import (
     is_python,
     start_arguments,
 )
+from sphinx_nbcache.execution.limits import OutputLimits, cut_note
 from sphinx_nbcache.execution.memory import peak_memory
 from sphinx_nbcache.execution.places import PlaceError, place_of
 from sphinx_nbcache.execution.streams import join_streams
@@ -156,10 +158,30 @@ class _Client(DeathWatch):
     peak_memory: int | None = None
 
     def __init__(
-        self, *arguments: Any, make_manager: Callable[[], KernelManager], **options: Any
+        self,
+        *arguments: Any,
+        make_manager: Callable[[], KernelManager],
+        limits: OutputLimits,
+        **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._make_manager = make_manager
+        self.limits = limits
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Take a message of a cell, unless there is too much of it: then the kernel is killed.
+
+        Not interrupted: a cell that does not care would go on to put out more than can be taken.
+        """
+        if self.limits.exceeded:
+            return None
+        if self.limits.allows(msg, cell_index):
+            return super().process_message(msg, cell, cell_index)
+        last = [self.limits.cut(msg, cell_index), cut_note(self.limits.exceeded)]
+        cell.outputs += [NotebookNode(output) for output in last if output is not None]
+        if self.manager is not None:
+            self.manager.kill_at_once()
+        return None
 
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep hold of it."""
@@ -245,7 +267,7 @@ class _Run:
         # log, and shown if the kernel dies.
         with tempfile.TemporaryFile() as log:
             for _ in range(_STARTS):
-                status, failure = await self._execute_with(client, log)
+                status, failure = await self._execute_in_time(client, log)
                 self.peak_memory = client.peak_memory
                 if failure is None or not self._could_start_again(failure):
                     break
@@ -259,6 +281,18 @@ class _Run:
         kernels that start at the same time in two builds, two can be given the same ones.
         """
         return self.clock.current is None and _DIED_EARLY in failure.message
+
+    async def _execute_in_time(
+        self, client: _Client, log: IO[bytes]
+    ) -> tuple[Status, Failure | None]:
+        limit = self.job.rules.notebook_timeout
+        try:
+            async with asyncio.timeout(limit):
+                return await self._execute_with(client, log)
+        except TimeoutError:
+            text = f"the notebook took longer than {limit:g} s"
+            failure = Failure("NotebookTimeoutError", text, text, self.clock.current)
+            return Status.TIMEOUT, failure
 
     async def _execute_with(self, client: _Client, log: IO[bytes]) -> tuple[Status, Failure | None]:
         try:
@@ -275,6 +309,9 @@ class _Run:
             return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
         except DeadKernelError as error:
             _raise_if_cancelled()
+            if exceeded := client.limits.exceeded:
+                failure = Failure("OutputLimitError", exceeded, exceeded, self.clock.current)
+                return Status.FAILED, failure
             text = f"the kernel died: {_death(client) or error}"
             return Status.DIED, Failure(
                 "DeadKernelError", text, text + _tail(log), self.clock.current
@@ -301,6 +338,7 @@ class _Run:
             make_manager=partial(
                 self.starts.manager_of, self.kernel, [cell.source for cell in self.job.cells]
             ),
+            limits=OutputLimits(rules.output_limit, rules.notebook_output_limit),
             resources={"metadata": {"path": self.folder}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=_START_SECONDS,

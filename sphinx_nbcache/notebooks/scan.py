@@ -104,6 +104,7 @@ class Scan(msgspec.Struct, frozen=True):
     variables: tuple[str, ...] = ()
     """Names of environment variables that it depends on."""
     track: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    notebook_timeout: float | msgspec.UnsetType | None = msgspec.UNSET
     alone: bool = False
     """Whether no other notebook may run at the same time."""
     """The kinds of dependencies that count."""
@@ -206,7 +207,7 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
     own = notebook.metadata.get("nbcache")
     own = own if isinstance(own, Mapping) else {}
     assets, refused = _own_assets(own.get("assets", []))
-    dependencies, more = _own_dependencies(own)
+    choices, more = _own_choices(own)
     problems += [*refused, *more]
     problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
     return msgspec.structs.replace(
@@ -228,7 +229,7 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
         problems=tuple(problems),
         reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
         **settings,
-        **dependencies,
+        **choices,
     )
 
 
@@ -264,8 +265,8 @@ def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[Se
     return settings, problems
 
 
-def _own_dependencies(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingProblem]]:
-    """Check what the notebook's metadata say of dependencies; what is bad counts as absent."""
+def _own_choices(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingProblem]]:
+    """Check what the notebook's metadata say to us alone; what is bad counts as absent."""
     settings: dict[str, Any] = {}
     problems = []
     for name, field, check in (
@@ -273,6 +274,7 @@ def _own_dependencies(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[Sett
         ("environment", "variables", _check_texts),
         ("track", "track", check_kinds),
         ("alone", "alone", check_flag),
+        ("notebook_timeout", "notebook_timeout", check_seconds),
     ):
         if name not in own:
             continue

@@ -42,6 +42,12 @@ class Rules(msgspec.Struct, frozen=True):
     allow_errors: bool = False
     raising: tuple[int, ...] = ()
     """Positions of the cells tagged `raises-exception`."""
+    notebook_timeout: float | None = None
+    """Seconds the whole notebook may take."""
+    output_limit: float | None = None
+    """Megabytes a cell may put out."""
+    notebook_output_limit: float | None = None
+    """Megabytes the whole notebook may put out."""
 
     def allows_error_at(self, position: int) -> bool:
         """Tell whether the cell at that position may raise an exception."""

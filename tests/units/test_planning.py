@@ -382,7 +382,15 @@ def test_a_blank_code_cell_less_makes_no_wrong_hit() -> None:
 
 
 def test_a_notebooks_own_settings_go_before_the_options() -> None:
-    settings, _ = read_settings({"timeout": 7, "allow_errors": True})
-    assert acceptance_rules(ONE, settings) == Rules(7.0, allow_errors=True)
-    own = scan_of("1", "2 ! raises-exception", execution={"timeout": None, "allow_errors": False})
-    assert acceptance_rules(own, settings) == Rules(None, allow_errors=False, raising=(1,))
+    limits = {"output_limit": None, "notebook_output_limit": 9}
+    settings, _ = read_settings({"timeout": 7, "allow_errors": True, **limits})
+    expected = Rules(7.0, allow_errors=True, notebook_output_limit=9.0)
+    assert acceptance_rules(ONE, settings) == expected
+    own = scan_of(
+        "1",
+        "2 ! raises-exception",
+        execution={"timeout": None, "allow_errors": False},
+        nbcache={"notebook_timeout": 60},
+    )
+    expected = Rules(None, raising=(1,), notebook_timeout=60.0, notebook_output_limit=9.0)
+    assert acceptance_rules(own, settings) == expected
