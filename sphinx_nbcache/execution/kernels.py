@@ -15,8 +15,10 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
 from sphinx_nbcache.execution.orphans import end_orphans
+from sphinx_nbcache.execution.ports import free_ports
 
 DEFAULT_KERNEL = "python3"
+_PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 
 
 class KernelError(Exception):
@@ -34,6 +36,14 @@ class KernelManager(AsyncKernelManager):
         self.context.setsockopt(zmq.RCVHWM, 0)
         self._is_clean = False
         self._live.add(self)
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # it is a coroutine either way
+        """Start the kernel, as Jupyter does it but for its ports."""
+        if self.transport == "tcp" and (ports := free_ports(len(_PORTS), self.ip)) is not None:
+            self.cache_ports = False
+            for name, port in zip(_PORTS, ports, strict=True):
+                setattr(self, name, port)
+        await super().start_kernel(**options)
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
         await super()._async_cleanup_resources(restart=restart)

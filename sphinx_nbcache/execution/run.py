@@ -50,9 +50,9 @@ _START_SECONDS = 120
 # How long outputs may take to arrive after their cell has ended.
 _OUTPUT_SECONDS = 120
 _LOG_LINES = 40
-# How often to start a kernel, and what jupyter_client says of one that died before it was ready.
+# How often to start a kernel, and what jupyter_client says of one that was never ready.
 _STARTS = 3
-_DIED_EARLY = "died before replying"
+_BEFORE_READY = ("died before replying", "didn't respond")
 # nbclient tells of each kernel that it starts; some themes make all loggers speak up.
 _LOGGER = logging.getLogger(__name__)
 _LOGGER.setLevel(logging.ERROR)
@@ -275,12 +275,14 @@ class _Run:
         return status, failure
 
     def _could_start_again(self, failure: Failure) -> bool:
-        """Tell whether a kernel died before its first cell, as when its ports were taken.
+        """Tell whether a kernel died or hung before its first cell, as when its ports were taken.
 
-        jupyter_client looks for free ports and lets go of them before the kernel takes them: of
-        kernels that start at the same time in two builds, two can be given the same ones.
+        Ports are looked for before the kernel takes them: of kernels that start at the same time
+        in two builds, two can be given the same ones.
         """
-        return self.clock.current is None and _DIED_EARLY in failure.message
+        return self.clock.current is None and any(
+            words in failure.message for words in _BEFORE_READY
+        )
 
     async def _execute_in_time(
         self, client: _Client, log: IO[bytes]

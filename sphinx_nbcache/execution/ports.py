@@ -1,0 +1,60 @@
+"""Ports for a kernel that nobody else is likely to take before it does.
+
+jupyter_client asks the system for free ports and lets go of them; the kernel takes them a second
+later. They are of the range from which each outgoing connection gets one: if it is one of these,
+ipykernel waits for ever. So ports are taken from below that range.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from pathlib import Path
+
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST = 10_240
+# Fewer are not worth it.
+_LEAST = 2_000
+_ATTEMPTS = 200
+
+_lock = threading.Lock()
+_given: set[int] = set()
+
+
+def free_ports(count: int, ip: str) -> list[int] | None:
+    """Return ports that are free, each given once in this process; `None`: let the system choose.
+
+    Args:
+        count: How many.
+        ip: The address on which they have to be free.
+    """
+    try:
+        end = int(_RANGE.read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    if end - _FIRST < _LEAST:
+        return None
+    chance = random.SystemRandom()  # other processes must come to other ones
+    found: list[int] = []
+    with _lock:
+        if len(_given) > (end - _FIRST) // 2:
+            _given.clear()
+        for _ in range(_ATTEMPTS):
+            port = chance.randrange(_FIRST, end)
+            if port not in _given and is_free(ip, port):
+                _given.add(port)
+                found.append(port)
+            if len(found) == count:
+                return found
+    return None
+
+
+def is_free(ip: str, port: int) -> bool:
+    """Tell whether a port of an address is free now."""
+    try:
+        with socket.socket() as probe:
+            probe.bind((ip, port))
+    except OSError:
+        return False
+    return True
