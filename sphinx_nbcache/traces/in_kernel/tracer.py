@@ -85,16 +85,19 @@ class Tracer:
 
         def hook(event, arguments):
             handler = find(event)
-            if handler is None or ident() in busy:
+            if handler is None:
                 return
-            busy.add(ident())
+            thread = ident()
+            if thread in busy:
+                return
+            busy.add(thread)
             forbidden = False
             try:
                 forbidden = handler(*arguments)
             except Exception as error:
                 self.own.complain(error)
             finally:
-                busy.discard(ident())
+                busy.discard(thread)
             if forbidden:
                 raise PermissionError("the source of this bytecode is too young")
 
