@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,8 @@ from sphinx_nbcache.store.records import (
     Status,
     Stored,
 )
+
+_Value = TypeVar("_Value")
 
 # So many runs of a notebook are remembered.
 _PAST_RUNS = 12
@@ -250,17 +253,18 @@ def failed_cell(result: Result, scan: Scan) -> ScannedCell | None:
 
 def acceptance_rules(scan: Scan, settings: Settings) -> Rules:
     """Return what a notebook allows a run to do: its own settings over the options."""
-    timeout, allow, whole = scan.timeout, scan.allow_errors, scan.notebook_timeout
     return Rules(
-        timeout=settings.timeout if isinstance(timeout, msgspec.UnsetType) else timeout,
-        allow_errors=settings.allow_errors if isinstance(allow, msgspec.UnsetType) else allow,
+        timeout=_own_or(scan.timeout, settings.timeout),
+        allow_errors=_own_or(scan.allow_errors, settings.allow_errors),
         raising=tuple(position for position, cell in enumerate(scan.cells) if cell.raises),
-        notebook_timeout=settings.notebook_timeout
-        if isinstance(whole, msgspec.UnsetType)
-        else whole,
+        notebook_timeout=_own_or(scan.notebook_timeout, settings.notebook_timeout),
         output_limit=settings.output_limit,
         notebook_output_limit=settings.notebook_output_limit,
     )
+
+
+def _own_or(own: _Value | msgspec.UnsetType, option: _Value) -> _Value:
+    return option if isinstance(own, msgspec.UnsetType) else own
 
 
 def history_of(

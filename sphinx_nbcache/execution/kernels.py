@@ -18,7 +18,7 @@ from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.ports import free_ports
 
 DEFAULT_KERNEL = "python3"
-_PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 
 
 class KernelError(Exception):
@@ -39,9 +39,9 @@ class KernelManager(AsyncKernelManager):
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # it is a coroutine either way
         """Start the kernel, as Jupyter does it but for its ports."""
-        if self.transport == "tcp" and (ports := free_ports(len(_PORTS), self.ip)) is not None:
+        if self.transport == "tcp" and (ports := free_ports(len(PORTS), self.ip)) is not None:
             self.cache_ports = False
-            for name, port in zip(_PORTS, ports, strict=True):
+            for name, port in zip(PORTS, ports, strict=True):
                 setattr(self, name, port)
         await super().start_kernel(**options)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -25,47 +27,50 @@ class OutputLimits:
 
     def __init__(self, cell: float | None, notebook: float | None) -> None:
         self._cell, self._notebook = cell, notebook
-        self._sizes: dict[int, int] = {}
+        self._sizes: Counter[int] = Counter()
+        self._total = 0
         self.exceeded = ""
 
     def allows(self, message: Mapping[str, Any], position: int) -> bool:
         """Count a message of the cell at a position; tell whether it is still within the limits."""
-        if self.exceeded:
-            return False
         if message["msg_type"] == "clear_output":
-            self._sizes[position] = 0
+            self._total -= self._sizes.pop(position, 0)
         elif message["msg_type"] in _COUNTED:
-            self._sizes[position] = self._sizes.get(position, 0) + _size(message["content"])
+            size = _size(message["content"])
+            self._sizes[position] += size
+            self._total += size
             self.exceeded = self._trouble(position)
         return not self.exceeded
 
     def cut(self, message: Mapping[str, Any], position: int) -> dict[str, Any] | None:
         """Return what the message that exceeded a limit still may put out, if it is of text."""
-        text = message["content"].get("text", "")
-        excess = [
-            size - most * _MEGABYTE
-            for size, most in (
-                (self._sizes[position], self._cell),
-                (sum(self._sizes.values()), self._notebook),
-            )
-            if most is not None
-        ]
-        kept = text[: len(text) - int(max(excess))] if int(max(excess)) < len(text) else ""
-        name = message["content"].get("name")
-        return {"output_type": "stream", "name": name, "text": kept} if kept else None
+        content = message["content"]
+        text = content.get("text", "")
+        excess = max(_excess(size, most) for size, most, _, _ in self._counted(position))
+        kept = text[: max(len(text) - excess, 0)]
+        return (
+            {"output_type": "stream", "name": content.get("name"), "text": kept} if kept else None
+        )
 
     def _trouble(self, position: int) -> str:
-        if self._cell is not None and self._sizes[position] > self._cell * _MEGABYTE:
-            return (
-                f"the outputs of the cell are larger than {self._cell:g} MB: put out less, or"
-                " raise nbcache_output_limit"
-            )
-        if self._notebook is not None and sum(self._sizes.values()) > self._notebook * _MEGABYTE:
-            return (
-                f"the outputs of the notebook are larger than {self._notebook:g} MB: put out less,"
-                " or raise nbcache_notebook_output_limit"
-            )
+        for size, most, what, option in self._counted(position):
+            if _excess(size, most) > 0:
+                return (
+                    f"the outputs of the {what} are larger than {most:g} MB: put out less, or"
+                    f" raise {option}"
+                )
         return ""
+
+    def _counted(self, position: int) -> Iterator[tuple[int, float, str, str]]:
+        """Yield what there is so far, the limit, of what it is one, and the option that sets it."""
+        if self._cell is not None:
+            yield self._sizes[position], self._cell, "cell", "nbcache_output_limit"
+        if self._notebook is not None:
+            yield self._total, self._notebook, "notebook", "nbcache_notebook_output_limit"
+
+
+def _excess(size: int, most: float) -> int:
+    return math.ceil(size - most * _MEGABYTE)
 
 
 def _size(content: Mapping[str, Any]) -> int:

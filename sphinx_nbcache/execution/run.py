@@ -357,8 +357,8 @@ class _Run:
         )
         if is_python(self.kernel, specs):
             client.before = arrival_code()
-        if self.job.tracing is not None and is_python(self.kernel, specs):
-            client.tracer = self.tracer = RunTracer(self.job.tracing, self.starts.variables)
+            if self.job.tracing is not None:
+                client.tracer = self.tracer = RunTracer(self.job.tracing, self.starts.variables)
         return client
 
     def _on_start(self, cell: Any, cell_index: int) -> None:

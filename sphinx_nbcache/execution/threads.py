@@ -24,6 +24,6 @@ def thread_limits(slots: int, cores: int, environment: Mapping[str, str]) -> dic
         cores: How many cores there are.
         environment: The environment so far. If it says anything of threads, it is left at that.
     """
-    if slots < 2 or any(name in environment for name in VARIABLES):  # noqa: PLR2004 (one has all)
+    if slots == 1 or any(name in environment for name in VARIABLES):
         return {}
     return dict.fromkeys(VARIABLES, str(max(1, cores // slots)))

@@ -61,16 +61,14 @@ class Shown:
         position = node["position"]
         return self.outputs[position] if position < len(self.outputs) else ()
 
-    def failure_of(self, node: CodeCellNode) -> str:
-        """Return the traceback of the run, if it failed at this cell; else an empty text."""
-        failure = self.result.failure if self.result is not None else None
-        return failure.traceback if failure and failure.position == node["position"] else ""
+    def failure_at(self, position: int | None) -> str:
+        """Return the traceback of the run, if it failed at this cell; else an empty text.
 
-    @property
-    def failure_of_no_cell(self) -> str:
-        """The traceback of the run, if it failed elsewhere than at a cell; else an empty text."""
+        Args:
+            position: The position of the cell; `None`: elsewhere than at a cell.
+        """
         failure = self.result.failure if self.result is not None else None
-        return failure.traceback if failure and failure.position is None else ""
+        return failure.traceback if failure and failure.position == position else ""
 
 
 def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
@@ -111,7 +109,7 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
             location=placeholders[0],
         )
         shown = Shown()
-    if placeholders and (text := shown.failure_of_no_cell):
+    if placeholders and (text := shown.failure_at(None)):
         _put_before(placeholders[0], text)
     for node in placeholders:
         _fill_cell(env, document, node, shown)
@@ -161,7 +159,7 @@ def _fill_cell(
     context = Context(document, folder, lambda path: image_uri(env, path), warn)
     rendered = render_outputs(outputs, cell.tags, context)
     tags = cell.tags
-    if text := shown.failure_of(node):
+    if text := shown.failure_at(node["position"]):
         if removed := removing_tags(tags):
             # Tags say how the cell is to look. What has gone wrong is to be seen all the same.
             rendered, tags = [render_traceback(text)], tags - removed | _shown_of(removed)

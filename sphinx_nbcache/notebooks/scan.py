@@ -104,10 +104,11 @@ class Scan(msgspec.Struct, frozen=True):
     variables: tuple[str, ...] = ()
     """Names of environment variables that it depends on."""
     track: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The kinds of dependencies that count."""
     notebook_timeout: float | msgspec.UnsetType | None = msgspec.UNSET
+    """Seconds that it may take."""
     alone: bool = False
     """Whether no other notebook may run at the same time."""
-    """The kinds of dependencies that count."""
     problems: tuple[SettingProblem, ...] = ()
     unreadable: SettingProblem | None = None
     reading: str = ""

@@ -80,6 +80,12 @@ class Artifacts:
         """Return the absolute path of an artifact."""
         return Places(str(self._root)).path_of(name) or str(self._root / name)
 
+    def state_now(self, name: str) -> str:
+        """Return the state of an artifact, looked at anew."""
+        path = self.path(name)
+        self._fingerprints.forget([path])
+        return self._fingerprints.state(path)
+
     def to_restore(
         self, result: Result, trace: Trace, owners: Mapping[str, str], notebook: str
     ) -> list[Change] | Reason:
@@ -176,11 +182,11 @@ class Artifacts:
         done = set()
         for change in changes:
             path = self.path(change.name)
-            self._fingerprints.forget([path])
-            if self._fingerprints.state(path) == change.state:
+            state = self.state_now(change.name)
+            if state == change.state:
                 continue
             try:
-                if self._fingerprints.state(path) != change.found:
+                if state != change.found:
                     raise OSError("it was changed meanwhile")  # noqa: TRY301 (told as any trouble)
                 self._change(path, change, folders)
                 done.add(change.name)

@@ -94,7 +94,6 @@ class Project:
         self.notebooks = Register(self.store, self.root, self.formats)
         self.results = Results(self.store, self.root, self._used_digests, self._add_executed)
         worlds = Worlds(self.store, settings, base=base, root=self.root, quiet=(place, *quiet))
-        self._fingerprints = worlds.fingerprints
         self._artifacts = Artifacts(
             self.store, self.root, worlds.fingerprints, notify, self._is_source
         )
@@ -280,7 +279,6 @@ class Project:
             planner=self._planner,
             validity=self._validity,
             artifacts=self._artifacts,
-            fingerprints=self._fingerprints,
             observer=self._observer,
             notify=self.notify,
         )

@@ -1,4 +1,4 @@
-"""In which order notebooks are run, and which must wait."""
+"""Which notebooks are run together, in which order, and which must wait."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.run import FormerRun
+from sphinx_nbcache.store.records import Rules
 
 Group = list[Planned]
 """Notebooks that one run serves."""
+
+
+def same_runs(notebooks: Iterable[Planned]) -> list[Group]:
+    """Group notebooks that one run serves: same code key, same rules."""
+    groups: dict[tuple[str, Rules], Group] = {}
+    for planned in notebooks:
+        groups.setdefault((planned.code_key, planned.rules), []).append(planned)
+    return list(groups.values())
 
 
 def in_order(

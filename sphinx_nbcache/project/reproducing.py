@@ -14,7 +14,7 @@ from pathlib import Path
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Notify, Topic
-from sphinx_nbcache.planning import Action, Decision, Plan, Planned, Reason, Why
+from sphinx_nbcache.planning import Action, Decision, Planned, Reason, Why
 from sphinx_nbcache.project.artifacts import Artifacts, Change
 from sphinx_nbcache.project.differences import differences
 from sphinx_nbcache.project.observing import Observer
@@ -29,7 +29,6 @@ from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.store.records import Result, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import GONE, Trace
-from sphinx_nbcache.traces.fingerprints import Fingerprints
 
 _UNTRACED = Trace()
 _REASON = Reason(Why.FORCED, "it is run again, to compare outputs")
@@ -99,7 +98,6 @@ class Reruns:
         planner: Knows what notebooks last were.
         validity: Knows what results depend on.
         artifacts: The files that notebooks have written.
-        fingerprints: The files as they are.
         observer: Watches what runs do.
         notify: Takes warnings.
     """
@@ -112,7 +110,6 @@ class Reruns:
         planner: Planner,
         validity: Validity,
         artifacts: Artifacts,
-        fingerprints: Fingerprints,
         observer: Observer,
         notify: Notify,
     ) -> None:
@@ -123,7 +120,6 @@ class Reruns:
         self._planner = planner
         self._validity = validity
         self._artifacts = artifacts
-        self._fingerprints = fingerprints
         self._observer = observer
         self._notify = notify
         self._settlement = Settlement(planner, validity, artifacts)
@@ -166,7 +162,7 @@ class Reruns:
             settle=self._settle,
             producers=self._one_by_one([planned.name for planned in notebooks]),
             written={},
-            since=Plan((), 0).made,
+            since=0.0,
             notify=self._notify,
         )
 
@@ -198,19 +194,13 @@ class Reruns:
         self._settlement.clear_before(planned)
 
     def _as_it_is(self, artifact: Artifact) -> Artifact | None:
-        path = self._artifacts.path(artifact.path)
-        state = self._state(artifact.path)
+        state = self._artifacts.state_now(artifact.path)
         if state == GONE:
             return None
-        found = Path(path).stat()
+        found = Path(self._artifacts.path(artifact.path)).stat()
         pieces = artifact.pieces if state == artifact.digest else ()
         mode = stat.S_IMODE(found.st_mode) & 0o777
         return Artifact(artifact.path, state, found.st_size, mode, artifact.created, pieces)
-
-    def _state(self, name: str) -> str:
-        path = self._artifacts.path(name)
-        self._fingerprints.forget([path])
-        return self._fingerprints.state(path)
 
     def _settle(self, settled: Settled) -> None:
         """Compare, and put back what was there."""
@@ -238,7 +228,7 @@ class Reruns:
         before = self._before.pop(name)
         changes = []
         for path, artifact in before.items():
-            state = self._state(path)
+            state = self._artifacts.state_now(path)
             if state != (GONE if artifact is None else artifact.digest):
                 changes.append(Change(path, artifact, state, name))
         # Of what nobody saw being written it is not certain that it is the run's.

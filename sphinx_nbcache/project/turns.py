@@ -27,10 +27,10 @@ from sphinx_nbcache.project.jobs import (
     read_planned,
 )
 from sphinx_nbcache.project.observing import Observer, Watch
-from sphinx_nbcache.project.queue import Group, in_order, is_alone
+from sphinx_nbcache.project.queue import Group, in_order, is_alone, same_runs
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
 from sphinx_nbcache.store.claims import Claims
-from sphinx_nbcache.store.records import Rules, Stored
+from sphinx_nbcache.store.records import Stored
 from sphinx_nbcache.store.store import Store
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Turns:
 
         self._unsettled = {planned.name for planned in notebooks}
         with work_folder() as self._folder:
-            self._take_all(deque(_same_runs(notebooks)))
+            self._take_all(deque(same_runs(notebooks)))
 
     def _take_all(self, waiting: deque[Group]) -> None:
         from sphinx_nbcache.execution.executors import first_done, usable_cores
@@ -339,11 +339,3 @@ def _submitted(executor: Executor, job: Job) -> Future[Outcome]:
         future: Future[Outcome] = Future()
         future.set_exception(error)
         return future
-
-
-def _same_runs(notebooks: Sequence[Planned]) -> list[Group]:
-    """Group notebooks that one run serves: same code key, same rules."""
-    groups: dict[tuple[str, Rules], Group] = {}
-    for planned in notebooks:
-        groups.setdefault((planned.code_key, planned.rules), []).append(planned)
-    return list(groups.values())

@@ -10,7 +10,7 @@ import msgspec
 from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.report.as_json import ReportDocument, report_json
 from sphinx_nbcache.report.junit import report_junit
-from sphinx_nbcache.report.model import Report
+from sphinx_nbcache.report.model import Report, ReportFailure
 
 JSON_FILE = "nbcache-report.json"
 JUNIT_FILE = "nbcache-report.xml"
@@ -34,13 +34,13 @@ def write_files(report: Report, folder: Path, shown: Report) -> None:
     former = _documents_of(folder / JSON_FILE) if logs.is_dir() else set()
     write_if_changed(folder / JSON_FILE, report_json(shown) + "\n")
     write_if_changed(folder / JUNIT_FILE, report_junit(shown))
-    failed = {entry.docname for entry in report.entries if entry.failed and entry.failure}
-    for entry in report.entries:
-        if entry.docname in failed - {""} and entry.failure is not None:
-            text = strip_ansi(entry.failure.traceback).rstrip("\n") + "\n"
-            write_if_changed(logs / f"{entry.docname}.err.log", text)
-    for docname in (former | {entry.docname for entry in report.entries}) - failed - {""}:
-        _remove(logs, f"{docname}.err.log")
+    failures = _failures(report)
+    for docname, failure in failures.items():
+        text = strip_ansi(failure.traceback).rstrip("\n") + "\n"
+        write_if_changed(_log(folder, docname), text)
+    known = former | {entry.docname for entry in report.entries if entry.docname}
+    for docname in known - failures.keys():
+        _remove(_log(folder, docname), logs)
 
 
 def files_state(report: Report, folder: Path) -> str:
@@ -50,13 +50,25 @@ def files_state(report: Report, folder: Path) -> str:
         report: The report of which they are, or its outline.
         folder: The output directory.
     """
-    failed = (entry for entry in report.entries if entry.failed and entry.failure)
-    logs = [folder / _LOGS / f"{entry.docname}.err.log" for entry in failed if entry.docname]
+    logs = [_log(folder, docname) for docname in _failures(report)]
     try:
         stats = [path.stat() for path in (folder / JSON_FILE, folder / JUNIT_FILE, *logs)]
     except OSError:
         return ""
     return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)
+
+
+def _failures(report: Report) -> dict[str, ReportFailure]:
+    """Return of each document that has a log the failure that is in it."""
+    return {
+        entry.docname: entry.failure
+        for entry in report.entries
+        if entry.docname and entry.failed and entry.failure is not None
+    }
+
+
+def _log(folder: Path, docname: str) -> Path:
+    return folder / _LOGS / f"{docname}.err.log"
 
 
 def _documents_of(path: Path) -> set[str]:
@@ -68,12 +80,11 @@ def _documents_of(path: Path) -> set[str]:
     return {item.docname for item in document.notebooks if item.docname}
 
 
-def _remove(folder: Path, name: str) -> None:
-    """Remove a file in a folder, and the folders that are empty then."""
-    path = folder / name
+def _remove(path: Path, folder: Path) -> None:
+    """Remove a file in or below a folder, and the folders that are empty then."""
     with suppress(OSError):
         path.unlink()
-        for parent in path.parents[: name.count("/") + 1]:
+        for parent in path.parents[: len(path.relative_to(folder).parts)]:
             parent.rmdir()  # only if it is empty
 
 

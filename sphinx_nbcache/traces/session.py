@@ -39,6 +39,7 @@ for name, code in SOURCES:
 module.install(CONFIG)
 """
 # The tracer's modules, in the folder that supports it: what compiled them, compiled, as text.
+# Nobody but the user can write there: it is a temporary folder of ours.
 _FILE = "tracer.bin"
 _SITECUSTOMIZE = '''
 """Traces this process for sphinx_nbcache, and then loads what it stands in front of."""

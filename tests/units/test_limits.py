@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import job, outcome_of
 
-from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.kernels import KernelStarts
 from sphinx_nbcache.execution.limits import OutputLimits
 from sphinx_nbcache.store.records import Status
@@ -55,13 +53,6 @@ def test_what_was_cleared_or_replaced_does_not_count() -> None:
 def test_without_limits_everything_is_allowed() -> None:
     limits = OutputLimits(cell=None, notebook=None)
     assert all(limits.allows(stream("x" * 10**6), 0) for _ in range(99))
-
-
-@pytest.fixture(params=["fork", "spawn"])
-def starts(request: pytest.FixtureRequest) -> Iterator[KernelStarts]:
-    """Each way to start kernels."""
-    with kernel_starts(request.param, (), list, lambda _: None) as made:
-        yield made
 
 
 @pytest.mark.kernel

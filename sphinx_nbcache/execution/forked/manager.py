@@ -21,7 +21,7 @@ from sphinx_nbcache.execution.forked.fitting import (
 )
 from sphinx_nbcache.execution.forked.provisioner import ForkError, ForkProvisioner
 from sphinx_nbcache.execution.forked.zygote import Order, ZygoteError
-from sphinx_nbcache.execution.kernels import KernelManager
+from sphinx_nbcache.execution.kernels import PORTS, KernelManager
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.forked.starts import ForkStarts
@@ -100,8 +100,7 @@ class ForkManager(KernelManager):
         self.connection_file = f"{place}.json"
         self.transport = "ipc"
         self.ip = str(place)
-        ports = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
-        for number, port in enumerate(ports, 1):
+        for number, port in enumerate(PORTS, 1):
             setattr(self, port, number)
 
     def _give_place_back(self) -> None:
@@ -111,7 +110,7 @@ class ForkManager(KernelManager):
         for name in ("connection_file", "transport", "ip"):
             with suppress(KeyError):
                 del self._trait_values[name]
-        for port in ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port"):
+        for port in PORTS:
             setattr(self, port, 0)
 
     def client(self, **options: Any) -> Any:

@@ -18,9 +18,6 @@ _COARSE_RACY_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
 # The real function: the wrapped one would note what is looked at in here.
 _stat = os.stat
-_now = time.time_ns
-# The part of a mode that tells what kind of file it is, as `stat.S_IFMT` does.
-_FORMAT = 0o170000
 _UNKNOWN = object()
 _KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
 
@@ -57,18 +54,16 @@ class Files:
 
     def look_of(self, path, found, how, *, hashing=False):
         """Return the look at a path whose stat is known already."""
-        now = _now()
+        now = time.time_ns()
         if found is None:
             return (None, "", now, None, how)
-        kind = _KINDS.get(found.st_mode & _FORMAT, "other")
-        modified, created = found.st_mtime_ns, found.st_ctime_ns
-        stat = (found.st_size, modified, created, found.st_ino)
-        changed = max(modified, created)
+        kind = _KINDS.get(modes.S_IFMT(found.st_mode), "other")
+        stat = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        changed = max(stat[1], stat[2])
+        racy = _RACY_NS if changed % _SECOND_NS else _COARSE_RACY_NS
         digest = None
-        if hashing or now - changed < _COARSE_RACY_NS:
-            racy = _RACY_NS if changed % _SECOND_NS else _COARSE_RACY_NS
-            if kind == "file" and stat[0] <= _LARGEST and (hashing or now - changed < racy):
-                digest = self._digest(path)
+        if kind == "file" and found.st_size <= _LARGEST and (hashing or now - changed < racy):
+            digest = self._digest(path)
         return (stat, kind, now, digest, how)
 
     @staticmethod
@@ -93,10 +88,7 @@ class Files:
         if "<" in path and os.path.basename(path).startswith("<"):
             return
         if found is _UNKNOWN:
-            try:
-                found = _stat(path)
-            except (OSError, ValueError):
-                found = None
+            found = self._stat(path)
         self.reads[path] = look = self.look_of(path, found, how)
         if self.log.is_child:
             self.log.note("read", path, look)
@@ -120,20 +112,16 @@ class Files:
             self.log.note("read", path, look)
 
     def on_open(self, path, mode, flags):
-        if type(path) is int or not path:
-            return False
-        key = path, flags
-        if key in self.seen:
+        if type(path) is int or not path or (path, flags) in self.seen:
             return False
         full = absolute(path)
-        self.seen.add(key)
+        self.seen.add((path, flags))
         if flags & _WRITING:
             return self._open_for_writing(full, flags)
         if full.startswith(self.quiet.prefixes):
             self._note_version(full)
-        elif mode is not None or not sys._getframe(2).f_code.co_name.startswith("_rmtree"):
-            # Ten thousand files are ten thousand times this: what it does not need is not called.
-            self.read(source_of(full) if full[-4:] == ".pyc" else full)
+        elif not (mode is None and sys._getframe(2).f_code.co_name.startswith("_rmtree")):
+            self.read(source_of(full))
         return False
 
     def _open_for_writing(self, path, flags):
