@@ -25,6 +25,8 @@ class Topic(StrEnum):
     """A notebook failed, timed out, or its kernel died or is unknown."""
     FROZEN = "frozen"
     """``nbcache_execute = "frozen"`` and there is no valid result."""
+    RAISES = "raises"
+    """A cell did not raise the exception that its metadata promise."""
     SOURCE = "source"
     """A source file cannot be read as a notebook, or a cell's options are wrong."""
     CONFIG = "config"

@@ -15,10 +15,13 @@ import msgspec
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
+from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.store.records import (
+    Failure,
     History,
     HistoryCell,
     PastRun,
+    Promise,
     Result,
     Rules,
     Status,
@@ -116,6 +119,7 @@ class Planned:
     Attributes:
         name: Its path relative to the root, POSIX.
         path: Its absolute path.
+        folder: Absolute path of the folder where its kernel works, if that is no temporary one.
         scan: The reading that the decision rests on.
         key: What its code key is made of.
         code_key: The code key.
@@ -125,6 +129,7 @@ class Planned:
 
     name: str
     path: Path
+    folder: Path
     scan: Scan
     key: KeyParts
     code_key: str
@@ -237,7 +242,7 @@ def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
         what = failure.headline if failure is not None else result.status.value
         return Reason(Why.FAILED_BEFORE, f"its last run failed: {what}{where}")
     for position, (run, cell) in enumerate(zip(result.cells, scan.cells, strict=False)):
-        if run.error is not None and not rules.allows_error_at(position):
+        if run.error is not None and not rules.allows(position, (run.error, *run.bases)):
             text = f"code cell {cell.number} raised {run.error}, which is no longer allowed"
             return Reason(Why.ERROR_NOT_ALLOWED, text)
     return None
@@ -245,18 +250,59 @@ def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
 
 def failed_cell(result: Result, scan: Scan) -> ScannedCell | None:
     """Return the cell of a notebook at which a run of its code failed, if it was one cell."""
-    position = result.failure.position if result.failure is not None else None
-    if position is None or not 0 <= position < len(scan.cells):
-        return None
-    return scan.cells[position]
+    return None if result.failure is None else cell_of(result.failure, scan)
 
 
-def acceptance_rules(scan: Scan, settings: Settings) -> Rules:
-    """Return what a notebook allows a run to do: its own settings over the options."""
+def cell_of(failure: Failure, scan: Scan) -> ScannedCell | None:
+    """Return the cell of a notebook at which a run failed, if it was one cell."""
+    position = failure.position
+    return None if position is None else dict(enumerate(scan.cells)).get(position)
+
+
+def failed_attempts(result: Result, scan: Scan) -> Iterator[str]:
+    """Yield why attempts failed before that of which a result is, each in a line."""
+    for number, failure in enumerate(result.retried, start=1):
+        cell = cell_of(failure, scan)
+        where = "" if cell is None else f" in code cell {cell.number}"
+        yield f"attempt {number} failed{where}: {failure.headline}"
+
+
+def broken_promise(cell: ScannedCell) -> str:
+    """Say that a cell did not raise what its metadata say."""
+    promised = " or ".join(cell.promised)
+    return f"code cell {cell.number} raised no exception, and its metadata promise {promised}"
+
+
+def kept_silent(result: Result, rules: Rules, scan: Scan) -> tuple[ScannedCell, ...]:
+    """Return the cells that were run and did not raise what their metadata say."""
+    return tuple(
+        cell
+        for position, (run, cell) in enumerate(zip(result.cells, scan.cells, strict=False))
+        if rules.promised_at(position) and run.was_run and run.error is None
+    )
+
+
+def acceptance_rules(scan: Scan, settings: Settings, name: str) -> Rules:
+    """Return what a notebook allows a run to do: its own settings over the options.
+
+    Args:
+        scan: Its reading.
+        settings: The options.
+        name: Its path, as globs in options see it.
+    """
+    allowed = settings.allow_errors
+    if not isinstance(allowed, bool):
+        allowed = matching_glob(name, allowed) is not None
     return Rules(
         timeout=_own_or(scan.timeout, settings.timeout),
-        allow_errors=_own_or(scan.allow_errors, settings.allow_errors),
+        allow_errors=_own_or(scan.allow_errors, allowed),
         raising=tuple(position for position, cell in enumerate(scan.cells) if cell.raises),
+        promises=tuple(
+            Promise(position, cell.promised)
+            for position, cell in enumerate(scan.cells)
+            if cell.promised
+        ),
+        retries=_own_or(scan.retries, settings.retries),
         notebook_timeout=_own_or(scan.notebook_timeout, settings.notebook_timeout),
         output_limit=settings.output_limit,
         notebook_output_limit=settings.notebook_output_limit,
@@ -286,6 +332,7 @@ def history_of(
         cells=tuple(HistoryCell(c.number, c.digest, c.skipped) for c in planned.scan.cells),
         temporary=planned.key.temporary,
         assets=planned.key.assets,
+        arguments=planned.key.arguments,
         runs=_with_run(
             former.runs if former is not None else (),
             result.result,
@@ -382,9 +429,12 @@ def _describe_change(evidence: Evidence, history: History) -> Reason | None:
 
 def _describe_place(old: History, new: KeyParts) -> str:
     """Say in words how the place of a run differs; empty if it does not."""
-    if old.temporary != new.temporary:
-        where = "in a temporary folder" if new.temporary else "in the notebook's own folder"
-        return f"it is now run {where}"
+    if (old.temporary, old.directory) != (new.temporary, new.directory):
+        folder = "the root" if new.directory == "." else f"the folder {new.directory}"
+        return f"it is now run in {'a temporary folder' if new.temporary else folder}"
+    if old.arguments != new.arguments:
+        listed = " ".join(new.arguments) or "none any more"
+        return f"its kernel has other command-line arguments: {listed}"
     if changed := sorted(set(old.assets) ^ set(new.assets)):
         listed = ", ".join(f"{'+' if asset in new.assets else '-'}{asset}" for asset in changed)
         return f"the list of its assets changed: {listed}"

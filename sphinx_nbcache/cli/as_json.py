@@ -132,6 +132,8 @@ class ResultDetails(ResultItem, frozen=True, kw_only=True):
     """Its code cells that have code."""
     failure: FailureItem | None
     """Why it failed."""
+    retried: tuple[FailureItem, ...]
+    """Why earlier attempts of the same run failed; without tracebacks."""
 
 
 class FactItem(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ def compared_item(comparison: Comparison, ids: Mapping[str, int]) -> ComparedIte
             DifferingCellItem(cell=d.cell.number, line=d.cell.line or None, diff=d.diff)
             for d in comparison.cells
         ),
-        failure=failure_item(comparison.again, planned.scan),
+        failure=failure_item(comparison.again.failure, planned.scan),
     )
 
 

@@ -152,6 +152,9 @@ def _statistics(result: ResultDetails) -> list[str]:
         f"Executed by: {result.executor}, {kernel}",
         f"Execution: {in_words(result.seconds)}, {len(run)} of {len(result.cells)} code cells run",
     ]
+    if result.retried:
+        lines.append(f"Attempts: {len(result.retried) + 1}")
+        lines += [f"- {_in_a_line(failure)}" for failure in result.retried]
     if run:
         longest = max(run)
         position = [cell.seconds for cell in result.cells].index(longest) + 1
@@ -162,7 +165,11 @@ def _statistics(result: ResultDetails) -> list[str]:
 def _failure_lines(failure: FailureItem | None, *, traceback: bool) -> list[str]:
     if failure is None:
         return []
+    lines = [_in_a_line(failure)]
+    return [*lines, failure.traceback.rstrip()] if traceback else lines
+
+
+def _in_a_line(failure: FailureItem) -> str:
     where = "" if failure.cell is None else f" in code cell {failure.cell}"
     message = failure.message.strip().partition("\n")[0]
-    lines = [f"Failed{where}: {failure.name}: {message}"]
-    return [*lines, failure.traceback.rstrip()] if traceback else lines
+    return f"Failed{where}: {failure.name}: {message}"

@@ -21,10 +21,10 @@ from sphinx_nbcache.cli.as_json import (
     TraceItem,
 )
 from sphinx_nbcache.notebooks.scan import Scan
-from sphinx_nbcache.planning import Action, Plan, Planned, failed_cell
+from sphinx_nbcache.planning import Action, Plan, Planned, cell_of
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.results import StoredInfo
-from sphinx_nbcache.store.records import Registered, Result, Status, Stored
+from sphinx_nbcache.store.records import Failure, Registered, Result, Status, Stored
 from sphinx_nbcache.traces.facts import Trace
 from sphinx_nbcache.traces.wording import facts_in_words
 
@@ -165,17 +165,16 @@ def info_of(project: Project, stored: Stored) -> StoredInfo:
     return next(info for info in project.results if info.id == stored.id)
 
 
-def failure_item(result: Result, scan: Scan | None) -> FailureItem | None:
-    """Return why a run failed, if it did.
+def failure_item(failure: Failure | None, scan: Scan | None) -> FailureItem | None:
+    """Return the item for why a run failed, if it did.
 
     Args:
-        result: Its result.
+        failure: Why it failed.
         scan: The reading of its notebook, which knows the numbers of cells.
     """
-    failure = result.failure
     if failure is None:
         return None
-    cell = failed_cell(result, scan) if scan is not None else None
+    cell = cell_of(failure, scan) if scan is not None else None
     number = None if failure.position is None else failure.position + 1
     return FailureItem(
         name=failure.name,
@@ -196,7 +195,8 @@ def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -
             CellItem(execution_count=c.execution_count, seconds=c.seconds, error=c.error)
             for c in result.cells
         ),
-        failure=failure_item(result, scan),
+        failure=failure_item(result.failure, scan),
+        retried=tuple(item for f in result.retried if (item := failure_item(f, scan))),
     )
 
 
@@ -227,7 +227,7 @@ def settled_item(settled: Settled, number: int) -> SettledItem:
         result=stored.id if stored is not None else None,
         status=stored.result.status.value if stored is not None else None,
         seconds=stored.result.seconds if stored is not None else None,
-        failure=failure_item(stored.result, planned.scan) if stored is not None else None,
+        failure=failure_item(stored.result.failure, planned.scan) if stored is not None else None,
     )
 
 

@@ -141,12 +141,13 @@ def ended_in_words(settled: Settled) -> str:
     if settled.result is None:
         return f"Not executed: {name} is being edited"
     result = settled.result.result
+    again = f" at attempt {len(result.retried) + 1}" if result.retried else ""
     if result.failure is not None:
         cell = settled.failed_cell
         where = f", code cell {cell.number}" if cell is not None else ""
-        return f"Failed: {name}{where}: {result.failure.headline}"
+        return f"Failed{again}: {name}{where}: {result.failure.headline}"
     if settled.ran_here:
-        return f"Executed: {name}"
+        return f"Executed{again}: {name}"
     if settled.ran_elsewhere:
         return f"Executed by another process: {name}"
     return f"Same code as {result.notebook}: {name}"

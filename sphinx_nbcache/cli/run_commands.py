@@ -40,6 +40,12 @@ from sphinx_nbcache.cli.values import executor, seconds
     default=None,
     help="Go on behind a cell that raises an exception, and count the run as a success.",
 )
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How often a notebook that failed is run again.",
+)
 @click.option("-f", "--force/--no-force", help="Execute also what has a valid result.")
 @click.option(
     "--check-reproducible",

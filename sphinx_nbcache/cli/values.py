@@ -48,12 +48,12 @@ def executor(text: str) -> str:
 
 def seconds(text: str) -> float | str:
     """Return a time limit, as the option `nbcache_timeout` has it."""
-    from sphinx_nbcache.config import check_seconds
+    from sphinx_nbcache import values
 
     if text.lower() == NONE:
         return NONE
     try:
-        limit = check_seconds(text)
+        limit = values.seconds(text)
     except ValueError:
         limit = None
     if limit is None:

@@ -44,25 +44,26 @@ class KernelFacts(msgspec.Struct, frozen=True):
         """Whether nothing of it has changed. One `stat` for each file."""
         return all(_stat(Path(path)) == stat for path, stat in self.watched.items())
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables that the kernel is started with."""
-        own = {n: Template(v).safe_substitute(os.environ) for n, v in self.variables.items()}
-        return {**os.environ, **own}
+    def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment variables that the kernel has, if it is started with these."""
+        own = {n: Template(v).safe_substitute(environment) for n, v in self.variables.items()}
+        return {**environment, **own}
 
 
-def memory_key(name: str, language: str) -> str:
+def memory_key(name: str, language: str, environment: Mapping[str, str]) -> str:
     """Return the key under which the facts of a kernel are remembered, for this process."""
     parts = [name, language, sys.prefix, sys.executable]
-    parts += [f"{variable}={os.environ.get(variable)}" for variable in _VARIABLES]
+    parts += [f"{v}={os.environ.get(v)}={environment.get(v)}" for v in _VARIABLES]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def kernel_facts(name: str, language: str) -> KernelFacts | None:
+def kernel_facts(name: str, language: str, environment: Mapping[str, str]) -> KernelFacts | None:
     """Look up a kernel; `None` if there is none.
 
     Args:
         name: Its name; empty if a notebook names none.
         language: The notebook's language.
+        environment: The environment variables that it is started with.
     """
     from jupyter_client.kernelspec import KernelSpecManager
 
@@ -77,10 +78,10 @@ def kernel_facts(name: str, language: str) -> KernelFacts | None:
     watched = dict(_spec_files(chosen, specs))
     python = None
     if spec.language.lower() == "python" and spec.argv:
-        executable = _executable(spec.argv[0])
+        executable = _executable(spec.argv[0], environment)
         for path in (Path(executable), Path(executable).parent.parent / "pyvenv.cfg"):
             watched[str(path)] = _stat(path)
-        python = ask(executable)
+        python = ask(executable, environment)
     return KernelFacts(chosen, spec.language.lower(), _texts(spec.env), python, watched)
 
 
@@ -95,12 +96,12 @@ def _spec_files(name: str, specs: KernelSpecManager) -> dict[str, Stat | None]:
     return files
 
 
-def _executable(command: str) -> str:
+def _executable(command: str, environment: Mapping[str, str]) -> str:
     """Return the interpreter that jupyter_client starts for the first word of a command."""
     version = sys.version_info
     if command in ("python", f"python{version[0]}", f"python{version[0]}.{version[1]}"):
         return sys.executable
-    return shutil.which(command) or command
+    return shutil.which(command, path=environment.get("PATH")) or command
 
 
 def _texts(variables: object) -> dict[str, str]:

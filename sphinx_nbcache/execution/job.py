@@ -62,6 +62,11 @@ class Job(msgspec.Struct, frozen=True):
     language: str
     cells: tuple[JobCell, ...]
     rules: Rules
+    arguments: tuple[str, ...] = ()
+    """What the kernel is given on its command line, beside what its kernelspec says."""
+    environment: dict[str, str | None] = {}
+    """Environment variables of the kernel, beside those of the process that starts it; `None` for
+    those that are taken away."""
     temporary: TemporaryFolder | None = None
     """…it works in a temporary folder."""
     tracing: Tracing | None = None
@@ -86,6 +91,10 @@ class Outcome(msgspec.Struct, frozen=True):
     """What the tracer reported; empty if there was none, or if it could not be asked."""
     peak_memory: int | None = None
     """The most memory that the kernel used, in bytes, if it was measured."""
+    retried: tuple[Failure, ...] = ()
+    """Why earlier attempts failed, without their tracebacks."""
+    begun: float | None = None
+    """When the first of these began: seconds since the epoch, UTC."""
 
 
 def failed_outcome(job: Job, name: str, message: str) -> Outcome:

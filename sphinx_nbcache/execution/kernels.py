@@ -16,8 +16,8 @@ from jupyter_client.manager import AsyncKernelManager
 
 from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.ports import free_ports
+from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 
-DEFAULT_KERNEL = "python3"
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 
 

@@ -1,82 +1,22 @@
-"""`run(job) -> Outcome`: one notebook, one kernel, through nbclient."""
+"""`run(job) -> Outcome`: one notebook, in its place, as often as it may be tried."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import logging
-import os
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
-from typing import IO, Any, TypeVar
+from typing import TypeVar
 
 import msgspec
-from jupyter_client.kernelspec import KernelSpecManager
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
 
-from sphinx_nbcache.execution.forked.client import DeathWatch
-from sphinx_nbcache.execution.in_kernel import arrival_code
-from sphinx_nbcache.execution.job import Job, JobCell, Outcome, failed_outcome
-from sphinx_nbcache.execution.kernels import (
-    KernelError,
-    KernelManager,
-    KernelStarts,
-    choose_kernel,
-    end_in_words,
-    is_python,
-    start_arguments,
-)
-from sphinx_nbcache.execution.limits import OutputLimits, cut_note
-from sphinx_nbcache.execution.memory import peak_memory
+from sphinx_nbcache.execution.attempt import Attempt, OnCell
+from sphinx_nbcache.execution.job import Job, Outcome, failed_outcome
+from sphinx_nbcache.execution.kernels import KernelStarts
 from sphinx_nbcache.execution.places import PlaceError, place_of
-from sphinx_nbcache.execution.streams import join_streams
-from sphinx_nbcache.execution.tracing import RunTracer
-from sphinx_nbcache.notebooks.ipynb import plain
-from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import CellRun, Failure, Status
+from sphinx_nbcache.store.records import Failure, Status
 
 _Value = TypeVar("_Value")
-
-_WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
-# A kernel that cannot even answer this long after its start will not.
-_START_SECONDS = 120
-# How long outputs may take to arrive after their cell has ended.
-_OUTPUT_SECONDS = 120
-_LOG_LINES = 40
-# How often to start a kernel, and what jupyter_client says of one that was never ready.
-_STARTS = 3
-_BEFORE_READY = ("died before replying", "didn't respond")
-# nbclient tells of each kernel that it starts; some themes make all loggers speak up.
-_LOGGER = logging.getLogger(__name__)
-_LOGGER.setLevel(logging.ERROR)
-
-
-@dataclass
-class _Clock:
-    """Seconds that each cell took, and which one is running, by position in the job."""
-
-    seconds: dict[int, float] = field(default_factory=dict)
-    current: int | None = None
-    _since: float = 0.0
-
-    def start(self, position: int) -> None:
-        self.current, self._since = position, time.perf_counter()
-
-    def end(self) -> None:
-        """Note that the current cell has ended, unless that was noted already."""
-        if self.current is not None:
-            self.seconds.setdefault(self.current, time.perf_counter() - self._since)
-
-
-OnCell = Callable[[Job, int], None]
-"""Is told that the cell at a position of a job begins, in the thread that runs the job."""
 
 
 def tell_nobody(_job: Job, _position: int) -> None:
@@ -106,7 +46,7 @@ class Runner:
 async def run(
     job: Job, starts: KernelStarts | None = None, on_cell: OnCell = tell_nobody
 ) -> Outcome:
-    """Run one notebook in a new kernel, in its place.
+    """Run one notebook in a new kernel, in its place; again, if it failed and may be retried.
 
     Whatever goes wrong in the notebook, with its kernel or its place is part of the outcome.
 
@@ -118,12 +58,33 @@ async def run(
     Raises:
         asyncio.CancelledError: The run was cancelled; its kernel has ended.
     """
+    failures: list[Failure] = []
+    begun = None
+    while True:
+        outcome = await _attempt(job, starts or KernelStarts(), on_cell)
+        begun = outcome.started if begun is None else begun
+        failure = outcome.failure
+        if failure is None or len(failures) >= job.rules.retries or not _may_pass(outcome):
+            break
+        failures.append(msgspec.structs.replace(failure, traceback=""))
+    if not failures:
+        return outcome
+    return msgspec.structs.replace(outcome, retried=tuple(failures), begun=begun)
+
+
+def _may_pass(outcome: Outcome) -> bool:
+    """Tell whether another attempt may do better: not without a kernel, or a place for it."""
+    failure = outcome.failure
+    return outcome.status is Status.DIED or (failure is not None and failure.position is not None)
+
+
+async def _attempt(job: Job, starts: KernelStarts, on_cell: OnCell) -> Outcome:
     with ExitStack() as stack:
         try:
             place = await _in_thread(partial(stack.enter_context, place_of(job)))
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
-        outcome = await _Run(job, place.folder, on_cell, starts or KernelStarts()).outcome()
+        outcome = await Attempt(job, place.folder, on_cell, starts).outcome()
         if outcome.status is not Status.OK:
             return outcome
         try:
@@ -146,292 +107,3 @@ async def _in_thread(work: Callable[[], _Value]) -> _Value:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         raise
-
-
-class _Client(DeathWatch):
-    """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
-
-    manager: KernelManager | None = None
-    tracer: RunTracer | None = None
-    before: str = ""
-    """What is executed before the first cell, silently."""
-    peak_memory: int | None = None
-
-    def __init__(
-        self,
-        *arguments: Any,
-        make_manager: Callable[[], KernelManager],
-        limits: OutputLimits,
-        **options: Any,
-    ) -> None:
-        super().__init__(*arguments, **options)
-        self._make_manager = make_manager
-        self.limits = limits
-
-    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
-        """Take a message of a cell, unless there is too much of it: then the kernel is killed.
-
-        Not interrupted: a cell that does not care would go on to put out more than can be taken.
-        """
-        if self.limits.exceeded:
-            return None
-        if self.limits.allows(msg, cell_index):
-            return super().process_message(msg, cell, cell_index)
-        last = [self.limits.cut(msg, cell_index), cut_note(self.limits.exceeded)]
-        cell.outputs += [NotebookNode(output) for output in last if output is not None]
-        if self.manager is not None:
-            self.manager.kill_at_once()
-        return None
-
-    def create_kernel_manager(self) -> Any:
-        """Create the manager, and keep hold of it."""
-        self.km = self.manager = self._make_manager()
-        return self.manager
-
-    @asynccontextmanager
-    async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
-        """Start the kernel, and in it the tracer, if there is one for it."""
-        async with super().async_setup_kernel(**kwargs):
-            try:
-                if self.tracer is None:
-                    await self._silently("")
-                    yield
-                else:
-                    async with self.tracer.around_cells(self._silently):
-                        yield
-            finally:
-                provisioner = getattr(self.km, "provisioner", None)
-                self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
-
-    async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
-        """Execute what is not part of the notebook; return the content of the reply."""
-        assert self.kc is not None
-        # Together, since each message takes its time.
-        code, self.before = self.before + code, ""
-        if not code and not options:
-            return {}
-        asked = self.kc.execute(code, silent=True, store_history=False, **options)
-        try:
-            reply = await asyncio.wait_for(self.async_wait_for_reply(asked), _START_SECONDS)
-        except TimeoutError:
-            raise KernelError(f"it has not answered for {_START_SECONDS} s") from None
-        return dict(reply["content"]) if reply is not None else {}
-
-
-class _Run:
-    """One run under way: what nbclient reports while it lasts."""
-
-    def __init__(self, job: Job, folder: str, on_cell: OnCell, starts: KernelStarts) -> None:
-        self.job = job
-        self.starts = starts
-        self.folder = folder
-        self.on_cell = on_cell
-        self.clock = _Clock()
-        self.notebook = _to_nbformat(job)
-        self.kernel = job.kernel
-        self.tracer: RunTracer | None = None
-        self.peak_memory: int | None = None
-        self.started = time.time()
-
-    async def outcome(self) -> Outcome:
-        """Run, and put what happened into an outcome."""
-        begin = time.perf_counter()
-        status, failure = await self._execute()
-        self.clock.end()
-        if status is Status.TIMEOUT:
-            self._drop_interrupt()
-        cells = self.notebook.cells
-        runs = tuple(self._cell_run(i, cell, cells[i]) for i, cell in enumerate(self.job.cells))
-        return Outcome(
-            status=status,
-            cells=runs,
-            outputs=RunOutputs([join_streams(plain(c.outputs)) for c in cells], self._widgets()),
-            kernel=self.kernel,
-            language_info=plain(self.notebook.metadata.get("language_info", {})),
-            started=self.started,
-            seconds=time.perf_counter() - begin,
-            failure=failure,
-            report=self.tracer.report if self.tracer is not None else {},
-            peak_memory=self.peak_memory,
-        )
-
-    async def _execute(self) -> tuple[Status, Failure | None]:
-        try:
-            client = self._client()
-        except KernelError as error:
-            return Status.FAILED, Failure("NoSuchKernel", str(error), str(error))
-        except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
-            text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
-            return Status.FAILED, Failure(type(error).__name__, text, text)
-        # What the kernel process itself writes (not what cells print) is kept out of the build's
-        # log, and shown if the kernel dies.
-        with tempfile.TemporaryFile() as log:
-            for _ in range(_STARTS):
-                status, failure = await self._execute_in_time(client, log)
-                self.peak_memory = client.peak_memory
-                if failure is None or not self._could_start_again(failure):
-                    break
-                client = self._client()
-        return status, failure
-
-    def _could_start_again(self, failure: Failure) -> bool:
-        """Tell whether a kernel died or hung before its first cell, as when its ports were taken.
-
-        Ports are looked for before the kernel takes them: of kernels that start at the same time
-        in two builds, two can be given the same ones.
-        """
-        return self.clock.current is None and any(
-            words in failure.message for words in _BEFORE_READY
-        )
-
-    async def _execute_in_time(
-        self, client: _Client, log: IO[bytes]
-    ) -> tuple[Status, Failure | None]:
-        limit = self.job.rules.notebook_timeout
-        try:
-            async with asyncio.timeout(limit):
-                return await self._execute_with(client, log)
-        except TimeoutError:
-            text = f"the notebook took longer than {limit:g} s"
-            failure = Failure("NotebookTimeoutError", text, text, self.clock.current)
-            return Status.TIMEOUT, failure
-
-    async def _execute_with(self, client: _Client, log: IO[bytes]) -> tuple[Status, Failure | None]:
-        try:
-            environment = {**os.environ, **self.starts.variables}
-            await client.async_execute(stdout=log, stderr=log, env=environment)
-        except CellExecutionError as error:
-            return Status.FAILED, self._cell_failure(error)
-        except CellTimeoutError as error:
-            limit = self.job.rules.timeout
-            if "IOPub" in str(error) or limit is None:
-                text = "the cell has ended, but its last outputs did not arrive"
-            else:
-                text = f"the cell took longer than {limit:g} s"
-            return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
-        except DeadKernelError as error:
-            _raise_if_cancelled()
-            if exceeded := client.limits.exceeded:
-                failure = Failure("OutputLimitError", exceeded, exceeded, self.clock.current)
-                return Status.FAILED, failure
-            text = f"the kernel died: {_death(client) or error}"
-            return Status.DIED, Failure(
-                "DeadKernelError", text, text + _tail(log), self.clock.current
-            )
-        except Exception as error:  # noqa: BLE001 (kernels fail to start in any way)
-            started = self.clock.current is not None
-            text = str(error) if started else f"the kernel {self.kernel!r} cannot be used: {error}"
-            failure = Failure(type(error).__name__, text, text + _tail(log), self.clock.current)
-            return Status.FAILED, failure
-        finally:
-            # A kernel that could not be started leaves this behind, to fail at exit.
-            atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 (nbclient registered it)
-            if client.manager is not None:
-                await client.manager.close()
-        return Status.OK, None
-
-    def _client(self) -> _Client:
-        specs = KernelSpecManager()
-        self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
-        rules = self.job.rules
-        client = _Client(
-            self.notebook,
-            kernel_name=self.kernel,
-            make_manager=partial(
-                self.starts.manager_of, self.kernel, [cell.source for cell in self.job.cells]
-            ),
-            limits=OutputLimits(rules.output_limit, rules.notebook_output_limit),
-            resources={"metadata": {"path": self.folder}},
-            timeout_func=lambda _cell: rules.timeout,
-            startup_timeout=_START_SECONDS,
-            # Outputs that do not arrive must make a failure, not a shorter result.
-            iopub_timeout=_OUTPUT_SECONDS,
-            raise_on_iopub_timeout=True,
-            extra_arguments=start_arguments(self.kernel, specs),
-            store_widget_state=True,
-            record_timing=False,
-            coalesce_streams=False,  # see `streams`
-            log=_LOGGER,
-            on_cell_start=self._on_start,
-            on_cell_executed=self._on_end,
-        )
-        if is_python(self.kernel, specs):
-            client.before = arrival_code()
-            if self.job.tracing is not None:
-                client.tracer = self.tracer = RunTracer(self.job.tracing, self.starts.variables)
-        return client
-
-    def _on_start(self, cell: Any, cell_index: int) -> None:
-        if SKIP_TAG not in cell.metadata.get("tags", ()):
-            self.clock.start(cell_index)
-            self.on_cell(self.job, cell_index)
-
-    def _on_end(self, cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG002 (nbclient's signature)
-        self.clock.end()
-
-    def _cell_failure(self, error: CellExecutionError) -> Failure:
-        output = self._error_output()
-        lines = output.get("traceback", [])
-        return Failure(
-            name=error.ename,
-            message=error.evalue,
-            traceback="\n".join(lines) or f"{error.ename}: {error.evalue}",
-            position=self.clock.current,
-        )
-
-    def _drop_interrupt(self) -> None:
-        """Drop the traceback of the interrupt that ended the kernel: it comes only sometimes."""
-        if self.clock.current is not None:
-            cell = self.notebook.cells[self.clock.current]
-            cell.outputs = [o for o in cell.outputs if o.get("ename") != "KeyboardInterrupt"]
-
-    def _error_output(self) -> dict[str, Any]:
-        position = self.clock.current
-        outputs = self.notebook.cells[position].outputs if position is not None else []
-        return next((o for o in reversed(outputs) if o["output_type"] == "error"), {})
-
-    def _cell_run(self, position: int, cell: JobCell, node: Any) -> CellRun:
-        errors = [o["ename"] for o in node.outputs if o["output_type"] == "error"]
-        seconds = self.clock.seconds.get(position)
-        return CellRun(
-            digest=cell.digest,
-            execution_count=node.execution_count if seconds is not None else None,
-            seconds=seconds,
-            error=errors[-1] if errors else None,
-        )
-
-    def _widgets(self) -> dict[str, Any]:
-        state = self.notebook.metadata.get("widgets", {}).get(_WIDGET_STATE, {})
-        return plain(state) if state.get("state") else {}
-
-
-def _tail(log: IO[bytes]) -> str:
-    """Return the end of what a kernel process wrote."""
-    log.seek(0)
-    lines = log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
-    return "\n\n" + "\n".join(lines) if lines else ""
-
-
-def _death(client: _Client) -> str:
-    """Return how a client's kernel ended, in words, if that is known."""
-    status = None if client.manager is None else client.manager.exit_status
-    return "" if status is None else end_in_words(status)
-
-
-def _raise_if_cancelled() -> None:
-    """Tell a kernel that died from a run that was cancelled: nbclient reports both alike."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-def _to_nbformat(job: Job) -> Any:
-    """Return the nbformat notebook that nbclient runs: the code cells that have code."""
-    cells = []
-    for position, cell in enumerate(job.cells):
-        tags = [SKIP_TAG] if cell.skipped else []
-        if job.rules.allows_error_at(position):
-            tags.append(RAISES_TAG)
-        cells.append(new_code_cell(cell.source, metadata={"tags": tags}))
-    spec = {"name": job.kernel or "", "display_name": job.kernel or "", "language": job.language}
-    return new_notebook(cells=cells, metadata={"kernelspec": spec})

@@ -26,8 +26,8 @@ CHECKPOINTS = "**.ipynb_checkpoints"
 def register_options(app: Sphinx) -> None:
     """Register every declared option. The types are checked by the declarations themselves."""
     for name, (declared, default) in declared_options().items():
-        # As a text, because Sphinx makes numbers of what `-D` says for a number.
-        registered = str(default) if type(default) is int else default
+        # As a text, because Sphinx makes numbers of what `-D` says for a number, or a switch.
+        registered = str(default) if isinstance(default, int) else default
         app.add_config_value(PREFIX + name, registered, declared.rebuild, types=Any)
 
 

@@ -64,7 +64,12 @@ class LogProgress(Watch):
         if result.failure is not None:
             cell = settled.failed_cell
             where = f" in code cell {cell.number}" if cell is not None else ""
-            self.say(f"failed: {name}{where}: {shortened(result.failure.headline, _LENGTH)}")
+            again = f" (attempt {len(result.retried) + 1})" if result.retried else ""
+            failed = shortened(result.failure.headline, _LENGTH)
+            self.say(f"failed{again}: {name}{where}: {failed}")
+        elif result.retried and settled.ran_here:
+            before = shortened(result.retried[-1].headline, _LENGTH)
+            self.say(f"executed at attempt {len(result.retried) + 1}: {name} (before: {before})")
         elif settled.ran_elsewhere:
             self.say(f"executed by another build: {name}")
         elif not settled.ran_here:

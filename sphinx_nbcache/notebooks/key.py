@@ -7,10 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from sphinx_nbcache.notebooks.scan import Scan
+
+# What runs a notebook of Python that names no kernel.
+DEFAULT_KERNEL = "python3"
 
 
 class KeyCell(msgspec.Struct, frozen=True, array_like=True):
@@ -34,43 +38,57 @@ class KeyParts(msgspec.Struct, frozen=True, omit_defaults=True):
     """Kernel name, after aliases; empty if the notebook names none."""
     language: str
     directory: str
-    """The notebook's folder: POSIX, relative to the root where it is inside it."""
+    """Where the kernel works: POSIX, relative to the root where it is inside it. For one that works
+    in a temporary folder it is the notebook's own."""
     cells: tuple[KeyCell, ...]
     temporary: bool = False
     """Whether the kernel works in a temporary folder, not in the notebook's own."""
     assets: tuple[str, ...] = ()
     """What a temporary folder has copies of: paths relative to the notebook's folder."""
+    arguments: tuple[str, ...] = ()
+    """What the kernel is given on its command line, beside what its kernelspec says."""
 
     def digest(self) -> str:
         """Return the code key, in hexadecimal."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
-def key_parts(
+def key_parts(  # noqa: PLR0913 (what a key is made of)
     scan: Scan,
     directory: str,
     aliases: Mapping[str, str],
     *,
     temporary: bool = False,
     assets: Iterable[str] = (),
+    arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> KeyParts:
     """Return what the code key of a scanned notebook is made of.
 
     Args:
         scan: The notebook's reading.
-        directory: Its folder, as a portable path.
+        directory: The folder where its kernel works, as a portable path.
         aliases: The option `nbcache_kernel_aliases`.
         temporary: Whether it is run in a temporary folder.
         assets: What the temporary folder has copies of, beside the assets that the notebook
             names itself. In its own folder a notebook sees all files, and assets mean nothing.
+        arguments: The option `nbcache_kernel_arguments`.
     """
+    kernel = resolve_alias(scan.kernel, aliases)
+    is_python = scan.language in ("", "python")
+    started = kernel or (DEFAULT_KERNEL if is_python else "")
     return KeyParts(
-        kernel=resolve_alias(scan.kernel, aliases),
+        kernel=kernel,
         language=scan.language,
         directory=directory,
         cells=tuple(KeyCell(cell.digest, cell.skipped) for cell in scan.cells),
         temporary=temporary,
         assets=tuple(sorted({*scan.assets, *assets})) if temporary else (),
+        arguments=tuple(
+            argument
+            for pattern, listed in arguments.items()
+            if re.fullmatch(pattern, started)
+            for argument in listed
+        ),
     )
 
 

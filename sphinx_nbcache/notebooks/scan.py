@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.config import check_flag, check_kinds, check_seconds
+from sphinx_nbcache import values
 from sphinx_nbcache.notebooks.assets import inner_path
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
@@ -27,6 +27,8 @@ _COARSE_RACY_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
 # The format of a file that could not even be read so far as to tell it.
 _UNKNOWN = "unknown"
+# The key in a cell's metadata that says what exceptions it raises.
+_PROMISE = "raises"
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
@@ -68,6 +70,8 @@ class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
     """Tagged `skip-execution`."""
     raises: bool
     """Tagged `raises-exception`."""
+    promised: tuple[str, ...] = ()
+    """Names of the exceptions of which its metadata say that it raises one."""
 
 
 class SettingProblem(msgspec.Struct, frozen=True, array_like=True):
@@ -109,6 +113,10 @@ class Scan(msgspec.Struct, frozen=True):
     """Seconds that it may take."""
     alone: bool = False
     """Whether no other notebook may run at the same time."""
+    retries: int | msgspec.UnsetType = msgspec.UNSET
+    """How often it is run again if it failed."""
+    run_in: str | msgspec.UnsetType = msgspec.UNSET
+    """The folder in which its kernel works, by one of the words of `nbcache_run_in`."""
     problems: tuple[SettingProblem, ...] = ()
     unreadable: SettingProblem | None = None
     reading: str = ""
@@ -209,7 +217,8 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
     own = own if isinstance(own, Mapping) else {}
     assets, refused = _own_assets(own.get("assets", []))
     choices, more = _own_choices(own)
-    problems += [*refused, *more]
+    promises, broken = _promises(notebook)
+    problems += [*refused, *more, *broken]
     problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
     return msgspec.structs.replace(
         scan,
@@ -223,6 +232,7 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
                 digest=cell_digest(numbered.cell.source),
                 skipped=SKIP_TAG in numbered.cell.tags,
                 raises=RAISES_TAG in numbered.cell.tags,
+                promised=promises.get(numbered.number, ()),
             )
             for numbered in notebook.code_cells
         ),
@@ -232,6 +242,22 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
         **settings,
         **choices,
     )
+
+
+def _promises(notebook: Notebook) -> tuple[dict[int, tuple[str, ...]], list[SettingProblem]]:
+    """Return what cells are to raise, by their numbers; what is no such promise counts as none."""
+    promises: dict[int, tuple[str, ...]] = {}
+    problems = []
+    for numbered in notebook.code_cells:
+        if _PROMISE not in numbered.cell.metadata:
+            continue
+        value = numbered.cell.metadata[_PROMISE]
+        try:
+            promises[numbered.number] = values.exceptions(value)
+        except ValueError as expected:
+            text = f"{_PROMISE} = {value!r} of code cell {numbered.number} is not {expected}"
+            problems.append(SettingProblem(text, numbered.cell.line or None))
+    return promises, problems
 
 
 def _stat_of(path: Path) -> Stat | None:
@@ -255,7 +281,7 @@ def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[Se
     """Check the settings in the notebook's metadata; a bad one counts as absent."""
     settings: dict[str, Any] = {}
     problems = []
-    for name, check in (("timeout", check_seconds), ("allow_errors", check_flag)):
+    for name, check in (("timeout", values.seconds), ("allow_errors", values.switch)):
         if name not in execution:
             continue
         try:
@@ -273,9 +299,11 @@ def _own_choices(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingPr
     for name, field, check in (
         ("dependencies", "dependencies", _check_texts),
         ("environment", "variables", _check_texts),
-        ("track", "track", check_kinds),
-        ("alone", "alone", check_flag),
-        ("notebook_timeout", "notebook_timeout", check_seconds),
+        ("track", "track", values.kinds),
+        ("alone", "alone", values.switch),
+        ("notebook_timeout", "notebook_timeout", values.seconds),
+        ("retries", "retries", values.whole_number),
+        ("run_in", "run_in", values.RUN_IN),
     ):
         if name not in own:
             continue

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sphinx_nbcache.notebooks.formats import read_notebook
@@ -32,13 +34,19 @@ def read_planned(planned: Planned) -> Notebook:
     return read_notebook(text, planned.scan.fmt or "", folder)
 
 
-def make_job(planned: Planned, below: Path = Path(), tracing: Tracing | None = None) -> Job:
+def make_job(
+    planned: Planned,
+    below: Path = Path(),
+    tracing: Tracing | None = None,
+    environment: Mapping[str, str | None] = MappingProxyType({}),
+) -> Job:
     """Return the order to run a notebook.
 
     Args:
         planned: The notebook.
         below: Where its temporary folder is made, if it is run in one.
         tracing: How it is traced, if it is.
+        environment: The option `nbcache_environment`.
 
     Raises:
         SourceChangedError: The code is not that of the code key. Running it would put the
@@ -56,7 +64,7 @@ def make_job(planned: Planned, below: Path = Path(), tracing: Tracing | None = N
     return Job(
         code_key=planned.code_key,
         notebook=planned.name,
-        directory=str(folder),
+        directory=str(planned.folder),
         kernel=planned.key.kernel,
         language=planned.key.language,
         cells=tuple(
@@ -64,6 +72,8 @@ def make_job(planned: Planned, below: Path = Path(), tracing: Tracing | None = N
             for cell, source in zip(planned.scan.cells, sources, strict=True)
         ),
         rules=planned.rules,
+        arguments=planned.key.arguments,
+        environment=dict(environment),
         temporary=TemporaryFolder(assets, str(below)) if planned.key.temporary else None,
         tracing=tracing,
     )
@@ -106,4 +116,5 @@ def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
         failure=outcome.failure,
         temporary=job.temporary is not None,
         peak_memory=outcome.peak_memory,
+        retried=outcome.retried,
     )

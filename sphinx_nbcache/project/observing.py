@@ -14,7 +14,7 @@ from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.worlds import Worlds
 from sphinx_nbcache.store.artifacts import MadeFile
 from sphinx_nbcache.store.records import Status
-from sphinx_nbcache.traces.facts import Declared, Fact, Trace
+from sphinx_nbcache.traces.facts import Declared, Fact, File, Trace
 from sphinx_nbcache.traces.observe import observe
 from sphinx_nbcache.traces.tracking import Tracking, declared_facts, with_declared
 from sphinx_nbcache.traces.world import World
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Larger files are not kept: the store, and every copy of it, would grow by them with each run.
 _LARGEST = 2**29
+# How far the clock of a file system may be behind.
+_CLOCK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Observer:
             texts = [cell.source for cell in job.cells]
             texts.append(msgspec.json.encode(outcome.outputs).decode())
             trace = _doubting(observe(outcome.report, world, texts, str(planned.path)), others)
+            if outcome.begun is not None:
+                trace = _after_attempts(trace, outcome.begun, world)
         for fact in watch.before:
             if isinstance(fact, Declared):
                 world.fingerprints.forget(world.matches(fact.glob))
@@ -125,6 +129,27 @@ def _doubting(trace: Trace, others: Collection[str]) -> Trace:
     for written in trace.written:
         if written.inferred and written.path in others and trace.unreliable is None:
             text = f"{written.path} was written by several notebooks at the same time"
+            return msgspec.structs.replace(trace, unreliable=text)
+    return trace
+
+
+def _after_attempts(trace: Trace, begun: float, world: World) -> Trace:
+    """Return a trace that is not trusted if what it read may come from an attempt that failed.
+
+    What that one depended on is not part of the trace.
+
+    Args:
+        trace: The trace of the last attempt.
+        begun: When the first one began: seconds since the epoch.
+        world: The world right after the last one.
+    """
+    since = (begun - _CLOCK_SECONDS) * 1e9
+    for fact in trace.facts:
+        if not isinstance(fact, File) or (path := world.path(fact.path)) is None:
+            continue
+        stat = world.fingerprints.entry(path).stat
+        if stat is not None and stat.ctime_ns >= since and trace.unreliable is None:
+            text = f"{fact.path} changed while an attempt that failed ran"
             return msgspec.structs.replace(trace, unreliable=text)
     return trace
 

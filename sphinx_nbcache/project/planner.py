@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.execution.registry import is_temporary
 from sphinx_nbcache.notebooks.formats import Formats
@@ -58,6 +60,7 @@ class _Notebook:
     name: str
     source: Source
     scan: Scan
+    folder: Path
     key: KeyParts
     code_key: str
     rules: Rules
@@ -222,15 +225,20 @@ class Planner:
         return current | fresh
 
     def _notebook(self, name: str, source: Source, scan: Scan) -> _Notebook:
+        settings = self._settings
+        run_in = settings.run_in if isinstance(scan.run_in, msgspec.UnsetType) else scan.run_in
+        is_temp = run_in == "temp" or is_temporary(settings.executor)
+        folder = self._root if run_in == "root" and not is_temp else source.path.parent
         key = key_parts(
             scan,
-            portable_path(source.path.parent, self._root),
-            self._settings.kernel_aliases,
-            temporary=is_temporary(self._settings.executor),
+            portable_path(folder, self._root),
+            settings.kernel_aliases,
+            temporary=is_temp,
             assets=source.assets,
+            arguments=settings.kernel_arguments,
         )
-        rules = acceptance_rules(scan, self._settings)
-        return _Notebook(name, source, scan, key, key.digest(), rules)
+        rules = acceptance_rules(scan, settings, portable_path(source.path, self._base))
+        return _Notebook(name, source, scan, folder, key, key.digest(), rules)
 
     def _look_up_traces(
         self, notebooks: Mapping[str, _Notebook], results: Mapping[str, Sequence[Stored]]
@@ -282,8 +290,16 @@ class Planner:
         decision = decide(evidence, self._settings, self._not_before)
         if decision.action is not Action.REUSE:
             self._validity.unexpect(self.changes.pop(name, ()))
-        path = notebook.source.path
-        return Planned(name, path, scan, notebook.key, notebook.code_key, rules, decision)
+        return Planned(
+            name,
+            notebook.source.path,
+            notebook.folder,
+            scan,
+            notebook.key,
+            notebook.code_key,
+            rules,
+            decision,
+        )
 
     def _after_its_producers(self, planned: Planned, others: Mapping[str, Planned]) -> Planned:
         """Return what is planned, put off if what the notebook reads may be rewritten before."""

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.planning import Action, Planned, failed_cell, why_not
+from sphinx_nbcache.planning import (
+    Action,
+    Planned,
+    broken_promise,
+    failed_cell,
+    kept_silent,
+    why_not,
+)
 from sphinx_nbcache.store.records import Stored
 
 
@@ -46,6 +53,13 @@ class Settled:
     def failed_cell(self) -> ScannedCell | None:
         """The cell at which the notebook failed, if it was one cell."""
         return failed_cell(self.result.result, self.planned.scan) if self.result else None
+
+    @property
+    def kept_silent(self) -> tuple[ScannedCell, ...]:
+        """The cells that did not raise the exception that their metadata promise."""
+        if self.result is None or not self.planned.rules.promises:
+            return ()
+        return kept_silent(self.result.result, self.planned.rules, self.planned.scan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,11 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         failure, cell = settled.result.result.failure, settled.failed_cell
         where = "" if cell is None else f" in code cell {cell.number}"
         what = settled.result.result.status.value if failure is None else failure.headline
-        text = f"the notebook failed{where}: {what}; the next build tries it again"
+        promised = ", ".join(cell.promised) if cell is not None else ""
+        instead = f" (not {promised}, as its metadata promise)" if promised else ""
+        text = f"the notebook failed{where}: {what}{instead}; the next build tries it again"
         line = cell.line or None if cell is not None else None
         yield Notice(Topic.EXECUTION, text, planned.path, line, is_error=errors)
+    for cell in settled.kept_silent:
+        text = f"{broken_promise(cell)}; correct the cell, or its metadata"
+        yield Notice(Topic.RAISES, text, planned.path, cell.line or None)

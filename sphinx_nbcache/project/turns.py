@@ -113,6 +113,7 @@ class Turns:
             self._take_all(deque(same_runs(notebooks)))
 
     def _take_all(self, waiting: deque[Group]) -> None:
+        from sphinx_nbcache.execution.environment import with_changes
         from sphinx_nbcache.execution.executors import first_done, usable_cores
         from sphinx_nbcache.execution.threads import thread_limits
 
@@ -122,7 +123,8 @@ class Turns:
             with self._kernel_starts(waiting) as starts, self._make_executor(starts) as executor:
                 former = former_runs(self.store, first)
                 waiting = deque(in_order(waiting, former, executor.slots))
-                starts.variables = thread_limits(executor.slots, usable_cores(), os.environ)
+                environment = with_changes(os.environ, self.settings.environment)
+                starts.variables = thread_limits(executor.slots, usable_cores(), environment)
                 self.progress.queued(first, former, executor.slots)
                 while waiting or self._running:
                     self._fill_slots(executor, waiting, total)
@@ -218,7 +220,8 @@ class Turns:
             self._settle(group, found, ran_here=False)
             return True
         try:
-            job = make_job(first, self._folder, self.observer.tracing(first, self._folder))
+            tracing = self.observer.tracing(first, self._folder)
+            job = make_job(first, self._folder, tracing, self.settings.environment)
         except (SourceChangedError, NotebookError, OSError):
             claims.release(first.code_key)
             waiting.extend(self._planned_anew(group))

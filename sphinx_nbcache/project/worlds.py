@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import posixpath
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from glob import escape
 from pathlib import Path
 
 from sphinx_nbcache.config import Settings
+from sphinx_nbcache.execution.environment import with_changes
 from sphinx_nbcache.execution.interpreters import KernelFacts, kernel_facts, memory_key
 from sphinx_nbcache.notebooks.key import KeyParts, portable_path
 from sphinx_nbcache.notebooks.scan import Scan
@@ -58,6 +59,7 @@ class Worlds:
         self._remembered: dict[str, Fingerprint] = {}
         self._asked: set[str] = set()
         self.fingerprints = Fingerprints(self._remembered)
+        self._environment = with_changes(os.environ, settings.environment)
         self._kernels: dict[tuple[str, str], KernelFacts | None] = {}
         self._worlds: dict[tuple[str, str], World] = {}
 
@@ -77,7 +79,7 @@ class Worlds:
                 Places(str(self._root), ignored=self.quiet),
                 self.fingerprints,
                 Environment(python) if python is not None else None,
-                facts.environment() if facts is not None else os.environ,
+                facts.environment(self._environment) if facts is not None else self._environment,
             )
         return self._worlds[kernel]
 
@@ -115,20 +117,34 @@ class Worlds:
         globs += [self._from_root(path.parent, glob) for glob in scan.dependencies]
         for asset in map(escape, key.assets):
             globs += [self._from_root(path.parent, glob) for glob in (asset, asset + "/**")]
+        kinds = tuple(map(Kind, own)) if isinstance(own, tuple) else self._common.kinds
         return Tracking(
-            kinds=tuple(map(Kind, own)) if isinstance(own, tuple) else self._common.kinds,
+            kinds=kinds,
             ignored=self._common.ignored,
             globs=tuple(dict.fromkeys(globs)),
-            variables=scan.variables,
+            variables=tuple(dict.fromkeys((*scan.variables, *self._given_variables(kinds)))),
         )
 
     @cached_property
     def _common(self) -> Tracking:
         """What counts for notebooks that say nothing about it."""
+        kinds = tuple(map(Kind, self._settings.track))
         return Tracking(
-            kinds=tuple(map(Kind, self._settings.track)),
+            kinds=kinds,
+            variables=self._given_variables(kinds),
             ignored=tuple(self._from_root(self._base, glob) for glob in self._settings.ignore),
         )
+
+    def _given_variables(self, kinds: Collection[Kind]) -> tuple[str, ...]:
+        """Return the variables of `nbcache_environment` that count for every notebook.
+
+        Libraries in C, and programs that a notebook starts, are not seen to read them.
+        """
+        if not self._settings.environment or Kind.ENVIRONMENT not in kinds:
+            return ()
+        from sphinx_nbcache.traces.in_kernel.variables import is_secret
+
+        return tuple(name for name in self._settings.environment if not is_secret(name))
 
     def look_up(self, traces: Iterable[Trace]) -> None:
         """Look up what is remembered of all files of these traces: at once, which is quick."""
@@ -153,10 +169,10 @@ class Worlds:
     def _kernel(self, name: str, language: str) -> KernelFacts | None:
         """Return what is known of a kernel; it is asked only if that is not remembered."""
         if (name, language) not in self._kernels:
-            key = KERNEL_KEY + memory_key(name, language)
+            key = KERNEL_KEY + memory_key(name, language, self._environment)
             facts = self._store.access.read(key, KernelFacts)
             if facts is None or not facts.is_current:
-                facts = kernel_facts(name, language)
+                facts = kernel_facts(name, language, self._environment)
                 if facts is not None and name:
                     with suppress(ShelfError):
                         self._store.access.write({key: encoded(facts)})

@@ -122,6 +122,10 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     """The most memory that the kernel used, in bytes."""
     cells: tuple[ReportCellItem, ...]
     """What that run did with each code cell that has code."""
+    retried: tuple[str, ...]
+    """Why earlier attempts of that run failed, each in a line."""
+    silent: tuple[str, ...]
+    """Cells that did not raise the exception that their metadata promise, in words."""
     runs: tuple[ReportRunItem, ...]
     """Its last runs, twelve at most, the oldest first."""
     depends_on: tuple[DependencyItem, ...]
@@ -189,6 +193,8 @@ def _item(entry: ReportEntry) -> ReportEntryItem:
         cells=tuple(
             ReportCellItem(number=c.number, seconds=c.seconds, error=c.error) for c in entry.cells
         ),
+        retried=entry.retried,
+        silent=entry.silent,
         runs=tuple(map(_run, entry.runs)),
         depends_on=tuple(DependencyItem(kind=d.kind, text=d.text) for d in entry.depends_on),
         untracked=entry.untracked,

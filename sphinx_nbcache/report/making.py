@@ -9,7 +9,7 @@ from itertools import zip_longest
 import msgspec
 
 from sphinx_nbcache import __version__
-from sphinx_nbcache.planning import Action, Plan, Planned
+from sphinx_nbcache.planning import Action, Plan, Planned, broken_promise, failed_attempts
 from sphinx_nbcache.project.run import Run, Settled
 from sphinx_nbcache.report.facts import changed_since, facts_of
 from sphinx_nbcache.report.model import (
@@ -179,6 +179,8 @@ def _entry(item: Settled, docname: str, past: Sequence[PastRun]) -> ReportEntry:
         executor=result.executor,
         peak_memory=result.peak_memory,
         runs=tuple(ReportRun(r.started, r.seconds, r.status.value, r.reason) for r in past),
+        retried=tuple(failed_attempts(result, planned.scan)),
+        silent=tuple(map(broken_promise, item.kept_silent)),
     )
 
 

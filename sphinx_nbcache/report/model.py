@@ -132,6 +132,8 @@ class ReportEntry:
         removed: The files that it removed.
         changed: What changed since its last run and made it run again; empty if nothing did.
         runs: Its last runs, the oldest first.
+        retried: Why earlier attempts of that run failed, each in a line.
+        silent: What is to be said of cells that did not raise the exception that they promise.
     """
 
     name: str
@@ -153,6 +155,8 @@ class ReportEntry:
     removed: tuple[str, ...] = ()
     changed: str = ""
     runs: tuple[ReportRun, ...] = ()
+    retried: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
 
     @property
     def at_cell(self) -> str:
@@ -280,4 +284,5 @@ def _without_what_varies(entry: ReportEntry) -> ReportEntry:
         peak_memory=None,
         changed="",
         runs=(),
+        retried=(),
     )

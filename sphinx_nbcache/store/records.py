@@ -7,6 +7,7 @@ code key, or what a reader makes of a source changes in a way that old records d
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
 
@@ -34,6 +35,15 @@ class Status(StrEnum):
     """The kernel died."""
 
 
+class Promise(msgspec.Struct, frozen=True, array_like=True):
+    """What a cell is to raise, as its metadata say."""
+
+    position: int
+    """Position of the cell."""
+    exceptions: tuple[str, ...]
+    """Names of classes: an exception of one of them, or of one derived from it."""
+
+
 class Rules(msgspec.Struct, frozen=True):
     """Acceptance rules: what a notebook allows a run to do."""
 
@@ -48,10 +58,25 @@ class Rules(msgspec.Struct, frozen=True):
     """Megabytes a cell may put out."""
     notebook_output_limit: float | None = None
     """Megabytes the whole notebook may put out."""
+    promises: tuple[Promise, ...] = ()
+    """The cells that are to raise certain exceptions. Of these, only that counts."""
+    retries: int = 0
+    """How often a run that failed is begun anew."""
+
+    def promised_at(self, position: int) -> tuple[str, ...]:
+        """Return what the cell at that position is to raise; nothing if its metadata say none."""
+        return next((p.exceptions for p in self.promises if p.position == position), ())
 
     def allows_error_at(self, position: int) -> bool:
-        """Tell whether the cell at that position may raise an exception."""
+        """Tell whether the cell at that position may raise an exception of any kind."""
+        if self.promises and self.promised_at(position):
+            return False
         return self.allow_errors or position in self.raising
+
+    def allows(self, position: int, classes: Collection[str]) -> bool:
+        """Tell whether the cell at that position may raise an exception of these classes."""
+        promised = self.promised_at(position) if self.promises else ()
+        return self.allows_error_at(position) or not set(promised).isdisjoint(classes)
 
 
 class CellRun(msgspec.Struct, frozen=True):
@@ -64,6 +89,13 @@ class CellRun(msgspec.Struct, frozen=True):
     seconds: float | None = None
     error: str | None = None
     """Name of the exception that the cell raised."""
+    bases: tuple[str, ...] = ()
+    """Names of the classes from which that exception is derived, if they had to be known."""
+
+    @property
+    def was_run(self) -> bool:
+        """Whether the cell was run, to its end or not."""
+        return self.seconds is not None or self.execution_count is not None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -119,6 +151,8 @@ class Result(msgspec.Struct, frozen=True):
     """Whether it was run in a temporary folder: then artifacts stay in the store."""
     peak_memory: int | None = None
     """The most memory that the kernel used, in bytes, if it was measured."""
+    retried: tuple[Failure, ...] = ()
+    """Why earlier attempts of the same run failed, without their tracebacks."""
 
     @property
     def finished(self) -> float:
@@ -164,6 +198,7 @@ class History(msgspec.Struct, frozen=True):
     cells: tuple[HistoryCell, ...]
     temporary: bool = False
     assets: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
     runs: tuple[PastRun, ...] = ()
     """Its last runs, also of other code, the oldest first."""
 

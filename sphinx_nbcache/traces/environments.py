@@ -51,11 +51,20 @@ class Python(msgspec.Struct, frozen=True):
         return Interpreter(self.implementation, self.version, self.platform, self.machine)
 
 
-def ask(executable: str) -> Python | None:
-    """Start an interpreter and ask it; `None` if it does not answer."""
+def ask(executable: str, environment: Mapping[str, str] | None = None) -> Python | None:
+    """Start an interpreter and ask it; `None` if it does not answer.
+
+    Args:
+        executable: The interpreter.
+        environment: Its environment variables; `None`: those of this process.
+    """
     try:
         done = subprocess.run(  # noqa: S603 (an interpreter that kernels are started with)
-            [executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_SECONDS, check=True
+            [executable, "-c", _PROBE],
+            capture_output=True,
+            timeout=_PROBE_SECONDS,
+            check=True,
+            env=environment,
         )
         return msgspec.json.decode(done.stdout, type=Python)
     except (OSError, ValueError, subprocess.SubprocessError, msgspec.DecodeError):

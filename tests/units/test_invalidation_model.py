@@ -617,7 +617,7 @@ def test_outputs_are_always_those_of_running_everything_from_scratch(
 ) -> None:
     site = os.path.realpath(tmp_path / "site")
     runner = CellRunner(shells, site)
-    found = kernel_facts("python3", "python")
+    found = kernel_facts("python3", "python", os.environ)
     assert found is not None
     assert found.python is not None
     python = msgspec.structs.replace(found.python, sites=(*found.python.sites, site))

@@ -276,6 +276,24 @@ def test_the_first_alias_that_matches_the_whole_name_counts() -> None:
     )
 
 
+def arguments_of(text: str, **by_kernel: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the kernel of an `.ipynb` notebook is given."""
+    scan = scan_notebook(Scan(Stat(0, 0, 0, 0), 0, "", "", "ipynb"), read_notebook(text, "ipynb"))
+    return key_parts(scan, "docs", {"a": "aliased"}, arguments=by_kernel).arguments
+
+
+def test_arguments_are_for_kernels_whose_whole_name_matches_whatever_names_them() -> None:
+    def named(**spec: str) -> str:
+        return json.dumps(notebook(code("1"), kernelspec=spec))
+
+    every = {".*": ("--x",), "python3": ("--y",), "python": ("--z",), "aliased": ("--b",)}
+    assert arguments_of(named(name="python3"), **every) == ("--x", "--y")
+    # The default of Python has a name, too.
+    assert arguments_of(named(language="python"), **every) == ("--x", "--y")
+    assert arguments_of(named(name="a"), **every) == ("--x", "--b")
+    assert arguments_of(named(language="R"), **every) == ("--x",)
+
+
 @given(st.lists(st.tuples(SOURCES.map(str.strip), st.booleans()), max_size=4))
 def test_an_ipynb_file_and_its_myst_text_have_one_key(cells: list[tuple[str, bool]]) -> None:
     # In MyST a cell that starts like options has them; nobody writes `---` first in code.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.config import read_settings
+from sphinx_nbcache.config import Settings, read_settings
 from sphinx_nbcache.notebooks.ipynb import read_ipynb
 from sphinx_nbcache.notebooks.key import key_parts
 from sphinx_nbcache.notebooks.scan import (
@@ -28,6 +28,7 @@ from sphinx_nbcache.planning import (
     acceptance_rules,
     decide,
     describe_cells,
+    kept_silent,
     why_not,
 )
 from sphinx_nbcache.store.records import (
@@ -114,7 +115,7 @@ def decision_on(
     evidence = Evidence(
         scan=scan,
         key=key_parts(scan, "docs", settings.kernel_aliases),
-        rules=acceptance_rules(scan, settings),
+        rules=acceptance_rules(scan, settings, "docs/a.ipynb"),
         excluded_by=excluded_by,
         results=[Stored(9 - n, f"{n}", result) for n, result in enumerate(results)],
         damaged=damaged,
@@ -381,16 +382,60 @@ def test_a_blank_code_cell_less_makes_no_wrong_hit() -> None:
     assert decision_on(moved, result_of(elder, errors=(2,))).action is Action.EXECUTE
 
 
+def promising(*exceptions: str) -> Scan:
+    """Return the scan of a notebook whose only cell promises these exceptions."""
+    cell = {"cell_type": "code", "source": "x", "metadata": {"raises": [*exceptions]}}
+    text = json.dumps({"nbformat": 4, "metadata": {}, "cells": [cell]})
+    return scan_notebook(Scan(Stat(0, 0, 0, 0), 0, "", "", "ipynb"), read_ipynb(text))
+
+
+def test_a_promise_is_held_against_the_classes_of_what_was_raised() -> None:
+    scan = promising("KeyError")
+    raised = CellRun(scan.cells[0].digest, 1, 0.1, "KeyError", ("LookupError", "Exception"))
+    result = result_of(scan, cells=(raised,))
+    assert decision_on(scan, result).action is Action.REUSE
+    # A change of the metadata is none of the code.
+    assert decision_on(promising("OSError", "a.LookupError"), result).action is Action.REUSE
+    assert outcome(decision_on(promising("OSError"), result)) == (
+        Action.EXECUTE,
+        Why.ERROR_NOT_ALLOWED,
+    )
+    assert decision_on(promising("OSError"), result, allow_errors=True).action is Action.EXECUTE
+
+
+def test_cells_that_were_run_and_raised_nothing_break_their_promise() -> None:
+    scan = promising("KeyError")
+    rules = acceptance_rules(scan, Settings(), "a.ipynb")
+    digest = scan.cells[0].digest
+    assert kept_silent(result_of(scan), rules, scan) == scan.cells
+    for run in (CellRun(digest), CellRun(digest, 1, 0.1, "KeyError")):
+        assert kept_silent(result_of(scan, cells=(run,)), rules, scan) == ()
+    assert kept_silent(result_of(scan), Rules(), scan) == ()
+
+
+def test_globs_say_in_which_notebooks_errors_are_allowed() -> None:
+    settings, _ = read_settings({"allow_errors": ["errors/*", "b.md"]})
+    allowed = [
+        acceptance_rules(ONE, settings, name).allow_errors
+        for name in ("errors/a.ipynb", "b.md", "a/b.md", "c.md")
+    ]
+    assert allowed == [True, True, False, False]
+    own = scan_of("1", execution={"allow_errors": False})
+    assert not acceptance_rules(own, settings, "b.md").allow_errors
+
+
 def test_a_notebooks_own_settings_go_before_the_options() -> None:
     limits = {"output_limit": None, "notebook_output_limit": 9}
     settings, _ = read_settings({"timeout": 7, "allow_errors": True, **limits})
     expected = Rules(7.0, allow_errors=True, notebook_output_limit=9.0)
-    assert acceptance_rules(ONE, settings) == expected
+    assert acceptance_rules(ONE, settings, "a.ipynb") == expected
     own = scan_of(
         "1",
         "2 ! raises-exception",
         execution={"timeout": None, "allow_errors": False},
-        nbcache={"notebook_timeout": 60},
+        nbcache={"notebook_timeout": 60, "retries": 2},
     )
-    expected = Rules(None, raising=(1,), notebook_timeout=60.0, notebook_output_limit=9.0)
-    assert acceptance_rules(own, settings) == expected
+    expected = Rules(
+        None, raising=(1,), notebook_timeout=60.0, notebook_output_limit=9.0, retries=2
+    )
+    assert acceptance_rules(own, settings, "a.ipynb") == expected

@@ -23,7 +23,7 @@ DECISION = Decision(Action.EXECUTE, Reason(Why.NO_RESULT, "no earlier result"))
 def planned(name: str, *, alone: bool = False) -> Planned:
     scan = Scan(Stat(0, 0, 0, 0), 0, "", "", "ipynb", alone=alone)
     key = key_parts(scan, "", {})
-    return Planned(name, Path(name), scan, key, key.digest(), Rules(), DECISION)
+    return Planned(name, Path(name), Path(), scan, key, key.digest(), Rules(), DECISION)
 
 
 def order(*notebooks: Planned, slots: int = 2, **seconds: float) -> str:

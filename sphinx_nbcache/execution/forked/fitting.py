@@ -19,6 +19,8 @@ _FLAG = re.compile(r"-([bBdEIOPqsSuvx]+|[XW].+)")
 _FLAGS_WITH_VALUE = ("-X", "-W")
 # ipykernel runs something else if its first argument is a word.
 _ARGUMENT = re.compile(r"--?[A-Za-z].*")
+# What jupyter_client puts something else in the place of.
+_PLACEHOLDER = re.compile(r"\{(connection_file|prefix|resource_dir)\}")
 
 
 class UnfitError(Exception):
@@ -38,8 +40,19 @@ class Command:
     arguments: tuple[str, ...]
 
 
-def command_of(argv: Sequence[str], interrupt_mode: str, metadata: Mapping[str, Any]) -> Command:
+def command_of(
+    argv: Sequence[str],
+    interrupt_mode: str,
+    metadata: Mapping[str, Any],
+    more: Sequence[str] = (),
+) -> Command:
     """Return the command of a kernelspec.
+
+    Args:
+        argv: As in the kernelspec.
+        interrupt_mode: As in the kernelspec.
+        metadata: As in the kernelspec.
+        more: What the kernel is given beside that.
 
     Raises:
         UnfitError: It is not that of an ipykernel, or has something that a fork would not have.
@@ -52,8 +65,11 @@ def command_of(argv: Sequence[str], interrupt_mode: str, metadata: Mapping[str, 
     if "-m" not in words or words[words.index("-m") + 1 :][:1] != [_LAUNCHER]:
         raise UnfitError(f"it is not started by `python -m {_LAUNCHER}`")
     position = words.index("-m")
-    arguments = tuple(words[position + 2 :])
-    return Command((_interpreter(words[:1]), *_flags(words[1:position])), _checked(arguments))
+    arguments = _checked(tuple(words[position + 2 :]))
+    for word in more:
+        if _PLACEHOLDER.search(word):
+            raise UnfitError(f"it is given {word!r}")
+    return Command((_interpreter(words[:1]), *_flags(words[1:position])), (*arguments, *more))
 
 
 def _interpreter(word: Sequence[str]) -> str:

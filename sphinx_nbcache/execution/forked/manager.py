@@ -65,8 +65,7 @@ class ForkManager(KernelManager):
     ) -> None:
         spec = self.kernel_spec
         assert spec is not None
-        argv = [*spec.argv, *extra_arguments]
-        command = command_of(argv, spec.interrupt_mode, spec.metadata)
+        command = command_of(spec.argv, spec.interrupt_mode, spec.metadata, extra_arguments)
         if options.keys() - {"env"}:
             raise UnfitError(f"it is started with {', '.join(options)}")
         # Without a parent it only puts the variables of the kernelspec into the environment.

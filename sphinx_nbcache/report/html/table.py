@@ -134,26 +134,12 @@ def _time(entry: ReportEntry) -> str:
 
 def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
     """Return the list of what is known of a notebook."""
-    facts: list[tuple[str, Content]] = []
-    if entry.failure is not None:
-        to_it = element("a", shortened(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
-        facts.append(("Failure", to_it))
+    facts = _of_its_end(entry, row)
     if entry.decision:
         facts.append(("Decision", entry.decision))
     if entry.changed:
         facts.append(("Changed since its last run", entry.changed))
-    if slowest := [c for c in entry.slowest if c.seconds][:_SLOWEST]:
-        listed = [
-            [cell_link(entry, c.number, links), f" {in_words(c.seconds or 0.0)}"] for c in slowest
-        ]
-        facts.append(("Slowest cells", joined(", ", (joined("", parts) for parts in listed))))
-    if entry.peak_memory is not None:
-        facts.append(("Peak memory", size_in_words(entry.peak_memory)))
-    facts += [(k, v) for k, v in (("Kernel", entry.kernel), ("Executor", entry.executor)) if v]
-    if entry.started is not None:
-        facts.append(("Run at", moment(entry.started)))
-    if len(entry.runs) > 1:
-        facts.append(("Last runs", last_runs(entry.runs)))
+    facts += _of_its_run(entry, links)
     facts += _dependencies(entry)
     if entry.produced:
         facts.append(("Produced", _listed([_made(item) for item in entry.produced])))
@@ -169,6 +155,37 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
         for name, text in facts
     ]
     return element("dl", pairs, class_="nbcache-facts")
+
+
+def _of_its_end(entry: ReportEntry, row: str) -> list[tuple[str, Content]]:
+    """Return how its run ended, beside what its row tells."""
+    facts: list[tuple[str, Content]] = []
+    if entry.failure is not None:
+        to_it = element("a", shortened(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
+        facts.append(("Failure", to_it))
+    if entry.retried:
+        facts.append(("Attempts", _listed([*entry.retried, f"{len(entry.retried) + 1} in all"])))
+    if entry.silent:
+        facts.append(("Promises", _listed(entry.silent)))
+    return facts
+
+
+def _of_its_run(entry: ReportEntry, links: Links) -> list[tuple[str, Content]]:
+    """Return what it was run by, and what that took."""
+    facts: list[tuple[str, Content]] = []
+    if slowest := [c for c in entry.slowest if c.seconds][:_SLOWEST]:
+        listed = [
+            [cell_link(entry, c.number, links), f" {in_words(c.seconds or 0.0)}"] for c in slowest
+        ]
+        facts.append(("Slowest cells", joined(", ", (joined("", parts) for parts in listed))))
+    if entry.peak_memory is not None:
+        facts.append(("Peak memory", size_in_words(entry.peak_memory)))
+    facts += [(k, v) for k, v in (("Kernel", entry.kernel), ("Executor", entry.executor)) if v]
+    if entry.started is not None:
+        facts.append(("Run at", moment(entry.started)))
+    if len(entry.runs) > 1:
+        facts.append(("Last runs", last_runs(entry.runs)))
+    return facts
 
 
 def _dependencies(entry: ReportEntry) -> list[tuple[str, Content]]:

@@ -12,9 +12,14 @@ _ABC_FILE = getattr(sys.modules["_collections_abc"], "__file__", None) or "<none
 _INNER = ("<frozen os>", "<frozen _collections_abc>", os.__file__, _ABC_FILE)
 
 
+def is_secret(name: str) -> bool:
+    """Tell whether the value of a variable of this name may be one that must not be kept."""
+    return _SECRET.search(name) is not None
+
+
 def digest_of(name, value):
     """Return the digest of an encoded value; nothing for a secret, which is not kept."""
-    if _SECRET.search(name):
+    if is_secret(name):
         return None
     if value is None:
         return ""

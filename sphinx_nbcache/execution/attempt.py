@@ -1,0 +1,304 @@
+"""One attempt to run a notebook: one kernel, through nbclient."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO, Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_code_cell, new_notebook
+
+from sphinx_nbcache.execution.client import ANSWER_SECONDS, Client
+from sphinx_nbcache.execution.environment import with_changes
+from sphinx_nbcache.execution.in_kernel import arrival_code
+from sphinx_nbcache.execution.job import Job, JobCell, Outcome
+from sphinx_nbcache.execution.kernels import (
+    KernelError,
+    KernelStarts,
+    choose_kernel,
+    end_in_words,
+    is_python,
+    start_arguments,
+)
+from sphinx_nbcache.execution.limits import OutputLimits
+from sphinx_nbcache.execution.streams import join_streams
+from sphinx_nbcache.execution.tracing import RunTracer
+from sphinx_nbcache.notebooks.ipynb import plain
+from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
+from sphinx_nbcache.store.outputs import RunOutputs
+from sphinx_nbcache.store.records import CellRun, Failure, Status
+
+_WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+# How long outputs may take to arrive after their cell has ended.
+_OUTPUT_SECONDS = 120
+_LOG_LINES = 40
+# How often to start a kernel, and what jupyter_client says of one that was never ready.
+_STARTS = 3
+_BEFORE_READY = ("died before replying", "didn't respond")
+# nbclient tells of each kernel that it starts; some themes make all loggers speak up.
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.ERROR)
+
+
+@dataclass
+class _Clock:
+    """Seconds that each cell took, and which one is running, by position in the job."""
+
+    seconds: dict[int, float] = field(default_factory=dict)
+    current: int | None = None
+    _since: float = 0.0
+
+    def start(self, position: int) -> None:
+        self.current, self._since = position, time.perf_counter()
+
+    def end(self) -> None:
+        """Note that the current cell has ended, unless that was noted already."""
+        if self.current is not None:
+            self.seconds.setdefault(self.current, time.perf_counter() - self._since)
+
+
+OnCell = Callable[[Job, int], None]
+"""Is told that the cell at a position of a job begins, in the thread that runs the job."""
+
+
+class Attempt:
+    """One run under way: what nbclient reports while it lasts."""
+
+    def __init__(self, job: Job, folder: str, on_cell: OnCell, starts: KernelStarts) -> None:
+        self.job = job
+        self.starts = starts
+        self.folder = folder
+        self.on_cell = on_cell
+        self.clock = _Clock()
+        self.notebook = _to_nbformat(job)
+        self.kernel = job.kernel
+        self.tracer: RunTracer | None = None
+        self.peak_memory: int | None = None
+        self.is_python = False
+        self.bases: dict[int, tuple[str, ...]] = {}
+        self.started = time.time()
+
+    async def outcome(self) -> Outcome:
+        """Run, and put what happened into an outcome."""
+        begin = time.perf_counter()
+        status, failure = await self._execute()
+        self.clock.end()
+        if status is Status.TIMEOUT:
+            self._drop_interrupt()
+        cells = self.notebook.cells
+        runs = tuple(self._cell_run(i, cell, cells[i]) for i, cell in enumerate(self.job.cells))
+        return Outcome(
+            status=status,
+            cells=runs,
+            outputs=RunOutputs([join_streams(plain(c.outputs)) for c in cells], self._widgets()),
+            kernel=self.kernel,
+            language_info=plain(self.notebook.metadata.get("language_info", {})),
+            started=self.started,
+            seconds=time.perf_counter() - begin,
+            failure=failure,
+            report=self.tracer.report if self.tracer is not None else {},
+            peak_memory=self.peak_memory,
+        )
+
+    async def _execute(self) -> tuple[Status, Failure | None]:
+        try:
+            client = self._client()
+        except KernelError as error:
+            return Status.FAILED, Failure("NoSuchKernel", str(error), str(error))
+        except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
+            text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
+            return Status.FAILED, Failure(type(error).__name__, text, text)
+        # What the kernel process itself writes (not what cells print) is kept out of the build's
+        # log, and shown if the kernel dies.
+        with tempfile.TemporaryFile() as log:
+            for _ in range(_STARTS):
+                status, failure = await self._execute_in_time(client, log)
+                self.peak_memory = client.peak_memory
+                if failure is None or not self._could_start_again(failure):
+                    break
+                client = self._client()
+        return status, failure
+
+    def _could_start_again(self, failure: Failure) -> bool:
+        """Tell whether a kernel died or hung before its first cell, as when its ports were taken.
+
+        Ports are looked for before the kernel takes them: of kernels that start at the same time
+        in two builds, two can be given the same ones.
+        """
+        return self.clock.current is None and any(
+            words in failure.message for words in _BEFORE_READY
+        )
+
+    async def _execute_in_time(
+        self, client: Client, log: IO[bytes]
+    ) -> tuple[Status, Failure | None]:
+        limit = self.job.rules.notebook_timeout
+        try:
+            async with asyncio.timeout(limit):
+                return await self._execute_with(client, log)
+        except TimeoutError:
+            text = f"the notebook took longer than {limit:g} s"
+            failure = Failure("NotebookTimeoutError", text, text, self.clock.current)
+            return Status.TIMEOUT, failure
+
+    async def _execute_with(self, client: Client, log: IO[bytes]) -> tuple[Status, Failure | None]:
+        try:
+            environment = with_changes(os.environ, self.job.environment)
+            environment |= self.starts.variables
+            await client.async_execute(stdout=log, stderr=log, env=environment)
+        except CellExecutionError as error:
+            return Status.FAILED, self._cell_failure(error)
+        except CellTimeoutError as error:
+            limit = self.job.rules.timeout
+            if "IOPub" in str(error) or limit is None:
+                text = "the cell has ended, but its last outputs did not arrive"
+            else:
+                text = f"the cell took longer than {limit:g} s"
+            return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
+        except DeadKernelError as error:
+            _raise_if_cancelled()
+            if exceeded := client.limits.exceeded:
+                failure = Failure("OutputLimitError", exceeded, exceeded, self.clock.current)
+                return Status.FAILED, failure
+            text = f"the kernel died: {_death(client) or error}"
+            return Status.DIED, Failure(
+                "DeadKernelError", text, text + _tail(log), self.clock.current
+            )
+        except Exception as error:  # noqa: BLE001 (kernels fail to start in any way)
+            started = self.clock.current is not None
+            text = str(error) if started else f"the kernel {self.kernel!r} cannot be used: {error}"
+            failure = Failure(type(error).__name__, text, text + _tail(log), self.clock.current)
+            return Status.FAILED, failure
+        finally:
+            # A kernel that could not be started leaves this behind, to fail at exit.
+            atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 (nbclient registered it)
+            if client.manager is not None:
+                await client.manager.close()
+        return Status.OK, None
+
+    def _client(self) -> Client:
+        specs = KernelSpecManager()
+        self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
+        rules = self.job.rules
+        client = Client(
+            self.notebook,
+            kernel_name=self.kernel,
+            make_manager=partial(
+                self.starts.manager_of, self.kernel, [cell.source for cell in self.job.cells]
+            ),
+            limits=OutputLimits(rules.output_limit, rules.notebook_output_limit),
+            resources={"metadata": {"path": self.folder}},
+            timeout_func=lambda _cell: rules.timeout,
+            startup_timeout=ANSWER_SECONDS,
+            # Outputs that do not arrive must make a failure, not a shorter result.
+            iopub_timeout=_OUTPUT_SECONDS,
+            raise_on_iopub_timeout=True,
+            extra_arguments=[*start_arguments(self.kernel, specs), *self.job.arguments],
+            store_widget_state=True,
+            record_timing=False,
+            coalesce_streams=False,  # see `streams`
+            log=_LOGGER,
+            on_cell_start=self._on_start,
+        )
+        client.on_cell_executed = partial(self._on_end, client)
+        self.is_python = is_python(self.kernel, specs)
+        if self.is_python:
+            client.before = arrival_code()
+            if self.job.tracing is not None:
+                client.tracer = self.tracer = RunTracer(self.job.tracing, self.starts.variables)
+        return client
+
+    def _on_start(self, cell: Any, cell_index: int) -> None:
+        if SKIP_TAG not in cell.metadata.get("tags", ()):
+            self.clock.start(cell_index)
+            self.on_cell(self.job, cell_index)
+
+    async def _on_end(self, client: Client, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        self.clock.end()
+        promised = self.job.rules.promised_at(cell_index)
+        reply = execute_reply["content"] if promised and execute_reply is not None else {}
+        if reply.get("status") != "error":
+            return
+        name = str(reply.get("ename"))
+        if name not in promised and self.is_python:
+            self.bases[cell_index] = (await client.classes_of_error(name))[1:]
+        if not self.job.rules.allows(cell_index, (name, *self.bases.get(cell_index, ()))):
+            cell.metadata["tags"].remove(RAISES_TAG)
+
+    def _cell_failure(self, error: CellExecutionError) -> Failure:
+        output = self._error_output()
+        lines = output.get("traceback", [])
+        return Failure(
+            name=error.ename,
+            message=error.evalue,
+            traceback="\n".join(lines) or f"{error.ename}: {error.evalue}",
+            position=self.clock.current,
+        )
+
+    def _drop_interrupt(self) -> None:
+        """Drop the traceback of the interrupt that ended the kernel: it comes only sometimes."""
+        if self.clock.current is not None:
+            cell = self.notebook.cells[self.clock.current]
+            cell.outputs = [o for o in cell.outputs if o.get("ename") != "KeyboardInterrupt"]
+
+    def _error_output(self) -> dict[str, Any]:
+        position = self.clock.current
+        outputs = self.notebook.cells[position].outputs if position is not None else []
+        return next((o for o in reversed(outputs) if o["output_type"] == "error"), {})
+
+    def _cell_run(self, position: int, cell: JobCell, node: Any) -> CellRun:
+        errors = [o["ename"] for o in node.outputs if o["output_type"] == "error"]
+        seconds = self.clock.seconds.get(position)
+        return CellRun(
+            digest=cell.digest,
+            execution_count=node.execution_count if seconds is not None else None,
+            seconds=seconds,
+            error=errors[-1] if errors else None,
+            bases=self.bases.get(position, ()),
+        )
+
+    def _widgets(self) -> dict[str, Any]:
+        state = self.notebook.metadata.get("widgets", {}).get(_WIDGET_STATE, {})
+        return plain(state) if state.get("state") else {}
+
+
+def _tail(log: IO[bytes]) -> str:
+    """Return the end of what a kernel process wrote."""
+    log.seek(0)
+    lines = log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
+    return "\n\n" + "\n".join(lines) if lines else ""
+
+
+def _death(client: Client) -> str:
+    """Return how a client's kernel ended, in words, if that is known."""
+    status = None if client.manager is None else client.manager.exit_status
+    return "" if status is None else end_in_words(status)
+
+
+def _raise_if_cancelled() -> None:
+    """Tell a kernel that died from a run that was cancelled: nbclient reports both alike."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _to_nbformat(job: Job) -> Any:
+    """Return the nbformat notebook that nbclient runs: the code cells that have code."""
+    cells = []
+    for position, cell in enumerate(job.cells):
+        tags = [SKIP_TAG] if cell.skipped else []
+        # Whether it is the exception that was promised is seen when it has come.
+        if job.rules.allows_error_at(position) or job.rules.promised_at(position):
+            tags.append(RAISES_TAG)
+        cells.append(new_code_cell(cell.source, metadata={"tags": tags}))
+    spec = {"name": job.kernel or "", "display_name": job.kernel or "", "language": job.language}
+    return new_notebook(cells=cells, metadata={"kernelspec": spec})

@@ -1,0 +1,110 @@
+"""nbclient's client of a kernel: it watches over limits, traces, and asks the kernel in silence."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from nbformat import NotebookNode
+
+from sphinx_nbcache.execution.forked.client import DeathWatch
+from sphinx_nbcache.execution.kernels import KernelError, KernelManager
+from sphinx_nbcache.execution.limits import OutputLimits, cut_note
+from sphinx_nbcache.execution.memory import peak_memory
+from sphinx_nbcache.execution.tracing import RunTracer
+
+# A kernel that does not even answer in this time will not.
+ANSWER_SECONDS = 120
+_ASKED = "asked"
+# Of the exception that a cell has raised last. User code may have its own `type`.
+_CLASSES = "[c.__name__ for c in __import__('sys').last_value.__class__.__mro__]"
+
+
+class Client(DeathWatch):
+    """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
+
+    manager: KernelManager | None = None
+    tracer: RunTracer | None = None
+    before: str = ""
+    """What is executed before the first cell, silently."""
+    peak_memory: int | None = None
+
+    def __init__(
+        self,
+        *arguments: Any,
+        make_manager: Callable[[], KernelManager],
+        limits: OutputLimits,
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._make_manager = make_manager
+        self.limits = limits
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Take a message of a cell, unless there is too much of it: then the kernel is killed.
+
+        Not interrupted: a cell that does not care would go on to put out more than can be taken.
+        """
+        if self.limits.exceeded:
+            return None
+        if self.limits.allows(msg, cell_index):
+            return super().process_message(msg, cell, cell_index)
+        last = [self.limits.cut(msg, cell_index), cut_note(self.limits.exceeded)]
+        cell.outputs += [NotebookNode(output) for output in last if output is not None]
+        if self.manager is not None:
+            self.manager.kill_at_once()
+        return None
+
+    def create_kernel_manager(self) -> Any:
+        """Create the manager, and keep hold of it."""
+        self.km = self.manager = self._make_manager()
+        return self.manager
+
+    @asynccontextmanager
+    async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
+        """Start the kernel, and in it the tracer, if there is one for it."""
+        async with super().async_setup_kernel(**kwargs):
+            try:
+                if self.tracer is None:
+                    await self._silently("")
+                    yield
+                else:
+                    async with self.tracer.around_cells(self._silently):
+                        yield
+            finally:
+                provisioner = getattr(self.km, "provisioner", None)
+                self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
+
+    async def classes_of_error(self, name: str) -> tuple[str, ...]:
+        """Ask a Python kernel for the classes of which the exception is that a cell has raised.
+
+        Args:
+            name: The name of its own class.
+
+        Returns:
+            Their names, from its own one on; nothing if the kernel does not know.
+        """
+        reply = await self._silently("", user_expressions={_ASKED: _CLASSES})
+        try:
+            found = ast.literal_eval(reply["user_expressions"][_ASKED]["data"]["text/plain"])
+        except (KeyError, TypeError, ValueError, SyntaxError):
+            return ()
+        # It may have kept another one.
+        return tuple(map(str, found)) if found and found[0] == name else ()
+
+    async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
+        """Execute what is not part of the notebook; return the content of the reply."""
+        assert self.kc is not None
+        # Together, since each message takes its time.
+        code, self.before = self.before + code, ""
+        if not code and not options:
+            return {}
+        asked = self.kc.execute(code, silent=True, store_history=False, **options)
+        try:
+            reply = await asyncio.wait_for(self.async_wait_for_reply(asked), ANSWER_SECONDS)
+        except TimeoutError:
+            raise KernelError(f"it has not answered for {ANSWER_SECONDS} s") from None
+        return dict(reply["content"]) if reply is not None else {}

@@ -1,0 +1,18 @@
+"""The environment variables that kernels are started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def with_changes(
+    environment: Mapping[str, str], changes: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Return environment variables with changes.
+
+    Args:
+        environment: The variables so far.
+        changes: Values by name; a variable whose value is `None` is taken away.
+    """
+    merged = {**environment, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
