@@ -623,7 +623,7 @@ def test_outputs_are_always_those_of_running_everything_from_scratch(
     python = msgspec.structs.replace(found.python, sites=(*found.python.sites, site))
     kernel = msgspec.structs.replace(found, python=python)
 
-    def facts(_name: str, _language: str) -> KernelFacts:
+    def facts(_name: str, _language: str, _environment: object) -> KernelFacts:
         return kernel
 
     monkeypatch.setattr(sphinx_nbcache.project.worlds, "kernel_facts", facts)
