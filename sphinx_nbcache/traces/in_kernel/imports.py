@@ -22,6 +22,7 @@ class Imports:
         self.importers = {}
         self.called = set()
         self.wanted = set()
+        self.sources = {}
 
     def watch(self):
         """Note as well what `importlib.import_module` imports: it raises no event."""
@@ -52,13 +53,21 @@ class Imports:
         found = {}
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__dict__", {}).get("__file__")
-            if not isinstance(file, str) or name == "__main__":
+            if type(file) is not str or name == "__main__":
                 continue
-            file = source_of(absolute(file))
-            if not file.startswith(self.quiet.prefixes):
+            # This is asked after each cell, and there may be thousands of modules.
+            source = self.sources.get(file)
+            if source is None:
+                source = self.sources[file] = self._local_source(file)
+            if source:
                 importer = self.importers.get(name, "")
-                found[name] = [file, importer if self.quiet.is_user(importer) else ""]
+                found[name] = [source, importer if self.quiet.is_user(importer) else ""]
         return found
+
+    def _local_source(self, file):
+        """Return the source of a module's file; nothing if a version stands for it."""
+        source = source_of(absolute(file))
+        return "" if source.startswith(self.quiet.prefixes) else source
 
     def missing(self):
         """Return the modules that user code looked for in vain, and where it did."""
@@ -71,37 +80,44 @@ class Imports:
                 found[name] = [absolute(folder) for folder in folders]
         return found
 
-    def reached(self):
+    def reached(self, local):
         """Return the installed packages that user code reaches, by their top-level names.
 
         What is imported while a module loads can be seen; but if it was loaded before, only by
         what the module then has: other modules, and functions and classes of theirs.
+
+        Args:
+            local: The names of the local modules.
         """
-        modules, reached, local = {}, set(), self.local_modules()
+        modules, reached = {}, set()
         for name, module in list(sys.modules.items()):
-            modules.setdefault(name.partition(".")[0], []).append(module)
-        edges = self._seen_edges()
+            modules.setdefault(name.partition(".")[0], {})[name] = module
+        edges, known = self._seen_edges()
         waiting = set(self.wanted) | edges.get("", set())
         for name in local:
             waiting |= self._names_in(sys.modules[name])
         while waiting:
             top = waiting.pop()
-            if top in reached or top in _BASE or not self._is_installed(modules.get(top, ())):
+            if top in reached or top in _BASE or not self._is_installed(modules.get(top, {})):
                 continue
             reached.add(top)
             waiting |= edges.get(top, set())
-            for module in modules[top]:
-                waiting |= self._names_in(module)
+            for name, module in modules[top].items():
+                if name not in known:
+                    waiting |= self._names_in(module)
         return sorted(reached)
 
     def _seen_edges(self):
-        """Return which names were seen to import which; user code has an empty name."""
-        edges = _preloaded_edges()
+        """Return which names were seen to import which; user code has an empty name.
+
+        And the modules of which that is all there is to know.
+        """
+        edges, known = _preloaded_edges()
         for name, importer in (*self.importers.items(), *self.called):
             package = self.quiet.package_of(importer)
             if package or self.quiet.is_user(importer):
                 edges.setdefault(package, set()).add(name.partition(".")[0])
-        return edges
+        return edges, known
 
     @staticmethod
     def _names_in(module):
@@ -122,7 +138,7 @@ class Imports:
         return names
 
     def _is_installed(self, modules):
-        for module in modules:
+        for module in modules.values():
             found = getattr(module, "__dict__", {})
             paths = [found.get("__file__"), *(found.get("__path__") or ())]
             if any(isinstance(p, str) and p.startswith(self.quiet.site_prefixes) for p in paths):
@@ -168,12 +184,13 @@ class Imports:
 def _preloaded_edges():
     """Return which modules import which, of those that a kernel had loaded before it began.
 
-    The process that kernels are forked from knows it, and keeps it in the finder of these modules.
+    The process that kernels are forked from knows it, also what these modules have of others. It
+    keeps it in their finder.
     """
     for finder in sys.meta_path:
         if type(finder).__module__ == "_nbcache_zygote.hiding":
-            return finder.edges()
-    return {}
+            return finder.edges(), finder.shown
+    return {}, ()
 
 
 def _is_made_by_hand(name):

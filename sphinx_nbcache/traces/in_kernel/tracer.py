@@ -110,8 +110,8 @@ class Tracer:
         return json.dumps({"errors": self.own.errors})
 
     def _report(self):
-        reached = self.imports.reached()
         local = self.imports.local_modules()
+        reached = self.imports.reached(local)
         for file, _ in local.values():
             self._late(file)
         for path in mapped_files():

@@ -34,6 +34,7 @@ class Hidden:
         recorder.add_contents(self.modules)
         self.closures = {}
         self.attributes = set()
+        self.tops = {name: recorder.tops_of(name) for name in self.modules}
 
     def find(self, name):
         """Return a module that is loaded, hidden or not, or None."""
@@ -77,11 +78,11 @@ class Hidden:
             _look(self.recorder.looks[name])
 
     def edges(self):
-        """Return which top-level modules import which others, of those that were shown."""
+        """Return which top-level modules import or have others, of those that were shown."""
         edges = {}
         for name in self.shown:
-            for importer, found in self.recorder.imports.get(name, ()):
-                edges.setdefault(importer.partition(".")[0], set()).add(found.partition(".")[0])
+            for importer, found in self.tops[name].items():
+                edges.setdefault(importer, set()).update(found)
         return edges
 
     def find_spec(self, name, path=None, target=None):

@@ -34,6 +34,7 @@ def preload(names):
     if importlib.util.find_spec("argcomplete") is not None:
         # Then only, kernels complete their command line, each time.
         _import("traitlets.config.argcomplete_config")
+    _rehearse()
     report = {
         "python": list(sys.version_info[:3]),
         "missing": _missing(),
@@ -51,6 +52,16 @@ def preload(names):
         report["loaded"] = sorted(new)
         hiding.Hidden(before, recorder).hide(names)
     return report
+
+
+def _rehearse():
+    """Let the expressions be compiled, and kept, by which IPython takes cells apart."""
+    try:
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        TransformerManager().transform_cell("x = 1\n")
+    except Exception:
+        pass
 
 
 def _order(name):

@@ -39,6 +39,7 @@ class Recorder:
         imports: By the name of a module what is imported while it is loaded: names of modules,
             there or not, and of those that import them.
         looks: By the name of a module what is looked at meanwhile: name of a function, and path.
+        contents: By the name of a module the names of those that it has something of.
     """
 
     def __init__(self, blas, threads):
@@ -47,6 +48,7 @@ class Recorder:
         self.bearable = set()
         self.imports = {}
         self.looks = {}
+        self.contents = {}
 
     def __enter__(self):
         self.here = os.path.join(os.getcwd(), "")
@@ -122,24 +124,42 @@ class Recorder:
             self.looks.setdefault(loading, {})[how, path] = None
 
     def add_contents(self, names):
-        """Note of modules in C what they have of others: they import without a word."""
+        """Note what modules have of others; those in C import them without a word."""
         for importer in names:
             module = sys.modules[importer]
             # Under another name it is there as soon as it is loaded.
             self.note(importer, importer, module.__spec__.name)
-            if str(getattr(module, "__file__", "")).endswith((".py", ".pyc")):
-                continue
-            for value in list(getattr(module, "__dict__", {}).values()):
-                if isinstance(value, types.ModuleType):
-                    found = value.__dict__.get("__name__")
-                elif isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
-                    found = value.__module__
-                elif type(value) is type:
-                    found = value.__dict__.get("__module__")
-                else:
-                    continue
-                if isinstance(found, str) and found in sys.modules:
-                    self.note(importer, found, importer)
+            self.contents[importer] = found = _names_in(module)
+            if not str(getattr(module, "__file__", "")).endswith((".py", ".pyc")):
+                for name in found & sys.modules.keys():
+                    self.note(importer, name, importer)
+
+    def tops_of(self, name):
+        """Return which top-level modules import or have which others, as far as a module did it."""
+        tops = {name.partition(".")[0]: {found.partition(".")[0] for found in self.contents[name]}}
+        for importer, found in self.imports.get(name, ()):
+            tops.setdefault(importer.partition(".")[0], set()).add(found.partition(".")[0])
+        return tops
+
+
+def _names_in(module):
+    """Return the names of the modules that a module has, and of whose it has functions and classes.
+
+    As the tracer does it: nothing may be asked of a value that could run code of its own.
+    """
+    names = set()
+    for value in list(getattr(module, "__dict__", {}).values()):
+        if type(value) is types.ModuleType:
+            name = value.__dict__.get("__name__")
+        elif isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
+            name = value.__module__
+        elif type(value) is type:
+            name = value.__dict__.get("__module__")
+        else:
+            continue
+        if type(name) is str:
+            names.add(name)
+    return names
 
 
 def _loading(frame):
