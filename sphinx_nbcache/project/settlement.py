@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -61,8 +61,16 @@ class Settlement:
         self._settled[name] = settled
         changes = self._planner.changes.pop(name, [])
         if changes and not settled.ran_here:
-            for changed in self._artifacts.carry_out(changes):
-                self.writers.setdefault(changed, set()).add(name)
+            self._note_written(name, self._artifacts.carry_out(changes))
+        if settled.ran_elsewhere and settled.result is not None:
+            # What that build ran has written its files while this one looked at them.
+            trace = self._validity.trace(settled.result.result)
+            if trace is not None and not settled.result.result.temporary:
+                self._note_written(name, trace.changed() | trace.made_folders())
+
+    def _note_written(self, name: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.writers.setdefault(path, set()).add(name)
 
     def clear_before(self, planned: Planned) -> None:
         """Take away what a notebook has left behind that is about to be run."""
@@ -70,8 +78,7 @@ class Settlement:
         old = [*(_results(before) if before else ()), *self._planner.earlier(planned)]
         changes, folders = self._validity.to_clear(planned, old)
         changes = self._without_those_of_others(planned.name, changes)
-        for changed in self._artifacts.carry_out(changes, folders):
-            self.writers.setdefault(changed, set()).add(planned.name)
+        self._note_written(planned.name, self._artifacts.carry_out(changes, folders))
 
     def _without_those_of_others(self, name: str, changes: list[Change]) -> list[Change]:
         """Return the changes of files that no other notebook has written in the meantime."""

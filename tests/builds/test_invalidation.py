@@ -16,7 +16,11 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
+from running import soon
 from support import Book, Built
+
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project import Progress, Settled
 
 pytestmark = pytest.mark.kernel
 
@@ -274,6 +278,50 @@ def test_a_reader_that_was_too_early_runs_again_also_if_both_ran_at_the_same_tim
     assert project.plan().to_run == ()
     project.execute(project.plan())
     assert (book.folder / "t").read_text() == "table"
+    project.close()
+
+
+class Going(Progress):
+    """Lets the writer go on once its end is awaited, and a result of the reader was found."""
+
+    def __init__(self, go: Path) -> None:
+        self.go = go
+        self.seen: set[str] = set()
+
+    def waiting(self, planned: Planned) -> None:
+        self.see(planned.name)
+
+    def finished(self, settled: Settled) -> None:
+        assert settled.ran_elsewhere or settled.planned.name == "a-reader.md"
+        self.see(settled.planned.name)
+
+    def see(self, name: str) -> None:
+        self.seen.add(name)
+        if self.seen == {"a-reader.md", "z-writer.md"}:
+            self.go.touch()
+
+
+def test_a_reader_that_was_too_early_in_another_build_is_not_what_this_one_shows(
+    book: Book,
+) -> None:
+    """Two first builds at once: one finds what the other one ran first, and why it failed."""
+    book.store.mkdir(parents=True)
+    wait = "%%" + WAIT.format(folder=f"{book.store}/")
+    book.index("a-reader", "z-writer")
+    book.myst("a-reader.md", "%%\nprint('read', open('t').read())")
+    book.myst("z-writer.md", wait, "%%\nwait_for('go'); open('t', 'w').write('table')")
+    project = book.project()
+    plan = project.plan()
+    first = book.start()
+    assert soon(lambda: "its last run failed" in str(project.plan().notebooks[0].decision.reason))
+    run = project.execute(plan, Going(book.store / "go"))
+    log, _ = first.communicate(timeout=60)
+    assert "WARNING" not in log
+    assert "read table" in book.page("a-reader")
+    shown = run.notebooks[0].result
+    assert shown is not None
+    assert "read table" in str(project.outputs(shown).cells)
+    assert book.runs().count("z-writer.md") == 1
     project.close()
 
 
