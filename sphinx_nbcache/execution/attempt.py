@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from sphinx_nbcache.execution.client import ANSWER_SECONDS, Client
 from sphinx_nbcache.execution.environment import with_changes
-from sphinx_nbcache.execution.in_kernel import arrival_code
+from sphinx_nbcache.execution.in_kernel import preparing_code
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
 from sphinx_nbcache.execution.kernels import (
     KernelError,
@@ -212,7 +212,7 @@ class Attempt:
         client.on_cell_executed = partial(self._on_end, client)
         self.is_python = is_python(self.kernel, specs)
         if self.is_python:
-            client.before = arrival_code()
+            client.before = preparing_code()
             if self.job.tracing is not None:
                 client.tracer = self.tracer = RunTracer(self.job.tracing, self.starts.variables)
         return client

@@ -25,6 +25,8 @@ class _Planner(Protocol):
 
     def again(self, planned: Planned) -> Planned | None: ...
 
+    def whole_results(self, planned: Planned) -> list[Stored]: ...
+
 
 class Settlement:
     """The state of a plan's notebooks while it is carried out.
@@ -152,7 +154,9 @@ class Settlement:
         """
         name = settled.planned.name
         trace = self._validity.trace(settled.result.result) if settled.result else None
-        if trace is None or not settled.ran_here:
+        if settled.ran_elsewhere and self._is_withdrawn(settled):
+            return Reason(Why.REWRITTEN, "the build that ran it has withdrawn its result")
+        if trace is None or not (settled.ran_here or settled.ran_elsewhere):
             return None
         inferred = {written.path for written in trace.written if written.inferred}
         for path, by in sorted(self.writers.items()):
@@ -161,6 +165,11 @@ class Settlement:
             if others and doubted:
                 return Reason(Why.REWRITTEN, f"reads {path}, which {others} rewrote", path)
         return None
+
+    def _is_withdrawn(self, settled: Settled) -> bool:
+        """Tell whether another build, which ran a notebook, has found its result to be doubtful."""
+        present = {stored.digest for stored in self._planner.whole_results(settled.planned)}
+        return settled.result is not None and settled.result.digest not in present
 
     def notices(self) -> Iterator[Notice]:
         """Yield what has to be said of files that several notebooks write."""

@@ -115,15 +115,20 @@ class Turns:
     def _take_all(self, waiting: deque[Group]) -> None:
         from sphinx_nbcache.execution.environment import with_changes
         from sphinx_nbcache.execution.executors import first_done, usable_cores
+        from sphinx_nbcache.execution.ipython_folder import ipython_folder_as_found
         from sphinx_nbcache.execution.threads import thread_limits
 
         total = len(waiting)
         first = [group[0] for group in waiting]
+        environment = with_changes(os.environ, self.settings.environment)
         try:
-            with self._kernel_starts(waiting) as starts, self._make_executor(starts) as executor:
+            with (
+                ipython_folder_as_found(environment),
+                self._kernel_starts(waiting) as starts,
+                self._make_executor(starts) as executor,
+            ):
                 former = former_runs(self.store, first)
                 waiting = deque(in_order(waiting, former, executor.slots))
-                environment = with_changes(os.environ, self.settings.environment)
                 starts.variables = thread_limits(executor.slots, usable_cores(), environment)
                 self.progress.queued(first, former, executor.slots)
                 while waiting or self._running:

@@ -248,3 +248,33 @@ def test_arguments_of_kernels_are_part_of_the_code_key(book: Book) -> None:
     book.conf(kernel_arguments={"python.*": [every]})
     assert book.build().ran == ()
     assert "first value" in book.page("index")
+
+
+@pytest.mark.parametrize("kernel_start", ["auto", "spawn"])
+def test_the_home_directory_is_left_as_it_was(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel_start: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    book.conf(kernel_start=kernel_start)
+    book.write("script.py", "print('of a script')")
+    cells = ("%%\n%run script.py", "%%\n!echo of a command", code_cell("1 / 0", "raises-exception"))
+    book.ipynb("index.ipynb", "# I", *cells, "%%\nprint('given', globals().get('given'))")
+    assert book.build().warnings == ""
+    assert "given None" in book.page("index")
+    assert list(home.rglob("*")) == []
+    assert book.build().ran == ()
+    # What is the user's counts, and stays; nothing is added to it.
+    profile = home / ".ipython" / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "00-mine.py").write_text("given = 'by me'")
+    history = f"c = get_config()\nc.HistoryManager.hist_file = {str(home / 'history.sqlite')!r}\n"
+    (profile / "ipython_config.py").write_text(history)
+    before = set(home.rglob("*"))
+    assert book.build().ran == ("index.ipynb",)
+    assert "given by me" in book.page("index")
+    assert set(home.rglob("*")) == before
+    assert book.build().ran == ()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import job, outcome_of, text
 
-from sphinx_nbcache.execution.in_kernel import arrival_code
+from sphinx_nbcache.execution.in_kernel import preparing_code
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.kernels import KernelStarts
 from sphinx_nbcache.store.records import Status
@@ -114,7 +114,7 @@ def test_what_replaces_the_streams_is_left_alone(tmp_path: Path, starts: KernelS
 
 
 def test_it_runs_on_old_pythons() -> None:
-    compile(arrival_code(), "code", "exec", flags=0, dont_inherit=True)
+    compile(preparing_code(), "code", "exec", flags=0, dont_inherit=True)
     from ast import parse
     from importlib.resources import files
 

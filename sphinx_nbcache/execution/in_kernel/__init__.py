@@ -9,12 +9,15 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+_MODULES = ("arrival", "commands")
+
 
 @cache
-def arrival_code() -> str:
-    """Return the source that lets output in C arrive in time (see `arrival.py`).
+def preparing_code() -> str:
+    """Return the source that is executed silently before the first cell (see the modules).
 
-    It is executed silently before the first cell, leaves no name behind, and cannot fail.
+    It leaves no name behind, and cannot fail.
     """
-    text = files(__package__).joinpath("arrival.py").read_text(encoding="utf-8")
-    return f"exec(compile({text!r}, '<nbcache>', 'exec'), {{'__name__': '<nbcache>'}})\n"
+    texts = [files(__package__).joinpath(f"{m}.py").read_text(encoding="utf-8") for m in _MODULES]
+    run = "exec(compile({!r}, '<nbcache>', 'exec'), {{'__name__': '<nbcache>'}})\n"
+    return "".join(run.format(text) for text in texts)

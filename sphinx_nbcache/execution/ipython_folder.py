@@ -1,0 +1,50 @@
+"""IPython's folder in the home directory: each kernel makes it, though nobody may want it there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# What IPython makes for every user, the innermost first.
+_FOLDERS = (
+    *(f"profile_default/{name}" for name in ("startup", "log", "pid", "security", "db")),
+    *("profile_default", ""),
+)
+_README = "README"
+_README_BEGINS = "This is the IPython startup directory"
+
+
+@contextmanager
+def ipython_folder_as_found(environment: Mapping[str, str]) -> Iterator[None]:
+    """Remove, at the end, the empty folders that kernels have made for IPython meanwhile.
+
+    A folder in which there is anything stays, and so does one that was there before.
+
+    Args:
+        environment: The environment variables of the kernels.
+    """
+    place = _place(environment)
+    missing = [folder for name in _FOLDERS if not os.path.lexists(folder := place / name)]
+    try:
+        yield
+    finally:
+        for folder in missing:
+            _remove(folder)
+
+
+def _place(environment: Mapping[str, str]) -> Path:
+    home = Path(environment.get("HOME") or Path("~").expanduser())
+    named = environment.get("IPYTHONDIR")
+    if not named:
+        return home / ".ipython"
+    return home / named.removeprefix("~/") if named.startswith("~/") else Path(named).absolute()
+
+
+def _remove(folder: Path) -> None:
+    with suppress(OSError, ValueError):
+        readme = folder / _README
+        if [*folder.iterdir()] == [readme] and readme.read_text().startswith(_README_BEGINS):
+            readme.unlink()
+        folder.rmdir()
