@@ -58,5 +58,5 @@ def test_asking_fails_at_once_and_says_why(tmp_path: Path, starts: KernelStarts,
 def test_the_tracer_sees_commands_as_cells_have_them(tmp_path: Path, starts: KernelStarts) -> None:
     tracing = Tracing(str(tmp_path), (), str(tmp_path / "trace"))
     outcome = outcome_of(job(tmp_path, "!echo hi", tracing=tracing), starts)
-    started = [words for kind, words in outcome.report["children"] if kind == "process"]
+    started = [seen[1] for seen in outcome.report["children"] if seen[0] == "process"]
     assert [words[1:] for words in started] == [["-c", "echo hi"]]
