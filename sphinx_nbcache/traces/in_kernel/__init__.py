@@ -20,6 +20,6 @@ Nothing is judged here: what of it counts is decided by the one who reads the re
 """
 
 MODULES = (
-    *("common", "files", "listings", "probes", "imports", "variables", "named", "outside"),
+    *("common", "looks", "files", "listings", "probes", "imports", "variables", "named", "outside"),
     "tracer",
 )

@@ -8,6 +8,7 @@ import sys
 import time
 
 from .common import HERE, absolute, outer, source_of
+from .looks import Looks
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Larger files are not hashed in here: whoever changes one while it is read gets no trace.
@@ -23,18 +24,14 @@ _KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
 
 
 class Files:
-    """Files that were read, written and removed, and directories that were made.
-
-    A look is `[stat, type, when, digest, how]`: stat is size, time of modification, time of
-    change and inode, or nothing if nothing was there.
-    """
+    """Files that were read, written and removed, and directories that were made."""
 
     def __init__(self, quiet, log):
         self.quiet = quiet
         self.log = log
-        self.seen = set()
+        self.seen = {}
         self.probed = set()
-        self.reads = {}
+        self.reads = Looks()
         self.writes = {}
         self.inferred = {}
         self.removed = {}
@@ -89,7 +86,8 @@ class Files:
             return
         if found is _UNKNOWN:
             found = self._stat(path)
-        self.reads[path] = look = self.look_of(path, found, how)
+        look = self.look_of(path, found, how)
+        self.reads.keep(path, look)
         if self.log.is_child:
             self.log.note("read", path, look)
 
@@ -108,14 +106,18 @@ class Files:
         if look[0] is None and self._stat(folder) is None:
             self._expect(folder)
         if keeps and path not in self.reads:
-            self.reads[path] = look = (*look[:-1], keeps)
+            look = (*look[:-1], keeps)
+            self.reads.keep(path, look)
             self.log.note("read", path, look)
 
     def on_open(self, path, mode, flags):
-        if type(path) is int or not path or (path, flags) in self.seen:
+        seen = self.seen.get(flags)
+        if seen is None:
+            seen = self.seen[flags] = set()
+        if type(path) is int or not path or path in seen:
             return False
         full = absolute(path)
-        self.seen.add((path, flags))
+        seen.add(path)
         if flags & _WRITING:
             return self._open_for_writing(full, flags)
         if full.startswith(self.quiet.prefixes):
@@ -232,5 +234,6 @@ class Files:
         if database and database not in (":memory:", b":memory:"):
             path = absolute(database)
             if path not in self.reads and path not in self.writes:
-                self.reads[path] = look = self.look(path, "database", hashing=True)
+                look = self.look(path, "database", hashing=True)
+                self.reads.keep(path, look)
                 self.log.note("read", path, look)

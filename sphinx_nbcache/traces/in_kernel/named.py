@@ -113,7 +113,7 @@ class Named:
 
     def _compare(self, path, before):
         """Infer that this cell has written a file, if that changed and nobody opened it."""
-        read = self.files.reads.get(path)
+        read = self.files.reads.at(path)
         if path in self.files.writes:
             return
         now = self.files.look(path, "named")
@@ -129,7 +129,8 @@ class Named:
 
     def _infer(self, path, before):
         self.files.inferred.setdefault(path, before)
-        if self.files.reads.get(path, [None])[0] is not None:
+        read = self.files.reads.at(path)
+        if read is not None and read[0] is not None:
             del self.files.reads[path]
 
     def _is_new(self, look):

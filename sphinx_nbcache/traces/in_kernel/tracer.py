@@ -123,7 +123,7 @@ class Tracer:
             "ended": time.time_ns(),
             "directory": self.directory,
             "python": self._python(),
-            "reads": self.files.reads,
+            "reads": self.files.reads.unpacked(),
             "writes": self.files.writes,
             "removed": list(self.files.removed),
             "made": list(self.files.made),
@@ -148,7 +148,7 @@ class Tracer:
     def _late(self, path):
         """Note a file that is found to be used only now, at the end."""
         if path not in self.files.reads and path not in self.files.writes:
-            self.files.reads[path] = self.files.look(path, "late")
+            self.files.reads.keep(path, self.files.look(path, "late"))
 
     def _startup(self):
         """Return what IPython has read and run before the tracer was there."""

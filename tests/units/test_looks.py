@@ -1,0 +1,44 @@
+"""How looks at files are kept in a kernel."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+
+from sphinx_nbcache.traces.in_kernel.looks import Looks
+
+STAT = (12, 1_700_000_000_123_456_789, 1_700_000_000_123_456_790, 2**63 + 5)
+
+
+@pytest.mark.parametrize("how", ["read", "probe", "touch", "late", "write", "database"])
+@pytest.mark.parametrize("digest", [None, "abc"])
+@pytest.mark.parametrize(
+    ("stat", "kind"),
+    [
+        (None, ""),
+        (STAT, "file"),
+        (STAT, "directory"),
+        (STAT, "other"),
+        ((1, -(2**70), 0, 0), "file"),
+    ],
+)
+def test_a_look_comes_back_as_it_was(
+    stat: tuple[int, ...] | None, kind: str, digest: str | None, how: str
+) -> None:
+    look = (stat, kind, 1_700_000_001_000_000_000, digest, how)
+    looks: Any = Looks()
+    looks.keep("/a", look)
+    assert looks.at("/a") == look
+    assert looks.unpacked() == {"/a": look}
+    assert "/a" in looks
+    assert looks.at("/b") is None
+
+
+def test_ordinary_looks_are_nothing_for_the_collector() -> None:
+    looks: Any = Looks()
+    for n in range(100):
+        looks.keep(f"/{n}", (STAT, "file", 1, None, "read"))
+        looks.keep(f"/no/{n}", (None, "", 1, None, "probe"))
+    assert not any(map(gc.is_tracked, looks.values()))
