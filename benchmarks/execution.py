@@ -28,6 +28,7 @@ SCIENCE = [
     "frame = pd.DataFrame({{'x': np.arange(50), 'y': np.sin(np.arange(50) + {number})}})",
     "fig, axes = plt.subplots()\naxes.plot(frame.x, frame.y)\nplt.show()",
 ]
+TRIES = 4
 KINDS = {"light": LIGHT, "science": SCIENCE}
 CONF = "exclude_patterns = ['_build']\nhtml_theme = 'basic'\n"
 OURS = Tool("sphinx_nbcache", "extensions = ['sphinx_nbcache']\nnbcache_jobs = 2\n")
@@ -117,12 +118,20 @@ def ways() -> list[Way]:
 
 def measured(scratch: Path, way: Way, kind: str, count: int, repeats: int) -> Row:
     def one(tool: Tool, folder: Path, turn: int) -> Build:
-        place = folder.with_name(f"{folder.name}-{turn}")
-        write(place, tool, kind, count)
-        try:
-            return way.tools[tool](place)
-        finally:
-            shutil.rmtree(place)
+        for attempt in range(TRIES):
+            place = folder.with_name(f"{folder.name}-{turn}-{attempt}")
+            write(place, tool, kind, count)
+            try:
+                return way.tools[tool](place)
+            except SystemExit as error:
+                # Of two kernels that start at the same time, both may be given the same port.
+                if attempt == TRIES - 1:
+                    raise
+                last = str(error).strip().splitlines()[-1]
+                print(f"{tool.name} failed, and is tried again: {last:.200}", file=sys.stderr)
+            finally:
+                shutil.rmtree(place)
+        raise AssertionError
 
     folders = {tool: scratch / f"{tool.name}-{kind}" for tool in way.tools}
     what = f"{count} {kind} notebooks" if count > 1 else f"one {kind} notebook"
