@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from docutils import nodes
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.extension.images import image_folder, image_uri
+from sphinx_nbcache.extension.lexers import is_lexer
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.nodes import CodeCellNode
 from sphinx_nbcache.notebooks.model import SKIP_TAG
@@ -116,14 +114,9 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
     return fits
 
 
-def load_lexers(results: Iterable[Stored | None]) -> None:
-    """Load the highlighters that pages of these results need.
-
-    For a name such as `ipython3`, Pygments reads the metadata of all installed packages. That
-    takes a third of a second, in each of Sphinx's worker processes unless they inherit it.
-    """
-    for name in {_kernels_lexer(stored.result) for stored in results if stored is not None}:
-        _is_known(name)
+def lexers_of(results: Iterable[Stored | None]) -> set[str]:
+    """Return the names of the highlighters that pages of these results need."""
+    return {_kernels_lexer(stored.result) for stored in results if stored is not None}
 
 
 def fill_unplanned(env: BuildEnvironment, document: nodes.document) -> None:
@@ -207,16 +200,7 @@ def _kernels_lexer(result: Result) -> str:
 
 
 def _known_lexer(name: str, warn: Any) -> str:
-    if _is_known(name):
+    if is_lexer(name):
         return name
     warn(Topic.LEXER, f"there is no highlighter named {name!r}; the source is shown plain")
     return "none"
-
-
-@lru_cache
-def _is_known(name: str) -> bool:
-    try:
-        get_lexer_by_name(name)
-    except ClassNotFound:
-        return False
-    return True

@@ -46,6 +46,8 @@ _BEFORE_COLLECTORS = 400
 _STORED, _NONE = "stored", "none"
 # How often to look for notebooks that notebooks have written.
 _ROUNDS = 3
+# From so many processes on Sphinx reads and writes in forked ones.
+_WORKERS = 2
 # Builders whose output directory is nobody's to read, or becomes a book as it is.
 _WITHOUT_FILES = frozenset({"gettext", "epub"})
 
@@ -111,6 +113,7 @@ class Hooks:
             names = sorted(item.planned.name for item in self.settled.values())
             project.notebooks.set_built(names, project.name_of(project.base))
             self._make_report(project)
+            project.forget()
         finally:
             # Before readers are forked: nothing may be open, locked or running any more.
             project.close()
@@ -128,10 +131,11 @@ class Hooks:
 
     def get_ready_to_fork(self, app: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
         """`env-before-read-docs`: load once what each of the readers would load for itself."""
-        if docnames and app.parallel > 1:
-            from sphinx_nbcache.extension.fill import load_lexers
+        if docnames and app.parallel >= _WORKERS:
+            from sphinx_nbcache.extension.fill import lexers_of
+            from sphinx_nbcache.extension.lexers import load_lexers
 
-            load_lexers(item.result for item in self.settled.values())
+            load_lexers(lexers_of(item.result for item in self.settled.values()))
 
     def fill(self, app: Sphinx, doctree: nodes.document) -> None:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
@@ -167,6 +171,10 @@ class Hooks:
         outdated = self.written.outdated(ids) if self.written is not None else []
         if self.report is not None and set(domain.reports) & set(outdated):
             self.report.whole()  # once, not by each of the writers
+        if app.parallel < _WORKERS:
+            # What was read lives until it is written; what writing leaves behind is found sooner
+            # then. For workers, pages are resolved here, in portions that give way to the next.
+            set_aside(has_garbage=False)
         return outdated
 
     def resolve(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:

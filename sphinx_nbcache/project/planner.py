@@ -176,6 +176,11 @@ class Planner:
         if not isinstance(judged, Reason):
             self._expect(planned.name, stored, judged)
 
+    def forget(self) -> None:
+        """Let go of what notebooks last were."""
+        self._histories.clear()
+        self.changes.clear()
+
     def whole_results(self, planned: Planned) -> list[Stored]:
         """Return the results under a notebook's code key, without those that are damaged."""
         found = self._store.results(planned.code_key)

@@ -251,6 +251,14 @@ class Project:
             )
             self.notify(Notice(Topic.ORDER, text, outdated[0].path))
 
+    def forget(self) -> None:
+        """Let go of what plans were made with: of what notebooks were, and of what they depend on.
+
+        It is looked up again if it is needed. In a large project it is much.
+        """
+        self._planner.forget()
+        self._validity.forget()
+
     def past_runs(self, planned: Planned) -> tuple[PastRun, ...]:
         """Return the last runs of a notebook, the oldest first; a dozen of them are remembered.
 

@@ -47,6 +47,12 @@ class Validity:
         """Look at the world anew."""
         self._worlds.look_again()
 
+    def forget(self) -> None:
+        """Let go of traces, and of what the world is like."""
+        self._traces.clear()
+        self._footprints.clear()
+        self._worlds.forget()
+
     def look_up(self, results: Iterable[Result]) -> None:
         """Load the traces of results, and what is remembered of the files in them."""
         new = [result for result in results if result.trace not in self._traces]

@@ -95,6 +95,12 @@ class Worlds:
         self._kernels.clear()
         self._worlds.clear()
 
+    def forget(self) -> None:
+        """Let go of all that was seen, and of what is remembered of files."""
+        self.look_again()
+        self._remembered.clear()
+        self._asked.clear()
+
     def tracking(self, scan: Scan, path: Path, key: KeyParts) -> Tracking:
         """Return what counts as a dependency of a notebook.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from docutils import nodes
 from sphinx.builders import Builder
 
 from sphinx_nbcache.planning import shortened, utc
 from sphinx_nbcache.rendering.ansi import ansi_block
-from sphinx_nbcache.report.html.page import report_html
+from sphinx_nbcache.report.html.page import report_pieces
 from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.model import Report, ReportEntry
 from sphinx_nbcache.report.selection import COLUMNS, Selection
@@ -27,6 +27,7 @@ _WIDTHS = {
 _USUAL_WIDTH = 10
 _LISTED, _LENGTH = 6, 200
 _NOTHING = "-"
+_LARGE = 2**16
 # Pages of other HTML builders are no web pages: e-books and help files know no scripts.
 _BROWSED = frozenset({"html", "dirhtml", "singlehtml"})
 
@@ -42,11 +43,24 @@ def fill_reports(document: nodes.document, report: Report, links: Links, builder
         if builder.name == "gettext":
             shown: list[nodes.Node] = []  # there is nothing to translate in it
         elif builder.name in _BROWSED and not selection.columns and report.entries:
-            html = report_html(report, selection, links, f"report-{number + 1}-" if number else "")
-            shown = [nodes.raw("", html, format="html")]
+            prefix = f"report-{number + 1}-" if number else ""
+            pieces = report_pieces(report, selection, links, prefix)
+            shown = [nodes.raw("", html, format="html") for html in _in_large_pieces(pieces)]
         else:
             shown = report_nodes(report, selection, links, is_latex=builder.format == "latex")
         place.replace_self(shown)
+
+
+def _in_large_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield pieces joined to larger ones: neither a node for each row, nor one for all of them."""
+    collected, size = [], 0
+    for piece in pieces:
+        collected.append(piece)
+        size += len(piece)
+        if size >= _LARGE:
+            yield "".join(collected)
+            collected, size = [], 0
+    yield "".join(collected)
 
 
 def report_nodes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from typing import Any
 
 import pytest
@@ -34,6 +35,22 @@ def test_a_look_comes_back_as_it_was(
     assert looks.unpacked() == {"/a": look}
     assert "/a" in looks
     assert looks.at("/b") is None
+
+
+def test_looks_can_be_asked_for_while_another_thread_goes_on() -> None:
+    looks: Any = Looks()
+
+    def go_on() -> None:
+        for n in range(30_000):
+            looks.keep(f"/{n}", (STAT, "file", 1, None, "read"))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    counts = [len(looks.unpacked())]
+    while thread.is_alive():
+        counts.append(len(looks.unpacked()))
+    assert counts == sorted(counts)
+    assert len(looks.unpacked()) == 30_000
 
 
 def test_ordinary_looks_are_nothing_for_the_collector() -> None:

@@ -9,7 +9,7 @@ import pytest
 from support_report import EXECUTED, FAILED, REPORT, REUSED
 
 from sphinx_nbcache.report.html.chart import chart
-from sphinx_nbcache.report.html.page import report_html
+from sphinx_nbcache.report.html.page import report_html, report_pieces
 from sphinx_nbcache.report.html.runs import last_runs
 from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.model import Report, ReportCell, ReportEntry, ReportRun
@@ -102,3 +102,12 @@ def test_a_long_message_is_cut_where_it_is_only_mentioned() -> None:
     page = report_html(Report((entry,)), Selection(), LINKS)
     assert page.count("word") < 100
     assert page.count("why") < 100
+
+
+def test_the_pieces_of_a_report_are_what_it_is_as_one_string() -> None:
+    many = Report(tuple(replace(REPORT.entries[0], name=f"{n}.md") for n in range(300)))
+    pieces = list(report_pieces(many, Selection(), LINKS))
+    whole = report_html(many, Selection(), LINKS)
+    assert "".join(pieces) == whole
+    assert len(pieces) > 300
+    assert whole.count("<tbody") == whole.count("</tbody>") == 300

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 
 from sphinx_nbcache.rendering.terminal import pieces
@@ -33,16 +33,34 @@ def element(name: str, /, *content: Content, **attributes: Attribute) -> Html:
         attributes: Its attributes: `_` stands for `-`, one at the end is left out. `True` means
             that it is there without a value; `None` and `False`, that it is not.
     """
+    start = _start(name, attributes)
+    inner = "".join(map(_flat, content))
+    if name in _VOID and not inner:
+        return Html(f"<{start} />")
+    return Html(f"<{start}>{inner}</{name}>")
+
+
+def around(name: str, pieces: Iterable[Html], /, **attributes: Attribute) -> Iterator[Html]:
+    """Yield the pieces of an element that is too large to be one string, as [](element) has it.
+
+    Args:
+        name: Its name.
+        pieces: Its content, in pieces.
+        attributes: Its attributes.
+    """
+    yield Html(f"<{_start(name, attributes)}>")
+    yield from pieces
+    yield Html(f"</{name}>")
+
+
+def _start(name: str, attributes: Mapping[str, Attribute]) -> str:
     start = name
     for key, value in attributes.items():
         if value is None or value is False:
             continue
         text = "" if value is True else escape(_UNPRINTABLE.sub(_REPLACEMENT, str(value)))
         start += f' {key.rstrip("_").replace("_", "-")}="{text}"'
-    inner = "".join(map(_flat, content))
-    if name in _VOID and not inner:
-        return Html(f"<{start} />")
-    return Html(f"<{start}>{inner}</{name}>")
+    return start
 
 
 def joined(separator: str, parts: Iterable[str]) -> Html:

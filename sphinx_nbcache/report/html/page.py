@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from sphinx_nbcache.report.files import JSON_FILE, JUNIT_FILE
 from sphinx_nbcache.report.html.chart import chart
 from sphinx_nbcache.report.html.failures import failures
-from sphinx_nbcache.report.html.markup import Html, element
+from sphinx_nbcache.report.html.markup import Html, around, element
 from sphinx_nbcache.report.html.parts import row_ids
 from sphinx_nbcache.report.html.table import table
 from sphinx_nbcache.report.links import Links
@@ -26,7 +27,14 @@ _CHOICES = (
 
 
 def report_html(report: Report, selection: Selection, links: Links, prefix: str = "") -> Html:
-    """Return the report.
+    """Return the report; the arguments are those of [](report_pieces)."""
+    return Html("".join(report_pieces(report, selection, links, prefix)))
+
+
+def report_pieces(
+    report: Report, selection: Selection, links: Links, prefix: str = ""
+) -> Iterator[Html]:
+    """Yield the report in pieces: with a thousand notebooks, all of it would be large.
 
     Args:
         report: The report.
@@ -37,13 +45,14 @@ def report_html(report: Report, selection: Selection, links: Links, prefix: str 
     counted = selection.within(report)
     entries = selection.shown(counted)
     ids = row_ids(entries, prefix)
-    parts: list[Html] = [_figures(counted)]
+    parts: list[Iterable[Html]] = [(_figures(counted),)]
     if entries:
-        parts += [failures(entries, ids, links), chart(entries, ids, links)]
+        parts.append((failures(entries, ids, links), chart(entries, ids, links)))
         parts.append(_table_section(entries, ids, links, report))
     if not selection.docs:
-        parts.append(_downloads(links))
-    return element("div", parts, class_="nbcache-report", data_nbcache_report=prefix)
+        parts.append((_downloads(links),))
+    pieces = chain.from_iterable(parts)
+    return around("div", pieces, class_="nbcache-report", data_nbcache_report=prefix)
 
 
 def _figures(report: Report) -> Html:
@@ -74,16 +83,13 @@ def _figures(report: Report) -> Html:
 
 def _table_section(
     entries: Sequence[ReportEntry], ids: dict[str, str], links: Links, report: Report
-) -> Html:
-    tells_all = not report.is_reproducible
-    return element(
-        "section",
-        element("h2", "All notebooks"),
-        _controls(entries),
-        table(entries, ids, links, tells_all=tells_all),
-        element("p", "No notebook matches.", class_="nbcache-none", hidden=True),
-        class_="nbcache-all",
+) -> Iterator[Html]:
+    pieces = chain(
+        (element("h2", "All notebooks"), _controls(entries)),
+        table(entries, ids, links, tells_all=not report.is_reproducible),
+        (element("p", "No notebook matches.", class_="nbcache-none", hidden=True),),
     )
+    return around("section", pieces, class_="nbcache-all")
 
 
 def _controls(entries: Sequence[ReportEntry]) -> Html:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from sphinx_nbcache.planning import shortened
-from sphinx_nbcache.report.html.markup import Content, Html, element, joined
+from sphinx_nbcache.report.html.markup import Content, Html, around, element, joined
 from sphinx_nbcache.report.html.parts import (
     cell_link,
     moment,
@@ -48,8 +49,8 @@ _COLUMNS = (
 
 def table(
     entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links, *, tells_all: bool
-) -> Html:
-    """Return the table of notebooks.
+) -> Iterator[Html]:
+    """Yield the table of notebooks, in pieces.
 
     Args:
         entries: The notebooks.
@@ -59,16 +60,15 @@ def table(
     """
     columns = [column for column in _COLUMNS if tells_all or not column[3]]
     heads = [_head(name, title, kind) for name, title, kind, _ in columns]
-    groups = [_group(entry, ids[entry.name], links, columns) for entry in entries]
-    return element(
-        "table",
-        element("caption", "All notebooks", class_="nbcache-hidden"),
-        element("thead", element("tr", heads, role="row"), role="rowgroup"),
-        groups,
-        # The roles of a table are lost to some browsers when its rows are laid out as boxes.
-        role="table",
-        class_="nbcache-table",
+    pieces = chain(
+        (
+            element("caption", "All notebooks", class_="nbcache-hidden"),
+            element("thead", element("tr", heads, role="row"), role="rowgroup"),
+        ),
+        (_group(entry, ids[entry.name], links, columns) for entry in entries),
     )
+    # The roles of a table are lost to some browsers when its rows are laid out as boxes.
+    return around("table", pieces, role="table", class_="nbcache-table")
 
 
 def _head(name: str, title: str, kind: str) -> Html:

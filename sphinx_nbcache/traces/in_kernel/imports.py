@@ -72,7 +72,7 @@ class Imports:
     def missing(self):
         """Return the modules that user code looked for in vain, and where it did."""
         found = {}
-        for name, importer in self.importers.items():
+        for name, importer in list(self.importers.items()):
             if name not in sys.modules and self.quiet.is_user(importer):
                 parent = sys.modules.get(name.rpartition(".")[0])
                 # A name with a dot is looked for in the package alone.

@@ -30,8 +30,8 @@ class Looks(dict):
         return _unpacked(kept) if type(kept) is bytes else kept
 
     def unpacked(self):
-        """Return all looks by path."""
-        return {path: self.at(path) for path in self}
+        """Return all looks by path; other threads may go on to keep some."""
+        return {path: self.at(path) for path in list(self)}
 
 
 def _packed(look):

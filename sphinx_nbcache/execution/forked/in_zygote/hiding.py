@@ -80,7 +80,7 @@ class Hidden:
     def edges(self):
         """Return which top-level modules import or have others, of those that were shown."""
         edges = {}
-        for name in self.shown:
+        for name in list(self.shown):
             for importer, found in self.tops[name].items():
                 edges.setdefault(importer, set()).update(found)
         return edges
