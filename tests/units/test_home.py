@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from jupyter_client.manager import AsyncKernelManager
 from running import job, outcome_of, text
 
+from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.job import Outcome, Tracing
 from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
 from sphinx_nbcache.execution.specs import KernelSpecs
@@ -59,6 +62,25 @@ for name in ("log", "startup", "security", "pid"):
         self.make(getattr(self, name + "_dir"))
     setattr(ProfileDir, "check_" + name + "_dir", check)
 """
+
+
+@pytest.fixture(
+    params=[
+        "spawn",
+        pytest.param(
+            "fork", marks=pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only")
+        ),
+    ]
+)
+def starts(request: pytest.FixtureRequest) -> Iterator[KernelStarts]:
+    """Both ways to start kernels, for one test: each has a home, and so a zygote, of its own.
+
+    The zygotes that tests share are kept for the session, and there may be a few only.
+    """
+    told: list[str] = []
+    with kernel_starts(request.param, (), list, lambda notice: told.append(notice.text)) as made:
+        yield made
+    assert told == []
 
 
 @pytest.fixture
