@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any
 
-from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -30,6 +29,7 @@ from sphinx_nbcache.execution.kernels import (
     start_arguments,
 )
 from sphinx_nbcache.execution.limits import OutputLimits
+from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.execution.streams import join_streams
 from sphinx_nbcache.execution.tracing import RunTracer
 from sphinx_nbcache.notebooks.ipynb import plain
@@ -186,7 +186,7 @@ class Attempt:
         return Status.OK, None
 
     def _client(self) -> Client:
-        specs = KernelSpecManager()
+        specs = KernelSpecs()
         self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
         rules = self.job.rules
         client = Client(

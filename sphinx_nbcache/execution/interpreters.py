@@ -65,11 +65,10 @@ def kernel_facts(name: str, language: str, environment: Mapping[str, str]) -> Ke
         language: The notebook's language.
         environment: The environment variables that it is started with.
     """
-    from jupyter_client.kernelspec import KernelSpecManager
-
     from sphinx_nbcache.execution.kernels import KernelError, choose_kernel
+    from sphinx_nbcache.execution.specs import KernelSpecs
 
-    specs = KernelSpecManager()
+    specs = KernelSpecs()
     try:
         chosen = choose_kernel(name, language, specs)
         spec = specs.get_kernel_spec(chosen)

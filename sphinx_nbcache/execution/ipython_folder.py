@@ -1,4 +1,7 @@
-"""IPython's folder in the home directory: each kernel makes it, though nobody may want it there."""
+"""IPython's folder in the home directory: kernels make it, though nobody may want it there.
+
+Ours do not (see `in_kernel/folders.py`); this is for those that are started in any other way.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import signal
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -14,11 +15,16 @@ import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
+from sphinx_nbcache.execution import in_kernel
+from sphinx_nbcache.execution.forked.fitting import LAUNCHER, UnfitError, command_of
 from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.ports import free_ports
+from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+
+_STARTER = Path(in_kernel.__file__).with_name("start_ipykernel.py")
 
 
 class KernelError(Exception):
@@ -31,7 +37,7 @@ class KernelManager(AsyncKernelManager):
     _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{"kernel_spec_manager": KernelSpecs(), **options})
         # ZeroMQ drops what a receiver has no room for: by default from a thousand messages on.
         self.context.setsockopt(zmq.RCVHWM, 0)
         self._is_clean = False
@@ -44,6 +50,23 @@ class KernelManager(AsyncKernelManager):
             for name, port in zip(PORTS, ports, strict=True):
                 setattr(self, name, port)
         await super().start_kernel(**options)
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Return the command that starts the kernel.
+
+        An ipykernel that is started in the usual way is started through a file of ours, which
+        keeps it from making folders in the home directory, and can be told from it by nothing else.
+        """
+        words = super().format_kernel_cmd(extra_arguments)
+        spec = self.kernel_spec
+        assert spec is not None
+        try:
+            command_of(spec.argv, spec.interrupt_mode, spec.metadata)
+        except UnfitError:
+            return words
+        position = words.index("-m")
+        assert words[position + 1] == LAUNCHER
+        return [*words[:position], str(_STARTER), *words[position + 2 :]]
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
         await super()._async_cleanup_resources(restart=restart)

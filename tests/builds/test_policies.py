@@ -266,7 +266,13 @@ def test_the_home_directory_is_left_as_it_was(
     assert book.build().warnings == ""
     assert "given None" in book.page("index")
     assert list(home.rglob("*")) == []
+    # Nor does a build touch it that runs nothing, and only looks up kernels.
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.setenv("HOME", str(other))
     assert book.build().ran == ()
+    assert list(other.rglob("*")) == []
+    monkeypatch.setenv("HOME", str(home))
     # What is the user's counts, and stays; nothing is added to it.
     profile = home / ".ipython" / "profile_default"
     (profile / "startup").mkdir(parents=True)

@@ -118,5 +118,6 @@ def test_it_runs_on_old_pythons() -> None:
     from ast import parse
     from importlib.resources import files
 
-    source = files("sphinx_nbcache.execution.in_kernel").joinpath("arrival.py").read_text("utf-8")
-    parse(source, feature_version=(3, 8))
+    for name in ("arrival.py", "commands.py", "folders.py", "start_ipykernel.py"):
+        source = files("sphinx_nbcache.execution.in_kernel").joinpath(name).read_text("utf-8")
+        parse(source, feature_version=(3, 8))

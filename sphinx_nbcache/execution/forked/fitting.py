@@ -13,7 +13,7 @@ from typing import Any
 
 CONNECTION_FILE = "{connection_file}"
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?")
-_LAUNCHER = "ipykernel_launcher"
+LAUNCHER = "ipykernel_launcher"
 # Options of the interpreter that may be there: some have their value behind them.
 _FLAG = re.compile(r"-([bBdEIOPqsSuvx]+|[XW].+)")
 _FLAGS_WITH_VALUE = ("-X", "-W")
@@ -62,8 +62,8 @@ def command_of(
     if interrupt_mode != "signal":
         raise UnfitError("it is interrupted by messages")
     words = list(argv)
-    if "-m" not in words or words[words.index("-m") + 1 :][:1] != [_LAUNCHER]:
-        raise UnfitError(f"it is not started by `python -m {_LAUNCHER}`")
+    if "-m" not in words or words[words.index("-m") + 1 :][:1] != [LAUNCHER]:
+        raise UnfitError(f"it is not started by `python -m {LAUNCHER}`")
     position = words.index("-m")
     arguments = _checked(tuple(words[position + 2 :]))
     for word in more:

@@ -1,7 +1,7 @@
 """What is done in a Python kernel around its cells, whoever has started it.
 
-The modules are sent as source text. They use the standard library only, and stay within Python
-3.8.
+Modules that are executed before the first cell are sent as source text; what is needed earlier is
+loaded from its file. All of them use the standard library only, and stay within Python 3.8.
 """
 
 from __future__ import annotations

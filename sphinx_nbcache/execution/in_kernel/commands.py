@@ -1,34 +1,64 @@
 """Lets commands of cells, such as `!cat`, find the end of their input at once.
 
 IPython gives them a terminal, on which nobody ever writes anything: what reads from it would wait
-until the time of the cell is over.
+until the time of the cell is over. They keep it for what they write, and for Ctrl-C.
 """
 
+import builtins
+import functools
 import os
 import sys
+import types
 
-# A line of its own, so that a shell that quotes the command quotes that alone. The tracer takes it
-# off again.
-_PREFIX = "exec </dev/null\n"
-_SHELLS = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
 # Both keep the function under this name.
 _MODULES = ("IPython.core.interactiveshell", "ipykernel.zmqshell")
+
+
+class _Pexpect:
+    """The module `pexpect`, but what it starts has no input."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def __getattr__(self, name):
+        found = getattr(self._module, name)
+        if name in ("spawn", "spawnb"):
+            return functools.partial(found, preexec_fn=_take_input_away)
+        return found
+
+
+def _take_input_away():
+    """Let the standard input be empty: in the child, before it becomes the shell."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    if nothing != 0:
+        os.close(nothing)
+
+
+def _import(name, *more, **options):
+    module = builtins.__import__(name, *more, **options)
+    return _Pexpect(module) if name == "pexpect" else module
+
+
+def _without_input(system):
+    """Return IPython's own function, which differs in the `pexpect` that it sees."""
+    function = system.__func__
+    names = dict(function.__globals__, __builtins__=dict(vars(builtins), __import__=_import))
+    if "pexpect" in names:
+        names["pexpect"] = _Pexpect(names["pexpect"])
+    same = types.FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
+    return types.MethodType(same, system.__self__)
 
 
 def _install():
     for name in _MODULES:
         module = sys.modules.get(name)
         system = getattr(module, "system", None)
-        if os.name == "posix" and hasattr(getattr(system, "__self__", None), "sh"):
+        # Of the class: asking the object would settle which shell it is, before the first cell.
+        if os.name == "posix" and hasattr(type(getattr(system, "__self__", None)), "sh"):
             module.system = _without_input(system)
-
-
-def _without_input(system):
-    def on_command(command):
-        shell = os.path.basename(system.__self__.sh)
-        return system(_PREFIX + command if shell in _SHELLS else command)
-
-    return on_command
 
 
 try:

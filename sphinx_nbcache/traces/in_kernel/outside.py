@@ -3,9 +3,6 @@
 import os
 import re
 
-# What commands of cells are given in front, so that they do not wait for input.
-_NO_INPUT = "exec </dev/null\n"
-
 
 class Outside:
     """What was started and whom was talked to; and the files that commands name."""
@@ -24,7 +21,7 @@ class Outside:
 
     def on_spawn(self, program, arguments, environment):
         # `subprocess` may start a process in this way, and has told so itself.
-        if self.processes[-1:] != [[_as_in_cell(os.fsdecode(word)) for word in arguments]]:
+        if self.processes[-1:] != [[os.fsdecode(word) for word in arguments]]:
             self._note(arguments)
 
     def on_system(self, command):
@@ -33,7 +30,7 @@ class Outside:
     def _note(self, arguments, folder=None):
         if isinstance(arguments, (str, bytes)):
             arguments = [arguments]
-        words = [_as_in_cell(os.fsdecode(word)) for word in arguments]
+        words = [os.fsdecode(word) for word in arguments]
         self.processes.append(words)
         self.log.note("process", words)
         for word in words:
@@ -53,7 +50,3 @@ class Outside:
 
     def on_url(self, url, *more):
         self.on_host(re.sub(r"^\w+://([^/?#]*@)?([^/:?#]*).*", r"\2", str(url)))
-
-
-def _as_in_cell(word):
-    return word.removeprefix(_NO_INPUT)

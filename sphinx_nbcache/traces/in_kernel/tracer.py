@@ -156,7 +156,11 @@ class Tracer:
         if profile is None:
             return None
         folder = profile.startup_dir
-        names = sorted(name for name in os.listdir(folder) if name.endswith((".py", ".ipy")))
+        try:
+            found = os.listdir(folder)
+        except OSError:
+            found = []  # whoever has not made it has put nothing there
+        names = sorted(name for name in found if name.endswith((".py", ".ipy")))
         paths = [os.path.join(folder, name) for name in names]
         settings = ("ipython_config.py", "ipython_kernel_config.py")
         paths += [os.path.join(profile.location, name) for name in settings]

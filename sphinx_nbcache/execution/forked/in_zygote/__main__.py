@@ -19,7 +19,8 @@ def _as_package():
         del sys.path[0]
     sys.path_importer_cache.pop(here, None)
     package = types.ModuleType(PACKAGE)
-    package.__path__ = [here]
+    # What every Python kernel is given, however it was started, lies elsewhere.
+    package.__path__ = [here, os.path.join(here, os.pardir, os.pardir, "in_kernel")]
     sys.modules[PACKAGE] = package
 
 

@@ -14,7 +14,7 @@ import traceback
 
 import zmq
 
-from . import hiding, stand_ins
+from . import folders, hiding, stand_ins
 
 _LAUNCHER = getattr(importlib.util.find_spec("ipykernel_launcher"), "origin", "ipykernel_launcher")
 
@@ -79,6 +79,7 @@ def _make_app(arguments):
         init_iopub(context)
 
     app.init_iopub = init_iopub_without_limit
+    folders.leave_unmade()
     app.initialize(arguments)
     stand_ins.lead_to_kernel()
     return app
