@@ -16,6 +16,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
 from sphinx_nbcache.execution import in_kernel
+from sphinx_nbcache.execution.channels import KernelClient
 from sphinx_nbcache.execution.forked.fitting import LAUNCHER, UnfitError, command_of
 from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.ports import free_ports
@@ -38,6 +39,7 @@ class KernelManager(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"kernel_spec_manager": KernelSpecs(), **options})
+        self.client_factory = KernelClient
         # ZeroMQ drops what a receiver has no room for: by default from a thousand messages on.
         self.context.setsockopt(zmq.RCVHWM, 0)
         self._is_clean = False

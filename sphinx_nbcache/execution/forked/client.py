@@ -8,7 +8,8 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 import nbclient
-from jupyter_client.asynchronous.client import AsyncKernelClient
+
+from sphinx_nbcache.execution.channels import KernelClient
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
@@ -20,7 +21,7 @@ _ANSWER_SECONDS = 1.0
 _SILENCE_SECONDS = 0.05
 
 
-class ForkClient(AsyncKernelClient):
+class ForkClient(KernelClient):
     """Knows that all sockets of the kernel are bound, and that it is told if the kernel ends."""
 
     def start_channels(self, *_: Any, **__: Any) -> None:
