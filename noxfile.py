@@ -25,7 +25,7 @@ def groups(*names: str) -> list[str]:
 @nox.session(python=["3.11", "3.12", "3.13"], tags=["all-pythons"])
 def pythons(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed."""
-    session.install("-e", ".", *groups("test"))
+    session.install("-e", ".", *groups("test", "book"))
     session.run("pytest", "-n", "2", *session.posargs)
 
 
@@ -40,7 +40,7 @@ def tests(session: nox.Session) -> None:
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest supported versions of all dependencies."""
     lowest = [re.sub(r">=", "==", item) for item in PROJECT["project"]["dependencies"]]
-    session.install("-e", ".", *lowest, *groups("test"))
+    session.install("-e", ".", *lowest, *groups("test", "book"))
     session.run("pytest", "-n", "2", *session.posargs)
 
 
