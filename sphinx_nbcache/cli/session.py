@@ -32,11 +32,14 @@ def opened(**options: Any) -> Iterator[Project]:
             without `nbcache_`.
     """
     told: set[Notice] = set()
+    context = click.get_current_context()
 
     def once(notice: Notice) -> None:
         if notice not in told:
             told.add(notice)
-            warn(notice)
+            # Kernels are started in another thread, which has no context of its own.
+            with context.scope(cleanup=False):
+                warn(notice)
 
     try:
         project = _open(once, options)

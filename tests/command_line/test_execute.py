@@ -173,3 +173,11 @@ def test_on_a_terminal_what_runs_is_shown_and_taken_away_again(cli: CommandLine)
     assert process.stdout is not None
     assert process.stdout.read().decode().startswith("Finished! 1 succeeded")
     process.stdout.close()
+
+
+def test_what_is_told_while_a_kernel_starts_does_not_fail_its_notebook(cli: CommandLine) -> None:
+    cli.write("conf.py", "nbcache_preload = ['no_such_module']\n")
+    cli.ipynb("a.ipynb", "%%1")
+    done = cli.ok("--conf", ".", "execute", "a.ipynb")
+    assert "1 succeeded" in done.out
+    assert "no_such_module" in done.err
