@@ -6,12 +6,11 @@ import asyncio
 import atexit
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
@@ -117,15 +116,12 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
             text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
             return Status.FAILED, Failure(type(error).__name__, text, text)
-        # What the kernel process itself writes (not what cells print) is kept out of the build's
-        # log, and shown if the kernel dies.
-        with tempfile.TemporaryFile() as log:
-            for _ in range(_STARTS):
-                status, failure = await self._execute_in_time(client, log)
-                self.peak_memory = client.peak_memory
-                if failure is None or not self._could_start_again(failure):
-                    break
-                client = self._client()
+        for _ in range(_STARTS):
+            status, failure = await self._execute_in_time(client)
+            self.peak_memory = client.peak_memory
+            if failure is None or not self._could_start_again(failure):
+                break
+            client = self._client()
         return status, failure
 
     def _could_start_again(self, failure: Failure) -> bool:
@@ -138,23 +134,21 @@ class Attempt:
             words in failure.message for words in _BEFORE_READY
         )
 
-    async def _execute_in_time(
-        self, client: Client, log: IO[bytes]
-    ) -> tuple[Status, Failure | None]:
+    async def _execute_in_time(self, client: Client) -> tuple[Status, Failure | None]:
         limit = self.job.rules.notebook_timeout
         try:
             async with asyncio.timeout(limit):
-                return await self._execute_with(client, log)
+                return await self._execute_with(client)
         except TimeoutError:
             text = f"the notebook took longer than {limit:g} s"
             failure = Failure("NotebookTimeoutError", text, text, self.clock.current)
             return Status.TIMEOUT, failure
 
-    async def _execute_with(self, client: Client, log: IO[bytes]) -> tuple[Status, Failure | None]:
+    async def _execute_with(self, client: Client) -> tuple[Status, Failure | None]:
         try:
             environment = with_changes(os.environ, self.job.environment)
             environment |= self.starts.variables
-            await client.async_execute(stdout=log, stderr=log, env=environment)
+            await client.async_execute(env=environment)
         except CellExecutionError as error:
             return Status.FAILED, self._cell_failure(error)
         except CellTimeoutError as error:
@@ -171,12 +165,14 @@ class Attempt:
                 return Status.FAILED, failure
             text = f"the kernel died: {_death(client) or error}"
             return Status.DIED, Failure(
-                "DeadKernelError", text, text + _tail(log), self.clock.current
+                "DeadKernelError", text, text + _log_of(client), self.clock.current
             )
         except Exception as error:  # noqa: BLE001 (kernels fail to start in any way)
             started = self.clock.current is not None
             text = str(error) if started else f"the kernel {self.kernel!r} cannot be used: {error}"
-            failure = Failure(type(error).__name__, text, text + _tail(log), self.clock.current)
+            failure = Failure(
+                type(error).__name__, text, text + _log_of(client), self.clock.current
+            )
             return Status.FAILED, failure
         finally:
             # A kernel that could not be started leaves this behind, to fail at exit.
@@ -193,7 +189,7 @@ class Attempt:
             self.notebook,
             kernel_name=self.kernel,
             make_manager=partial(
-                self.starts.manager_of, self.kernel, [cell.source for cell in self.job.cells]
+                self.starts.manager_of, self.kernel, specs, [cell.source for cell in self.job.cells]
             ),
             limits=OutputLimits(rules.output_limit, rules.notebook_output_limit),
             resources={"metadata": {"path": self.folder}},
@@ -271,8 +267,11 @@ class Attempt:
         return plain(state) if state.get("state") else {}
 
 
-def _tail(log: IO[bytes]) -> str:
-    """Return the end of what a kernel process wrote."""
+def _log_of(client: Client) -> str:
+    """Return the end of what a client's kernel process wrote."""
+    log = None if client.manager is None else client.manager.process_log
+    if log is None:
+        return ""
     log.seek(0)
     lines = log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
     return "\n\n" + "\n".join(lines) if lines else ""

@@ -29,7 +29,7 @@ class Client(DeathWatch):
     manager: KernelManager | None = None
     tracer: RunTracer | None = None
     before: str = ""
-    """What is executed before the first cell, silently."""
+    """What is executed before the first cell, silently, unless the kernel has done so already."""
     peak_memory: int | None = None
 
     def __init__(
@@ -67,6 +67,9 @@ class Client(DeathWatch):
     async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
         """Start the kernel, and in it the tracer, if there is one for it."""
         async with super().async_setup_kernel(**kwargs):
+            assert self.manager is not None
+            if self.manager.is_prepared:
+                self.before = ""
             try:
                 if self.tracer is None:
                     await self._silently("")

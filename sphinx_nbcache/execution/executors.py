@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
@@ -11,6 +10,7 @@ from typing import Any, Protocol, Self
 
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.kernels import KernelManager
+from sphinx_nbcache.execution.threads import usable_cores
 
 Runner = Callable[[Job], Coroutine[Any, Any, Outcome]]
 
@@ -126,12 +126,6 @@ class Parallel(_LoopExecutor):
 
     def __init__(self, run: Runner, jobs: int | None = None) -> None:
         super().__init__(run, slots=jobs or usable_cores())
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
 
 
 def first_done(running: set[Future[Outcome]], seconds: float | None) -> set[Future[Outcome]]:

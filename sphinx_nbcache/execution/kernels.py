@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import IO, Any, ClassVar, Self
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
@@ -17,13 +18,16 @@ from jupyter_client.manager import AsyncKernelManager
 
 from sphinx_nbcache.execution import in_kernel
 from sphinx_nbcache.execution.channels import KernelClient
-from sphinx_nbcache.execution.forked.fitting import LAUNCHER, UnfitError, command_of
+from sphinx_nbcache.execution.forked.fitting import (
+    LAUNCHER,
+    WITHOUT_HISTORY,
+    UnfitError,
+    command_of,
+)
 from sphinx_nbcache.execution.orphans import end_orphans
-from sphinx_nbcache.execution.ports import free_ports
+from sphinx_nbcache.execution.ports import PORTS, free_ports
 from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
-
-PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 
 _STARTER = Path(in_kernel.__file__).with_name("start_ipykernel.py")
 
@@ -35,10 +39,16 @@ class KernelError(Exception):
 class KernelManager(AsyncKernelManager):
     """A kernel manager that can be found, to end its kernel at once."""
 
+    is_prepared = False
+    """Whether the kernel that was started has executed all that comes before the first cell."""
+
+    process_log: IO[bytes] | None = None
+    """What the kernel's process writes by itself (not what cells print), once it was started."""
+
     _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"kernel_spec_manager": KernelSpecs(), **options})
+    def __init__(self, specs: KernelSpecs, **options: Any) -> None:
+        super().__init__(kernel_spec_manager=specs, **options)
         self.client_factory = KernelClient
         # ZeroMQ drops what a receiver has no room for: by default from a thousand messages on.
         self.context.setsockopt(zmq.RCVHWM, 0)
@@ -46,12 +56,13 @@ class KernelManager(AsyncKernelManager):
         self._live.add(self)
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # it is a coroutine either way
-        """Start the kernel, as Jupyter does it but for its ports."""
+        """Start the kernel, as Jupyter does it but for its ports and its log."""
         if self.transport == "tcp" and (ports := free_ports(len(PORTS), self.ip)) is not None:
             self.cache_ports = False
             for name, port in zip(PORTS, ports, strict=True):
                 setattr(self, name, port)
-        await super().start_kernel(**options)
+        self.process_log = log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this)
+        await super().start_kernel(stdout=log, stderr=log, **options)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Return the command that starts the kernel.
@@ -81,6 +92,8 @@ class KernelManager(AsyncKernelManager):
         """Let go of sockets and files, also if the kernel could not even be started."""
         if not self._is_clean:
             await self._async_cleanup_resources()
+        if self.process_log is not None:
+            self.process_log.close()
 
     @classmethod
     def kill_all(cls) -> None:
@@ -122,9 +135,17 @@ class KernelStarts:
     def __exit__(self, *_: object) -> None:
         end_orphans()
 
-    def manager_of(self, kernel: str, sources: Sequence[str]) -> KernelManager:  # noqa: ARG002 (others look at them)
+    def expect(self, folder: str | None) -> None:
+        """Take note in which folder the next kernel will be wanted, if it is known."""
+
+    def manager_of(
+        self,
+        kernel: str,
+        specs: KernelSpecs,
+        sources: Sequence[str],  # noqa: ARG002 (others look at them)
+    ) -> KernelManager:
         """Return a manager that starts a kernel for a notebook with these code cells."""
-        return KernelManager(kernel_name=kernel)
+        return KernelManager(specs, kernel_name=kernel)
 
 
 def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
@@ -171,7 +192,7 @@ def is_python(name: str, specs: KernelSpecManager) -> bool:
 
 def start_arguments(name: str, specs: KernelSpecManager) -> list[str]:
     """Return further command-line arguments for a kernel: an ipykernel writes no history."""
-    return ["--HistoryManager.hist_file=:memory:"] if is_ipykernel(name, specs) else []
+    return [WITHOUT_HISTORY] if is_ipykernel(name, specs) else []
 
 
 def _for_language(language: str, specs: KernelSpecManager) -> str:

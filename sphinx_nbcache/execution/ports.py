@@ -12,6 +12,9 @@ import socket
 import threading
 from pathlib import Path
 
+PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+"""What jupyter_client calls the ports of a kernel."""
+
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST = 10_240
 # Fewer are not worth it.

@@ -33,6 +33,15 @@ def fallback_of(name: str) -> str:
     return "temp-parallel" if is_temporary(name) else "local-parallel"
 
 
+def slots_of(name: str, jobs: int | None) -> int | None:
+    """Return how many jobs an executor will run at once; `None` for those of other packages."""
+    if name not in OURS:
+        return None
+    from sphinx_nbcache.execution.threads import usable_cores
+
+    return 1 if name.endswith("serial") else jobs or usable_cores()
+
+
 def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
     """Return the executor of a name.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_core.paths import jupyter_path
 from traitlets import default
 
@@ -13,22 +13,31 @@ from traitlets import default
 class KernelSpecs(KernelSpecManager):
     """The kernelspecs that are installed.
 
-    IPython's folder may hold some, and asking IPython for its name makes it.
+    IPython's folder may hold some, and asking IPython for its name makes it. One that was found is
+    not looked for again: an object of this class is for one run.
     """
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """Return a kernelspec.
+
+        Raises:
+            NoSuchKernel: There is none of this name.
+        """
+        found: dict[str, KernelSpec] = self.__dict__.setdefault("found", {})
+        if kernel_name not in found:
+            found[kernel_name] = super().get_kernel_spec(kernel_name)
+        return found[kernel_name]
 
     @default("kernel_dirs")
     def _kernel_dirs_default(self) -> list[str]:
-        if not any(folder.exists() for folder in _ipython_folders()):
-            return list(jupyter_path("kernels"))
-        return list(super()._kernel_dirs_default())
-
-
-def _ipython_folders() -> list[Path]:
-    """Return where IPython's folder may be: where it is said to be, or in one of two places."""
-    if named := os.environ.get("IPYTHONDIR"):
-        return [Path(named).expanduser()]
-    home = Path("~").expanduser()
-    return [
-        home / ".ipython",
-        Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "ipython"),
-    ]
+        home = Path("~").expanduser()
+        named = os.environ.get("IPYTHONDIR")
+        folder = Path(named).expanduser() if named else home / ".ipython"
+        if folder.exists():
+            # As IPython says, but its import takes long.
+            return [*jupyter_path("kernels"), str(folder / "kernels")]
+        old = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "ipython")
+        if old.exists() and not named:
+            # It may be moved to where it is now.
+            return list(super()._kernel_dirs_default())
+        return list(jupyter_path("kernels"))

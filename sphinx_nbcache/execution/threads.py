@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 # What libraries look at when they are loaded. As joblib limits them in its worker processes.
@@ -27,3 +28,9 @@ def thread_limits(slots: int, cores: int, environment: Mapping[str, str]) -> dic
     if slots == 1 or any(name in environment for name in VARIABLES):
         return {}
     return dict.fromkeys(VARIABLES, str(max(1, cores // slots)))
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)

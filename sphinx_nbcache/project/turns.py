@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -114,25 +114,29 @@ class Turns:
 
     def _take_all(self, waiting: deque[Group]) -> None:
         from sphinx_nbcache.execution.environment import with_changes
-        from sphinx_nbcache.execution.executors import first_done, usable_cores
         from sphinx_nbcache.execution.ipython_folder import ipython_folder_as_found
-        from sphinx_nbcache.execution.threads import thread_limits
+        from sphinx_nbcache.execution.registry import slots_of
+        from sphinx_nbcache.execution.threads import thread_limits, usable_cores
 
         total = len(waiting)
         first = [group[0] for group in waiting]
         environment = with_changes(os.environ, self.settings.environment)
+        slots = slots_of(self.settings.executor, self.settings.jobs) or 1
+        limits = thread_limits(slots, usable_cores(), environment)
         try:
             with (
                 ipython_folder_as_found(environment),
-                self._kernel_starts(waiting) as starts,
+                self._kernel_starts(waiting, environment | limits) as starts,
                 self._make_executor(starts) as executor,
             ):
+                from sphinx_nbcache.execution.executors import first_done
+
                 former = former_runs(self.store, first)
                 waiting = deque(in_order(waiting, former, executor.slots))
                 starts.variables = thread_limits(executor.slots, usable_cores(), environment)
                 self.progress.queued(first, former, executor.slots)
                 while waiting or self._running:
-                    self._fill_slots(executor, waiting, total)
+                    self._fill_slots(executor, starts, waiting, total)
                     self._tell_of_cells()
                     # While a claim is not granted, look again soon; else wait for a run to end.
                     is_claiming = waiting and self._has_slot(executor)
@@ -150,16 +154,29 @@ class Turns:
             self._finish_all()
             self.claims.release_all()
 
-    def _kernel_starts(self, groups: Sequence[Group]) -> KernelStarts:
-        from sphinx_nbcache.execution.quick_import import import_nbclient
+    @contextmanager
+    def _kernel_starts(
+        self, groups: Sequence[Group], environment: Mapping[str, str]
+    ) -> Iterator[KernelStarts]:
+        from sphinx_nbcache.execution.forked.first import first_zygote
 
-        import_nbclient()
-        from sphinx_nbcache.execution.forked.starts import kernel_starts
-
-        notebooks = [group[0] for group in groups]
         settings = self.settings
-        cells = partial(_cells_of, notebooks)
-        return kernel_starts(settings.kernel_start, settings.preload, cells, self.notify)
+        notebooks = [group[0] for group in groups]
+        key = notebooks[0].key
+        with first_zygote(
+            settings.kernel_start, key.kernel, key.language, environment, self._folder
+        ) as first:
+            # Only now: what is imported here takes as long as what happens in that process.
+            from sphinx_nbcache.execution.quick_import import import_nbclient
+
+            import_nbclient()
+            from sphinx_nbcache.execution.forked.starts import kernel_starts
+
+            cells = partial(_cells_of, notebooks)
+            with kernel_starts(
+                settings.kernel_start, settings.preload, cells, self.notify, first
+            ) as starts:
+                yield starts
 
     def _make_executor(self, starts: KernelStarts) -> Executor:
         """Return the executor that the option names, or another one if it cannot be used."""
@@ -197,11 +214,14 @@ class Turns:
         groups = (group for _, group, _ in self._running.values())
         return len(self._running) < executor.slots and not any(map(is_alone, groups))
 
-    def _fill_slots(self, executor: Executor, waiting: deque[Group], total: int) -> None:
+    def _fill_slots(
+        self, executor: Executor, starts: KernelStarts, waiting: deque[Group], total: int
+    ) -> None:
         for _ in range(len(waiting)):
             if not self._has_slot(executor):
                 return
             group = waiting.popleft()
+            starts.expect(_next_folder(group, waiting))
             must_wait = is_alone(group) and bool(self._running)
             if must_wait or not self._start(executor, group, waiting, total):
                 waiting.append(group)
@@ -330,6 +350,13 @@ def _cells_of(notebooks: Sequence[Planned]) -> Iterator[list[str]]:
     for planned in notebooks:
         with suppress(NotebookError, OSError):
             yield [item.cell.source for item in read_planned(planned).code_cells]
+
+
+def _next_folder(group: Group, waiting: Sequence[Group]) -> str | None:
+    """Return where the notebook will be run that comes after one, if it may start beside it."""
+    if not waiting or is_alone(group) or is_alone(waiting[0]) or waiting[0][0].key.temporary:
+        return None
+    return str(waiting[0][0].folder)
 
 
 def _remove_kept(outcome: Outcome) -> None:

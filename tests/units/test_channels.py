@@ -16,6 +16,7 @@ from jupyter_client.session import Session
 
 from sphinx_nbcache.execution.channels import KernelClient, WatchedChannel
 from sphinx_nbcache.execution.kernels import KernelManager
+from sphinx_nbcache.execution.specs import KernelSpecs
 
 Answer = Callable[[], object]
 
@@ -70,7 +71,7 @@ def test_a_channel_waits_as_long_as_it_is_told_to(timeout: float) -> None:
 
 
 def test_clients_of_all_kernels_have_such_a_channel() -> None:
-    manager = KernelManager(kernel_name="python3")
+    manager = KernelManager(KernelSpecs(), kernel_name="python3")
     try:
         assert issubclass(manager.client_factory, KernelClient)
     finally:

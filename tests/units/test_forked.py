@@ -26,6 +26,7 @@ from sphinx_nbcache.execution.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
 from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.notices import Notice, say_nothing
 from sphinx_nbcache.store.records import Status
 
@@ -517,7 +518,7 @@ def way(manager: KernelManager, folder: Path) -> str:
     """Start a kernel, and return how that was done."""
 
     async def start() -> str:
-        await manager.start_kernel(cwd=str(folder), stdout=None, stderr=None)
+        await manager.start_kernel(cwd=str(folder))
         forked = isinstance(manager, ForkManager) and manager.fork is not None
         await manager.shutdown_kernel(now=True)
         await manager.close()
@@ -554,7 +555,7 @@ def test_only_a_usual_ipykernel_is_forked(
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     told: list[Notice] = []
     with forking(notify=told.append) as starts:
-        assert way(starts.manager_of("theirs", []), tmp_path) == expected
+        assert way(starts.manager_of("theirs", KernelSpecs(), []), tmp_path) == expected
     assert told == []
 
 
@@ -602,7 +603,7 @@ def test_who_insists_on_forks_is_warned_where_there_can_be_none(
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     told: list[Notice] = []
     with kernel_starts("fork", (), list, told.append) as starts:
-        assert way(starts.manager_of("theirs", []), tmp_path) == "spawn"
+        assert way(starts.manager_of("theirs", KernelSpecs(), []), tmp_path) == "spawn"
     assert "theirs" in told[0].text
     assert not told[0].is_information
 
@@ -622,3 +623,49 @@ def test_two_threads_with_loops_of_their_own_share_a_zygote(
         )
         assert len(zygotes()) == 1
     assert [text(outcome, 1) for outcome in outcomes] == [str(n * 2) for n in range(12)]
+
+
+SLOW_FLUSH = """
+import threading, time
+session = get_ipython().kernel.session
+send = session.send
+
+def slowly(stream, message, *more, **options):
+    if threading.current_thread().name == "IOPub":
+        time.sleep(0.5)
+    return send(stream, message, *more, **options)
+
+session.send = slowly
+"""
+
+
+def test_what_is_flushed_while_a_cell_ends_is_shown_in_that_cell(tmp_path: Path) -> None:
+    # After 0.2 s ipykernel takes out of its buffer what was printed, in another thread.
+    cells = [f"print({number}); time.sleep(0.3)" for number in range(3)]
+    with forking() as starts:
+        outcome = outcome_of(job(tmp_path, SLOW_FLUSH, *cells), starts)
+    assert [text(outcome, number) for number in (2, 3, 4)] == ["0\n", "1\n", "2\n"]
+
+
+def test_arguments_that_were_parsed_ahead_are_those_of_each_kernel(tmp_path: Path) -> None:
+    code = (
+        "from ipykernel.connect import get_connection_file\n"
+        "print(get_ipython().cache_size, get_connection_file())"
+    )
+    arguments = [("--InteractiveShell.cache_size=7",), (), ("--InteractiveShell.cache_size=7",)]
+    with forking() as starts:
+        found = [
+            lines(outcome_of(job(tmp_path, code, arguments=given), starts))[0].split()
+            for given in arguments
+        ]
+    assert [size for size, _ in found] == ["7", "1000", "7"]
+    assert len({file for _, file in found}) == 3
+
+
+def test_arguments_that_mean_nothing_fail_as_in_other_kernels(tmp_path: Path) -> None:
+    order = job(tmp_path, "1", arguments=("--InteractiveShell.cache_size=many",))
+    with forking() as starts:
+        forked, ordinary = outcome_of(order, starts), outcome_of(order)
+    assert forked.failure is not None
+    assert ordinary.failure is not None
+    assert "cache_size" in forked.failure.traceback

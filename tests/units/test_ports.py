@@ -10,6 +10,7 @@ import pytest
 from sphinx_nbcache.execution import ports
 from sphinx_nbcache.execution.kernels import KernelManager
 from sphinx_nbcache.execution.ports import free_ports
+from sphinx_nbcache.execution.specs import KernelSpecs
 
 RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 pytestmark = pytest.mark.skipif(not RANGE.exists(), reason="only Linux tells its range of ports")
@@ -58,10 +59,11 @@ async def _started(manager: KernelManager) -> list[int]:
         return [info[name] for name in info if name.endswith("_port")]
     finally:
         await manager.shutdown_kernel(now=True)
+        await manager.close()
 
 
 @pytest.mark.kernel
 def test_kernels_of_the_ordinary_start_have_such_ports() -> None:
-    found = asyncio.run(_started(KernelManager(kernel_name="python3")))
+    found = asyncio.run(_started(KernelManager(KernelSpecs(), kernel_name="python3")))
     assert len(set(found)) == 5
     assert all(port < first_of_system() for port in found)

@@ -12,6 +12,8 @@ from pathlib import PurePath
 from typing import Any
 
 CONNECTION_FILE = "{connection_file}"
+WITHOUT_HISTORY = "--HistoryManager.hist_file=:memory:"
+"""Lets an ipykernel write no history."""
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?")
 LAUNCHER = "ipykernel_launcher"
 # Options of the interpreter that may be there: some have their value behind them.
@@ -38,6 +40,11 @@ class Command:
 
     python: tuple[str, ...]
     arguments: tuple[str, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the arguments can make the kernel execute nothing when it starts."""
+        return set(self.arguments) <= {"-f", CONNECTION_FILE, WITHOUT_HISTORY}
 
 
 def command_of(

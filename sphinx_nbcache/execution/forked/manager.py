@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from sphinx_nbcache.execution.forked.client import ForkClient
 from sphinx_nbcache.execution.forked.fitting import (
-    CONNECTION_FILE,
-    Command,
     UnfitError,
     command_of,
     unfit_variables,
 )
+from sphinx_nbcache.execution.forked.kernel import ForkedKernel, Start, remove_files
 from sphinx_nbcache.execution.forked.provisioner import ForkError, ForkProvisioner
-from sphinx_nbcache.execution.forked.zygote import Order, ZygoteError
-from sphinx_nbcache.execution.kernels import PORTS, KernelManager
+from sphinx_nbcache.execution.forked.zygote import ZygoteError
+from sphinx_nbcache.execution.kernels import KernelManager
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.forked.starts import ForkStarts
+    from sphinx_nbcache.execution.specs import KernelSpecs
 
 # What an orderly end may take: exit handlers, and threads that are waited for.
 _END_SECONDS = 5.0
@@ -35,19 +34,23 @@ class ForkManager(KernelManager):
 
     Args:
         starts: Who has the zygotes.
+        specs: The kernelspecs.
         sources: The code cells that will be run.
     """
 
     fork: ForkProvisioner | None = None
     """The kernel, if it was forked."""
 
-    def __init__(self, starts: ForkStarts, sources: Sequence[str], **options: Any) -> None:
-        super().__init__(context=starts.context, **options)
+    def __init__(
+        self, starts: ForkStarts, specs: KernelSpecs, sources: Sequence[str], **options: Any
+    ) -> None:
+        super().__init__(specs, context=starts.context, **options)
         self._starts = starts
         self._sources = sources
+        self._kernel: ForkedKernel | None = None
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # of two kinds of manager
-        """Start the kernel: `cwd`, `env`, `stdout`, `stderr` and `extra_arguments` as usual."""
+        """Start the kernel: `cwd`, `env` and `extra_arguments` as usual."""
         try:
             await self._start_by_fork(**options)
         except (UnfitError, ZygoteError, ForkError) as error:
@@ -58,8 +61,6 @@ class ForkManager(KernelManager):
         self,
         *,
         extra_arguments: Sequence[str] = (),
-        stdout: IO[bytes] | None = None,
-        stderr: IO[bytes] | None = None,
         cwd: str | None = None,
         **options: Any,
     ) -> None:
@@ -77,40 +78,14 @@ class ForkManager(KernelManager):
         if not _is_folder(folder):
             raise UnfitError("its folder is not there")
         zygote = await self._starts.zygote(command.python, environment, self._sources, folder)
-        fork = ForkProvisioner(kernel_id="", kernel_spec=spec, parent=self)
-        self._take_place(self._starts.new_place())
-        order = _order(command, folder, environment, self.connection_file)
-        out = 1 if stdout is None else stdout.fileno()
-        err = 2 if stderr is None else stderr.fileno()
-        try:
-            self.write_connection_file()
-            fork.connection_info = self.get_connection_info()
-            await fork.fork(zygote, order, out, err)
-        except BaseException as error:
-            self._give_place_back()
-            if isinstance(error, ForkError):
-                self._starts.look_after(zygote)
-            raise
-        self.provisioner = self.fork = fork
+        start = Start(zygote, command, folder, environment)
+        self._kernel = kernel = await self._starts.kernel(start, spec)
+        self.connection_file = kernel.connection_file
+        self.load_connection_info(kernel.connection)
+        self.provisioner = self.fork = kernel.process
+        self.process_log = kernel.log
+        self.is_prepared = True
         self.client_factory = ForkClient
-
-    def _take_place(self, place: Path) -> None:
-        """Let the kernel's sockets be files: `place` with a number behind."""
-        self.connection_file = f"{place}.json"
-        self.transport = "ipc"
-        self.ip = str(place)
-        for number, port in enumerate(PORTS, 1):
-            setattr(self, port, number)
-
-    def _give_place_back(self) -> None:
-        """Forget about the place: the kernel is to be started in the ordinary way."""
-        self.cleanup_connection_file()
-        self.cleanup_ipc_files()
-        for name in ("connection_file", "transport", "ip"):
-            with suppress(KeyError):
-                del self._trait_values[name]
-        for port in PORTS:
-            setattr(self, port, 0)
 
     def client(self, **options: Any) -> Any:
         """Return a client of the kernel."""
@@ -132,6 +107,8 @@ class ForkManager(KernelManager):
         """Let go of sockets and files; a forked kernel has ended then."""
         if self.fork is not None:
             await self.fork.wait_killed()
+        if self._kernel is not None:
+            remove_files(self._kernel.place)
         await super().cleanup_resources(restart=restart)
 
     async def close(self) -> None:
@@ -151,14 +128,6 @@ class ForkManager(KernelManager):
             self.fork.kill_at_once()
         else:
             super().kill_at_once()
-
-
-def _order(
-    command: Command, folder: str, environment: Mapping[str, str], connection_file: str
-) -> Order:
-    arguments = [connection_file if word == CONNECTION_FILE else word for word in command.arguments]
-    words = [*command.python, "-m", "ipykernel_launcher", *arguments]
-    return Order(os.path.abspath(folder), environment, words, arguments)  # noqa: PTH100 (links stay)
 
 
 def _is_folder(path: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -34,6 +35,8 @@ class ForkProvisioner(LocalProvisioner):
 
     exit_status: int | None = None
     """How the kernel ended: its exit status, or less than 0 for a signal."""
+
+    _untouched: dict[str, int | None] | None = None
 
     _connection: socket.socket | None = None
 
@@ -88,6 +91,7 @@ class ForkProvisioner(LocalProvisioner):
         if "pid" in said and not self._forked.done():
             self._forked.set_result(said["pid"])
         if "bound" in said and not self._bound.done():
+            self._untouched = said.get("untouched")
             self._bound.set_result(None)
         if "error" in said:
             self._fail(str(said["error"]))
@@ -128,11 +132,19 @@ class ForkProvisioner(LocalProvisioner):
                 self._connection.shutdown(socket.SHUT_WR)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.ended(), _KILL_SECONDS)
-        self._close()
+        self.abandon()
 
-    def _close(self) -> None:
+    def is_untouched(self) -> bool:
+        """Tell whether it has executed nothing of the user's, and one started now would not."""
+        if self._untouched is None:
+            return False
+        return all(_changed(path) == seen for path, seen in self._untouched.items())
+
+    def abandon(self) -> None:
+        """Let go of the kernel. What becomes of it, nobody will know."""
         if self._connection is not None:
-            self._loop.remove_reader(self._connection.fileno())
+            with suppress(RuntimeError):  # its loop may be closed
+                self._loop.remove_reader(self._connection.fileno())
             self._connection.close()
             self._connection = None
 
@@ -156,7 +168,7 @@ class ForkProvisioner(LocalProvisioner):
         """Wait until the kernel has ended, and let go of it."""
         if self._connection is not None:
             await self.ended()
-            self._close()
+            self.abandon()
         return self.exit_status
 
     async def send_signal(self, signum: int) -> None:
@@ -176,3 +188,10 @@ class ForkProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Refuse: a restarted kernel would not be forked."""
         raise NotImplementedError("a forked kernel is started by `fork`")
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return None

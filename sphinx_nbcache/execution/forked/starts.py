@@ -8,47 +8,38 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import zmq
 import zmq.asyncio
+from jupyter_client.kernelspec import KernelSpec
 
 from sphinx_nbcache.config import AUTO, KernelStart
+from sphinx_nbcache.execution.forked.first import FirstZygote
 from sphinx_nbcache.execution.forked.fitting import UnfitError
-from sphinx_nbcache.execution.forked.manager import ForkManager
+from sphinx_nbcache.execution.forked.kernel import ForkedKernel, Start, fork_kernel
 from sphinx_nbcache.execution.forked.preload import (
     imported_modules,
     may_preload,
     safe_modules,
     shadows,
 )
-from sphinx_nbcache.execution.forked.zygote import Zygote, ZygoteError
+from sphinx_nbcache.execution.forked.provisioner import ForkError
+from sphinx_nbcache.execution.forked.spare import Spare
+from sphinx_nbcache.execution.forked.zygote import Zygote, ZygoteError, ZygoteKey
 from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
 from sphinx_nbcache.execution.orphans import end_orphans
+from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.execution.work_folder import work_folder
 from sphinx_nbcache.notices import Notice, Notify, Topic
 
-# Variables that may be others for each kernel (or test), and matter to no import.
-_OF_ONE_KERNEL = frozenset(
-    "JPY_SESSION_NAME JPY_PARENT_PID PWD OLDPWD _ SHLVL PYTEST_CURRENT_TEST".split()
-)
 # Zygotes with different environments; more than these are not worth their memory.
 _MOST = 8
 # How often modules that turn out to be unsafe are left out.
 _ATTEMPTS = 4
 # The path of a socket has at most 107 bytes; behind the folder come two numbers.
 _LONGEST_FOLDER = 107 - len("/1234567-5")
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """What kernels must have in common to be forked from one zygote."""
-
-    python: tuple[str, ...]
-    environment: frozenset[tuple[str, str]]
-    modules: tuple[str, ...]
 
 
 class ForkStarts(KernelStarts):
@@ -61,6 +52,7 @@ class ForkStarts(KernelStarts):
         preload: Modules to preload, or `"auto"`: what the notebooks import.
         cells: Returns the code cells of each notebook that is to be run, if asked.
         notify: Takes what is to be told.
+        first: A zygote that was started ahead, if one was.
         insists: Whether it is worth a warning that a kernel cannot be forked.
     """
 
@@ -70,6 +62,7 @@ class ForkStarts(KernelStarts):
         cells: Callable[[], Iterable[Sequence[str]]],
         notify: Notify,
         *,
+        first: FirstZygote | None = None,
         insists: bool = False,
     ) -> None:
         self._preload = preload
@@ -77,7 +70,7 @@ class ForkStarts(KernelStarts):
         self._notify = notify
         self._insists = insists
         self._lock = threading.Lock()
-        self._zygotes: dict[_Key, Zygote | ZygoteError] = {}
+        self._zygotes: dict[ZygoteKey, Zygote | ZygoteError] = {}
         self._modules: tuple[str, ...] | None = None
         self._told: set[str] = set()
         self._has_others = False
@@ -85,6 +78,8 @@ class ForkStarts(KernelStarts):
         self._stack = ExitStack()
         self._folder: Path | None = None
         self._context: zmq.asyncio.Context | None = None
+        self._spare = Spare(self._new_place)
+        self._first = first or FirstZygote()
 
     def __reduce__(self) -> tuple[type[KernelStarts], tuple[()]]:
         return KernelStarts, ()
@@ -95,6 +90,7 @@ class ForkStarts(KernelStarts):
     def __exit__(self, *_: object) -> None:
         if self._has_others:
             end_orphans()
+        self._spare.close()
         with self._lock:
             for zygote in self._zygotes.values():
                 if isinstance(zygote, Zygote):
@@ -106,9 +102,11 @@ class ForkStarts(KernelStarts):
             self._stack.close()
             self._folder = None
 
-    def manager_of(self, kernel: str, sources: Sequence[str]) -> KernelManager:
+    def manager_of(self, kernel: str, specs: KernelSpecs, sources: Sequence[str]) -> KernelManager:
         """Return a manager that starts a kernel for a notebook with these code cells."""
-        return ForkManager(self, sources, kernel_name=kernel)
+        from sphinx_nbcache.execution.forked.manager import ForkManager
+
+        return ForkManager(self, specs, sources, kernel_name=kernel)
 
     @property
     def context(self) -> zmq.asyncio.Context:
@@ -119,7 +117,27 @@ class ForkStarts(KernelStarts):
                 self._context.setsockopt(zmq.RCVHWM, 0)
             return self._context
 
-    def new_place(self) -> Path:
+    async def kernel(self, start: Start, spec: KernelSpec) -> ForkedKernel:
+        """Return a kernel that was forked just now, or ahead.
+
+        Raises:
+            ForkError: It could not be started.
+        """
+        try:
+            kernel = await self._spare.take(start)
+            if kernel is None:
+                kernel = await fork_kernel(start, self._new_place(), spec)
+        except ForkError:
+            self._look_after(start.zygote)
+            raise
+        self._spare.follow(start, spec)
+        return kernel
+
+    def expect(self, folder: str | None) -> None:
+        """Take note in which folder the next kernel will be wanted: it may be forked ahead."""
+        self._spare.expect(folder)
+
+    def _new_place(self) -> Path:
         """Return a path of which all that begins with it is a kernel's own."""
         return self._own_folder() / str(next(self._numbers))
 
@@ -152,8 +170,7 @@ class ForkStarts(KernelStarts):
     async def _zygote(
         self, python: tuple[str, ...], environment: Mapping[str, str], modules: tuple[str, ...]
     ) -> Zygote:
-        common = {item for item in environment.items() if item[0] not in _OF_ONE_KERNEL}
-        key = _Key(python, frozenset(common), modules)
+        key = ZygoteKey.of(python, environment, modules)
         found = self._zygotes.get(key)
         if found is None:
             found = await asyncio.to_thread(self._started, key, environment)
@@ -161,7 +178,7 @@ class ForkStarts(KernelStarts):
             raise found
         return found
 
-    def _started(self, key: _Key, environment: Mapping[str, str]) -> Zygote | ZygoteError:
+    def _started(self, key: ZygoteKey, environment: Mapping[str, str]) -> Zygote | ZygoteError:
         folder = self._own_folder()
         with self._lock:
             if key not in self._zygotes:
@@ -171,12 +188,13 @@ class ForkStarts(KernelStarts):
                     self._zygotes[key] = error
             return self._zygotes[key]
 
-    def _start(self, key: _Key, environment: Mapping[str, str], folder: Path) -> Zygote:
+    def _start(self, key: ZygoteKey, environment: Mapping[str, str], folder: Path) -> Zygote:
         if len(self._zygotes) >= _MOST:
             raise ZygoteError("there are too many environments to keep one for each")
         modules = key.modules
         for _ in range(_ATTEMPTS):
-            zygote = Zygote(key.python, environment, folder, modules)
+            zygote = self._first.take(key) or Zygote(key.python, environment, folder)
+            zygote.preload(modules)
             if trouble := zygote.trouble:
                 zygote.close()
                 raise ZygoteError(trouble)
@@ -187,9 +205,11 @@ class ForkStarts(KernelStarts):
             zygote.close()
             self._tell_failed(unsafe)
             modules = tuple(name for name in modules if name not in unsafe)
-        return Zygote(key.python, environment, folder)
+        zygote = Zygote(key.python, environment, folder)
+        zygote.preload(())
+        return zygote
 
-    def look_after(self, zygote: Zygote) -> None:
+    def _look_after(self, zygote: Zygote) -> None:
         """Take note that a kernel could not be forked: of a dead zygote no other one is asked."""
         if zygote.is_alive:
             return
@@ -243,6 +263,7 @@ def kernel_starts(
     preload: Sequence[str] | str,
     cells: Callable[[], Iterable[Sequence[str]]],
     notify: Notify,
+    first: FirstZygote | None = None,
 ) -> KernelStarts:
     """Return how kernels are started: as a context for as long as notebooks are run.
 
@@ -251,6 +272,7 @@ def kernel_starts(
         preload: `nbcache_preload`.
         cells: Returns the code cells of each notebook that is to be run.
         notify: Takes what is to be told.
+        first: A zygote that was started ahead, if one was.
     """
     if mode == "spawn":
         return KernelStarts()
@@ -259,4 +281,4 @@ def kernel_starts(
             text = "nbcache_kernel_start = 'fork' works on Linux only; 'spawn' is used"
             notify(Notice(Topic.CONFIG, text))
         return KernelStarts()
-    return ForkStarts(preload, cells, notify, insists=mode == "fork")
+    return ForkStarts(preload, cells, notify, first=first, insists=mode == "fork")

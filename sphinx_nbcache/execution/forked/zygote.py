@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import struct
@@ -17,11 +16,16 @@ from pathlib import Path
 import msgspec
 
 from sphinx_nbcache.execution.forked import in_zygote
+from sphinx_nbcache.execution.in_kernel import preparing_texts
 
 # What a zygote may take to import all that it is told to.
 _START_SECONDS = 60
 _END_SECONDS = 5
 _OLDEST_PYTHON = (3, 9, 0)
+# Variables that may be others for each kernel (or test), and matter to no import.
+_OF_ONE_KERNEL = frozenset(
+    "JPY_SESSION_NAME JPY_PARENT_PID PWD OLDPWD _ SHLVL PYTEST_CURRENT_TEST".split()
+)
 
 
 class ZygoteError(Exception):
@@ -46,6 +50,29 @@ class Report(msgspec.Struct, frozen=True):
     failed: dict[str, str]
     unsafe: dict[str, str]
     loaded: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ZygoteKey:
+    """What kernels must have in common to be forked from one zygote.
+
+    Attributes:
+        python: The interpreter and its options.
+        environment: The environment variables that may matter to imports.
+        modules: What is preloaded.
+    """
+
+    python: tuple[str, ...]
+    environment: frozenset[tuple[str, str]]
+    modules: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, python: tuple[str, ...], environment: Mapping[str, str], modules: tuple[str, ...] = ()
+    ) -> ZygoteKey:
+        """Return the key of a kernel, given all its environment variables."""
+        common = (item for item in environment.items() if item[0] not in _OF_ONE_KERNEL)
+        return cls(python, frozenset(common), modules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +106,30 @@ class Order:
 class Zygote:
     """A process that forks kernels. It ends, with all of them, when this is closed.
 
+    Once it is started it imports what every kernel needs; it is of use after `preload`.
+
     Args:
         python: The interpreter and its options.
         environment: The environment variables that it has when it imports.
         folder: An empty folder to be in.
-        modules: What it is to preload.
 
     Raises:
         ZygoteError: It cannot be started.
     """
+
+    report: Report
+    """What it said of itself when it was ready."""
 
     def __init__(
         self,
         python: Sequence[str],
         environment: Mapping[str, str],
         folder: Path,
-        modules: Sequence[str] = (),
     ) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs, tempfile.TemporaryFile() as log:
+        self._log = log = tempfile.TemporaryFile()  # noqa: SIM115 (until it is ready)
+        with theirs:
             program = Path(in_zygote.__file__).with_name("__main__.py")
             try:
                 self._process = subprocess.Popen(  # noqa: S603 (what the kernelspec says)
@@ -114,19 +145,28 @@ class Zygote:
                 )
             except OSError as error:
                 self._control.close()
+                log.close()
                 raise ZygoteError(str(error)) from None
-            theirs.close()
-            try:
-                self._control.sendall(json.dumps(list(modules)).encode() + b"\n")
-                self.report = self._read_report()
-            except (OSError, EOFError, msgspec.DecodeError) as error:
-                self.close()
-                log.seek(0)
-                words = log.read().decode("utf-8", "replace").strip().splitlines()
-                raise ZygoteError(words[-1] if words else repr(error)) from None
-            except BaseException:
-                self.close()
-                raise
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Let it preload modules, and wait until it is ready to fork.
+
+        Raises:
+            ZygoteError: It has ended, or is not ready in time.
+        """
+        try:
+            told = {"modules": list(modules), "before": preparing_texts()}
+            self._control.sendall(json.dumps(told).encode() + b"\n")
+            self.report = self._read_report()
+        except (OSError, EOFError, msgspec.DecodeError) as error:
+            self._log.seek(0)
+            words = self._log.read().decode("utf-8", "replace").strip().splitlines()
+            self.close()
+            raise ZygoteError(words[-1] if words else repr(error)) from None
+        except BaseException:
+            self.close()
+            raise
+        self._log.close()
 
     def _read_report(self) -> Report:
         self._control.settimeout(_START_SECONDS)
@@ -168,6 +208,9 @@ class Zygote:
             with theirs, self._lock:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno(), out, err])
             body = order.encoded()
+            # Here, because zygotes are started before there is time for its import.
+            import asyncio
+
             loop = asyncio.get_running_loop()
             await loop.sock_sendall(mine, struct.pack("!I", len(body)) + body)
         except BaseException:
@@ -181,6 +224,7 @@ class Zygote:
             # Copies of the socket may be in other processes: those that were forked from this.
             self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
+        self._log.close()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

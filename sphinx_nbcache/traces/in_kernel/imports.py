@@ -23,6 +23,7 @@ class Imports:
         self.called = set()
         self.wanted = set()
         self.sources = {}
+        self.looked_at = set()
 
     def watch(self):
         """Note as well what `importlib.import_module` imports: it raises no event."""
@@ -51,21 +52,36 @@ class Imports:
     def local_modules(self):
         """Return the modules that no version stands for: name, file, importer."""
         found = {}
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__dict__", {}).get("__file__")
+        for name, source in self._sources(list(sys.modules)):
+            importer = self.importers.get(name, "")
+            found[name] = [source, importer if self.quiet.is_user(importer) else ""]
+        return found
+
+    def new_local_modules(self):
+        """Yield name and file of the local modules that were not there when this was asked last.
+
+        It is asked after each cell, and there may be thousands of modules.
+        """
+        names = sys.modules.keys() - self.looked_at
+        self.looked_at |= names
+        return self._sources(names)
+
+    def _sources(self, names):
+        for name in names:
+            file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
             if type(file) is not str or name == "__main__":
                 continue
-            # This is asked after each cell, and there may be thousands of modules.
             source = self.sources.get(file)
             if source is None:
                 source = self.sources[file] = self._local_source(file)
             if source:
-                importer = self.importers.get(name, "")
-                found[name] = [source, importer if self.quiet.is_user(importer) else ""]
-        return found
+                yield name, source
 
     def _local_source(self, file):
         """Return the source of a module's file; nothing if a version stands for it."""
+        # Most are below such a folder as they stand, and need not be looked at more closely.
+        if file.startswith(self.quiet.prefixes) and "/.." not in file:
+            return ""
         source = source_of(absolute(file))
         return "" if source.startswith(self.quiet.prefixes) else source
 

@@ -209,7 +209,7 @@ class Named:
 
     def _modules(self):
         """Consider the texts in the code of local modules, also those in their functions."""
-        for name, (file, _) in self.imports.local_modules().items():
+        for name, file in self.imports.new_local_modules():
             if file in self.modules or len(self.modules) >= _MOST_MODULES:
                 continue
             self.modules.add(file)

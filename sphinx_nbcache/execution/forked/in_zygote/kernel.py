@@ -14,7 +14,7 @@ import traceback
 
 import zmq
 
-from . import folders, hiding, stand_ins
+from . import folders, hiding, shortcuts, stand_ins
 
 _LAUNCHER = getattr(importlib.util.find_spec("ipykernel_launcher"), "origin", "ipykernel_launcher")
 
@@ -25,12 +25,12 @@ def run(order):
     logs = {_identity(descriptor) for descriptor in (1, 2)}
     try:
         _take_over(order)
-        app = _make_app(order["arguments"])
+        app = _make_app(order)
     except BaseException as error:
         traceback.print_exc(file=sys.__stderr__)
         _tell(connection, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
-    _tell(connection, {"bound": True})
+    _tell(connection, {"bound": True, "untouched": _where_nothing_was(app)})
     connection.close()
     status = 0
     try:
@@ -66,7 +66,7 @@ def _take_over(order):
         found.rng.seed()
 
 
-def _make_app(arguments):
+def _make_app(order):
     from ipykernel.kernelapp import IPKernelApp
 
     # By default it has what was in the environment when it was imported.
@@ -79,10 +79,38 @@ def _make_app(arguments):
         init_iopub(context)
 
     app.init_iopub = init_iopub_without_limit
+    order["command_lines"].hand_over(app, order["arguments"])
+    shortcuts.spare_empty_flushes()
     folders.leave_unmade()
-    app.initialize(arguments)
+    app.initialize(order["arguments"])
     stand_ins.lead_to_kernel()
+    for code in order["before"]:
+        exec(code, {"__name__": "<nbcache>"})
     return app
+
+
+def _where_nothing_was(app):
+    """Return when the folders changed last in which nothing of the user's was found to execute.
+
+    Nanoseconds by path; `None` for those that are not there. Nothing, if there was something:
+    settings, or start-up files.
+    """
+    try:
+        profile, startup = app.profile_dir.location, app.profile_dir.startup_dir
+        found = {folder: _changed(folder) for folder in (profile, startup)}
+        names = os.listdir(startup) if found[startup] else ()
+        if app.loaded_config_files or os.environ.get("PYTHONSTARTUP"):
+            return None
+        return None if any(name.endswith((".py", ".ipy")) for name in names) else found
+    except Exception:
+        return None
+
+
+def _changed(folder):
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return None
 
 
 def _end(app, status, logs):

@@ -1,12 +1,14 @@
 """The zygote's loop: it forks kernels, and watches over them.
 
-The other side of the control socket sends one line of JSON first: which modules to preload. The
-answer is one line of JSON: what came of it. Then each order to fork is a byte with three
-descriptors: a connection for this kernel alone, and its standard output and error. On the
-connection lies the order itself (a length and JSON), and lines of JSON come back:
+What every kernel needs is imported at once. Then the other side of the control socket sends one
+line of JSON: which `modules` to preload, and the texts of code that each kernel executes `before`
+its first cell. The answer is one line of JSON: what came of it. Then each order to fork is a byte
+with three descriptors: a connection for this kernel alone, and its standard output and error. On
+the connection lies the order itself (a length and JSON), and lines of JSON come back:
 
     {"pid": ...}     it was forked
-    {"bound": true}  its sockets are bound (this one is from the kernel itself)
+    {"bound": true}  its sockets are bound (this one is from the kernel itself, with `untouched`:
+                     if it has executed nothing of the user's, where it has looked for that)
     {"error": ...}   it could not be started (also from the kernel)
     {"exit": ...}    it has ended: an exit status, or less than 0 for a signal
 
@@ -22,7 +24,7 @@ import signal
 import socket
 import struct
 
-from . import preloading, processes
+from . import preloading, processes, shortcuts
 
 # How often to see whether the parent is still there: copies of its sockets may survive it.
 _LOOK_MILLISECONDS = 1000
@@ -45,7 +47,11 @@ class _Zygote:
         self.poller = select.poll()
         # Not PR_SET_PDEATHSIG: it would come when the *thread* ends that has started this.
         processes.adopt_orphans()
-        report = preloading.preload(json.loads(_line(control)))
+        preloading.import_base()
+        told = json.loads(_line(control))
+        report = preloading.preload(told["modules"])
+        self.before = [compile(text, "<nbcache>", "exec") for text in told["before"]]
+        self.command_lines = shortcuts.CommandLines()
         gc.collect()
         # What is here now is not looked at again, so its pages stay shared.
         gc.freeze()
@@ -99,6 +105,7 @@ class _Zygote:
             (length,) = struct.unpack("!I", _exactly(connection, 4))
             order = json.loads(_exactly(connection, length))
             connection.settimeout(None)
+            self.command_lines.parse(order["arguments"])
             zygote = os.getpid()
             pid = os.fork()
         except (OSError, EOFError, ValueError) as error:
@@ -109,6 +116,8 @@ class _Zygote:
             self.become_child(out, err)
             processes.die_with(zygote)
             order["connection"] = connection
+            order["command_lines"] = self.command_lines
+            order["before"] = self.before
             return order
         os.close(out)
         os.close(err)

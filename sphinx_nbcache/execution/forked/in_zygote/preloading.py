@@ -20,14 +20,8 @@ _BLAS = ("numpy", "scipy")
 _ALLOCATOR = "jemalloc_bg_thd"
 
 
-def preload(names):
-    """Import what all kernels need, and then these modules; return what is to be known about it.
-
-    Returns:
-        `python` (version), `missing` (what kernels cannot be forked without), `threads` (before
-        these modules), `failed` and `unsafe` (name to reason), `loaded` (top-level names that
-        these modules have brought).
-    """
+def import_base():
+    """Import what all kernels need."""
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     for name in _BASE:
         _import(name)
@@ -35,6 +29,16 @@ def preload(names):
         # Then only, kernels complete their command line, each time.
         _import("traitlets.config.argcomplete_config")
     _rehearse()
+
+
+def preload(names):
+    """Import these modules as well; return what is to be known about it.
+
+    Returns:
+        `python` (version), `missing` (what kernels cannot be forked without), `threads` (before
+        these modules), `failed` and `unsafe` (name to reason), `loaded` (top-level names that
+        these modules have brought).
+    """
     report = {
         "python": list(sys.version_info[:3]),
         "missing": _missing(),

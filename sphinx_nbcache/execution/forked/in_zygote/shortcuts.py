@@ -1,0 +1,117 @@
+"""What a forked kernel need not do: it was done before the fork, or nothing would come of it.
+
+Each of these is left out where ipykernel is not as it is known here: it takes longer then.
+"""
+
+import copy
+import functools
+import os
+import sys
+import threading
+
+_PLACE = "/nbcache/connection-file"
+# Who calls `flush` to have all outputs in order, not because something was written.
+_CAREFUL = ("IPython", "ipykernel")
+
+
+class CommandLines:
+    """Command lines of kernels that were parsed ahead: they differ in the connection file alone."""
+
+    def __init__(self):
+        self.parsed = {}
+
+    def parse(self, arguments):
+        """Parse the arguments of a kernel, unless those of one like it were parsed before."""
+        template = _template(arguments)
+        if template in self.parsed:
+            return
+        self.parsed[template] = None
+        try:
+            config = _parsed(template)
+            if _with_file(config, arguments) == _parsed(arguments):
+                self.parsed[template] = config
+        except (Exception, SystemExit):
+            pass  # the kernel itself says what is wrong with them
+
+    def hand_over(self, app, arguments):
+        """Let an application have the arguments that it would parse."""
+        config = self.parsed.get(_template(arguments))
+        if config is None:
+            return
+
+        def parse_command_line(argv=None):
+            if list(argv or ()) != list(arguments):
+                type(app).parse_command_line(app, argv)
+                return
+            app.argv = list(argv)
+            app.cli_config = _with_file(config, arguments)
+            app.update_config(app.cli_config)
+            app.extra_args = []
+
+        app.parse_command_line = parse_command_line
+
+
+def _template(arguments):
+    """Return the arguments with a word that stands for the connection file."""
+    words = list(arguments)
+    if "-f" in words[:-1]:
+        words[words.index("-f") + 1] = _PLACE
+    return tuple(words)
+
+
+def _parsed(arguments):
+    """Return the configuration that an application makes of its arguments."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    app = IPKernelApp()
+    app.parse_command_line(list(arguments))
+    if app.extra_args or app.subapp is not None or app.argv != list(arguments):
+        raise ValueError("they are not all for the configuration")
+    return app.cli_config
+
+
+def _with_file(config, arguments):
+    """Return a copy of a configuration with the connection file that the arguments name."""
+    filled = copy.deepcopy(config)
+    section = filled["IPKernelApp"]
+    kind = type(section["connection_file"])
+    section["connection_file"] = kind(arguments[list(arguments).index("-f") + 1])
+    return filled
+
+
+def spare_empty_flushes():
+    """Let IPython's and ipykernel's own flushes of a stream that holds nothing return at once.
+
+    They would wait until another thread has done nothing, several times for each cell.
+    """
+    from ipykernel.iostream import OutStream
+
+    flush, send = getattr(OutStream, "flush", None), getattr(OutStream, "_flush", None)
+    if flush is None or send is None or not hasattr(OutStream, "_rotate_buffers"):
+        return
+    # What a thread has taken out of the buffer must be under way before others see it empty.
+    lock, process = threading.RLock(), os.getpid()
+
+    @functools.wraps(flush)
+    def flush_if_needed(self):
+        if os.getpid() == process and _caller(2) in _CAREFUL:
+            with lock:
+                if not getattr(self, "_buffers", True):
+                    return
+        flush(self)
+
+    @functools.wraps(send)
+    def send_locked(self):
+        if os.getpid() != process:
+            # In a child nobody may be there to let go of it.
+            send(self)
+            return
+        with lock:
+            send(self)
+
+    OutStream.flush, OutStream._flush = flush_if_needed, send_locked
+
+
+def _caller(depth):
+    """Return the name of the package whose code is that many frames above."""
+    return sys._getframe(depth).f_globals.get("__name__", "").partition(".")[0]

@@ -1,0 +1,139 @@
+"""A kernel that was forked, before anybody runs a notebook in it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from jupyter_client.connect import KernelConnectionInfo, write_connection_file
+from jupyter_client.kernelspec import KernelSpec
+
+from sphinx_nbcache.execution.forked.fitting import CONNECTION_FILE, Command
+from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
+from sphinx_nbcache.execution.forked.zygote import Order, Zygote
+from sphinx_nbcache.execution.ports import PORTS
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """All by which one kernel differs from another at its start.
+
+    Attributes:
+        zygote: What forks it.
+        command: What would start it in the ordinary way.
+        folder: Where it works, absolute.
+        environment: All its environment variables.
+    """
+
+    zygote: Zygote
+    command: Command
+    folder: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedKernel:
+    """A kernel whose sockets are bound.
+
+    Attributes:
+        start: How it was started.
+        process: Its process.
+        place: Its files: this path with something behind it.
+        connection: How to talk with it.
+        log: What its process writes by itself.
+    """
+
+    start: Start
+    process: ForkProvisioner
+    place: Path
+    connection: KernelConnectionInfo
+    log: IO[bytes]
+
+    @property
+    def connection_file(self) -> str:
+        """The file from which it has read how to be talked with."""
+        return _connection_file(self.place)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is as good as one that is started now.
+
+        It lives, its folder is still the one of that name, and nothing of the user's was executed
+        yet: start-up files might have changed since.
+        """
+        try:
+            its = Path(f"/proc/{self.process.pid}/cwd").stat()
+            named = Path(self.start.folder).stat()
+        except OSError:
+            return False
+        is_alive = self.process.exit_status is None
+        return is_alive and self.process.is_untouched() and os.path.samestat(its, named)
+
+    async def end(self) -> None:
+        """Kill it, and remove its files."""
+        await self.process.wait_killed()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of it without ending it: that is left to its zygote."""
+        self.process.abandon()
+        self.log.close()
+        remove_files(self.place)
+
+
+async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKernel:
+    """Fork a kernel, and wait until its sockets are bound.
+
+    Args:
+        start: How to start it.
+        place: All that begins with this path is its own.
+        spec: Its kernelspec.
+
+    Raises:
+        ForkError: It could not be started. Nothing is left of it.
+    """
+    process = ForkProvisioner(kernel_id="", kernel_spec=spec)
+    log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the kernel)
+    ports: dict[str, Any] = {port: number for number, port in enumerate(PORTS, 1)}
+    try:
+        file, connection = write_connection_file(
+            _connection_file(place),
+            transport="ipc",
+            ip=str(place),
+            key=uuid.uuid4().hex.encode(),
+            kernel_name="",
+            **ports,
+        )
+        process.connection_info = connection
+        order = _order(start, file)
+        await process.fork(start.zygote, order, log.fileno(), log.fileno())
+    except BaseException:
+        log.close()
+        remove_files(place)
+        raise
+    return ForkedKernel(start, process, place, connection, log)
+
+
+def remove_files(place: Path) -> None:
+    """Remove the files of a kernel that is not talked with any more."""
+    numbers = range(1, len(PORTS) + 1)
+    for path in (_connection_file(place), *(f"{place}-{number}" for number in numbers)):
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 (often, and a Path is slow)
+
+
+def _connection_file(place: Path) -> str:
+    return f"{place}.json"
+
+
+def _order(start: Start, connection_file: str) -> Order:
+    words = start.command.arguments
+    arguments = [connection_file if word == CONNECTION_FILE else word for word in words]
+    command = [*start.command.python, "-m", "ipykernel_launcher", *arguments]
+    return Order(os.path.abspath(start.folder), start.environment, command, arguments)  # noqa: PTH100 (links stay)

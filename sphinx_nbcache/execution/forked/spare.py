@@ -1,0 +1,89 @@
+"""A kernel that is forked ahead of its notebook, while others run.
+
+On the way from one notebook to the next, cores are idle: kernels wait for the build, and the build
+for them. That time is enough for the start of another kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from jupyter_client.kernelspec import KernelSpec
+
+from sphinx_nbcache.execution.forked.kernel import ForkedKernel, Start, fork_kernel
+from sphinx_nbcache.execution.forked.provisioner import ForkError
+
+
+class Spare:
+    """At most one kernel that nobody uses yet.
+
+    It is like the one that was started last, but for the folder: that of the notebook which comes
+    next. If something else is wanted then, it is of no use, and does no harm. It is for one event
+    loop, that of whoever comes first.
+
+    Args:
+        new_place: Returns a place for a kernel's files.
+    """
+
+    def __init__(self, new_place: Callable[[], Path]) -> None:
+        self._new_place = new_place
+        self._folder: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._start: Start | None = None
+        self._coming: asyncio.Task[ForkedKernel] | None = None
+        self._dropped: set[asyncio.Task[None]] = set()
+
+    def expect(self, folder: str | None) -> None:
+        """Take note where the next notebook will be run, if one will. From whatever thread."""
+        self._folder = folder
+
+    def follow(self, start: Start, spec: KernelSpec) -> None:
+        """Take note that a kernel was started; fork the one that is expected to follow it."""
+        if self._folder is None or not start.command.is_plain or not self._is_ours():
+            return
+        wanted = replace(start, folder=self._folder)
+        if self._coming is not None:
+            if self._start == wanted:
+                return
+            dropping = asyncio.create_task(_drop(self._coming))
+            self._dropped.add(dropping)
+            dropping.add_done_callback(self._dropped.discard)
+        self._start = wanted
+        self._coming = asyncio.create_task(fork_kernel(wanted, self._new_place(), spec))
+
+    async def take(self, start: Start) -> ForkedKernel | None:
+        """Return the kernel that is there, or coming, if it was started in this way."""
+        if self._coming is None or self._start != start or not self._is_ours():
+            return None
+        coming, self._coming = self._coming, None
+        try:
+            kernel = await coming
+        except ForkError:
+            return None
+        if kernel.is_fresh:
+            return kernel
+        await kernel.end()
+        return None
+
+    def close(self) -> None:
+        """Let go of it. Its loop does not run any more, and its zygote ends it."""
+        coming, self._coming = self._coming, None
+        if coming is None or not coming.done() or coming.cancelled():
+            return
+        if coming.exception() is None:
+            coming.result().abandon()
+
+    def _is_ours(self) -> bool:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        return self._loop is loop
+
+
+async def _drop(coming: asyncio.Task[ForkedKernel]) -> None:
+    with suppress(ForkError):
+        await (await coming).end()
