@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from books import Tool
-from measure import Build, Row, build, compare, table, timed
+from measure import Build, Row, build, compare, compile_packages, table, timed
 
 LIGHT = [f"x{n} = {{number}} + {n}\nprint('value', x{n})" for n in range(5)]
 SCIENCE = [
@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--notebooks", type=int, nargs="*", default=[100, 1])
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
+    compile_packages()
     print(executions(options.notebooks, options.repeats))
 
 

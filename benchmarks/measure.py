@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from books import Tool
+
+import sphinx_nbcache
+
+
+def compile_packages() -> None:
+    """Compile all that is installed, as pip does; not every installer does.
+
+    Without bytecode each process compiles what it imports. That would be unfair to tools that
+    start a process for each notebook.
+    """
+    folders = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+    for folder in {*folders, str(Path(sphinx_nbcache.__file__).parent)}:
+        compileall.compile_dir(folder, quiet=2)
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,15 @@ from pathlib import Path
 
 from books import OURS, PEER, PLAIN, Tool, fill_store, page_path, page_text, write_book
 from execution import executions as executions_table
-from measure import Build, Row, build, compare, table
+from measure import Build, Row, build, compare, compile_packages, table
 from tracing import overhead
 from validity import Size
 from validity import plans as plans_table
 
-PACKAGES = ("sphinx", "docutils", "myst-parser", "myst-nb", "jupyter-cache", "sphinx-nbcache")
+PACKAGES = (
+    "sphinx docutils myst-parser sphinx-nbcache myst-nb nbsphinx jupyter-cache nbclient"
+    " jupyter-client ipykernel ipython numpy pandas matplotlib"
+).split()
 
 
 def with_all_results(scratch: Path, pages: int, repeats: int) -> list[Row]:
@@ -119,6 +122,7 @@ def main() -> None:
         parser.error(f"there is no benchmark named {', '.join(sorted(unknown))}")
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores\n")
+    compile_packages()
     for name in options.which or BENCHMARKS:
         with tempfile.TemporaryDirectory() as scratch:
             print(BENCHMARKS[name](options, Path(scratch)), end="\n\n", flush=True)
