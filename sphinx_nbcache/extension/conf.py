@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import sphinx
 from sphinx.config import eval_config_file
 from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
@@ -78,6 +79,8 @@ def _values(base: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ProjectError(f"there is no conf.py in {base}")
     try:
-        return eval_config_file(path, Tags())
+        # Before version 9 it takes a text, from then on a path.
+        file: Any = path if sphinx.version_info >= (9,) else str(path)
+        return eval_config_file(file, Tags())
     except ConfigError as error:
         raise ProjectError(f"{path} cannot be used: {str(error).strip()}") from None

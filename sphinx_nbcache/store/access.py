@@ -126,7 +126,7 @@ class Access:
         """Return a record for its JSON; `None` if it is damaged."""
         try:
             return msgspec.json.decode(encoded, type=kind)
-        except (ValueError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.damaged(f"{key[:40]} cannot be read ({error})")
             return None
 

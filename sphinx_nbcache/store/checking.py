@@ -120,7 +120,7 @@ def _fault(key: str, value: bytes) -> str:
     try:
         if expected is not None:
             msgspec.json.decode(value, type=expected)
-    except (ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return f"cannot be read ({error})"
     return ""
 

@@ -79,7 +79,7 @@ def unpack(content: bytes, blob: Callable[[str], bytes]) -> RunOutputs:
     """
     try:
         outputs = msgspec.json.decode(content, type=RunOutputs)
-    except (ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise OutputsError(f"outputs that are not as they were written: {error}") from None
     for cell in outputs.cells:
         for output in cell:

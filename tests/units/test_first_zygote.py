@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -22,13 +22,24 @@ pytestmark = [
 ]
 
 
-def zygotes() -> list[psutil.Process]:
+Zygotes = Callable[[], list[psutil.Process]]
+
+
+def all_zygotes() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [child for child in children if FORKED in " ".join(child.cmdline())]
 
 
+@pytest.fixture
+def zygotes() -> Zygotes:
+    """Return what returns the zygotes that a test has started."""
+    before = all_zygotes()
+    return lambda: [found for found in all_zygotes() if found not in before]
+
+
 def parents(
     tmp_path: Path,
+    zygotes: Zygotes,
     *,
     kernel: str = "python3",
     environment: Mapping[str, str] | None = None,
@@ -46,18 +57,18 @@ def parents(
 
 
 @pytest.mark.parametrize("kernel", ["python3", ""])
-def test_the_first_kernel_is_forked_from_it(tmp_path: Path, kernel: str) -> None:
-    found, parent = parents(tmp_path, kernel=kernel)
+def test_the_first_kernel_is_forked_from_it(tmp_path: Path, zygotes: Zygotes, kernel: str) -> None:
+    found, parent = parents(tmp_path, zygotes, kernel=kernel)
     assert found == [parent]
 
 
-def test_it_preloads_what_is_wanted_later(tmp_path: Path) -> None:
-    found, parent = parents(tmp_path, preload=("yaml",))
+def test_it_preloads_what_is_wanted_later(tmp_path: Path, zygotes: Zygotes) -> None:
+    found, parent = parents(tmp_path, zygotes, preload=("yaml",))
     assert found == [parent]
 
 
-def test_one_with_other_variables_is_not_used_and_ends(tmp_path: Path) -> None:
-    found, parent = parents(tmp_path, environment={**os.environ, "OTHER": "1"})
+def test_one_with_other_variables_is_not_used_and_ends(tmp_path: Path, zygotes: Zygotes) -> None:
+    found, parent = parents(tmp_path, zygotes, environment={**os.environ, "OTHER": "1"})
     assert len(found) == 1
     assert parent not in found
 
@@ -72,16 +83,16 @@ def test_one_with_other_variables_is_not_used_and_ends(tmp_path: Path) -> None:
     ],
 )
 def test_none_is_started_for_what_is_no_ipykernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: object
+    tmp_path: Path, zygotes: Zygotes, monkeypatch: pytest.MonkeyPatch, spec: object
 ) -> None:
     file = tmp_path / "kernels" / "theirs" / "kernel.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    found, _ = parents(tmp_path, kernel="theirs")
+    found, _ = parents(tmp_path, zygotes, kernel="theirs")
     assert found == []
 
 
-def test_none_is_started_if_kernels_are_not_to_be_forked(tmp_path: Path) -> None:
+def test_none_is_started_if_kernels_are_not_to_be_forked(tmp_path: Path, zygotes: Zygotes) -> None:
     with first_zygote("spawn", "python3", "python", os.environ, tmp_path):
         assert zygotes() == []
