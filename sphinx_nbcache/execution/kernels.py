@@ -39,9 +39,6 @@ class KernelError(Exception):
 class KernelManager(AsyncKernelManager):
     """A kernel manager that can be found, to end its kernel at once."""
 
-    is_prepared = False
-    """Whether the kernel that was started has executed all that comes before the first cell."""
-
     process_log: IO[bytes] | None = None
     """What the kernel's process writes by itself (not what cells print), once it was started."""
 
@@ -80,6 +77,11 @@ class KernelManager(AsyncKernelManager):
         position = words.index("-m")
         assert words[position + 1] == LAUNCHER
         return [*words[:position], str(_STARTER), *words[position + 2 :]]
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the kernel has executed all that comes before the first cell."""
+        return False
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
         await super()._async_cleanup_resources(restart=restart)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_core.paths import jupyter_path
@@ -17,16 +18,19 @@ class KernelSpecs(KernelSpecManager):
     not looked for again: an object of this class is for one run.
     """
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._found: dict[str, KernelSpec] = {}
+
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """Return a kernelspec.
 
         Raises:
             NoSuchKernel: There is none of this name.
         """
-        found: dict[str, KernelSpec] = self.__dict__.setdefault("found", {})
-        if kernel_name not in found:
-            found[kernel_name] = super().get_kernel_spec(kernel_name)
-        return found[kernel_name]
+        if kernel_name not in self._found:
+            self._found[kernel_name] = super().get_kernel_spec(kernel_name)
+        return self._found[kernel_name]
 
     @default("kernel_dirs")
     def _kernel_dirs_default(self) -> list[str]:

@@ -121,6 +121,7 @@ class Turns:
         total = len(waiting)
         first = [group[0] for group in waiting]
         environment = with_changes(os.environ, self.settings.environment)
+        # As it will be, unless the executor is another package's: that is asked when it is made.
         slots = slots_of(self.settings.executor, self.settings.jobs) or 1
         limits = thread_limits(slots, usable_cores(), environment)
         try:

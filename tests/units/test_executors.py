@@ -19,7 +19,7 @@ from packages import install
 from support import Book
 
 from sphinx_nbcache import Action, Project, plugins
-from sphinx_nbcache.execution.registry import OURS, UnknownExecutorError, make_executor
+from sphinx_nbcache.execution.registry import OURS, UnknownExecutorError, make_executor, slots_of
 from sphinx_nbcache.execution.run import run
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Planned, Why
@@ -343,6 +343,15 @@ def test_our_four_names_cost_no_look_at_what_is_installed(monkeypatch: pytest.Mo
             pass
     with pytest.raises(UnknownExecutorError, match="AssertionError"):
         make_executor("other", 2, run)
+
+
+@pytest.mark.parametrize("jobs", [None, 1, 3])
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_how_many_run_at_once_is_known_before_an_executor_is_made(
+    name: str, jobs: int | None
+) -> None:
+    with make_executor(name, jobs, run) as executor:
+        assert slots_of(name, jobs) == executor.slots
 
 
 def test_our_executors_are_announced_as_what_they_are() -> None:

@@ -93,6 +93,19 @@ def test_none_is_started_for_what_is_no_ipykernel(
     assert found == []
 
 
+def test_a_name_that_leads_elsewhere_is_not_followed(
+    tmp_path: Path, zygotes: Zygotes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "outside" / "kernel.json"
+    file.parent.mkdir()
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    file.write_text(json.dumps({"argv": argv, "language": "python"}))
+    (tmp_path / "jupyter" / "kernels").mkdir(parents=True)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    with first_zygote("auto", "../../outside", "python", os.environ, tmp_path):
+        assert zygotes() == []
+
+
 def test_none_is_started_if_kernels_are_not_to_be_forked(tmp_path: Path, zygotes: Zygotes) -> None:
     with first_zygote("spawn", "python3", "python", os.environ, tmp_path):
         assert zygotes() == []

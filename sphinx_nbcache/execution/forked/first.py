@@ -65,7 +65,7 @@ def first_zygote(
     """
     first = FirstZygote()
     if mode != "spawn" and sys.platform == "linux":
-        with suppress(UnfitError, ZygoteError, OSError):
+        with suppress(UnfitError, ZygoteError, OSError, ValueError):
             spec = _kernelspec(kernel or (DEFAULT_KERNEL if language in ("", "python") else ""))
             python = _python(spec)
             if python and not spec.get("env") and not unfit_variables(environment):
@@ -81,6 +81,8 @@ def first_zygote(
 
 def _kernelspec(name: str) -> dict[str, Any]:
     """Return a kernelspec as it is written, if it is where most are."""
+    if name != Path(name).name:  # it would be looked for elsewhere
+        return {}
     for folder in jupyter_path("kernels"):
         with suppress(OSError, ValueError):
             found = json.loads(Path(folder, name, "kernel.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from typing import IO, Any
 from jupyter_client.connect import KernelConnectionInfo, write_connection_file
 from jupyter_client.kernelspec import KernelSpec
 
-from sphinx_nbcache.execution.forked.fitting import CONNECTION_FILE, Command
+from sphinx_nbcache.execution.forked.fitting import CONNECTION_FILE, LAUNCHER, Command
 from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
 from sphinx_nbcache.execution.forked.zygote import Order, Zygote
 from sphinx_nbcache.execution.ports import PORTS
@@ -125,7 +125,7 @@ def remove_files(place: Path) -> None:
     numbers = range(1, len(PORTS) + 1)
     for path in (_connection_file(place), *(f"{place}-{number}" for number in numbers)):
         with suppress(OSError):
-            os.unlink(path)  # noqa: PTH108 (often, and a Path is slow)
+            Path(path).unlink()
 
 
 def _connection_file(place: Path) -> str:
@@ -135,5 +135,5 @@ def _connection_file(place: Path) -> str:
 def _order(start: Start, connection_file: str) -> Order:
     words = start.command.arguments
     arguments = [connection_file if word == CONNECTION_FILE else word for word in words]
-    command = [*start.command.python, "-m", "ipykernel_launcher", *arguments]
+    command = [*start.command.python, "-m", LAUNCHER, *arguments]
     return Order(os.path.abspath(start.folder), start.environment, command, arguments)  # noqa: PTH100 (links stay)

@@ -38,9 +38,6 @@ class ForkManager(KernelManager):
         sources: The code cells that will be run.
     """
 
-    fork: ForkProvisioner | None = None
-    """The kernel, if it was forked."""
-
     def __init__(
         self, starts: ForkStarts, specs: KernelSpecs, sources: Sequence[str], **options: Any
     ) -> None:
@@ -48,6 +45,16 @@ class ForkManager(KernelManager):
         self._starts = starts
         self._sources = sources
         self._kernel: ForkedKernel | None = None
+
+    @property
+    def fork(self) -> ForkProvisioner | None:
+        """The kernel's process, if it was forked."""
+        return None if self._kernel is None else self._kernel.process
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the kernel has executed all that comes before the first cell."""
+        return self._kernel is not None
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # of two kinds of manager
         """Start the kernel: `cwd`, `env` and `extra_arguments` as usual."""
@@ -82,9 +89,8 @@ class ForkManager(KernelManager):
         self._kernel = kernel = await self._starts.kernel(start, spec)
         self.connection_file = kernel.connection_file
         self.load_connection_info(kernel.connection)
-        self.provisioner = self.fork = kernel.process
+        self.provisioner = kernel.process
         self.process_log = kernel.log
-        self.is_prepared = True
         self.client_factory = ForkClient
 
     def client(self, **options: Any) -> Any:
@@ -105,9 +111,8 @@ class ForkManager(KernelManager):
 
     async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
         """Let go of sockets and files; a forked kernel has ended then."""
-        if self.fork is not None:
-            await self.fork.wait_killed()
         if self._kernel is not None:
+            await self._kernel.process.wait_killed()
             remove_files(self._kernel.place)
         await super().cleanup_resources(restart=restart)
 

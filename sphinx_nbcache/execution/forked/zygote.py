@@ -159,9 +159,11 @@ class Zygote:
             self._control.sendall(json.dumps(told).encode() + b"\n")
             self.report = self._read_report()
         except (OSError, EOFError, msgspec.DecodeError) as error:
+            # All that it says is there when it has ended.
+            self._end()
             self._log.seek(0)
             words = self._log.read().decode("utf-8", "replace").strip().splitlines()
-            self.close()
+            self._log.close()
             raise ZygoteError(words[-1] if words else repr(error)) from None
         except BaseException:
             self.close()
@@ -220,11 +222,14 @@ class Zygote:
 
     def close(self) -> None:
         """End it, and all its kernels."""
+        self._end()
+        self._log.close()
+
+    def _end(self) -> None:
         with suppress(OSError):
             # Copies of the socket may be in other processes: those that were forked from this.
             self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
-        self._log.close()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

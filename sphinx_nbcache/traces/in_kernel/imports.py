@@ -58,12 +58,12 @@ class Imports:
         return found
 
     def new_local_modules(self):
-        """Yield name and file of the local modules that were not there when this was asked last.
+        """Return name and file of the local modules that were not there when this was asked last.
 
         It is asked after each cell, and there may be thousands of modules.
         """
-        names = sys.modules.keys() - self.looked_at
-        self.looked_at |= names
+        names = [name for name in list(sys.modules) if name not in self.looked_at]
+        self.looked_at.update(names)
         return self._sources(names)
 
     def _sources(self, names):
