@@ -185,11 +185,18 @@ class Attempt:
         specs = KernelSpecs()
         self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
         rules = self.job.rules
+        self.is_python = is_python(self.kernel, specs)
+        if self.is_python and self.job.tracing is not None:
+            self.tracer = RunTracer(self.job.tracing, self.starts.variables)
         client = Client(
             self.notebook,
             kernel_name=self.kernel,
             make_manager=partial(
-                self.starts.manager_of, self.kernel, specs, [cell.source for cell in self.job.cells]
+                self.starts.manager_of,
+                self.kernel,
+                specs,
+                [cell.source for cell in self.job.cells],
+                self.tracer.config if self.tracer is not None else None,
             ),
             limits=OutputLimits(rules.output_limit, rules.notebook_output_limit),
             resources={"metadata": {"path": self.folder}},
@@ -206,11 +213,9 @@ class Attempt:
             on_cell_start=self._on_start,
         )
         client.on_cell_executed = partial(self._on_end, client)
-        self.is_python = is_python(self.kernel, specs)
+        client.tracer = self.tracer
         if self.is_python:
             client.before = preparing_code()
-            if self.job.tracing is not None:
-                client.tracer = self.tracer = RunTracer(self.job.tracing, self.starts.variables)
         return client
 
     def _on_start(self, cell: Any, cell_index: int) -> None:

@@ -75,7 +75,7 @@ class Client(DeathWatch):
                     await self._silently("")
                     yield
                 else:
-                    async with self.tracer.around_cells(self._silently):
+                    async with self.tracer.around_cells(self._silently, self.manager.tracer):
                         yield
             finally:
                 provisioner = getattr(self.km, "provisioner", None)

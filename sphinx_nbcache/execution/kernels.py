@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
@@ -28,6 +28,10 @@ from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.ports import PORTS, free_ports
 from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.execution.tracing import Begun
+    from sphinx_nbcache.traces.session import TracerConfig
 
 _STARTER = Path(in_kernel.__file__).with_name("start_ipykernel.py")
 
@@ -82,6 +86,11 @@ class KernelManager(AsyncKernelManager):
     def is_prepared(self) -> bool:
         """Whether the kernel has executed all that comes before the first cell."""
         return False
+
+    @property
+    def tracer(self) -> Begun | None:
+        """The tracer that runs in the kernel, if it was started with one."""
+        return None
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 (jupyter_client's signature)
         await super()._async_cleanup_resources(restart=restart)
@@ -145,8 +154,16 @@ class KernelStarts:
         kernel: str,
         specs: KernelSpecs,
         sources: Sequence[str],  # noqa: ARG002 (others look at them)
+        tracer: TracerConfig | None = None,  # noqa: ARG002 (the kernel is sent it)
     ) -> KernelManager:
-        """Return a manager that starts a kernel for a notebook with these code cells."""
+        """Return a manager that starts a kernel for a notebook.
+
+        Args:
+            kernel: The kernel's name.
+            specs: The kernelspecs.
+            sources: The code cells.
+            tracer: What the kernel's tracer is told, if there will be one.
+        """
         return KernelManager(specs, kernel_name=kernel)
 
 

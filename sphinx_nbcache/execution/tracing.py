@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError
 
 from sphinx_nbcache.execution.job import Tracing
-from sphinx_nbcache.execution.work_folder import remove_folder
 from sphinx_nbcache.traces.session import (
     TracerConfig,
     install_code,
-    new_log,
     parse_report,
     report_expression,
+    with_log,
     write_support,
 )
 
@@ -27,11 +26,27 @@ Silently = Callable[..., Awaitable[dict[str, Any]]]
 _REPORT = "report"
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A tracer that runs in a kernel before anybody has executed anything there.
+
+    Attributes:
+        config: What it was told.
+        since_ns: Since when the kernel is its notebook's, if it had to wait for that: nanoseconds
+            since the epoch. What has changed before, the notebook cannot have seen.
+    """
+
+    config: TracerConfig
+    since_ns: int = 0
+
+
 class RunTracer:
     """What traces one run.
 
     Attributes:
         report: What the kernel reported; empty as long as it did not.
+        config: What the tracer is told, but for the log of its children, which each kernel has of
+            its own.
 
     Args:
         tracing: What the job says of tracing.
@@ -40,47 +55,44 @@ class RunTracer:
 
     def __init__(self, tracing: Tracing, variables: Iterable[str] = ()) -> None:
         self.report: dict[str, Any] = {}
-        self._variables = tuple(variables)
-        self._tracing = tracing
+        write_support(Path(tracing.folder))
+        self.config = TracerConfig(
+            root=tracing.root,
+            support=tracing.folder,
+            quiet=(*tracing.quiet, tracing.folder),
+            own_variables=tuple(variables),
+        )
 
     @asynccontextmanager
-    async def around_cells(self, silently: Silently) -> AsyncIterator[None]:
+    async def around_cells(self, silently: Silently, begun: Begun | None) -> AsyncIterator[None]:
         """Trace what is run inside this context; an exception of a cell does not lose the report.
 
         Args:
             silently: Executes code in the kernel without a trace in its history. Takes `code` and
                 `user_expressions`.
+            begun: The tracer, if the kernel has one already.
         """
-        folder = _new_folder(Path(self._tracing.folder))
+        config = with_log(self.config) if begun is None else begun.config
         try:
-            write_support(folder)
-            config = TracerConfig(
-                root=self._tracing.root,
-                log=new_log(folder),
-                support=str(folder),
-                quiet=(*self._tracing.quiet, str(folder)),
-                own_variables=self._variables,
-            )
-            reply = await silently(install_code(config))
-            if reply.get("status") != "ok":
-                self.report = {"errors": [str(reply.get("evalue", "it could not be started"))]}
-                yield
-                return
+            if begun is None:
+                reply = await silently(install_code(config))
+                if reply.get("status") != "ok":
+                    self.report = {"errors": [str(reply.get("evalue", "it could not be started"))]}
+                    yield
+                    return
             try:
                 yield
             except CellExecutionError:
-                await self._ask(silently)
+                await self._ask(silently, begun)
                 raise
-            await self._ask(silently)
+            await self._ask(silently, begun)
         finally:
-            remove_folder(folder)
+            if config.log is not None:
+                Path(config.log).unlink(missing_ok=True)
 
-    async def _ask(self, silently: Silently) -> None:
+    async def _ask(self, silently: Silently, begun: Begun | None) -> None:
         reply = await silently("", user_expressions={_REPORT: report_expression()})
         answers = reply.get("user_expressions")
         self.report = parse_report(answers.get(_REPORT)) if isinstance(answers, dict) else {}
-
-
-def _new_folder(below: Path) -> Path:
-    below.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="trace-", dir=below))
+        if begun is not None and isinstance(started := self.report.get("started"), int):
+            self.report["started"] = max(started, begun.since_ns)

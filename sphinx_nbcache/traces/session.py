@@ -7,6 +7,8 @@ import importlib.util
 import json
 import marshal
 import os
+import tempfile
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,9 +20,9 @@ from sphinx_nbcache.traces import in_kernel
 
 # Every Python reads this version of marshal, as long as there is no code in it.
 _PORTABLE = 2
-# Hidden from `%who`: nothing of it is a name of the user's.
-_PACKAGE = "_nbcache_trace"
-_BOOTSTRAP = """
+PACKAGE = "_nbcache_trace"
+"""What the tracer's modules are in, in a kernel."""
+_LOAD = """
 import importlib.util, marshal, sys, types
 if FILE:
     with open(FILE, "rb") as file:
@@ -36,7 +38,12 @@ for name, code in SOURCES:
     if isinstance(code, str):
         code = compile(code, "<nbcache " + name + ">", "exec", dont_inherit=True)
     exec(code, module.__dict__)
-module.install(CONFIG)
+"""
+_BOOTSTRAP = """
+import sys
+if PACKAGE not in sys.modules:
+    exec(compile(LOAD, "<nbcache>", "exec"), {**globals()})
+sys.modules[PACKAGE + ".tracer"].install(CONFIG)
 """
 # The tracer's modules, in the folder that supports it: what compiled them, compiled, as text.
 # Nobody but the user can write there: it is a temporary folder of ours.
@@ -53,7 +60,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = os.environ.get("NBCACHE_TRACE")
 if CONFIG:
     try:
-        values = {"PACKAGE": PACKAGE, "FILE": os.path.join(HERE, FILE)}
+        values = {"PACKAGE": PACKAGE, "LOAD": LOAD, "FILE": os.path.join(HERE, FILE)}
         values["CONFIG"] = json.loads(CONFIG)
         exec(compile(BOOTSTRAP, "<nbcache>", "exec"), values)
     except Exception:
@@ -92,17 +99,32 @@ def install_code(config: TracerConfig) -> str:
 
     It leaves no name behind. Executing it again does nothing.
     """
-    file = os.path.join(config.support, _FILE) if config.support is not None else ""
-    values = {"PACKAGE": _PACKAGE, "FILE": file, "CONFIG": msgspec.to_builtins(config)}
-    if not file:
-        values["SOURCES"] = _sources()
-    code = f"exec(compile({_BOOTSTRAP!r}, '<nbcache>', 'exec'), {values!r})"
-    return f"if {_PACKAGE!r} not in __import__('sys').modules: {code}"
+    values = {"LOAD": _LOAD, **_values(config.support), "CONFIG": msgspec.to_builtins(config)}
+    return _executing(_BOOTSTRAP, values)
+
+
+def loading_code(support: str) -> str:
+    """Return the source that loads the tracer's modules, and does not start it.
+
+    Args:
+        support: A folder that [](write_support) has filled.
+    """
+    return _executing(_LOAD, _values(support))
+
+
+def _values(support: str | None) -> dict[str, Any]:
+    if support is None:
+        return {"PACKAGE": PACKAGE, "FILE": "", "SOURCES": _sources()}
+    return {"PACKAGE": PACKAGE, "FILE": os.path.join(support, _FILE)}
+
+
+def _executing(source: str, values: Mapping[str, Any]) -> str:
+    return f"exec(compile({source!r}, '<nbcache>', 'exec'), {values!r})"
 
 
 def report_expression() -> str:
     """Return the expression whose value is the report, for `user_expressions`."""
-    return f"__import__('sys').modules['{_PACKAGE}.tracer'].report()"
+    return f"__import__('sys').modules['{PACKAGE}.tracer'].report()"
 
 
 def parse_report(reply: Any) -> dict[str, Any]:
@@ -120,10 +142,24 @@ def parse_report(reply: Any) -> dict[str, Any]:
 
 
 def write_support(folder: Path) -> None:
-    """Write what a kernel loads to be traced, and what Python processes that it starts load."""
-    (folder / _FILE).write_bytes(_compiled())
-    text = f"BOOTSTRAP = {_BOOTSTRAP!r}\nPACKAGE = {_PACKAGE!r}\nFILE = {_FILE!r}\n{_SITECUSTOMIZE}"
-    (folder / "sitecustomize.py").write_text(text, encoding="utf-8")
+    """Write what a kernel loads to be traced, and what Python processes that it starts load.
+
+    The folder is made if it is missing. It may be filled for several kernels at the same time.
+    """
+    names = {"BOOTSTRAP": _BOOTSTRAP, "LOAD": _LOAD, "PACKAGE": PACKAGE, "FILE": _FILE}
+    head = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_once(folder / "sitecustomize.py", lambda: f"{head}{_SITECUSTOMIZE}".encode())
+    _write_once(folder / _FILE, _compiled)
+
+
+def _write_once(path: Path, content: Callable[[], bytes]) -> None:
+    if path.exists():
+        return
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
+    with open(descriptor, "wb") as file:
+        file.write(content())
+    Path(unfinished).replace(path)
 
 
 @cache
@@ -146,8 +182,14 @@ def _sources() -> tuple[tuple[str, str], ...]:
     )
 
 
+def with_log(config: TracerConfig) -> TracerConfig:
+    """Return the same for one kernel: with a log of its own, in the folder that supports it."""
+    assert config.support is not None
+    return msgspec.structs.replace(config, log=new_log(Path(config.support)))
+
+
 def new_log(folder: Path) -> str:
-    """Return the path of an empty log for children, readable by the user alone."""
-    path = folder / "children.jsonl"
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-    return str(path)
+    """Return the path of a new, empty log for children, readable by the user alone."""
+    descriptor, path = tempfile.mkstemp(prefix="children-", suffix=".jsonl", dir=folder)
+    os.close(descriptor)
+    return path

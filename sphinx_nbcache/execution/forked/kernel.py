@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,8 @@ from sphinx_nbcache.execution.forked.fitting import CONNECTION_FILE, LAUNCHER, C
 from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
 from sphinx_nbcache.execution.forked.zygote import Order, Zygote
 from sphinx_nbcache.execution.ports import PORTS
+from sphinx_nbcache.execution.tracing import Begun
+from sphinx_nbcache.traces.session import TracerConfig, with_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,14 @@ class Start:
         command: What would start it in the ordinary way.
         folder: Where it works, absolute.
         environment: All its environment variables.
+        tracer: What its tracer is told, but for the log of children, if it has one.
     """
 
     zygote: Zygote
     command: Command
     folder: str
     environment: Mapping[str, str]
+    tracer: TracerConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class ForkedKernel:
         place: Its files: this path with something behind it.
         connection: How to talk with it.
         log: What its process writes by itself.
+        tracer: Its tracer, if that runs.
     """
 
     start: Start
@@ -54,6 +60,7 @@ class ForkedKernel:
     place: Path
     connection: KernelConnectionInfo
     log: IO[bytes]
+    tracer: Begun | None
 
     @property
     def connection_file(self) -> str:
@@ -75,6 +82,12 @@ class ForkedKernel:
         is_alive = self.process.exit_status is None
         return is_alive and self.process.is_untouched() and os.path.samestat(its, named)
 
+    def taken(self) -> ForkedKernel:
+        """Return it as one that becomes its notebook's only now."""
+        if self.tracer is None:
+            return self
+        return replace(self, tracer=replace(self.tracer, since_ns=time.time_ns()))
+
     async def end(self) -> None:
         """Kill it, and remove its files."""
         await self.process.wait_killed()
@@ -85,6 +98,8 @@ class ForkedKernel:
         self.process.abandon()
         self.log.close()
         remove_files(self.place)
+        if self.tracer is not None:
+            _remove_log(self.tracer.config)
 
 
 async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKernel:
@@ -101,6 +116,7 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
     process = ForkProvisioner(kernel_id="", kernel_spec=spec)
     log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the kernel)
     ports: dict[str, Any] = {port: number for number, port in enumerate(PORTS, 1)}
+    tracer = with_log(start.tracer) if start.tracer is not None else None
     try:
         file, connection = write_connection_file(
             _connection_file(place),
@@ -111,13 +127,16 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
             **ports,
         )
         process.connection_info = connection
-        order = _order(start, file)
+        order = _order(start, file, tracer)
         await process.fork(start.zygote, order, log.fileno(), log.fileno())
     except BaseException:
         log.close()
         remove_files(place)
+        if tracer is not None:
+            _remove_log(tracer)
         raise
-    return ForkedKernel(start, process, place, connection, log)
+    begun = Begun(tracer) if tracer is not None and process.is_tracing else None
+    return ForkedKernel(start, process, place, connection, log, begun)
 
 
 def remove_files(place: Path) -> None:
@@ -132,8 +151,14 @@ def _connection_file(place: Path) -> str:
     return f"{place}.json"
 
 
-def _order(start: Start, connection_file: str) -> Order:
+def _remove_log(tracer: TracerConfig) -> None:
+    if tracer.log is not None:
+        Path(tracer.log).unlink(missing_ok=True)
+
+
+def _order(start: Start, connection_file: str, tracer: TracerConfig | None) -> Order:
     words = start.command.arguments
     arguments = [connection_file if word == CONNECTION_FILE else word for word in words]
     command = [*start.command.python, "-m", LAUNCHER, *arguments]
-    return Order(os.path.abspath(start.folder), start.environment, command, arguments)  # noqa: PTH100 (links stay)
+    folder = os.path.abspath(start.folder)  # noqa: PTH100 (links stay)
+    return Order(folder, start.environment, command, arguments, tracer)

@@ -24,6 +24,8 @@ from sphinx_nbcache.execution.kernels import KernelManager
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.forked.starts import ForkStarts
     from sphinx_nbcache.execution.specs import KernelSpecs
+    from sphinx_nbcache.execution.tracing import Begun
+    from sphinx_nbcache.traces.session import TracerConfig
 
 # What an orderly end may take: exit handlers, and threads that are waited for.
 _END_SECONDS = 5.0
@@ -36,14 +38,21 @@ class ForkManager(KernelManager):
         starts: Who has the zygotes.
         specs: The kernelspecs.
         sources: The code cells that will be run.
+        tracer: What the kernel's tracer is told, if there will be one.
     """
 
     def __init__(
-        self, starts: ForkStarts, specs: KernelSpecs, sources: Sequence[str], **options: Any
+        self,
+        starts: ForkStarts,
+        specs: KernelSpecs,
+        sources: Sequence[str],
+        tracer: TracerConfig | None,
+        **options: Any,
     ) -> None:
         super().__init__(specs, context=starts.context, **options)
         self._starts = starts
         self._sources = sources
+        self._tracer = tracer
         self._kernel: ForkedKernel | None = None
 
     @property
@@ -55,6 +64,11 @@ class ForkManager(KernelManager):
     def is_prepared(self) -> bool:
         """Whether the kernel has executed all that comes before the first cell."""
         return self._kernel is not None
+
+    @property
+    def tracer(self) -> Begun | None:
+        """The tracer that runs in the kernel, if it was started with one."""
+        return None if self._kernel is None else self._kernel.tracer
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # of two kinds of manager
         """Start the kernel: `cwd`, `env` and `extra_arguments` as usual."""
@@ -85,7 +99,7 @@ class ForkManager(KernelManager):
         if not _is_folder(folder):
             raise UnfitError("its folder is not there")
         zygote = await self._starts.zygote(command.python, environment, self._sources, folder)
-        start = Start(zygote, command, folder, environment)
+        start = Start(zygote, command, folder, environment, self._tracer)
         self._kernel = kernel = await self._starts.kernel(start, spec)
         self.connection_file = kernel.connection_file
         self.load_connection_info(kernel.connection)

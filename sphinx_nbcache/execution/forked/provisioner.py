@@ -36,6 +36,9 @@ class ForkProvisioner(LocalProvisioner):
     exit_status: int | None = None
     """How the kernel ended: its exit status, or less than 0 for a signal."""
 
+    is_tracing = False
+    """Whether the tracer runs in it that was ordered."""
+
     _untouched: dict[str, int | None] | None = None
 
     _connection: socket.socket | None = None
@@ -92,6 +95,7 @@ class ForkProvisioner(LocalProvisioner):
             self._forked.set_result(said["pid"])
         if "bound" in said and not self._bound.done():
             self._untouched = said.get("untouched")
+            self.is_tracing = bool(said.get("tracing"))
             self._bound.set_result(None)
         if "error" in said:
             self._fail(str(said["error"]))

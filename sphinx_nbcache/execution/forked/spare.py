@@ -65,7 +65,7 @@ class Spare:
         except ForkError:
             return None
         if kernel.is_fresh:
-            return kernel
+            return kernel.taken()
         await kernel.end()
         return None
 

@@ -33,6 +33,7 @@ from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.execution.work_folder import work_folder
 from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.traces.session import TracerConfig
 
 # Zygotes with different environments; more than these are not worth their memory.
 _MOST = 8
@@ -102,11 +103,17 @@ class ForkStarts(KernelStarts):
             self._stack.close()
             self._folder = None
 
-    def manager_of(self, kernel: str, specs: KernelSpecs, sources: Sequence[str]) -> KernelManager:
-        """Return a manager that starts a kernel for a notebook with these code cells."""
+    def manager_of(
+        self,
+        kernel: str,
+        specs: KernelSpecs,
+        sources: Sequence[str],
+        tracer: TracerConfig | None = None,
+    ) -> KernelManager:
+        """Return a manager that starts a kernel for a notebook (see [](KernelStarts.manager_of))."""
         from sphinx_nbcache.execution.forked.manager import ForkManager
 
-        return ForkManager(self, specs, sources, kernel_name=kernel)
+        return ForkManager(self, specs, sources, tracer, kernel_name=kernel)
 
     @property
     def context(self) -> zmq.asyncio.Context:

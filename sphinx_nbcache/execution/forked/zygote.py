@@ -17,6 +17,7 @@ import msgspec
 
 from sphinx_nbcache.execution.forked import in_zygote
 from sphinx_nbcache.execution.in_kernel import preparing_texts
+from sphinx_nbcache.traces.session import PACKAGE, TracerConfig, install_code, loading_code
 
 # What a zygote may take to import all that it is told to.
 _START_SECONDS = 60
@@ -84,12 +85,14 @@ class Order:
         environment: All its environment variables.
         command: The words of a command that would start it in the ordinary way.
         arguments: Those of them that are for ipykernel.
+        tracer: What its tracer is told, if it is to have one.
     """
 
     folder: str
     environment: Mapping[str, str]
     command: Sequence[str]
     arguments: Sequence[str]
+    tracer: TracerConfig | None = None
 
     def encoded(self) -> bytes:
         """Return the order as it is sent."""
@@ -99,8 +102,18 @@ class Order:
                 "environment": dict(self.environment),
                 "command": list(self.command),
                 "arguments": list(self.arguments),
+                "tracer": _texts(self.tracer) if self.tracer is not None else None,
             }
         ).encode()
+
+
+def _texts(tracer: TracerConfig) -> dict[str, str]:
+    assert tracer.support is not None
+    return {
+        "package": PACKAGE,
+        "load": loading_code(tracer.support),
+        "install": install_code(tracer),
+    }
 
 
 class Zygote:

@@ -30,7 +30,10 @@ def run(order):
         traceback.print_exc(file=sys.__stderr__)
         _tell(connection, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
-    _tell(connection, {"bound": True, "untouched": _where_nothing_was(app)})
+    # The tracer begins last: what it does not see is none of the notebook's doing.
+    untouched = _where_nothing_was(app)
+    is_tracing = order["tracers"].start(order["tracer"])
+    _tell(connection, {"bound": True, "untouched": untouched, "tracing": is_tracing})
     connection.close()
     status = 0
     try:

@@ -24,7 +24,7 @@ import signal
 import socket
 import struct
 
-from . import preloading, processes, shortcuts
+from . import preloading, processes, shortcuts, tracing
 
 # How often to see whether the parent is still there: copies of its sockets may survive it.
 _LOOK_MILLISECONDS = 1000
@@ -47,14 +47,19 @@ class _Zygote:
         self.poller = select.poll()
         # Not PR_SET_PDEATHSIG: it would come when the *thread* ends that has started this.
         processes.adopt_orphans()
+        thresholds = gc.get_threshold()
+        # Imports make what stays: to look through it again and again takes a fifth of their time.
+        gc.set_threshold(0)
         preloading.import_base()
         told = json.loads(_line(control))
         report = preloading.preload(told["modules"])
         self.before = [compile(text, "<nbcache>", "exec") for text in told["before"]]
         self.command_lines = shortcuts.CommandLines()
-        gc.collect()
+        self.tracers = tracing.Tracers()
         # What is here now is not looked at again, so its pages stay shared.
         gc.freeze()
+        if gc.get_threshold()[0] == 0:  # a module may have set others
+            gc.set_threshold(*thresholds)
         control.sendall(json.dumps(report).encode() + b"\n")
         self.woken, self.wake = os.pipe()
         for end in (self.woken, self.wake):
@@ -106,6 +111,8 @@ class _Zygote:
             order = json.loads(_exactly(connection, length))
             connection.settimeout(None)
             self.command_lines.parse(order["arguments"])
+            if self.tracers.load(order["tracer"]):
+                gc.freeze()
             zygote = os.getpid()
             pid = os.fork()
         except (OSError, EOFError, ValueError) as error:
@@ -118,6 +125,7 @@ class _Zygote:
             order["connection"] = connection
             order["command_lines"] = self.command_lines
             order["before"] = self.before
+            order["tracers"] = self.tracers
             return order
         os.close(out)
         os.close(err)
