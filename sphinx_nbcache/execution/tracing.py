@@ -15,6 +15,7 @@ from sphinx_nbcache.traces.session import (
     TracerConfig,
     install_code,
     parse_report,
+    remove_log,
     report_expression,
     with_log,
     write_support,
@@ -87,8 +88,7 @@ class RunTracer:
                 raise
             await self._ask(silently, begun)
         finally:
-            if config.log is not None:
-                Path(config.log).unlink(missing_ok=True)
+            remove_log(config)
 
     async def _ask(self, silently: Silently, begun: Begun | None) -> None:
         reply = await silently("", user_expressions={_REPORT: report_expression()})

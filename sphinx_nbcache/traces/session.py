@@ -147,9 +147,9 @@ def write_support(folder: Path) -> None:
     The folder is made if it is missing. It may be filled for several kernels at the same time.
     """
     names = {"BOOTSTRAP": _BOOTSTRAP, "LOAD": _LOAD, "PACKAGE": PACKAGE, "FILE": _FILE}
-    head = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    text = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + _SITECUSTOMIZE
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_once(folder / "sitecustomize.py", lambda: f"{head}{_SITECUSTOMIZE}".encode())
+    _write_once(folder / "sitecustomize.py", text.encode)
     _write_once(folder / _FILE, _compiled)
 
 
@@ -186,6 +186,12 @@ def with_log(config: TracerConfig) -> TracerConfig:
     """Return the same for one kernel: with a log of its own, in the folder that supports it."""
     assert config.support is not None
     return msgspec.structs.replace(config, log=new_log(Path(config.support)))
+
+
+def remove_log(config: TracerConfig) -> None:
+    """Remove the log, if there is one."""
+    if config.log is not None:
+        Path(config.log).unlink(missing_ok=True)
 
 
 def new_log(folder: Path) -> str:

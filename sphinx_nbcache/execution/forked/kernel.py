@@ -20,7 +20,7 @@ from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
 from sphinx_nbcache.execution.forked.zygote import Order, Zygote
 from sphinx_nbcache.execution.ports import PORTS
 from sphinx_nbcache.execution.tracing import Begun
-from sphinx_nbcache.traces.session import TracerConfig, with_log
+from sphinx_nbcache.traces.session import TracerConfig, remove_log, with_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ForkedKernel:
         self.log.close()
         remove_files(self.place)
         if self.tracer is not None:
-            _remove_log(self.tracer.config)
+            remove_log(self.tracer.config)
 
 
 async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKernel:
@@ -133,7 +133,7 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
         log.close()
         remove_files(place)
         if tracer is not None:
-            _remove_log(tracer)
+            remove_log(tracer)
         raise
     begun = Begun(tracer) if tracer is not None and process.is_tracing else None
     return ForkedKernel(start, process, place, connection, log, begun)
@@ -149,11 +149,6 @@ def remove_files(place: Path) -> None:
 
 def _connection_file(place: Path) -> str:
     return f"{place}.json"
-
-
-def _remove_log(tracer: TracerConfig) -> None:
-    if tracer.log is not None:
-        Path(tracer.log).unlink(missing_ok=True)
 
 
 def _order(start: Start, connection_file: str, tracer: TracerConfig | None) -> Order:

@@ -110,7 +110,7 @@ class ForkStarts(KernelStarts):
         sources: Sequence[str],
         tracer: TracerConfig | None = None,
     ) -> KernelManager:
-        """Return a manager that starts a kernel for a notebook (see [](KernelStarts.manager_of))."""
+        """Return a manager that forks the kernel for a notebook, if that fits."""
         from sphinx_nbcache.execution.forked.manager import ForkManager
 
         return ForkManager(self, specs, sources, tracer, kernel_name=kernel)
