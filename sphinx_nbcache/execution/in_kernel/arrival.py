@@ -6,6 +6,7 @@ has kept in its buffer comes when that is full.
 """
 
 import ctypes
+import os
 import sys
 import time
 
@@ -43,14 +44,22 @@ class _Arrival:
             # It must not even be on its way back from reading: then it has not handed on yet what
             # it has read. If it waits in there, the pipe is empty.
             try:
-                with open(f"/proc/self/task/{thread.native_id}/syscall") as file:
-                    words = file.read().split()
+                words = _read(f"/proc/self/task/{thread.native_id}/syscall").split()
             except OSError:
                 time.sleep(_BLIND_SECONDS)
                 return
             if len(words) > 1 and int(words[1], 16) == descriptor:
                 return
             time.sleep(_PAUSE_SECONDS)
+
+
+def _read(path):
+    """Return what a file begins with. It takes a third of the time of `open`."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 512)
+    finally:
+        os.close(descriptor)
 
 
 def _install():

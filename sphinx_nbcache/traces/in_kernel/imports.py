@@ -11,6 +11,11 @@ from .common import IMPORTLIB, absolute, outer, source_of
 # What every notebook runs on: it is not followed to what it imports itself.
 _BASE = frozenset(("IPython", "ipykernel"))
 
+# The modules that a kernel had in memory before its first cell, by the folder below which their
+# files are: told by the process that it was forked from. To look at each of them would take long,
+# since what is looked at is copied.
+LOADED = {}
+
 
 class Imports:
     """Which modules were imported, by whom, and where others could have come before them."""
@@ -24,6 +29,9 @@ class Imports:
         self.wanted = set()
         self.sources = {}
         self.looked_at = set()
+        self.quiet_loaded = frozenset().union(
+            *(names for folder, names in LOADED.items() if folder.startswith(quiet.prefixes))
+        )
 
     def watch(self):
         """Note as well what `importlib.import_module` imports: it raises no event."""
@@ -52,7 +60,7 @@ class Imports:
     def local_modules(self):
         """Return the modules that no version stands for: name, file, importer."""
         found = {}
-        for name, source in self._sources(list(sys.modules)):
+        for name, source in self._sources(sys.modules):
             importer = self.importers.get(name, "")
             found[name] = [source, importer if self.quiet.is_user(importer) else ""]
         return found
@@ -67,7 +75,9 @@ class Imports:
         return self._sources(names)
 
     def _sources(self, names):
-        for name in names:
+        # What was imported again may come from elsewhere now.
+        known = self.quiet_loaded.difference(self.importers)
+        for name in [name for name in list(names) if name not in known]:
             file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
             if type(file) is not str or name == "__main__":
                 continue
@@ -106,21 +116,21 @@ class Imports:
             local: The names of the local modules.
         """
         modules, reached = {}, set()
-        for name, module in list(sys.modules.items()):
-            modules.setdefault(name.partition(".")[0], {})[name] = module
+        for name in list(sys.modules):
+            modules.setdefault(name.partition(".")[0], []).append(name)
         edges, known = self._seen_edges()
         waiting = set(self.wanted) | edges.get("", set())
         for name in local:
-            waiting |= self._names_in(sys.modules[name])
+            waiting |= self._names_in(sys.modules.get(name))
         while waiting:
             top = waiting.pop()
-            if top in reached or top in _BASE or not self._is_installed(modules.get(top, {})):
+            if top in reached or top in _BASE or not self._is_installed(modules.get(top, ())):
                 continue
             reached.add(top)
             waiting |= edges.get(top, set())
-            for name, module in modules[top].items():
+            for name in modules[top]:
                 if name not in known:
-                    waiting |= self._names_in(module)
+                    waiting |= self._names_in(sys.modules.get(name))
         return sorted(reached)
 
     def _seen_edges(self):
@@ -153,9 +163,9 @@ class Imports:
                 names.add(name.partition(".")[0])
         return names
 
-    def _is_installed(self, modules):
-        for module in modules.values():
-            found = getattr(module, "__dict__", {})
+    def _is_installed(self, names):
+        for name in names:
+            found = getattr(sys.modules.get(name), "__dict__", {})
             paths = [found.get("__file__"), *(found.get("__path__") or ())]
             if any(isinstance(p, str) and p.startswith(self.quiet.site_prefixes) for p in paths):
                 return True

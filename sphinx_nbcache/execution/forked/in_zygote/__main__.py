@@ -29,7 +29,7 @@ def _main(control):
 
     order = loop.serve(control)
     # Only a forked child comes here.
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+    for name in order["ours"]:
         del sys.modules[name]
     kernel.run(order)
 

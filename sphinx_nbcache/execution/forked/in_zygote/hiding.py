@@ -20,6 +20,10 @@ class Hidden:
 
     Attributes:
         modules: Those that are still hidden, by name.
+        shown: The names of the others.
+        closures: What the import of a wanted module shows, by its name.
+        edges_of: What is known of the imports of all these.
+        whole: Of which modules all that was shown.
     """
 
     def __init__(self, before, recorder):
@@ -33,6 +37,8 @@ class Hidden:
         self.shown = set()
         recorder.add_contents(self.modules)
         self.closures = {}
+        self.edges_of = {}
+        self.whole = set()
         self.attributes = set()
         self.tops = {name: recorder.tops_of(name) for name in self.modules}
 
@@ -44,7 +50,8 @@ class Hidden:
         """Hide the modules; the wanted ones are prepared to be shown quickly."""
         for name in wanted:
             if name in self.modules:
-                self.closures[name] = self.closure(name)
+                self.closures[name] = closure = self.closure(name)
+                self.edges_of[name] = self._edges(closure)
         for name, module in self.modules.items():
             del sys.modules[name]
             package, _, last = name.rpartition(".")
@@ -79,10 +86,17 @@ class Hidden:
 
     def edges(self):
         """Return which top-level modules import or have others, of those that were shown."""
+        wholes = list(self.whole)
+        rest = self.shown.difference(*(self.closures[name] for name in wholes))
+        edges = self._edges(rest)
+        for name in wholes:
+            _add(edges, self.edges_of[name])
+        return edges
+
+    def _edges(self, names):
         edges = {}
-        for name in list(self.shown):
-            for importer, found in self.tops[name].items():
-                edges.setdefault(importer, set()).update(found)
+        for name in names:
+            _add(edges, self.tops[name])
         return edges
 
     def find_spec(self, name, path=None, target=None):
@@ -90,8 +104,11 @@ class Hidden:
         if name not in self.modules or not _is_import(sys._getframe(1)):
             return None
         module = self.modules[name]
-        names = self.closures.get(name) or self.closure(name)
-        self.show(names)
+        if name in self.closures:
+            self.whole.add(name)
+            self.show(self.closures[name])
+        else:
+            self.show(self.closure(name))
         # Importlib puts it there itself.
         sys.modules.pop(name, None)
         return type(module.__spec__)(name, _Loader(module))
@@ -111,12 +128,23 @@ class _Loader:
         module.__spec__ = self.spec
 
 
+def _add(edges, more):
+    for importer, found in more.items():
+        edges.setdefault(importer, set()).update(found)
+
+
 def loaded(name):
     """Return a module that is loaded, hidden or not, or None."""
     for finder in sys.meta_path:
         if isinstance(finder, Hidden):
             return finder.find(name)
     return sys.modules.get(name)
+
+
+def all_loaded():
+    """Return all modules that are loaded, hidden or not, by name."""
+    hidden = [finder.modules for finder in sys.meta_path if isinstance(finder, Hidden)]
+    return {name: module for modules in (*hidden, sys.modules) for name, module in modules.items()}
 
 
 def _is_import(frame):

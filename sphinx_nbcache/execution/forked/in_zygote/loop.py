@@ -23,6 +23,7 @@ import select
 import signal
 import socket
 import struct
+import sys
 
 from . import preloading, processes, shortcuts, tracing
 
@@ -56,6 +57,9 @@ class _Zygote:
         self.before = [compile(text, "<nbcache>", "exec") for text in told["before"]]
         self.command_lines = shortcuts.CommandLines()
         self.tracers = tracing.Tracers()
+        self.module_files = shortcuts.module_files()
+        # A kernel does not look through all names: what it looks at, is copied.
+        self.ours = [name for name in sys.modules if name.partition(".")[0] == __package__]
         # What is here now is not looked at again, so its pages stay shared.
         gc.freeze()
         if gc.get_threshold()[0] == 0:  # a module may have set others
@@ -126,6 +130,8 @@ class _Zygote:
             order["command_lines"] = self.command_lines
             order["before"] = self.before
             order["tracers"] = self.tracers
+            order["module_files"] = self.module_files
+            order["ours"] = self.ours
             return order
         os.close(out)
         os.close(err)

@@ -79,6 +79,70 @@ def _with_file(config, arguments):
     return filled
 
 
+def module_files():
+    """Return the files of all modules, as a kernel collects them for its debugger."""
+    return [
+        # A copy: all of them lie side by side, on few pages of memory.
+        file[:1] + file[1:]
+        for module in list(sys.modules.values())
+        if type(file := getattr(module, "__dict__", {}).get("__file__")) is str and file
+    ]
+
+
+def hand_over_module_files(files):
+    """Let ipykernel find these files in `sys.modules`, once, and not look at each module.
+
+    What is looked at is copied, and of thousands of modules hardly one is needed.
+    """
+    from ipykernel import ipkernel
+
+    if getattr(ipkernel, "sys", None) is sys:
+        ipkernel.sys = _SysOnce(ipkernel, files)
+
+
+class _SysOnce:
+    """Stands in for `sys` in a module, until that asks for the modules."""
+
+    def __init__(self, owner, files):
+        self._owner, self._files = owner, files
+
+    def __getattr__(self, name):
+        return getattr(sys, name)
+
+    @property
+    def modules(self):
+        self._owner.sys = sys
+        return _Modules(self._files)
+
+
+class _Modules:
+    """Stands in for `sys.modules`, but a copy of it holds nothing but files."""
+
+    def __init__(self, files):
+        self._files = files
+
+    def __getattr__(self, name):
+        return getattr(sys.modules, name)
+
+    def __getitem__(self, name):
+        return sys.modules[name]
+
+    def __contains__(self, name):
+        return name in sys.modules
+
+    def copy(self):
+        return self
+
+    def values(self):
+        module = _Module()
+        for module.__file__ in self._files:
+            yield module
+
+
+class _Module:
+    """Stands in for each module in turn."""
+
+
 def spare_empty_flushes():
     """Let IPython's and ipykernel's own flushes of a stream that holds nothing return at once.
 

@@ -1,6 +1,9 @@
 """The tracer's modules, loaded before the fork: a kernel has only to start it."""
 
+import os
 import sys
+
+from . import hiding
 
 
 class Tracers:
@@ -21,11 +24,11 @@ class Tracers:
             exec(tracer["load"], {"__name__": "<nbcache>"})
         except Exception:
             pass  # the kernel itself says what is wrong with them
-        self.loaded[tracer["load"]] = {
-            name: sys.modules.pop(name)
-            for name in list(sys.modules)
-            if name.partition(".")[0] == tracer["package"]
-        }
+        package = tracer["package"]
+        names = [name for name in list(sys.modules) if name.partition(".")[0] == package]
+        self.loaded[tracer["load"]] = modules = {name: sys.modules.pop(name) for name in names}
+        if (imports := modules.get(f"{package}.imports")) is not None:
+            imports.LOADED = _by_folder(hiding.all_loaded())
         return True
 
     def start(self, tracer):
@@ -38,3 +41,18 @@ class Tracers:
         except Exception:
             return False
         return True
+
+
+def _by_folder(modules):
+    """Return the names of modules by the folder of the path below which their files are."""
+    folders = [os.path.join(path, "") for path in sys.path if os.path.isabs(path)]
+    found = {folder: set() for folder in sorted(folders, key=len, reverse=True)}
+    for name, module in modules.items():
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if type(file) is not str or "/.." in file:
+            continue
+        for folder, names in found.items():
+            if file.startswith(folder):
+                names.add(name)
+                break
+    return {folder: frozenset(names) for folder, names in found.items()}
