@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat import from_dict
 
 from sphinx_nbcache.execution.client import ANSWER_SECONDS, Client
 from sphinx_nbcache.execution.environment import with_changes
@@ -303,6 +303,17 @@ def _to_nbformat(job: Job) -> Any:
         # Whether it is the exception that was promised is seen when it has come.
         if job.rules.allows_error_at(position) or job.rules.promised_at(position):
             tags.append(RAISES_TAG)
-        cells.append(new_code_cell(cell.source, metadata={"tags": tags}))
+        cells.append(
+            {
+                "cell_type": "code",
+                "id": f"cell-{position}",
+                "metadata": {"tags": tags},
+                "source": cell.source,
+                "outputs": [],
+                "execution_count": None,
+            }
+        )
     spec = {"name": job.kernel or "", "display_name": job.kernel or "", "language": job.language}
-    return new_notebook(cells=cells, metadata={"kernelspec": spec})
+    metadata = {"kernelspec": spec}
+    # Not by the functions for it: they validate each cell.
+    return from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})

@@ -81,22 +81,27 @@ def _may_pass(outcome: Outcome) -> bool:
 async def _attempt(job: Job, starts: KernelStarts, on_cell: OnCell) -> Outcome:
     with ExitStack() as stack:
         try:
-            place = await _in_thread(partial(stack.enter_context, place_of(job)))
+            place = await _as_needed(job, partial(stack.enter_context, place_of(job)))
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
         outcome = await Attempt(job, place.folder, on_cell, starts).outcome()
         if outcome.status is not Status.OK:
             return outcome
         try:
-            files = await _in_thread(place.take_files)
+            files = await _as_needed(job, place.take_files)
         except PlaceError as error:
             failure = Failure("PlaceError", str(error), str(error))
             return msgspec.structs.replace(outcome, status=Status.FAILED, failure=failure)
         return msgspec.structs.replace(outcome, files=tuple(files))
 
 
+async def _as_needed(job: Job, work: Callable[[], _Value]) -> _Value:
+    """Do what takes no time at once; what may, such as copying files, while the loop goes on."""
+    return work() if job.temporary is None else await _in_thread(work)
+
+
 async def _in_thread(work: Callable[[], _Value]) -> _Value:
-    """Do what may take long, such as copying files, while the loop goes on.
+    """Do something in a thread.
 
     A thread cannot be cancelled. So it is awaited in any case, before what it works on is
     cleared away.

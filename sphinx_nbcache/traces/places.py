@@ -57,8 +57,11 @@ class Places:
     temporary: tuple[str, ...] = field(default_factory=lambda: (tempfile.gettempdir(),))
 
     def ignoring(self, directories: Iterable[str]) -> Places:
-        """Return the same places with further ignored directories."""
-        return replace(self, ignored=(*self.ignored, *directories))
+        """Return the same places with further ignored directories; the same ones if asked again."""
+        further = tuple(directories)
+        if further not in self._narrower:
+            self._narrower[further] = replace(self, ignored=(*self.ignored, *further))
+        return self._narrower[further]
 
     def name_of(self, path: str) -> str | None:
         """Return the name of an absolute path, or `None` if it never counts, or is none."""
@@ -136,6 +139,10 @@ class Places:
             yield Location(_encode(_posix(self.root)))
         if home_is_told:
             yield Location(_encode(_posix(self.home)), home=True)
+
+    @cached_property
+    def _narrower(self) -> dict[tuple[str, ...], Places]:
+        return {}
 
     @cached_property
     def _roots(self) -> tuple[str, ...]:

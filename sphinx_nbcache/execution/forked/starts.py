@@ -167,7 +167,11 @@ class ForkStarts(KernelStarts):
         Raises:
             ZygoteError: It cannot be used.
         """
-        modules = await asyncio.to_thread(self._modules_for, sources, folder)
+        if self._preload == AUTO and self._modules is None:
+            # All notebooks may have to be read.
+            modules = await asyncio.to_thread(self._modules_for, sources, folder)
+        else:
+            modules = self._modules_for(sources, folder)
         if modules:
             zygote = await self._zygote(python, environment, modules)
             if not shadows(folder, zygote.report.loaded):

@@ -87,6 +87,7 @@ def _make_app(order):
     shortcuts.spare_empty_flushes()
     folders.leave_unmade()
     app.initialize(order["arguments"])
+    shortcuts.spare_pauses(app.kernel)
     stand_ins.lead_to_kernel()
     for code in order["before"]:
         exec(code, {"__name__": "<nbcache>"})

@@ -176,6 +176,16 @@ def spare_empty_flushes():
     OutStream.flush, OutStream._flush = flush_if_needed, send_locked
 
 
+def spare_pauses(kernel):
+    """Let a kernel not sleep after each cell.
+
+    It does so in the hope that outputs arrive before the reply; whoever runs notebooks waits for
+    the message that comes after them on the same way.
+    """
+    if hasattr(kernel, "_execute_sleep"):
+        kernel._execute_sleep = 0
+
+
 def _caller(depth):
     """Return the name of the package whose code is that many frames above."""
     return sys._getframe(depth).f_globals.get("__name__", "").partition(".")[0]
