@@ -297,7 +297,7 @@ def _raise_if_cancelled() -> None:
 
 def _to_nbformat(job: Job) -> Any:
     """Return the nbformat notebook that nbclient runs: the code cells that have code."""
-    cells = []
+    cells: list[dict[str, Any]] = []
     for position, cell in enumerate(job.cells):
         tags = [SKIP_TAG] if cell.skipped else []
         # Whether it is the exception that was promised is seen when it has come.

@@ -13,16 +13,31 @@ from sphinx_nbcache.execution.channels import KernelClient
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
+    from sphinx_nbcache.execution.forked.zygote import Zygote
 
 # A kernel answers within some milliseconds; old ones do not greet, and are asked.
 _GREETING_SECONDS = 0.05
 _ANSWER_SECONDS = 1.0
 # How long no output must have come from a kernel that is dead until the last one has.
 _SILENCE_SECONDS = 0.05
+# Stands for a question that was not asked.
+_KNOWN = "known"
 
 
 class ForkClient(KernelClient):
     """Knows that all sockets of the kernel are bound, and that it is told if the kernel ends."""
+
+    zygote: Zygote | None = None
+    """What has forked the kernel."""
+
+    def kernel_info(self) -> str:
+        """Ask the kernel what it is, unless another one of the same zygote has answered that."""
+        if self.zygote is not None and self.zygote.kernel_info is not None:
+            return _KNOWN
+        return self._ask_info()
+
+    def _ask_info(self) -> str:
+        return str(super().kernel_info())
 
     def start_channels(self, *_: Any, **__: Any) -> None:
         """Open the channels that are used: no heartbeat, no input, and the manager has control."""
@@ -52,7 +67,7 @@ class ForkClient(KernelClient):
                     raise RuntimeError("Kernel died before replying to kernel_info") from None
                 if time.monotonic() > end:
                     raise RuntimeError(f"Kernel didn't respond in {timeout} seconds") from None
-                self.kernel_info()
+                self._ask_info()
                 patience = _ANSWER_SECONDS
             else:
                 return
@@ -63,6 +78,16 @@ class DeathWatch(nbclient.NotebookClient):
 
     It relies on two private names of nbclient. If they change, the death is noticed later.
     """
+
+    async def async_wait_for_reply(self, msg_id: str, cell: Any = None) -> dict[str, Any] | None:
+        """Wait for the reply to a request, unless it is known what the kernel is."""
+        zygote: Zygote | None = getattr(self.kc, "zygote", None)
+        if zygote is not None and msg_id == _KNOWN:
+            return {"content": zygote.kernel_info}
+        reply: dict[str, Any] | None = await super().async_wait_for_reply(msg_id, cell)
+        if zygote is not None and reply is not None and reply["msg_type"] == "kernel_info_reply":
+            zygote.kernel_info = reply["content"]
+        return reply
 
     async def _async_poll_kernel_alive(self) -> None:
         fork: ForkProvisioner | None = getattr(self.km, "fork", None)

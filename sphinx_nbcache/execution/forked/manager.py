@@ -109,7 +109,10 @@ class ForkManager(KernelManager):
 
     def client(self, **options: Any) -> Any:
         """Return a client of the kernel."""
-        return super().client(**{"context": self.context, **options})
+        client: Any = super().client(**{"context": self.context, **options})
+        if self._kernel is not None:
+            client.zygote = self._kernel.start.zygote
+        return client
 
     async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
         """End the kernel: its exit handlers run and its files are flushed, unless `now`."""

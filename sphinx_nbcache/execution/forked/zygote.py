@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -132,6 +133,9 @@ class Zygote:
 
     report: Report
     """What it said of itself when it was ready."""
+
+    kernel_info: dict[str, Any] | None = None
+    """What its kernels say of themselves, if one was asked: they all say the same."""
 
     def __init__(
         self,
