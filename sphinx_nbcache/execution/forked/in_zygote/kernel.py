@@ -88,6 +88,7 @@ def _make_app(order):
     folders.leave_unmade()
     app.initialize(order["arguments"])
     shortcuts.spare_pauses(app.kernel)
+    shortcuts.spare_search_for_children(app.kernel)
     stand_ins.lead_to_kernel()
     for code in order["before"]:
         exec(code, {"__name__": "<nbcache>"})

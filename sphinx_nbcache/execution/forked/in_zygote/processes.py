@@ -28,12 +28,25 @@ def children_of(pid):
     """Return the process ids of the children; none if the system does not tell."""
     found = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children") as file:
-                found += [int(word) for word in file.read().split()]
+        for children in _children_by_thread(pid):
+            found += children
     except OSError:
         pass
     return found
+
+
+def has_no_child():
+    """Tell whether it is known that this process has no child."""
+    try:
+        return not any(_children_by_thread("self"))
+    except OSError:
+        return False
+
+
+def _children_by_thread(pid):
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/children") as file:
+            yield [int(word) for word in file.read().split()]
 
 
 def kill_tree(pid):

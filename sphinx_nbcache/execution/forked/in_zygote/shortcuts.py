@@ -9,6 +9,8 @@ import os
 import sys
 import threading
 
+from . import processes
+
 _PLACE = "/nbcache/connection-file"
 # Who calls `flush` to have all outputs in order, not because something was written.
 _CAREFUL = ("IPython", "ipykernel")
@@ -184,6 +186,13 @@ def spare_pauses(kernel):
     """
     if hasattr(kernel, "_execute_sleep"):
         kernel._execute_sleep = 0
+
+
+def spare_search_for_children(kernel):
+    """Let a kernel that ends, and has no child, not look through all processes of the system."""
+    search = getattr(kernel, "_process_children", None)
+    if search is not None:
+        kernel._process_children = lambda: [] if processes.has_no_child() else search()
 
 
 def _caller(depth):
