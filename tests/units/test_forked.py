@@ -77,7 +77,7 @@ def lines(outcome: Outcome, number: int = 1) -> list[str]:
 # As other kernels are.
 
 SURROUNDINGS = """
-import json, os, signal, sys, threading, warnings
+import gc, json, os, signal, sys, threading, warnings
 spec = sys.modules["__main__"]
 print(json.dumps({
     "main": [spec.__name__, hasattr(spec, "__file__"), spec.__doc__],
@@ -102,6 +102,7 @@ print(json.dumps({
     "umask": [os.umask(0o22), os.umask(0o22)],
     "descriptors": [fd for fd in range(3) if os.fstat(fd)],
     "children": os.listdir("/proc/self/task")[0] == str(os.getpid()),
+    "collector": [gc.isenabled(), gc.get_threshold()],
 }))
 """
 
@@ -120,6 +121,21 @@ def test_without_preloading_the_same_modules_are_loaded(tmp_path: Path) -> None:
     ordinary = set(lines(outcome_of(job(tmp_path, code))))
     assert forked - ordinary <= {"gc"}
     assert ordinary - forked == set()
+
+
+def test_the_debugger_is_given_the_files_of_the_same_modules(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, ipykernel.ipkernel\n"
+        "assert ipykernel.ipkernel.sys is sys\n"
+        "print(*sorted(set(get_ipython().kernel._kernel_modules)), sep='\\n')"
+    )
+    with forking() as starts:
+        forked = set(lines(outcome_of(job(tmp_path, code), starts)))
+    ordinary = set(lines(outcome_of(job(tmp_path, code))))
+    assert ordinary - forked == set()
+    assert os.__file__ in forked
+    # Those that other kernels load only after they have made this list.
+    assert all(file.startswith((sys.prefix, sys.base_prefix)) for file in forked - ordinary)
 
 
 # The name `modules` is not spelled out: who looks at it is given nothing that was preloaded.
@@ -637,6 +653,13 @@ def slowly(stream, message, *more, **options):
 
 session.send = slowly
 """
+
+
+def test_every_kernel_says_what_it_is(tmp_path: Path) -> None:
+    with forking() as starts:
+        found = [outcome_of(job(tmp_path, "1"), starts).language_info for _ in range(3)]
+    assert found[0]["name"] == "python"
+    assert found == [outcome_of(job(tmp_path, "1")).language_info] * 3
 
 
 def test_what_is_flushed_while_a_cell_ends_is_shown_in_that_cell(tmp_path: Path) -> None:

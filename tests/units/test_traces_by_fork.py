@@ -20,7 +20,7 @@ from sphinx_nbcache import open_project
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.project.differences import differences
 from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.facts import File, Trace
 
 pytestmark = [
     pytest.mark.kernel,
@@ -37,6 +37,7 @@ FILES = {
     "data.json": "[1, 2]",
     "table.csv": "a,b\n1,2\n",
     "lib/far.py": "import fractions\nFAR = 1",
+    "lib/wcwidth.py": "WIDTH = 1",
 }
 # Notebooks of one project: what is preloaded for one of them is there in all others.
 NOTEBOOKS = {
@@ -61,6 +62,12 @@ NOTEBOOKS = {
         "try:\n    import pandas.not_there\nexcept ImportError:\n    pass",
     ],
     "paths": ["import sys\nsys.path.insert(0, 'lib')\nimport far, numpy\nfar.FAR"],
+    "other": [
+        (
+            "import sys\nsys.path.insert(0, 'lib')\nsys.modules.pop('wcwidth', None)\n"
+            "import wcwidth, numpy\nwcwidth.WIDTH"
+        )
+    ],
     "lists": ["from pathlib import Path\nimport numpy\nsorted(Path('lib').glob('*.py'))"],
     "C-level": [
         "import h5py, os\nwith h5py.File('made.h5', 'w') as file: file['a'] = 1",
@@ -203,6 +210,13 @@ def test_traces_and_outputs_are_the_same_by_fork(
         for field in ("written", "removed", "untracked", "imported_by", "unreliable"):
             assert getattr(other, field) == getattr(trace, field)
         assert (name, differences(seen.outputs, forked[name].outputs)) == (name, {})
+
+
+def test_a_module_counts_that_takes_the_name_of_one_that_every_kernel_has(
+    ordinary: dict[str, Seen],
+) -> None:
+    files = {f.path: f.module for f in ordinary["other.ipynb"].trace.facts if isinstance(f, File)}
+    assert files["lib/wcwidth.py"]
 
 
 def test_these_notebooks_show_something(ordinary: dict[str, Seen]) -> None:

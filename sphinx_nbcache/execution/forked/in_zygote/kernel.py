@@ -83,7 +83,7 @@ def _make_app(order):
 
     app.init_iopub = init_iopub_without_limit
     order["command_lines"].hand_over(app, order["arguments"])
-    shortcuts.hand_over_module_files(order["module_files"])
+    shortcuts.hand_over_module_files([_LAUNCHER, *order["module_files"]])
     shortcuts.spare_empty_flushes()
     folders.leave_unmade()
     app.initialize(order["arguments"])

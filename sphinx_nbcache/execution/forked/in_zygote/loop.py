@@ -57,9 +57,9 @@ class _Zygote:
         self.before = [compile(text, "<nbcache>", "exec") for text in told["before"]]
         self.command_lines = shortcuts.CommandLines()
         self.tracers = tracing.Tracers()
-        self.module_files = shortcuts.module_files()
-        # A kernel does not look through all names: what it looks at, is copied.
+        # A kernel does not look through all names: what it looks at is copied.
         self.ours = [name for name in sys.modules if name.partition(".")[0] == __package__]
+        self.module_files = shortcuts.module_files(self.ours)
         # What is here now is not looked at again, so its pages stay shared.
         gc.freeze()
         if gc.get_threshold()[0] == 0:  # a module may have set others

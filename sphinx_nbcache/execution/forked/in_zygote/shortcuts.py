@@ -81,13 +81,15 @@ def _with_file(config, arguments):
     return filled
 
 
-def module_files():
-    """Return the files of all modules, as a kernel collects them for its debugger."""
+def module_files(ours):
+    """Return the files of all modules but ours, as a kernel collects them for its debugger."""
     return [
         # A copy: all of them lie side by side, on few pages of memory.
         file[:1] + file[1:]
-        for module in list(sys.modules.values())
-        if type(file := getattr(module, "__dict__", {}).get("__file__")) is str and file
+        for name, module in list(sys.modules.items())
+        if name not in ("__main__", *ours)
+        and type(file := getattr(module, "__dict__", {}).get("__file__")) is str
+        and file
     ]
 
 
