@@ -33,13 +33,13 @@ _LONGEST_COMMAND = 10_000
 class Code(ast.NodeVisitor):
     """What stands in the code of a cell: texts, names, and imports."""
 
-    def __init__(self, source):
+    def __init__(self, source, transformed=None):
         self.texts = []
         self.names = set()
         self.imports = set()
         self.has_magics = False
         try:
-            self.visit(ast.parse(shell().transform_cell(source)))
+            self.visit(ast.parse(transformed or shell().transform_cell(source)))
         except (SyntaxError, ValueError, RecursionError):
             return  # it will not run either
         self.has_magics = "get_ipython" in self.names
@@ -86,11 +86,12 @@ class Named:
             self.started, self.has_ended = time.time_ns(), False
             self.current, self.used, self.missing = set(), set(), {}
             self._list_folders()
-            self._scan(info.raw_cell)
+            # Old versions of IPython do not tell what they have made of it.
+            self._scan(info.raw_cell, getattr(info, "transformed_cell", None))
 
-    def _scan(self, source, depth=0):
+    def _scan(self, source, transformed=None, depth=0):
         """Consider the texts in a cell, and note what it imports and which names it uses."""
-        code = Code(source)
+        code = Code(source, transformed)
         self.used |= code.names
         self.imports.want(code.imports)
         for text in code.texts:
@@ -99,7 +100,7 @@ class Named:
                 self.consider_words(text)
                 # The text may be the code below a magic, such as `%%time`.
                 if "\n" in text and depth < _DEEPEST:
-                    self._scan(text, depth + 1)
+                    self._scan(text, depth=depth + 1)
 
     def after_cell(self, result):
         with self.own:
