@@ -85,7 +85,7 @@ class DeathWatch(nbclient.NotebookClient):
         if zygote is not None and msg_id == _KNOWN:
             return {"content": zygote.kernel_info}
         reply: dict[str, Any] | None = await super().async_wait_for_reply(msg_id, cell)
-        if zygote is not None and reply is not None and reply["msg_type"] == "kernel_info_reply":
+        if zygote is not None and reply is not None and "language_info" in reply["content"]:
             zygote.kernel_info = reply["content"]
         return reply
 

@@ -116,8 +116,10 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
     process = ForkProvisioner(kernel_id="", kernel_spec=spec)
     log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the kernel)
     ports: dict[str, Any] = {port: number for number, port in enumerate(PORTS, 1)}
-    tracer = with_log(start.tracer) if start.tracer is not None else None
+    tracer: TracerConfig | None = None
     try:
+        if start.tracer is not None:
+            tracer = with_log(start.tracer)
         file, connection = write_connection_file(
             _connection_file(place),
             transport="ipc",

@@ -139,7 +139,8 @@ class _Modules:
 
     def values(self):
         module = _Module()
-        for module.__file__ in self._files:
+        for file in self._files:
+            module.__file__ = file
             yield module
 
 
