@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from measure import compile_packages
+
 from sphinx_nbcache import open_project
 
 COMMANDS = (
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--notebooks", type=int, default=1_000)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
+    compile_packages()
     print(f"Python {platform.python_version()}: {options.results} results, ", end="")
     print(f"{options.notebooks} notebooks\n")
     print("| Command | Seconds | of the processor |\n| --- | --- | --- |")

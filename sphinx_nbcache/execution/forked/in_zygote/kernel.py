@@ -83,10 +83,10 @@ def _make_app(order):
 
     app.init_iopub = init_iopub_without_limit
     order["command_lines"].hand_over(app, order["arguments"])
-    shortcuts.hand_over_module_files([_LAUNCHER, *order["module_files"]])
     shortcuts.spare_empty_flushes()
     folders.leave_unmade()
-    app.initialize(order["arguments"])
+    with shortcuts.with_module_files([_LAUNCHER, *order["module_files"]]):
+        app.initialize(order["arguments"])
     shortcuts.spare_pauses(app.kernel)
     shortcuts.spare_search_for_children(app.kernel)
     stand_ins.lead_to_kernel()

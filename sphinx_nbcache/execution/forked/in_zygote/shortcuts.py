@@ -3,6 +3,7 @@
 Each of these is left out where ipykernel is not as it is known here: it takes longer then.
 """
 
+import contextlib
 import copy
 import functools
 import os
@@ -93,15 +94,23 @@ def module_files(ours):
     ]
 
 
-def hand_over_module_files(files):
+@contextlib.contextmanager
+def with_module_files(files):
     """Let ipykernel find these files in `sys.modules`, once, and not look at each module.
 
     What is looked at is copied, and of thousands of modules hardly one is needed.
     """
     from ipykernel import ipkernel
 
-    if getattr(ipkernel, "sys", None) is sys:
-        ipkernel.sys = _SysOnce(ipkernel, files)
+    if getattr(ipkernel, "sys", None) is not sys:
+        yield
+        return
+    ipkernel.sys = _SysOnce(ipkernel, files)
+    try:
+        yield
+    finally:
+        # Old versions do not ask.
+        ipkernel.sys = sys
 
 
 class _SysOnce:
