@@ -43,3 +43,12 @@ class KernelClient(AsyncKernelClient):
     """jupyter_client's client, with such a channel for what is executed."""
 
     shell_channel_class = Type(WatchedChannel)
+
+    def stop_channels(self) -> None:
+        """Close the channels, and let go of ZeroMQ's context if it is the client's own.
+
+        Old versions of jupyter_client leave that to the collector of garbage.
+        """
+        super().stop_channels()
+        if getattr(self, "_created_context", False) and not self.context.closed:
+            self.context.destroy(linger=100)
