@@ -56,11 +56,13 @@ class RunTracer:
 
     def __init__(self, tracing: Tracing, variables: Iterable[str] = ()) -> None:
         self.report: dict[str, Any] = {}
-        write_support(Path(tracing.folder))
+        # Child processes find modules in it: nothing else may be there.
+        folder = Path(tracing.folder, "tracer")
+        write_support(folder)
         self.config = TracerConfig(
             root=tracing.root,
-            support=tracing.folder,
-            quiet=(*tracing.quiet, tracing.folder),
+            support=str(folder),
+            quiet=(*tracing.quiet, str(folder)),
             own_variables=tuple(variables),
         )
 
