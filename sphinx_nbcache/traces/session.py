@@ -8,7 +8,7 @@ import json
 import marshal
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -146,20 +146,19 @@ def write_support(folder: Path) -> None:
 
     The folder is made if it is missing. It may be filled for several kernels at the same time.
     """
-    names = {"BOOTSTRAP": _BOOTSTRAP, "LOAD": _LOAD, "PACKAGE": PACKAGE, "FILE": _FILE}
-    text = "".join(f"{name} = {value!r}\n" for name, value in names.items()) + _SITECUSTOMIZE
+    # Here, because the first zygote waits for the import of this module.
+    from sphinx_nbcache.notebooks.whole_files import replace_file
+
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_once(folder / "sitecustomize.py", text.encode)
-    _write_once(folder / _FILE, _compiled)
+    for name, content in (("sitecustomize.py", _sitecustomize), (_FILE, _compiled)):
+        if not (folder / name).exists():
+            replace_file(folder / name, content())
 
 
-def _write_once(path: Path, content: Callable[[], bytes]) -> None:
-    if path.exists():
-        return
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
-    with open(descriptor, "wb") as file:
-        file.write(content())
-    Path(unfinished).replace(path)
+def _sitecustomize() -> bytes:
+    names = {"BOOTSTRAP": _BOOTSTRAP, "LOAD": _LOAD, "PACKAGE": PACKAGE, "FILE": _FILE}
+    head = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    return (head + _SITECUSTOMIZE).encode()
 
 
 @cache

@@ -76,7 +76,8 @@ class ForkClient(KernelClient):
 class DeathWatch(nbclient.NotebookClient):
     """nbclient's client, but it is told when a forked kernel ends: nbclient looks each second.
 
-    It relies on two private names of nbclient. If they change, the death is noticed later.
+    It relies on two private names of nbclient. If they change, the death is noticed later. And it
+    takes from the zygote what is known of its kernels.
     """
 
     async def async_wait_for_reply(self, msg_id: str, cell: Any = None) -> dict[str, Any] | None:

@@ -60,7 +60,7 @@ class Imports:
     def local_modules(self):
         """Return the modules that no version stands for: name, file, importer."""
         found = {}
-        for name, source in self._sources(sys.modules):
+        for name, source in self._sources(list(sys.modules)):
             importer = self.importers.get(name, "")
             found[name] = [source, importer if self.quiet.is_user(importer) else ""]
         return found
@@ -75,9 +75,10 @@ class Imports:
         return self._sources(names)
 
     def _sources(self, names):
-        # What was imported again may come from elsewhere now.
-        known = self.quiet_loaded.difference(self.importers)
-        for name in [name for name in list(names) if name not in known]:
+        for name in names:
+            # What was imported again may come from elsewhere now.
+            if name in self.quiet_loaded and name not in self.importers:
+                continue
             file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
             if type(file) is not str or name == "__main__":
                 continue

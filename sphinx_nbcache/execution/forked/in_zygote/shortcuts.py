@@ -84,11 +84,12 @@ def _with_file(config, arguments):
 
 def module_files(ours):
     """Return the files of all modules but ours, as a kernel collects them for its debugger."""
+    left_out = {"__main__", *ours}
     return [
         # A copy: all of them lie side by side, on few pages of memory.
         file[:1] + file[1:]
         for name, module in list(sys.modules.items())
-        if name not in ("__main__", *ours)
+        if name not in left_out
         and type(file := getattr(module, "__dict__", {}).get("__file__")) is str
         and file
     ]
@@ -96,7 +97,7 @@ def module_files(ours):
 
 @contextlib.contextmanager
 def with_module_files(files):
-    """Let ipykernel find these files in `sys.modules`, once, and not look at each module.
+    """Let ipykernel find these files in `sys.modules`, and not look at each module.
 
     What is looked at is copied, and of thousands of modules hardly one is needed.
     """
@@ -105,27 +106,21 @@ def with_module_files(files):
     if getattr(ipkernel, "sys", None) is not sys:
         yield
         return
-    ipkernel.sys = _SysOnce(ipkernel, files)
+    ipkernel.sys = _Sys(files)
     try:
         yield
     finally:
-        # Old versions do not ask.
         ipkernel.sys = sys
 
 
-class _SysOnce:
-    """Stands in for `sys` in a module, until that asks for the modules."""
+class _Sys:
+    """Stands in for `sys`."""
 
-    def __init__(self, owner, files):
-        self._owner, self._files = owner, files
+    def __init__(self, files):
+        self.modules = _Modules(files)
 
     def __getattr__(self, name):
         return getattr(sys, name)
-
-    @property
-    def modules(self):
-        self._owner.sys = sys
-        return _Modules(self._files)
 
 
 class _Modules:
