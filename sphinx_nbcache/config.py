@@ -81,6 +81,15 @@ class Settings:
         help="The folder of the store. By default the environment variable `JUPYTERCACHE`, else"
         " `.jupyter_cache` beside the output directory.",
     )
+    restore: tuple[str, ...] = option(
+        [],
+        values.strings,
+        expects="a list of globs, relative to the source directory",
+        help="Files that notebooks wrote, and that are put back although the result is not one of"
+        " this account, or although git tracks them and has their present content. Without it"
+        " their notebooks are run instead (see [](../explanation/security.md)). Configuration,"
+        " pages, and files in folders of version control are never put back.",
+    )
     exclude: tuple[str, ...] = option(
         [],
         values.strings,

@@ -70,6 +70,8 @@ class Why(StrEnum):
     """Another notebook that is to be run may write what it reads."""
     FOREIGN_FILE = "foreign-file"
     """A file that it writes was replaced by something that no notebook has written."""
+    NOT_RESTORED = "not-restored"
+    """A file that it writes is missing, and its result is not trusted to put it back."""
     FAILED_BEFORE = "failed-before"
     ERROR_NOT_ALLOWED = "error-not-allowed"
     FORCED = "forced"

@@ -88,7 +88,7 @@ def where() -> None:
 @tool.command()
 def count() -> None:
     """Count the calls on the store, slowly enough for others to come between."""
-    folder = Path(os.environ["JUPYTERCACHE"], "nbcache-1")
+    folder = Path(os.environ["JUPYTERCACHE"], "nbcache-2")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "count"
     number = int(file.read_text()) + 1 if file.exists() else 1

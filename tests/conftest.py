@@ -25,9 +25,15 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "USERPROFILE"):
         os.environ[name] = str(home)
-    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "XDG_CACHE_HOME"):
+    for name in (
+        "IPYTHONDIR",
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "XDG_CACHE_HOME",
+        "XDG_DATA_HOME",
+    ):
         os.environ[name] = str(home / name.lower())
-    for name in ("JUPYTERCACHE", "SOURCE_DATE_EPOCH", "JUPYTER_PLATFORM_DIRS"):
+    for name in ("JUPYTERCACHE", "NBCACHE_SECRET", "SOURCE_DATE_EPOCH", "JUPYTER_PLATFORM_DIRS"):
         os.environ.pop(name, None)
 
 

@@ -1,31 +1,38 @@
-"""Files that notebooks have written: which of them are to be put back, or taken away.
+"""Files that notebooks have written: which of them are put back, or taken away.
 
-A file is *ours* if it has a content that a notebook has given it. Only such files are replaced
-or removed; what is not ours is left, and the notebook that writes it is run.
+A file is *ours* if it has a content that a run gave it in this checkout, or that a build put
+back here. Only such files are replaced or removed. Everything else is the user's and stays; the
+notebook that writes it is run instead.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Reason, Why
+from sphinx_nbcache.project import moving
+from sphinx_nbcache.project.confined import open_folder
+from sphinx_nbcache.project.journal import Journal
+from sphinx_nbcache.project.moving import Move, move_of
+from sphinx_nbcache.project.protected import is_inert, is_page, why_never
+from sphinx_nbcache.project.tracked import Tracked
 from sphinx_nbcache.store.artifacts import Artifact
-from sphinx_nbcache.store.files import made_contents
+from sphinx_nbcache.store.files import checkout_id, made_contents, note_made
 from sphinx_nbcache.store.outputs import OutputsError
-from sphinx_nbcache.store.records import Result
+from sphinx_nbcache.store.records import Result, Stored
+from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import GONE, Absent, File, Trace
+from sphinx_nbcache.traces.facts import GONE, Trace
 from sphinx_nbcache.traces.fingerprints import Fingerprints
 from sphinx_nbcache.traces.places import Places
 
-_GIT_SECONDS = 30
+# Files of results without a mark are never executable.
+_PLAIN_MODE = 0o644
+_WRITABLE = 0o200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +42,19 @@ class Change:
     Attributes:
         name: The file, by name.
         artifact: What it becomes; `None` if it is removed.
-        found: Its state before: if it has another one by then, it is left alone.
+        found: Its state before, which is proven to be ours: if it has another one by then, it is
+            left alone.
         notebook: The notebook on whose account.
+        mode: Its permissions afterwards.
+        folders: Names of folders that runs made: they go as well when they are empty.
     """
 
     name: str
     artifact: Artifact | None
     found: str
     notebook: str
+    mode: int = _PLAIN_MODE
+    folders: frozenset[str] = frozenset()
 
     @property
     def state(self) -> str:
@@ -59,68 +71,124 @@ class Artifacts:
         fingerprints: The files as they are.
         notify: Takes warnings.
         is_source: Tells of a name whether it is that of a notebook of the project.
+        is_allowed: Tells of a name whether `nbcache_restore` allows to put it back.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (what a project consists of)
         self,
         store: Store,
         root: Path,
         fingerprints: Fingerprints,
         notify: Notify,
         is_source: Callable[[str], bool],
+        is_allowed: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._root = root
         self._fingerprints = fingerprints
         self._notify = notify
         self._is_source = is_source
-        self._told: set[str] = set()
+        self._is_allowed = is_allowed
+        self._said: set[str] = set()
+        self._tracked = Tracked(root)
+        self.checkout = checkout_id(root)
+        self._journal = Journal(store, self.checkout)
 
     def path(self, name: str) -> str:
         """Return the absolute path of an artifact."""
         return Places(str(self._root)).path_of(name) or str(self._root / name)
 
     def state_now(self, name: str) -> str:
-        """Return the state of an artifact, looked at anew."""
+        """Return the state of an artifact, after a new look at it."""
         path = self.path(name)
         self._fingerprints.forget([path])
         return self._fingerprints.state(path)
 
     def to_restore(
-        self, result: Result, trace: Trace, owners: Mapping[str, str], notebook: str
+        self, stored: Stored, trace: Trace, owners: Mapping[str, str], notebook: str
     ) -> list[Change] | Reason:
         """Return what has to be put back for a result, or the reason why it cannot be used.
 
         Nothing is changed yet.
 
         Args:
-            result: The result.
+            stored: The result.
             trace: Its trace.
             owners: Of files that several notebooks write the one whose content counts.
             notebook: The notebook that is to use the result.
         """
+        result = stored.result
         if result.temporary:
             return []
         changes = []
         for artifact in result.artifacts:
-            if owners.get(artifact.path, notebook) != notebook:
+            name = artifact.path
+            if owners.get(name, notebook) != notebook:
                 continue
-            found = self._fingerprints.state(self.path(artifact.path))
-            if found == artifact.digest:
+            found = self._fingerprints.state(self.path(name))
+            if found == artifact.digest or (found == GONE and self._stays_away(name)):
                 continue
-            if found == GONE and self._stays_away(artifact.path):
-                continue
-            if found != GONE and not self._is_ours(artifact.path, found, trace):
-                text = f"{artifact.path}, which it writes, was changed by something else"
-                return Reason(Why.FOREIGN_FILE, text)
-            try:
-                for _ in self._store.content(artifact):
-                    pass
-            except OutputsError as error:
-                self._store.access.damaged(f"{artifact.path} of {result.notebook}: {error}")
-                return Reason(Why.DAMAGED, f"what it wrote to {artifact.path} is not kept any more")
-            changes.append(Change(artifact.path, artifact, found, notebook))
+            refusal = self._refusal(stored, artifact, found)
+            if refusal is not None:
+                self._say_once(name, f"{refusal.text}. Its notebook is run instead")
+                return refusal
+            if (damage := self._damage(artifact, result)) is not None:
+                return damage
+            mode = artifact.mode | _WRITABLE if stored.is_marked else _PLAIN_MODE
+            changes.append(Change(name, artifact, found, notebook, mode))
         return self._not_kept(result, trace, owners, notebook) or changes
+
+    def _refusal(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
+        """Say why a file is not put back, or not replaced; `None` if it may be."""
+        name = artifact.path
+        if (never := why_never(name) or self._why_not_here(name)) is not None:
+            return Reason(Why.NOT_RESTORED, f"{name} is not put back: {never}", name)
+        if found != GONE:
+            return self._why_not_replaced(stored, artifact, found)
+        if stored.is_marked or is_inert(name) or self._is_allowed(name):
+            return None
+        text = (
+            f"{name} is not put back: the result is not one of this account"
+            " (nbcache_restore allows it)"
+        )
+        return Reason(Why.NOT_RESTORED, text, name)
+
+    def _why_not_here(self, name: str) -> str | None:
+        path = Path(self.path(name))
+        if path.is_symlink():
+            return "a link is there"
+        for folder in path.parents:
+            if folder == self._root or self._root not in folder.parents:
+                return None
+            if (folder / "HEAD").is_file() and (folder / "objects").is_dir():
+                return f"{folder.name} is a git repository"
+        return None
+
+    def _why_not_replaced(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
+        name = artifact.path
+        is_ours = found in self._made(name) and not artifact.inferred
+        is_allowed = self._is_allowed(name)
+        if self._is_source(name) or is_page(name):
+            text = f"{name} is a page of the project, and not what it wrote"
+        elif not is_ours and not (is_allowed and self._tracked.is_clean(name)):
+            text = f"{name}, which it writes, was changed by something else"
+        elif not stored.is_marked and not is_allowed:
+            text = (
+                f"{name}, which it writes, has another content, and the result is not one of"
+                " this account (nbcache_restore allows to replace it)"
+            )
+        else:
+            return None
+        return Reason(Why.FOREIGN_FILE, text, name)
+
+    def _damage(self, artifact: Artifact, result: Result) -> Reason | None:
+        try:
+            for _ in self._store.content(artifact):
+                pass
+        except OutputsError as error:
+            self._store.access.damaged(f"{artifact.path} of {result.notebook}: {error}")
+            return Reason(Why.DAMAGED, f"what it wrote to {artifact.path} is not kept any more")
+        return None
 
     def _not_kept(
         self, result: Result, trace: Trace, owners: Mapping[str, str], notebook: str
@@ -136,7 +204,12 @@ class Artifacts:
         return None
 
     def to_remove(
-        self, old: Iterable[Result], new: Result | None, others: Mapping[str, str], notebook: str
+        self,
+        old: Iterable[Stored],
+        new: Result | None,
+        others: Mapping[str, str],
+        notebook: str,
+        folders: Collection[str] = (),
     ) -> list[Change]:
         """Return the files of superseded results that are still ours, and not written any more.
 
@@ -145,20 +218,41 @@ class Artifacts:
             new: The one that it uses now; `None` if it is about to be run.
             others: Which notebook writes a file, by its name.
             notebook: The notebook.
+            folders: Names of folders that its runs made.
         """
         files = () if new is None or new.temporary else new.artifacts
         kept = {artifact.path for artifact in files}
+        made_folders = frozenset(folders)
         changes: dict[str, Change] = {}
-        for result in old:
-            for artifact in () if result.temporary else result.artifacts:
-                name = artifact.path
-                # What was there before a run is not the run's to take away.
-                is_own = artifact.created and others.get(name, notebook) == notebook
-                if name in kept or not is_own or self._stays_away(name):
-                    continue
-                if self._fingerprints.state(self.path(name)) == artifact.digest:
-                    changes[name] = Change(name, None, artifact.digest, notebook)
+        for artifact in _written(old):
+            name = artifact.path
+            is_own = others.get(name, notebook) == notebook
+            if name in kept or not is_own or not self._is_removable(artifact):
+                continue
+            changes[name] = Change(name, None, artifact.digest, notebook, folders=made_folders)
         return list(changes.values())
+
+    def _is_removable(self, artifact: Artifact) -> bool:
+        """Tell whether a run made a file where nothing was, and it is still as the run left it."""
+        name = artifact.path
+        # A file that was there before a run, or may have been, is not the run's to take away.
+        if not artifact.created or artifact.inferred or why_never(name) is not None:
+            return False
+        return (
+            self._fingerprints.state(self.path(name)) == artifact.digest
+            and artifact.digest in self._made(name)
+            and not self._stays_away(name)
+        )
+
+    def left_over(self, old: Iterable[Stored]) -> frozenset[str]:
+        """Return the names of files that earlier runs seem to have written, and that are there."""
+        return frozenset(
+            artifact.path
+            for stored in old
+            if not stored.result.temporary
+            for artifact in stored.result.artifacts
+            if artifact.inferred and self._fingerprints.state(self.path(artifact.path)) != GONE
+        )
 
     def expect(self, changes: Iterable[Change]) -> None:
         """Let files appear as they will be, without touching them."""
@@ -170,64 +264,79 @@ class Artifacts:
         for change in changes:
             self._forget_around(self.path(change.name))
 
-    def carry_out(
-        self, changes: Iterable[Change], folders: Collection[str] | None = None
-    ) -> set[str]:
-        """Change the files; return the names of those that were changed.
+    def carry_out(self, changes: Iterable[Change]) -> set[str]:
+        """Change the files; return the names of those that were changed."""
+        wanted = [
+            (change, move_of(change.name))
+            for change in changes
+            if self.state_now(change.name) != change.state
+        ]
+        if not wanted:
+            return set()
+        with self._journal.of([move for _, move in wanted]):
+            done = [change for change, move in wanted if self._carried_out(change, move)]
+            self._note_placed(done)
+        return {change.name for change in done}
 
-        Args:
-            changes: What is to be done.
-            folders: Names of folders that may go as well when they are empty; by default any.
-        """
-        done = set()
-        for change in changes:
-            path = self.path(change.name)
-            state = self.state_now(change.name)
-            if state == change.state:
-                continue
-            try:
-                if state != change.found:
-                    raise OSError("it was changed meanwhile")  # noqa: TRY301 (told as any trouble)
-                self._change(path, change, folders)
-                done.add(change.name)
-            except (OSError, OutputsError) as error:
-                verb = "removed" if change.artifact is None else "put back"
-                text = f"{change.name}, which {change.notebook} wrote, is not {verb}: {error}"
-                self._notify(Notice(Topic.ARTIFACT, text))
-            self._forget_around(path)
-        return done
+    def recover(self) -> None:
+        """Complete the changes of builds that were killed meanwhile."""
+        with self._journal.interrupted() as moves:
+            for move in moves:
+                kept = None
+                try:
+                    with open_folder(self._root, move.path) as (folder, _):
+                        kept = moving.recover(folder, move)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    kept = f"{move.aside} ({error})"
+                if kept is not None:
+                    text = f"{move.path}: a build was killed while it changed this file; what was"
+                    self._say(f"{text} there before is kept beside it as {kept}")
 
-    def _change(self, path: str, change: Change, folders: Collection[str] | None) -> None:
-        target = Path(path)
-        if not _is_confined(target, self._root):
-            raise OSError("a link leads out of the project there")
-        if change.artifact is None:
-            target.unlink()
-            self._remove_empty(target.parent, folders)
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".nbcache-", dir=target.parent)
-        partial = Path(name)
+    def _carried_out(self, change: Change, move: Move) -> bool:
+        path = self.path(change.name)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.writelines(self._store.content(change.artifact))
-            partial.chmod(change.artifact.mode | 0o200)
-            partial.replace(target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+            if self._fingerprints.state(path) != change.found:
+                raise OSError("it was changed meanwhile")  # noqa: TRY301 (handled as any trouble)
+            self._change(change, move)
+        except (OSError, OutputsError) as error:
+            verb = "removed" if change.artifact is None else "put back"
+            self._say(f"{change.name}, which {change.notebook} wrote, is not {verb}: {error}")
+            return False
+        finally:
+            self._forget_around(path)
+        return True
 
-    def _remove_empty(self, folder: Path, names: Collection[str] | None) -> None:
-        """Remove folders in which nothing is left: a checkout does not have them either."""
-        while folder != self._root and self._root in folder.parents:
-            if names is not None and folder.relative_to(self._root).as_posix() not in names:
-                return
+    def _change(self, change: Change, move: Move) -> None:
+        is_placed = change.artifact is not None
+        with open_folder(self._root, change.name, create=is_placed) as (folder, _):
+            if change.artifact is None:
+                moving.remove(folder, move, change.found)
+            else:
+                content = self._store.content(change.artifact)
+                moving.place(folder, move, change.found, content, change.mode)
+        if not is_placed:
+            self._remove_empty(move.folder, change.folders)
+
+    def _note_placed(self, done: Iterable[Change]) -> None:
+        placed = {c.name: c.artifact.digest for c in done if c.artifact is not None}
+        if placed and self.checkout:
             try:
-                folder.rmdir()
+                note_made(self._store.access, placed, self.checkout)
+            except ShelfError:
+                return  # they are the user's from now on: that is safe
+
+    def _remove_empty(self, name: str, names: Collection[str]) -> None:
+        """Remove folders that a run made and in which nothing is left."""
+        while name in names:
+            try:
+                with open_folder(self._root, name) as (folder, last):
+                    folder.remove_folder(last)
             except OSError:
                 return
-            self._fingerprints.forget([str(folder)])
-            folder = folder.parent
+            self._fingerprints.forget([self.path(name)])
+            name = name.rpartition("/")[0]
 
     def _forget_around(self, path: str) -> None:
         """Look again at a path, and at the folders that may have come or gone with it."""
@@ -236,14 +345,11 @@ class Artifacts:
                 return
             self._fingerprints.forget([str(changed)])
 
-    def _is_ours(self, name: str, state: str, trace: Trace) -> bool:
-        """Tell whether a file has a content that a run replaces, or that notebooks gave it."""
-        for fact in trace.facts:
-            if isinstance(fact, File | Absent) and fact.path == name:
-                return True  # the run has read it: that it had this content was verified
-        if any(written.path == name and written.before == state for written in trace.written):
-            return True
-        return state in made_contents(self._store.access, [name]).get(name, frozenset())
+    def _made(self, name: str) -> frozenset[str]:
+        """Return the contents that runs and builds have given a file in this checkout."""
+        if not self.checkout:
+            return frozenset()
+        return made_contents(self._store.access, name, self.checkout)
 
     def _stays_away(self, name: str) -> bool:
         """Tell whether a file is the user's to delete: a notebook, or part of the repository."""
@@ -251,33 +357,26 @@ class Artifacts:
             return True
         if name not in self._tracked:
             return False
-        if name not in self._told:
-            self._told.add(name)
-            text = (
+        if not os.path.lexists(self.path(name)) and name not in self._said:
+            self._said.add(name)
+            self._say(
                 f"{name} is part of the git repository and was deleted; it is not put back. Run"
                 " the notebook that writes it, or check it out"
             )
-            if not os.path.lexists(self.path(name)):
-                self._notify(Notice(Topic.ARTIFACT, text))
         return True
 
-    @cached_property
-    def _tracked(self) -> frozenset[str]:
-        """The files that git tracks. Asked only if something would be put back or removed."""
-        try:
-            done = subprocess.run(
-                ["git", "ls-files", "-z"],  # noqa: S607 (the user's own git)
-                cwd=self._root,
-                capture_output=True,
-                timeout=_GIT_SECONDS,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return frozenset()
-        names = done.stdout.decode("utf-8", "surrogateescape").split("\0")
-        return frozenset(filter(None, names))
+    def _say(self, text: str) -> None:
+        self._notify(Notice(Topic.ARTIFACT, text))
+
+    def _say_once(self, name: str, text: str) -> None:
+        """Give information about a file, once in a build: nothing is wrong with it."""
+        if name not in self._said:
+            self._said.add(name)
+            self._notify(Notice(Topic.ARTIFACT, text, is_information=True))
 
 
-def _is_confined(path: Path, root: Path) -> bool:
-    """Tell whether a path is under the root, whatever links there are."""
-    return path.parent.resolve().is_relative_to(root.resolve())
+def _written(results: Iterable[Stored]) -> Iterable[Artifact]:
+    """Yield the files that runs of this account have written under the root."""
+    for stored in results:
+        if stored.is_marked and not stored.result.temporary:
+            yield from stored.result.artifacts

@@ -32,5 +32,7 @@ def store_trouble() -> Iterator[None]:
         yield
     except ShelfError as error:
         raise StoreTroubleError(f"the store cannot be used: {error}") from error
+    except OSError as error:
+        raise StoreTroubleError(f"the store cannot be used: {error}") from error
     except OutputsError as error:
         raise StoreTroubleError(f"in the store: {error}") from error

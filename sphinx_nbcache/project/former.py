@@ -15,9 +15,9 @@ def former_runs(store: Store, notebooks: Iterable[Planned]) -> dict[str, FormerR
     results = store.records(history.result for history in histories.values())
     return {
         name: FormerRun(
-            result.seconds,
-            {cell.digest: cell.seconds for cell in result.cells if cell.seconds is not None},
+            stored.result.seconds,
+            {cell.digest: cell.seconds for cell in stored.result.cells if cell.seconds is not None},
         )
         for name, history in histories.items()
-        if (result := results.get(history.result)) is not None
+        if (stored := results.get(history.result)) is not None
     }

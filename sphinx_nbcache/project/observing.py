@@ -48,10 +48,12 @@ class Watch:
     Attributes:
         tracking: What counts as its dependency.
         before: What is declared as such, as it was before the run.
+        left_over: Names of files that earlier runs seem to have written, and that were there.
     """
 
     tracking: Tracking
     before: tuple[Fact, ...]
+    left_over: Collection[str] = ()
 
 
 class Observer:
@@ -79,12 +81,12 @@ class Observer:
             return None
         return Tracing(str(self._root), self._worlds.quiet, str(folder))
 
-    def begin(self, planned: Planned) -> Watch:
+    def begin(self, planned: Planned, left_over: Collection[str] = ()) -> Watch:
         """Look at what is declared, right before a run."""
         tracking, world = self._tracking(planned), self._worlds.of(planned.key)
         for glob in tracking.globs:
             world.fingerprints.forget(world.matches(glob))
-        return Watch(tracking, tuple(declared_facts(tracking, world)))
+        return Watch(tracking, tuple(declared_facts(tracking, world)), left_over)
 
     def end(
         self, planned: Planned, watch: Watch, job: Job, outcome: Outcome, others: Collection[str]
@@ -165,6 +167,13 @@ def _made(trace: Trace, world: World, job: Job, outcome: Outcome) -> list[MadeFi
         stat = world.fingerprints.entry(path).stat
         if stat is not None and stat.size <= _LARGEST:
             files.append(
-                MadeFile(written.path, path, written.mode, written.created, written.digest)
+                MadeFile(
+                    written.path,
+                    path,
+                    written.mode,
+                    written.created,
+                    written.inferred,
+                    written.digest,
+                )
             )
     return files

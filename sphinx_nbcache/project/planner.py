@@ -170,9 +170,7 @@ class Planner:
 
     def adopt(self, planned: Planned, stored: Stored) -> None:
         """Note what has to be done to files so that a notebook can use a result after all."""
-        judged = self._validity.judge(
-            planned.name, planned.path, planned.scan, planned.key, stored.result
-        )
+        judged = self._validity.judge(planned.name, planned.path, planned.scan, planned.key, stored)
         if not isinstance(judged, Reason):
             self._expect(planned.name, stored, judged)
 
@@ -186,7 +184,7 @@ class Planner:
         found = self._store.results(planned.code_key)
         return self._whole(found)
 
-    def previous(self, name: str) -> list[Result]:
+    def previous(self, name: str) -> list[Stored]:
         """Return the result that the page of a notebook last showed, if it is still there."""
         history = self._histories.get(name)
         return list(self._store.records([history.result]).values()) if history is not None else []
@@ -196,10 +194,10 @@ class Planner:
         history = self._histories.get(name)
         return history.runs if history is not None else ()
 
-    def earlier(self, planned: Planned) -> list[Result]:
+    def earlier(self, planned: Planned) -> list[Stored]:
         """Return all results that a notebook may have used before it is run again."""
         found = self._store.results(planned.code_key)
-        return [*self.previous(planned.name), *(stored.result for stored in found)]
+        return [*self.previous(planned.name), *found]
 
     def remember(self, notebooks: Sequence[Settled]) -> None:
         """Remember what each page shows, so that the next reason compares with it."""
@@ -256,7 +254,7 @@ class Planner:
         for name, notebook in notebooks.items():
             by_name[name] = [stored.result for stored in results[notebook.code_key]]
             if last.get(name) in gone:
-                by_name[name].append(gone[last[name]])
+                by_name[name].append(gone[last[name]].result)
         self._validity.look_up(result for found in by_name.values() for result in found)
         self._order(by_name)
 
@@ -358,8 +356,8 @@ class Planner:
                 notebook.source.path,
                 notebook.scan,
                 notebook.key,
-                stored.result,
-                lambda: [*(item.result for item in found), *self.previous(notebook.name)],
+                stored,
+                lambda: [*found, *self.previous(notebook.name)],
             )
             if isinstance(judged, Reason):
                 objections[stored.digest] = judged

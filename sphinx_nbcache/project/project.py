@@ -22,7 +22,7 @@ from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import Notebook
-from sphinx_nbcache.notebooks.sources import is_output, not_documents
+from sphinx_nbcache.notebooks.sources import is_output, matching_glob, not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.planning import Plan, Planned
 from sphinx_nbcache.project.artifacts import Artifacts
@@ -95,7 +95,12 @@ class Project:
         self.results = Results(self.store, self.root, self._used_digests, self._add_executed)
         worlds = Worlds(self.store, settings, base=base, root=self.root, quiet=(place, *quiet))
         self._artifacts = Artifacts(
-            self.store, self.root, worlds.fingerprints, notify, self._is_source
+            self.store,
+            self.root,
+            worlds.fingerprints,
+            notify,
+            self._is_source,
+            self._is_allowed_back,
         )
         self._validity = Validity(self.store, worlds, self._artifacts)
         self._observer = Observer(worlds, self.root)
@@ -179,6 +184,7 @@ class Project:
             UnknownReferenceError: A notebook is unknown.
         """
         made = time.time()
+        self._artifacts.recover()
         sources = self._sources()
         if references is not None:
             sources = self._chosen(sources, references)
@@ -212,6 +218,7 @@ class Project:
             written=settlement.writers,
             since=plan.made,
             notify=self.notify,
+            checkout=self._artifacts.checkout,
         )
         settlement.begin(plan)
         if to_run := plan.to_run:
@@ -429,6 +436,14 @@ class Project:
     def _is_source(self, name: str) -> bool:
         """Tell whether a file is one that may be a notebook of the project."""
         return self._planner.is_source(name)
+
+    def _is_allowed_back(self, name: str) -> bool:
+        """Tell whether `nbcache_restore` allows to put a file back."""
+        globs = self.settings.restore
+        return (
+            bool(globs)
+            and matching_glob(portable_path(self.root / name, self.base), globs) is not None
+        )
 
     def _used_digests(self) -> set[str]:
         """Return the digests of the results that the notebooks use."""

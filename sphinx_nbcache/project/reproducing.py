@@ -76,13 +76,15 @@ class _Apart(Store):
         self.folder, self.access = store.folder, store.access
         self.last = RunOutputs([]), _UNTRACED
 
-    def commit(
+    def commit(  # noqa: PLR0913 (as of every store)
         self,
         result: Result,
         outputs: RunOutputs,
         files: Iterable[MadeFile] = (),  # noqa: ARG002 (as of every store)
         sources: object = (),  # noqa: ARG002
         trace: Trace = _UNTRACED,
+        *,
+        checkout: str = "",  # noqa: ARG002
     ) -> Stored:
         """Keep nothing of a result."""
         self.last = outputs, trace
@@ -186,12 +188,12 @@ class Reruns:
                 waits.setdefault(second, set()).add(first)
         return {name: frozenset(others) for name, others in waits.items()}
 
-    def _prepare(self, planned: Planned) -> None:
+    def _prepare(self, planned: Planned) -> frozenset[str]:
         """Let a run find what the first one has found, and remember what was there."""
         result = self._stored[planned.name].result
         kept = () if result.temporary else result.artifacts
         self._before[planned.name] = {a.path: self._as_it_is(a) for a in kept}
-        self._settlement.clear_before(planned)
+        return self._settlement.clear_before(planned)
 
     def _as_it_is(self, artifact: Artifact) -> Artifact | None:
         state = self._artifacts.state_now(artifact.path)
@@ -225,19 +227,27 @@ class Reruns:
         )
 
     def _put_back(self, name: str, trace: Trace) -> None:
-        before = self._before.pop(name)
-        changes = []
-        for path, artifact in before.items():
-            state = self._artifacts.state_now(path)
-            if state != (GONE if artifact is None else artifact.digest):
-                changes.append(Change(path, artifact, state, name))
-        # Of what nobody saw being written it is not certain that it is the run's.
-        changes += [
-            Change(written.path, None, written.digest, name)
-            for written in trace.written
-            if written.created and not written.inferred and written.path not in before
+        before, folders = self._before.pop(name), trace.made_folders()
+        # A write that was not seen may be the user's.
+        seen = {w.path: w for w in trace.written if not w.inferred}
+        changes = [
+            # Where the run left nothing, the file is put back only if nothing is there.
+            Change(
+                path, artifact, seen[path].digest if path in seen else GONE, name, _mode(artifact)
+            )
+            for path, artifact in before.items()
+            if artifact is not None or path in seen
         ]
-        self._artifacts.carry_out(changes, trace.made_folders())
+        changes += [
+            Change(path, None, written.digest, name, folders=folders)
+            for path, written in seen.items()
+            if written.created and path not in before
+        ]
+        self._artifacts.carry_out(changes)
+
+
+def _mode(artifact: Artifact | None) -> int:
+    return artifact.mode if artifact is not None else 0
 
 
 def _reused(run: Run) -> Iterator[tuple[Settled, Stored]]:

@@ -20,6 +20,7 @@ from sphinx_nbcache.store.artifacts import Artifact
 from sphinx_nbcache.store.checking import Finding, check_store
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import Limits, Status, Stored
+from sphinx_nbcache.store.schemas import remove_older_folders
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits, read_limits, remove_results, write_limits
 from sphinx_nbcache.store.usage import last_uses
@@ -206,12 +207,15 @@ class Results:
         return self._remove(self._store.all_results())
 
     def prune(self) -> list[Stored]:
-        """Remove the results that no notebook of the project uses.
+        """Remove the results that no notebook of the project uses, and stores in older formats.
 
         Raises:
             StoreTroubleError: The store cannot be written.
         """
         used = self._used()
+        with store_trouble():
+            for folder in remove_older_folders(self._store.folder):
+                self._store.access.inform(f"removed {folder}, a store in an older format")
         return self._remove([s for s in self._store.all_results() if s.digest not in used])
 
     @property

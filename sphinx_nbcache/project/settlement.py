@@ -21,7 +21,7 @@ class _Planner(Protocol):
 
     changes: dict[str, list[Change]]
 
-    def earlier(self, planned: Planned) -> list[Result]: ...
+    def earlier(self, planned: Planned) -> list[Stored]: ...
 
     def again(self, planned: Planned) -> Planned | None: ...
 
@@ -74,13 +74,19 @@ class Settlement:
         for path in paths:
             self.writers.setdefault(path, set()).add(name)
 
-    def clear_before(self, planned: Planned) -> None:
-        """Take away what a notebook has left behind that is about to be run."""
+    def clear_before(self, planned: Planned) -> frozenset[str]:
+        """Take away what a notebook that is about to be run has left behind.
+
+        Returns:
+            The names of files that its runs seem to have written, and that are left.
+        """
         before = self._settled.get(planned.name)
-        old = [*(_results(before) if before else ()), *self._planner.earlier(planned)]
-        changes, folders = self._validity.to_clear(planned, old)
+        shown = [before.result] if before is not None and before.result is not None else []
+        old = [*shown, *self._planner.earlier(planned)]
+        changes = self._validity.to_clear(planned, old)
         changes = self._without_those_of_others(planned.name, changes)
-        self._note_written(planned.name, self._artifacts.carry_out(changes, folders))
+        self._note_written(planned.name, self._artifacts.carry_out(changes))
+        return self._validity.left_over(old)
 
     def _without_those_of_others(self, name: str, changes: list[Change]) -> list[Change]:
         """Return the changes of files that no other notebook has written in the meantime."""

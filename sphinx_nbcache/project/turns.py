@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -65,11 +65,13 @@ class Turns:
         observer: Watches what runs depend on.
         objection: Tells what speaks against the use of a result by a notebook.
         adopt: Is told of each notebook that was to be run, and uses a result that was found.
-        prepare: Is told of each notebook that is about to be run.
+        prepare: Clears up before a notebook is run; returns the names of files that its earlier
+            runs seem to have written, and that are left.
         settle: Is told of each notebook that is settled, before others that depend on it start.
         producers: Of notebooks those that write what they read, and so have to be settled before.
         since: When the plan was made, in seconds since the epoch.
         notify: Takes warnings.
+        checkout: Where runs write their files: what they wrote is theirs only there.
         settled: What became of the notebooks, by name.
         written: Which notebooks have written a file, by its name.
     """
@@ -83,12 +85,13 @@ class Turns:
     observer: Observer
     objection: Objection
     adopt: Callable[[Planned, Stored], None]
-    prepare: Callable[[Planned], None]
+    prepare: Callable[[Planned], Collection[str]]
     settle: Callable[[Settled], None]
     producers: Mapping[str, frozenset[str]]
     since: float
     notify: Notify
     written: dict[str, set[str]]
+    checkout: str = ""
     settled: dict[str, Settled] = field(default_factory=dict)
     _folder: Path = Path()
     _executor: str = ""
@@ -252,10 +255,10 @@ class Turns:
             claims.release(first.code_key)
             waiting.extend(self._planned_anew(group))
             return True
-        self.prepare(first)
+        left_over = self.prepare(first)
         self._started += 1
         self.progress.started(first, self._started, total)
-        watch = self.observer.begin(first)
+        watch = self.observer.begin(first, left_over)
         self._running[_submitted(executor, job)] = job, group, watch
         return True
 
@@ -319,7 +322,14 @@ class Turns:
         observed = self.observer.end(group[0], watch, job, outcome, others)
         for name in (*observed.trace.changed(), *observed.trace.made_folders()):
             self.written.setdefault(name, set()).add(job.notebook)
-        stored = self.store.commit(result, outcome.outputs, observed.files, sources, observed.trace)
+        stored = self.store.commit(
+            result,
+            outcome.outputs,
+            observed.files,
+            sources,
+            observed.trace,
+            checkout=self.checkout,
+        )
         _remove_kept(outcome)
         self._own.add(stored.digest)
         # Only now: who is granted the claim must find the result.

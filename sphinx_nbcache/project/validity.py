@@ -82,7 +82,7 @@ class Validity:
 
     def objection(self, planned: Planned, stored: Stored) -> Reason | None:
         """Return what speaks against the use of a result by a notebook; `None`: nothing."""
-        found = self.judge(planned.name, planned.path, planned.scan, planned.key, stored.result)
+        found = self.judge(planned.name, planned.path, planned.scan, planned.key, stored)
         return found if isinstance(found, Reason) else None
 
     def judge(  # noqa: PLR0913, PLR0917 (what a notebook without a decision consists of)
@@ -91,8 +91,8 @@ class Validity:
         path: Path,
         scan: Scan,
         key: KeyParts,
-        result: Result,
-        earlier: Callable[[], Iterable[Result]] = tuple,
+        stored: Stored,
+        earlier: Callable[[], Iterable[Stored]] = tuple,
     ) -> list[Change] | Reason:
         """Return the files that have to be put back for a result, or what speaks against it.
 
@@ -101,9 +101,10 @@ class Validity:
             path: Its absolute path.
             scan: Its reading.
             key: What its code key is made of.
-            result: A result under that key.
+            stored: A result under that key.
             earlier: Returns all results that the notebook has used before.
         """
+        result = stored.result
         trace = self.trace(result)
         if trace is None:
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNKNOWN)
@@ -119,10 +120,10 @@ class Validity:
         if mismatch is not None:
             why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
             return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
-        return self._artifacts.to_restore(result, trace, self.owners, name)
+        return self._artifacts.to_restore(stored, trace, self.owners, name)
 
     def _is_left_behind(
-        self, path: str, world: World, result: Result, earlier: Callable[[], Iterable[Result]]
+        self, path: str, world: World, result: Result, earlier: Callable[[], Iterable[Stored]]
     ) -> bool:
         """Tell whether a file is an older one of the notebook, which this result replaces.
 
@@ -134,8 +135,8 @@ class Validity:
         return any(
             (artifact.path, artifact.digest) == (path, state)
             for other in earlier()
-            if not other.temporary
-            for artifact in other.artifacts
+            if not other.result.temporary
+            for artifact in other.result.artifacts
         )
 
     def changed_since(self, planned: Planned, stored: Stored) -> Reason | None:
@@ -150,27 +151,33 @@ class Validity:
         path = getattr(mismatch.fact, "path", "")
         return Reason(Why.DEPENDENCY_CHANGED, mismatch.text, path)
 
-    def to_remove(self, name: str, old: Iterable[Result], new: Result) -> list[Change]:
+    def to_remove(self, name: str, old: Iterable[Stored], new: Result) -> list[Change]:
         """Return the files that a notebook has written before, and does not write any more."""
-        return self._artifacts.to_remove(old, new, self.owners, name)
+        old = list(old)
+        return self._artifacts.to_remove(old, new, self.owners, name, self._made_folders(old))
 
-    def to_clear(
-        self, planned: Planned, old: Iterable[Result]
-    ) -> tuple[list[Change], frozenset[str]]:
-        """Return what a notebook has left behind that is about to be run, and folders it made.
+    def left_over(self, old: Iterable[Stored]) -> frozenset[str]:
+        """Return the files that runs seem to have written, and that are not removed for that."""
+        return self._artifacts.left_over(old)
+
+    def to_clear(self, planned: Planned, old: Iterable[Stored]) -> list[Change]:
+        """Return what a notebook that is about to be run has left behind.
 
         A run has to find what the first one found. What it would find of its own, such as a
         cache, was made from what may have changed since. What is ignored is left.
         """
         ignored = self._worlds.tracking(planned.scan, planned.path, planned.key).ignored
         old = list(old)
-        changes = [
+        folders = self._made_folders(old)
+        return [
             change
-            for change in self._artifacts.to_remove(old, None, self.owners, planned.name)
+            for change in self._artifacts.to_remove(old, None, self.owners, planned.name, folders)
             if not (ignored and matching_glob(change.name, ignored))
         ]
-        traces = filter(None, map(self.trace, old))
-        return changes, frozenset().union(*(trace.made_folders() for trace in traces))
+
+    def _made_folders(self, results: Iterable[Stored]) -> frozenset[str]:
+        traces = (self.trace(stored.result) for stored in results)
+        return frozenset().union(*(trace.made_folders() for trace in traces if trace is not None))
 
     def expect(self, changes: Iterable[Change]) -> None:
         """Let files appear as they will be."""

@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.store.checksum import BrokenChecksumError, unwrapped, wrapped
+from sphinx_nbcache.store.marks import Marks
 from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, open_shelf
-from sphinx_nbcache.store.seal import sealed, unsealed
+from sphinx_nbcache.store.schemas import older_folders
 from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
 
 # How many values are read at once: more are not quicker, and take more memory.
@@ -34,10 +36,12 @@ class Access:
     Args:
         folder: The folder of the shelf.
         notify: Takes the warnings about damage and trouble.
+        marks: Marks what this account writes.
     """
 
-    def __init__(self, folder: Path, notify: Notify) -> None:
+    def __init__(self, folder: Path, notify: Notify, marks: Marks) -> None:
         self.folder = folder
+        self.marks = marks
         self._notify = notify
         self._shelf: Shelf | None = None
         # Takes over, for writing, when the disk cannot be written; it is read first.
@@ -81,7 +85,7 @@ class Access:
         Raises:
             ShelfError: They cannot be read.
         """
-        yield from _unsealed(self._writable().get_many(keys))
+        yield from self._unwrapped(self._writable().get_many(keys))
 
     def file_names(self) -> frozenset[str]:
         """Return the names of the files that belong to values, relative to the folder.
@@ -139,7 +143,7 @@ class Access:
         shelf = self._writable()
         with shelf.transaction():
             for key, value in values.items():
-                shelf.set(key, sealed(key, value))
+                shelf.set(key, wrapped(key, value, self.marks))
             for key in gone:
                 shelf.delete(key)
 
@@ -176,8 +180,12 @@ class Access:
         self.tell(text)
 
     def tell(self, text: str) -> None:
-        """Tell the user something about the store."""
+        """Warn the user of something about the store."""
         self._notify(Notice(Topic.STORE, text))
+
+    def inform(self, text: str) -> None:
+        """Tell the user something about the store that is no warning."""
+        self._notify(Notice(Topic.STORE, text, is_information=True))
 
     def close(self) -> None:
         """Let go of the disk. The next use takes hold of it again."""
@@ -187,7 +195,7 @@ class Access:
                 self._shelf = None  # to be looked at afresh when it is opened again
 
     def _collect(self, shelf: Shelf, keys: Iterable[str], found: dict[str, bytes]) -> None:
-        for key, value in _unsealed(shelf.get_many(keys)):
+        for key, value in self._unwrapped(shelf.get_many(keys)):
             if isinstance(value, DamagedEntryError):
                 self.damaged(f"{key[:40]} {value}")
             else:
@@ -200,12 +208,30 @@ class Access:
                 with suppress(ShelfError):
                     self._collect(self._opened(), [key], found)
 
+    def _unwrapped(
+        self, values: Iterable[tuple[str, bytes | DamagedEntryError]]
+    ) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+        """Yield the contents for what is kept under keys, without those of other accounts."""
+        for key, value in values:
+            if isinstance(value, DamagedEntryError):
+                yield key, DamagedEntryError(f"cannot be read ({value})")
+                continue
+            try:
+                content = unwrapped(key, value, self.marks)
+            except BrokenChecksumError as error:
+                yield key, DamagedEntryError(str(error))
+                continue
+            if content is not None:
+                yield key, content
+
     def _writable(self) -> Shelf:
         return self._overlay if self._overlay is not None else self._opened()
 
     def _opened(self) -> Shelf:
         with self._opening:
             if self._shelf is None:
+                if not self._was_opened and not self.folder.exists():
+                    self._explain_upgrade()
                 self._shelf, trouble = open_shelf(self.folder, again=self._was_opened)
                 self._was_opened = True
                 if trouble is not None:
@@ -213,6 +239,13 @@ class Access:
                     lasting = isinstance(self._shelf, MemoryShelf)
                     self.tell(trouble + (consequence if lasting else ""))
             return self._shelf
+
+    def _explain_upgrade(self) -> None:
+        if older := older_folders(self.folder):
+            self.inform(
+                f"the store has a new format, so every notebook runs once; results in"
+                f" {older[-1]} are not used any more (`sphinx-nbcache cache prune` removes them)"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         # A lock cannot be sent to another process.
@@ -228,19 +261,6 @@ def batches(keys: Iterable[str]) -> Iterator[list[str]]:
     every = iter(keys)
     while batch := list(islice(every, _BATCH)):
         yield batch
-
-
-def _unsealed(
-    values: Iterable[tuple[str, bytes | DamagedEntryError]],
-) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-    """Yield the contents for what is kept under keys."""
-    for key, value in values:
-        if isinstance(value, DamagedEntryError):
-            yield key, DamagedEntryError(f"cannot be read ({value})")
-        elif (content := unsealed(key, value)) is None:
-            yield key, DamagedEntryError("is not what was written")
-        else:
-            yield key, content
 
 
 def encoded(record: Any) -> bytes:

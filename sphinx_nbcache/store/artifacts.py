@@ -28,6 +28,9 @@ class Artifact(msgspec.Struct, frozen=True):
     """Whether nothing was there before. Else the file is somebody's who would miss it."""
     pieces: tuple[str, ...] = ()
     """Of a large file the digests of its pieces, in their order: each is a blob of its own."""
+    inferred: bool = False
+    """Whether no write was seen: the file only changed while the notebook ran, so it may be the
+    user's. It comes back where nothing is, and is never replaced or removed."""
 
     @property
     def blobs(self) -> tuple[str, ...]:
@@ -50,6 +53,8 @@ class MadeFile(msgspec.Struct, frozen=True):
     """Absolute path of the file that holds the content until it is in the store."""
     mode: int
     created: bool = False
+    """As in [](Artifact)."""
+    inferred: bool = False
     """As in [](Artifact)."""
     digest: str | None = None
     """What the content must be, if that is known: else the file has changed since."""

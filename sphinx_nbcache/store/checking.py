@@ -13,6 +13,7 @@ import msgspec
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.store.disk import is_file_name
 from sphinx_nbcache.store.files import Made
+from sphinx_nbcache.store.marks import MARK_SIZE
 from sphinx_nbcache.store.outputs import OutputsError, unpack
 from sphinx_nbcache.store.records import (
     Entry,
@@ -110,6 +111,7 @@ def _fault(key: str, value: bytes) -> str:
     """Return what is wrong with an entry; empty if nothing is."""
     kind, slash, name = key.partition("/")
     if kind in ("blob", "result") and slash:
+        value = value[MARK_SIZE:] if kind == "result" else value
         if content_digest(value) != name:
             return "is not what was written"
         expected: Any = Result if kind == "result" else None

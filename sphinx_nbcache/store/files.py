@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -15,13 +16,28 @@ _FINGERPRINTS, _MADE = "file/", "made/"
 # How many contents are remembered that notebooks have given one file, the newest last.
 _MOST_CONTENTS = 100
 
-Digests = tuple[str, ...]
-
 
 class Made(msgspec.Struct, frozen=True):
-    """The contents that notebooks have given a file: these are ours, and may be replaced."""
+    """The contents that runs, and builds that put files back, have given a file."""
 
-    digests: Digests
+    contents: tuple[tuple[str, str], ...]
+    """Pairs of a digest and a checkout (see [](checkout_id)), the newest last."""
+
+
+def checkout_id(root: Path) -> str:
+    """Return what tells this checkout from others that share a store: also after a move.
+
+    A file is the run's to replace or remove only in the checkout where the run wrote it: a copy
+    of it elsewhere is the user's.
+    """
+    try:
+        found = root.stat().st_ino
+    except OSError:
+        return ""
+    # File systems reuse inodes: a second one tells a new clone from the one that was removed.
+    with suppress(OSError):
+        return f"{found:x}-{(root / '.git').stat().st_ino:x}"
+    return f"{found:x}"
 
 
 def fingerprints(access: Access, paths: Iterable[str]) -> dict[str, Fingerprint]:
@@ -39,18 +55,19 @@ def keep_fingerprints(access: Access, fresh: Mapping[str, Fingerprint]) -> None:
             access.write(records)
 
 
-def made_contents(access: Access, names: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return the digests of the contents that notebooks have given files, by name."""
-    found = access.read_many((_MADE + name for name in names), Made)
-    return {key.removeprefix(_MADE): frozenset(made.digests) for key, made in found.items()}
+def made_contents(access: Access, name: str, checkout: str) -> frozenset[str]:
+    """Return the digests of the contents that runs have given a file in a checkout."""
+    made = access.read(_MADE + name, Made) or Made(())
+    return frozenset(digest for digest, where in made.contents if where == checkout)
 
 
-def note_made(access: Access, contents: Mapping[str, str]) -> None:
-    """Remember that notebooks have given files these contents.
+def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> None:
+    """Remember that files have these contents by a run, or were put back by a build.
 
     Args:
         access: The records.
         contents: Digests by name.
+        checkout: Where that was.
 
     Raises:
         ShelfError: The store cannot be written.
@@ -58,9 +75,10 @@ def note_made(access: Access, contents: Mapping[str, str]) -> None:
     known = access.read_many((_MADE + name for name in contents), Made)
     records: dict[str, bytes] = {}
     for name, digest in contents.items():
-        before = known.get(_MADE + name, Made(())).digests
-        if digest not in before:
-            records[_MADE + name] = encoded(Made((*before[1 - _MOST_CONTENTS :], digest)))
+        before = known.get(_MADE + name, Made(())).contents
+        if (digest, checkout) not in before:
+            kept = (*before[1 - _MOST_CONTENTS :], (digest, checkout))
+            records[_MADE + name] = encoded(Made(kept))
     if records:
         access.write(records)
 

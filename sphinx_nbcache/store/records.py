@@ -15,7 +15,7 @@ import msgspec
 
 from sphinx_nbcache.store.artifacts import Artifact
 
-SCHEMA = 1
+SCHEMA = 2
 
 # Cells are told apart by their *position*: counted from 0, among the code cells that have code.
 # It follows from the code key. The *number* that readers see counts the blank ones as well, so
@@ -161,11 +161,16 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A result, its digest, and its id: a small integer, local to the store, never reused."""
+    """A result as the store has it."""
 
     id: int
+    """A small integer, local to the store and never reused; 0 if it was not looked up."""
     digest: str
+    """The SHA-256 of the record, in hexadecimal."""
     result: Result
+    is_marked: bool = False
+    """Whether a run of this account made it. Else it serves pages, but it is not trusted with
+    files (see `docs/explanation/security.md`)."""
 
 
 class HistoryCell(msgspec.Struct, frozen=True, array_like=True):

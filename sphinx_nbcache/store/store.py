@@ -17,6 +17,7 @@ from sphinx_nbcache.store.access import Access, batches, encoded
 from sphinx_nbcache.store.artifacts import Artifact, MadeFile
 from sphinx_nbcache.store.claims import Claims
 from sphinx_nbcache.store.files import note_made
+from sphinx_nbcache.store.marks import MARK_SIZE, NO_MARK, Marks
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, unpack
 from sphinx_nbcache.store.records import (
     SCHEMA,
@@ -27,6 +28,7 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
+from sphinx_nbcache.store.schemas import folder_name
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.traces.facts import Trace
 
@@ -57,8 +59,8 @@ class Store:
     """
 
     def __init__(self, place: Path, notify: Notify) -> None:
-        self.folder = place / f"nbcache-{SCHEMA}"
-        self.access = Access(self.folder, notify)
+        self.folder = place / folder_name(SCHEMA)
+        self.access = Access(self.folder, notify, Marks(SCHEMA, notify))
 
     def claims(self) -> Claims:
         """Return claims for one who runs notebooks; of several, each needs claims of its own."""
@@ -108,10 +110,10 @@ class Store:
         for key, code_key in keys.items():
             entries = lists.get(key, [])
             found[code_key] = [
-                Stored(entry.id, entry.digest, result)
+                msgspec.structs.replace(stored, id=entry.id)
                 for entry in entries
-                if (result := self._checked(entry.digest, records)) is not None
-                and result.code_key == code_key
+                if (stored := self._checked(entry.digest, records)) is not None
+                and stored.result.code_key == code_key
             ]
             if len(found[code_key]) < len(entries):
                 self._drop_damaged(key, found[code_key])
@@ -140,11 +142,11 @@ class Store:
             return str(error)
         return None
 
-    def records(self, digests: Iterable[str]) -> dict[str, Result]:
-        """Return results by their digests, those that are there."""
+    def records(self, digests: Iterable[str]) -> dict[str, Stored]:
+        """Return results by their digests, those that are there. Their ids are not looked up."""
         found = self.access.get_many(f"result/{digest}" for digest in digests)
         names = (key.removeprefix("result/") for key in found)
-        return {n: result for n in names if (result := self._checked(n, found)) is not None}
+        return {n: stored for n in names if (stored := self._checked(n, found)) is not None}
 
     def traces(self, results: Iterable[Result]) -> dict[str, Trace]:
         """Return the traces of results, by digest. One that is damaged is left out."""
@@ -185,13 +187,15 @@ class Store:
         if whole.hexdigest() != artifact.digest:
             raise OutputsError(f"file {artifact.digest[:12]} is not what was written")
 
-    def commit(
+    def commit(  # noqa: PLR0913 (what belongs to a result)
         self,
         result: Result,
         outputs: RunOutputs,
         files: Iterable[MadeFile] = (),
         sources: Sequence[str] = (),
         trace: Trace = _UNTRACED,
+        *,
+        checkout: str = "",
     ) -> Stored:
         """Remember a result, with its outputs. It is found once everything is written.
 
@@ -201,13 +205,15 @@ class Store:
             files: The files that it has made.
             sources: The sources of its code cells that have code.
             trace: What it depended on, as far as that is known.
+            checkout: Where a run of this account made it, right now (see `checkout_id`): only
+                then it is marked. A result that comes from elsewhere never is.
         """
         try:
             with self.access.transaction():
-                return self._commit(result, outputs, files, sources, trace)
+                return self._commit(result, outputs, files, sources, trace, checkout)
         except ShelfError as error:
             self.access.use_overlay(error)
-            return self._commit(result, outputs, files, sources, trace)
+            return self._commit(result, outputs, files, sources, trace, checkout)
 
     def remove(self, results: Iterable[Stored]) -> None:
         """Forget results. Contents that no other result refers to go with [](collect_blobs).
@@ -239,15 +245,20 @@ class Store:
         found = self.access.read_many(keys, kind)
         return {key.removeprefix(prefix): record for key, record in found.items()}
 
-    def _checked(self, digest: str, records: Mapping[str, bytes]) -> Result | None:
-        record = records.get(f"result/{digest}")
-        if record is None:
+    def _checked(self, digest: str, records: Mapping[str, bytes]) -> Stored | None:
+        kept = records.get(f"result/{digest}")
+        if kept is None:
             self.access.damaged(f"result {digest[:12]} is missing")
             return None
+        mark, record = kept[:MARK_SIZE], kept[MARK_SIZE:]
         if content_digest(record) != digest:
             self.access.damaged(f"result {digest[:12]} is not what was written")
             return None
-        return self.access.decoded(f"result/{digest}", record, Result)
+        key = f"result/{digest}"
+        result = self.access.decoded(key, record, Result)
+        if result is None:
+            return None
+        return Stored(0, digest, result, self.access.marks.is_ours(mark, key, record))
 
     def _drop_damaged(self, key: str, whole: Sequence[Stored]) -> None:
         """Leave out of a list what is damaged: the next build must not find it again."""
@@ -255,13 +266,14 @@ class Store:
         with suppress(ShelfError):
             self.access.write({key: encoded(entries)})
 
-    def _commit(
+    def _commit(  # noqa: PLR0913, PLR0917 (as above)
         self,
         result: Result,
         outputs: RunOutputs,
         files: Iterable[MadeFile],
         sources: Sequence[str],
         trace: Trace,
+        checkout: str,
     ) -> Stored:
         """Write a result and all that belongs to it: at once, so that nothing else can fall out."""
         packed, blobs = pack(outputs)
@@ -279,17 +291,19 @@ class Store:
             bytes=sum(map(len, blobs.values())) + sum(a.size for a in artifacts),
             blobs=tuple(sorted({*blobs, *(blob for a in artifacts for blob in a.blobs)})),
         )
-        if not result.temporary:
-            note_made(self.access, {artifact.path: artifact.digest for artifact in artifacts})
+        if checkout and not result.temporary:
+            seen = {a.path: a.digest for a in artifacts if not a.inferred}
+            note_made(self.access, seen, checkout)
         record = encoded(result)
         digest = content_digest(record)
+        mark = self.access.marks.of(f"result/{digest}", record) if checkout else NO_MARK
         number = _number(self.access.get(_NEXT_ID)) or 1
         staying, dropped = self._make_room(result)
         entries = [Entry(number, digest), *staying]
         self.access.write(
             {
                 _NEXT_ID: str(number + 1).encode(),
-                f"result/{digest}": record,
+                f"result/{digest}": mark + record,
                 f"results/{result.code_key}": encoded(entries),
             },
             gone=[f"result/{entry.digest}" for entry in dropped],
@@ -297,7 +311,7 @@ class Store:
         if all(entry.digest != digest for entry in self.results(result.code_key)):
             # Such as where a bit was flipped in the definition of its table.
             raise ShelfError("it does not keep what is written") from sqlite3.DatabaseError()
-        return Stored(number, digest, result)
+        return Stored(number, digest, result, is_marked=bool(checkout))
 
     def _keep_blobs(self, blobs: Mapping[str, bytes]) -> None:
         """Write contents; those that are there already, and whole, are left."""
@@ -338,7 +352,9 @@ class Store:
         if file.digest not in (None, digest):
             raise ValueError("it changed right after the run")
         pieces = tuple(digests) if len(digests) > 1 else ()
-        return Artifact(file.path, digest, size, file.mode, file.created, pieces)
+        return Artifact(
+            file.path, digest, size, file.mode, file.created, pieces, inferred=file.inferred
+        )
 
     def _make_room(self, result: Result) -> tuple[list[Entry], list[Entry]]:
         """Split the results under a key into those that stay beside a new one, and the rest."""

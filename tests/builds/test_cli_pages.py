@@ -286,7 +286,7 @@ def test_a_page_begins_with_an_empty_store_of_its_own(book: Book) -> None:
     stores = sorted((book.folder / "_build").rglob("count"))
     own = book.folder / "_build" / ".nbcache-cli"
     assert stores == sorted(
-        own / name / ".jupyter_cache/nbcache-1/count" for name in ("one", "one/two")
+        own / name / ".jupyter_cache/nbcache-2/count" for name in ("one", "one/two")
     )
 
 
@@ -325,7 +325,7 @@ def test_the_store_of_the_build_is_not_touched(book: Book) -> None:
     )
     assert built.status == 1
     assert built.ran == ("note.md",)
-    assert not (book.folder / "_build" / ".jupyter_cache" / "nbcache-1" / "count").exists()
+    assert not (book.folder / "_build" / ".jupyter_cache" / "nbcache-2" / "count").exists()
     book.write("page.md", f"# Page again\n\n{cli(command='count')}{CLEAR}")
     assert book.build().ran == ()
     assert blocks(book, "page") == ["$ tool count\ncall 1"]

@@ -176,7 +176,7 @@ def test_damage_leads_to_a_warning_and_an_execution(sound: Book, tmp_path: Path,
     book = copy_of(sound, tmp_path)
     outside = tmp_path / "project" / "outside.txt"
     outside.write_text("precious")
-    DAMAGES[kind](book.folder / "_build" / ".jupyter_cache" / "nbcache-1")
+    DAMAGES[kind](book.folder / "_build" / ".jupyter_cache" / "nbcache-2")
     # A fresh environment: pages are read again, so their outputs are needed.
     shutil.rmtree(book.folder / "_build" / "doctrees")
     built = book.build(builder="text")
@@ -201,7 +201,7 @@ def test_builds_on_a_store_with_flipped_bytes_show_right_pages(
     """More of them, without builds, are in `tests/units/test_byte_flips.py`."""
     moments = random.Random(seed)
     book = copy_of(sound, tmp_path)
-    path = book.store / "nbcache-1" / "cache.db"
+    path = book.store / "nbcache-2" / "cache.db"
     content = bytearray(path.read_bytes())
     for _ in range(10 ** (seed + 1)):
         content[moments.randrange(len(content))] ^= 1 << moments.randrange(8)
@@ -282,7 +282,7 @@ def test_jupyter_cache_in_the_same_folder_and_this_store_leave_each_other_alone(
 
     def contents(*, ours: bool) -> dict[Path, bytes]:
         files = [path for path in book.store.rglob("*") if path.is_file()]
-        return {p: p.read_bytes() for p in files if ("nbcache-1" in p.parts) == ours}
+        return {p: p.read_bytes() for p in files if ("nbcache-2" in p.parts) == ours}
 
     theirs = jupyter_cache.get_cache(book.store)
     theirs.cache_notebook_file(executed[0], check_validity=False)

@@ -258,7 +258,7 @@ def test_a_damaged_store_is_put_aside_and_everything_is_run_again(book: Book) ->
     book.index("one")
     book.myst("one.md", "%%\nprint('computed')")
     book.build()
-    store = book.folder / "_build" / ".jupyter_cache" / "nbcache-1"
+    store = book.folder / "_build" / ".jupyter_cache" / "nbcache-2"
     for name in ("cache.db", "cache.db-wal", "cache.db-shm"):
         if (store / name).exists():
             (store / name).write_bytes(b"garbage" * 999)

@@ -90,7 +90,7 @@ def test_a_quick_start_works_on_its_own_store_and_again_when_it_is_read_again(bo
         assert "note.md" not in text
         assert str(book.folder.parent) not in text
     assert (book.folder.parent / "_executed_notebook.ipynb").exists()
-    assert (book.folder / "_build/.nbcache-cli/page/.jupyter_cache/nbcache-1").is_dir()
+    assert (book.folder / "_build/.nbcache-cli/page/.jupyter_cache/nbcache-2").is_dir()
 
 
 def test_the_page_that_jupyter_cache_begins_with_needs_only_other_names_of_groups(

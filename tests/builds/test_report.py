@@ -99,7 +99,7 @@ def test_a_project_without_notebooks_has_an_empty_report(book: Book) -> None:
     built = book.build()
     assert built.warnings == ""
     assert "There are no notebooks." in book.page("nbcache-report")
-    assert not (book.folder / "_build" / ".jupyter_cache" / "nbcache-1" / "locks").exists()
+    assert not (book.folder / "_build" / ".jupyter_cache" / "nbcache-2" / "locks").exists()
 
 
 def test_the_page_comes_back_when_the_users_own_one_goes(book: Book) -> None:

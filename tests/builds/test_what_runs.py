@@ -356,7 +356,7 @@ def test_the_store_can_be_moved_and_another_checkout_uses_it(book: Book, tmp_pat
     two_notebooks(book)
     book.conf(store=str(tmp_path / "store"), root=".")
     book.build()
-    assert (tmp_path / "store" / "nbcache-1").is_dir()
+    assert (tmp_path / "store" / "nbcache-2").is_dir()
     assert not (book.folder / "_build" / ".jupyter_cache").exists()
     other = Book(tmp_path / "elsewhere" / "copy", book.counter)
     two_notebooks(other)
@@ -369,7 +369,7 @@ def test_the_store_lies_beside_the_output_and_another_tool_may_use_the_folder(bo
     two_notebooks(book)
     foreign = book.write("_build/.jupyter_cache/global.db", "not ours")
     book.build()
-    assert (book.folder / "_build" / ".jupyter_cache" / "nbcache-1").is_dir()
+    assert (book.folder / "_build" / ".jupyter_cache" / "nbcache-2").is_dir()
     assert foreign.read_text() == "not ours"
 
 
@@ -421,7 +421,7 @@ def test_a_moved_store_variable(
     book.index("one")
     book.myst("one.md")
     book.build()
-    assert (tmp_path / "variable" / "nbcache-1").is_dir()
+    assert (tmp_path / "variable" / "nbcache-2").is_dir()
 
 
 def test_a_notebook_that_a_notebook_writes_is_run_and_shown_in_the_same_build(book: Book) -> None:

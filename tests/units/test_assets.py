@@ -101,6 +101,11 @@ ARTIFACT = {"path": "a/b.txt", "digest": "0" * 64, "size": 3, "mode": 0o644}
 )
 def test_a_record_of_an_artifact_that_no_run_can_have_left_is_not_read(bad: dict[str, Any]) -> None:
     good = msgspec.json.decode(msgspec.json.encode(ARTIFACT), type=Artifact)
-    assert msgspec.to_builtins(good) == {**ARTIFACT, "created": False, "pieces": ()}
+    assert msgspec.to_builtins(good) == {
+        **ARTIFACT,
+        "created": False,
+        "pieces": (),
+        "inferred": False,
+    }
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(msgspec.json.encode({**ARTIFACT, **bad}), type=Artifact)

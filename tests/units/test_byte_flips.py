@@ -43,11 +43,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     book.remember(PRINTED)
     copies = Filled(book, folder / "at rest", folder / "in use")
     shutil.copytree(book.store, copies.at_rest)
-    with closing(sqlite3.connect(book.store / "nbcache-1" / "cache.db")) as database:
+    with closing(sqlite3.connect(book.store / "nbcache-2" / "cache.db")) as database:
         database.execute("SELECT count(*) FROM Cache").fetchall()
         book.remember(PRINTED)
         shutil.copytree(book.store, copies.in_use)
-    assert (copies.in_use / "nbcache-1" / "cache.db-wal").stat().st_size > 10_000
+    assert (copies.in_use / "nbcache-2" / "cache.db-wal").stat().st_size > 10_000
     return copies
 
 

@@ -220,7 +220,7 @@ STORE = ROOT / "docs/_build/.nbcache-cli/page/.jupyter_cache"
         ),
         ("\x1b[35m/home/me/\x1b[0m\x1b[95mproject\x1b[0m", "\x1b[35m\x1b[0m\x1b[95m.\x1b[0m"),
         (f"Cache path: {STORE}", "Cache path: .jupyter_cache"),
-        (f"{STORE}/nbcache-1", ".jupyter_cache/nbcache-1"),
+        (f"{STORE}/nbcache-2", ".jupyter_cache/nbcache-2"),
         ("docs/_build/.nbcache-cli/page/.jupyter_cache", ".jupyter_cache"),
         ("1 %\r2 %\r\n3 %\r", "2 %\n3 %"),
     ],

@@ -31,7 +31,7 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
-from sphinx_nbcache.store.seal import sealed, unsealed
+from sphinx_nbcache.store.checksum import unwrapped, wrapped
 from sphinx_nbcache.store.store import Store
 
 KEY = "a" * 64
@@ -115,7 +115,8 @@ def reopened(store: Store, told: Told) -> Store:
 def tamper(store: Store, prefix: str, value: bytes | None) -> int:
     """Change (or, for `None`, delete) entries behind the store's back; return how many.
 
-    The values have right seals: whoever plants a record can compute them.
+    The values have right checksums, which anyone can compute, and marks, which only this account
+    can.
     """
     store.close()
     with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
@@ -124,7 +125,9 @@ def tamper(store: Store, prefix: str, value: bytes | None) -> int:
             return database.execute(f"DELETE FROM Cache {where}", (prefix,)).rowcount
         keys = [key for (key,) in database.execute(f"SELECT key FROM Cache {where}", (prefix,))]
         statement = "UPDATE Cache SET mode = 1, filename = NULL, value = ? WHERE key = ?"
-        database.executemany(statement, [(sealed(key, value), key) for key in keys])
+        database.executemany(
+            statement, [(wrapped(key, value, store.access.marks), key) for key in keys]
+        )
         return len(keys)
 
 
@@ -337,7 +340,7 @@ def test_a_result_listed_under_a_foreign_key_is_not_believed(store: Store) -> No
     with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
         query = "SELECT value FROM Cache WHERE key = ?"
         ((index,),) = database.execute(query, (f"results/{KEY}",)).fetchall()
-    content = unsealed(f"results/{KEY}", index)
+    content = unwrapped(f"results/{KEY}", index, store.access.marks)
     assert content is not None
     tamper(store, "results/" + "b" * 64, content)
     assert store.results("b" * 64) == []

@@ -14,6 +14,7 @@ from typing import Any
 
 from sphinx_nbcache.extension.cli_pages.command import Command
 from sphinx_nbcache.project.place import STORE_VARIABLE
+from sphinx_nbcache.store.marks import SECRET_VARIABLE
 
 _CHILD = Path(__file__).with_name("child.py")
 COLUMNS = 80
@@ -24,6 +25,7 @@ NOTEBOOK_FAILED = 1
 _OF_THE_TERMINAL = frozenset(
     "NO_COLOR CLICOLOR CLICOLOR_FORCE COLORTERM PY_COLORS TTY_COMPATIBLE".split()
 )
+_LEFT_OUT = _OF_THE_TERMINAL | {SECRET_VARIABLE}
 _TERMINAL = {
     "TERM": "xterm-256color",
     "FORCE_COLOR": "1",
@@ -113,7 +115,7 @@ def run_command(command: Command, folder: Path, store: Path) -> Ran:
 
 def variables(environ: Mapping[str, str], folder: Path, store: Path) -> dict[str, str]:
     """Return the environment of a command: that of the build, with a terminal of a known kind."""
-    kept = {name: value for name, value in environ.items() if name not in _OF_THE_TERMINAL}
+    kept = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
     return {**kept, **_TERMINAL, "PWD": str(folder), STORE_VARIABLE: str(store)}
 
 

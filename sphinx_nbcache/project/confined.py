@@ -1,0 +1,140 @@
+"""Folders under the root that are held open, so that nothing can lead out of them meanwhile.
+
+A path is checked and then used: in between, another process may put a link in the place of a
+folder. So each folder is opened from the one above it without following links, and files are
+named relative to the open folder (`openat(2)`). Where the system has no such calls, as on
+Windows, a full path is used, and the race remains.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sphinx_nbcache.project.protected import look_alike
+
+_HAS_FOLDERS = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_OLD = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class OpenFolder:
+    """A folder in which files are named without a path."""
+
+    def __init__(self, path: Path, descriptor: int | None) -> None:
+        self.path = path
+        self._fd = descriptor
+
+    def names(self) -> list[str]:
+        """Return the names of all entries."""
+        return os.listdir(self.path if self._fd is None else self._fd)  # noqa: PTH208 (a descriptor)
+
+    def look(self, name: str) -> os.stat_result | None:
+        """Return what is there, without following a link; `None` if nothing is."""
+        try:
+            return os.stat(self._path(name), dir_fd=self._fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def create(self, name: str) -> int:
+        """Return the descriptor of a new file that only its owner can read or write.
+
+        Raises:
+            FileExistsError: Something has that name.
+        """
+        return os.open(self._path(name), _NEW | _BINARY, 0o600, dir_fd=self._fd)
+
+    def open(self, name: str) -> int:
+        """Return a descriptor to read from. It does not follow a link, or wait for a pipe."""
+        return os.open(self._path(name), _OLD | _BINARY, dir_fd=self._fd)
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename an entry; `new` must be free."""
+        os.rename(self._path(name), self._path(new), src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def link(self, name: str, new: str) -> None:
+        """Give a file another name.
+
+        Raises:
+            FileExistsError: Something has that name: it is never overwritten.
+        """
+        os.link(
+            self._path(name),
+            self._path(new),
+            src_dir_fd=self._fd,
+            dst_dir_fd=self._fd,
+            follow_symlinks=False,
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        os.unlink(self._path(name), dir_fd=self._fd)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder that is empty.
+
+        Raises:
+            OSError: It is not, or a link is there.
+        """
+        os.rmdir(self._path(name), dir_fd=self._fd)
+
+    def _path(self, name: str) -> str:
+        return name if self._fd is not None else str(self.path / name)
+
+
+@contextmanager
+def open_folder(root: Path, name: str, *, create: bool = False) -> Iterator[tuple[OpenFolder, str]]:
+    """Open the folder of a file under the root.
+
+    Args:
+        root: The root.
+        name: The file, relative to the root.
+        create: Whether to make folders that are missing.
+
+    Yields:
+        The folder, and the name of the file in it.
+
+    Raises:
+        OSError: A link leads out of the root; or a folder is missing, or is none.
+    """
+    parent, last = (root / name).parent, name.rpartition("/")[2]
+    base = root.resolve()
+    try:
+        inner = parent.resolve().relative_to(base)
+    except ValueError:
+        raise OSError("a link leads out of the project there") from None
+    if not _HAS_FOLDERS:
+        if create:
+            parent.mkdir(parents=True, exist_ok=True)
+        yield OpenFolder(parent.resolve(), None), last
+        return
+    descriptor = os.open(base, _FOLDER)
+    try:
+        for part in inner.parts:
+            above, descriptor = descriptor, _entered(descriptor, part, create=create)
+            os.close(above)
+        yield OpenFolder(base / inner, descriptor), last
+    finally:
+        os.close(descriptor)
+
+
+def _entered(folder: int, part: str, *, create: bool) -> int:
+    try:
+        return os.open(part, _FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        if not create:
+            raise
+    if (other := look_alike(part, os.listdir(folder))) is not None:
+        raise OSError(f"the folder {part!r} would differ from {other!r} only in its spelling")
+    os.mkdir(part, dir_fd=folder)
+    return os.open(part, _FOLDER, dir_fd=folder)
+
+
+def is_plain_file(found: os.stat_result | None) -> bool:
+    """Tell whether something is a regular file, not a link to one."""
+    return found is not None and stat.S_ISREG(found.st_mode)

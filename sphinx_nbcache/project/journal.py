@@ -1,0 +1,95 @@
+"""Changes of files that are under way, so that a build that is killed leaves nothing aside."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sphinx_nbcache.project.moving import Move
+from sphinx_nbcache.store.access import encoded
+from sphinx_nbcache.store.shelf import ShelfError
+from sphinx_nbcache.store.store import Store
+
+if TYPE_CHECKING:
+    import filelock
+
+_PREFIX = "moving/"
+_LOCK_SECONDS = 60
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    checkout: str
+    moves: tuple[Move, ...]
+
+
+class Journal:
+    """The changes of files that builds in this checkout have begun.
+
+    Where the store cannot be written there is no journal: a build that is killed in the middle of
+    a change may then leave a file aside.
+
+    Args:
+        store: The store. The journal is marked, so another account cannot forge one.
+        checkout: The checkout: see [](sphinx_nbcache.store.files.checkout_id).
+    """
+
+    def __init__(self, store: Store, checkout: str) -> None:
+        self._access = store.access
+        self._lock = store.folder / "locks" / "moving.lock"
+        self._checkout = checkout
+
+    @contextmanager
+    def of(self, moves: Sequence[Move]) -> Iterator[None]:
+        """Keep an entry while files are changed. After an exception it stays, to be recovered."""
+        key = _PREFIX + secrets.token_hex(8)
+        with _held(self._lock, _LOCK_SECONDS):
+            with suppress(ShelfError):
+                self._access.write({key: encoded(_Entry(self._checkout, tuple(moves)))})
+            yield
+            with suppress(ShelfError):
+                self._access.write({}, gone=[key])
+
+    @contextmanager
+    def interrupted(self) -> Iterator[list[Move]]:
+        """Hand out the changes that were interrupted; afterwards they are forgotten.
+
+        If another build is changing files right now, none are handed out.
+        """
+        keys = self._access.keys(_PREFIX)
+        if not keys:
+            yield []
+            return
+        with _held(self._lock, 0) as is_held:
+            found = self._access.read_many(keys, _Entry) if is_held else {}
+            mine = {key: e for key, e in found.items() if e.checkout == self._checkout}
+            yield [move for entry in mine.values() for move in entry.moves if move.is_plausible]
+            with suppress(ShelfError):
+                self._access.write({}, gone=mine)
+
+
+@contextmanager
+def _held(path: Path, seconds: float) -> Iterator[bool]:
+    """Hold a lock; without one where none can be made, or it is not granted in time."""
+    lock = _acquired(path, seconds)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _acquired(path: Path, seconds: float) -> filelock.BaseFileLock | None:
+    import filelock
+
+    lock = filelock.FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=seconds)
+    except (OSError, NotImplementedError, filelock.Timeout):
+        return None
+    return lock

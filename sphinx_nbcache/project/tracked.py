@@ -1,0 +1,86 @@
+"""Which files git tracks. Asked only if a file would be replaced, removed or put back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from sphinx_nbcache.project.protected import plain_path
+
+_GIT_SECONDS = 30
+_MARK = ".git"
+# A hook sets these for its own repository (githooks(5)); they would lead to other answers.
+_OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+
+
+class Tracked:
+    """The files that git tracks in and around a folder; nested repositories count as well."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tops: dict[Path, Path | None] = {}
+        self._names: dict[Path, frozenset[str] | None] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether git tracks a file under the root, in any spelling of its name.
+
+        Where git cannot be asked, a file that is there counts as tracked.
+        """
+        path = self._root / name
+        top = self._top_of(path.parent)
+        if top is None:
+            return False
+        if top not in self._names:
+            self._names[top] = _listed(top)
+        names = self._names[top]
+        if names is None:
+            return os.path.lexists(path)
+        return plain_path(path.relative_to(top).as_posix()) in names
+
+    def is_clean(self, name: str) -> bool:
+        """Tell whether git tracks a file and has its present content, so that nothing is lost."""
+        path = self._root / name
+        top = self._top_of(path.parent)
+        if top is None or name not in self:
+            return False
+        # A name is no pattern (gitglossary(7), "pathspec").
+        relative = f":(top,literal){path.relative_to(top).as_posix()}"
+        return _git(top, "diff", "--quiet", "--", relative) is not None
+
+    def _top_of(self, folder: Path) -> Path | None:
+        """Return the innermost repository that a folder is part of."""
+        if folder not in self._tops:
+            is_top = os.path.lexists(folder / _MARK)
+            above = None if folder == folder.parent else folder.parent
+            self._tops[folder] = folder if is_top else above and self._top_of(above)
+        return self._tops[folder]
+
+
+def _listed(top: Path) -> frozenset[str] | None:
+    """Return the files that git tracks in a repository; `None` if it cannot be asked."""
+    printed = _git(top, "ls-files", "-z")
+    if printed is None:
+        return None
+    names = printed.decode("utf-8", "surrogateescape").split("\0")
+    return frozenset(plain_path(name) for name in names if name)
+
+
+def _git(top: Path, *arguments: str) -> bytes | None:
+    """Return what git prints; `None` if it fails."""
+    environment = {k: v for k, v in os.environ.items() if k not in _OF_HOOKS}
+    # A file system monitor and an external diff are programs that the repository names.
+    command = ["git", "-c", "core.fsmonitor=false", "-c", "diff.external=", *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603 (the user's own git)
+            command,
+            cwd=top,
+            env=environment,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

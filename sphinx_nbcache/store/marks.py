@@ -1,0 +1,133 @@
+"""Marks: proof that a record was written by this account, which a store cannot forge.
+
+A mark is an HMAC over the schema, the key and the content of a record. Contents name what
+belongs to them by digest, so the mark covers that as well. Verifying marks needs no secret to
+exist; only the first record that is marked creates one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from sphinx_nbcache.notices import Notice, Notify, Topic
+
+SECRET_VARIABLE = "NBCACHE_SECRET"  # noqa: S105 (the name of a variable, not a secret)
+MARK_SIZE = hashlib.sha256().digest_size
+NO_MARK = bytes(MARK_SIZE)
+
+_SECRET_FILE = "secret"  # noqa: S105 (the name of a file)
+_SECRET_SIZE = 32
+# A shorter text could be found by trying: every mark in a store tells whether a guess is right.
+_SHORTEST_TEXT = 16
+_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Marks:
+    """Marks records with the secret of the account, and recognises marked ones.
+
+    Args:
+        schema: The number of the record format.
+        notify: Takes a warning if the secret that the environment names cannot be used.
+    """
+
+    def __init__(self, schema: int, notify: Notify) -> None:
+        self._schema = str(schema).encode()
+        self._notify = notify
+        self._secret: bytes | None = None
+        self._was_read = False
+
+    def of(self, key: str, content: bytes) -> bytes:
+        """Return the mark of a record that this account writes."""
+        secret = self._secret = self._existing() or _make_secret()
+        return self._computed(secret, key, content)
+
+    def is_ours(self, mark: bytes, key: str, content: bytes) -> bool:
+        """Tell whether a record was marked by this account."""
+        if len(mark) != MARK_SIZE or mark == NO_MARK:
+            return False
+        secret = self._existing()
+        return secret is not None and hmac.compare_digest(
+            mark, self._computed(secret, key, content)
+        )
+
+    def _existing(self) -> bytes | None:
+        if not self._was_read:
+            self._secret, self._was_read = _read_secret(self._notify), True
+        return self._secret
+
+    def _computed(self, secret: bytes, key: str, content: bytes) -> bytes:
+        name = key.encode("utf-8", "surrogatepass")
+        return hmac.digest(secret, b"%b\0%b\0%b" % (self._schema, name, content), "sha256")
+
+
+def secret_path() -> Path:
+    """Return the file that holds the secret of this account. It need not exist."""
+    from platformdirs import user_data_path
+
+    return user_data_path("sphinx-nbcache", appauthor=False) / _SECRET_FILE
+
+
+def _read_secret(notify: Notify) -> bytes | None:
+    """Return the secret of the environment or of the account; `None` if there is none yet."""
+    if text := os.environ.get(SECRET_VARIABLE):
+        if len(text) >= _SHORTEST_TEXT:
+            return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+        problem = f"{SECRET_VARIABLE} has fewer than {_SHORTEST_TEXT} characters; it is not used"
+        notify(Notice(Topic.STORE, f"{problem}. Set it to a long random text"))
+    return _read_file(secret_path())
+
+
+def _read_file(path: Path) -> bytes | None:
+    """Return the secret in a file that only this account can read; else `None`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or not _is_private(found):
+            return None
+        content = file.read(_SECRET_SIZE + 1)
+    return content if len(content) == _SECRET_SIZE else None
+
+
+def _is_private(found: os.stat_result) -> bool:
+    # Windows has no such bits; there the user's profile is private.
+    if not hasattr(os, "getuid"):
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & _OF_OTHERS
+
+
+def _make_secret() -> bytes:
+    """Return a new secret, kept in the user's data directory.
+
+    If it cannot be kept there, the secret lasts as long as this process: what it marks is
+    recognised by this build alone. Of two processes that make one at once, one wins.
+    """
+    secret = secrets.token_bytes(_SECRET_SIZE)
+    with suppress(OSError):
+        path = secret_path()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _publish(path, secret)
+    kept = _read_file(secret_path())
+    return kept if kept is not None else secret
+
+
+def _publish(path: Path, secret: bytes) -> None:
+    partial = path.with_name(f"{_SECRET_FILE}-{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with open(os.open(partial, flags, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
+        file.write(secret)
+    try:
+        if _read_file(path) is None and os.path.lexists(path):
+            partial.replace(path)  # it is damaged, or others can read it
+        else:
+            os.link(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
