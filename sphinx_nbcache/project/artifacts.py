@@ -130,7 +130,6 @@ class Artifacts:
                 continue
             refusal = self._refusal(stored, artifact, found)
             if refusal is not None:
-                self._say_once(name, f"{refusal.text}. Its notebook is run instead")
                 return refusal
             if (damage := self._damage(artifact, result)) is not None:
                 return damage
@@ -367,12 +366,6 @@ class Artifacts:
 
     def _say(self, text: str) -> None:
         self._notify(Notice(Topic.ARTIFACT, text))
-
-    def _say_once(self, name: str, text: str) -> None:
-        """Give information about a file, once in a build: nothing is wrong with it."""
-        if name not in self._said:
-            self._said.add(name)
-            self._notify(Notice(Topic.ARTIFACT, text, is_information=True))
 
 
 def _written(results: Iterable[Stored]) -> Iterable[Artifact]:

@@ -115,6 +115,7 @@ VALID: list[tuple[str, Any, Any]] = [
 ELSEWISE: dict[str, list[Any]] = {
     "execute": ["missing", "force", "off", "frozen"],
     "store": ["elsewhere"],
+    "restore": [["book/*"]],
     "exclude": [["book/*"]],
     "dependencies": [["book/*.csv"]],
     "ignore": [["book/*.log"]],

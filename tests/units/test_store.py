@@ -18,6 +18,7 @@ import pytest
 
 from sphinx_nbcache.notebooks.scan import Scan, Stat
 from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.store.checksum import unwrapped, wrapped
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.store.records import (
     SCHEMA,
@@ -31,7 +32,6 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
-from sphinx_nbcache.store.checksum import unwrapped, wrapped
 from sphinx_nbcache.store.store import Store
 
 KEY = "a" * 64

@@ -1,0 +1,246 @@
+"""Files are put in place and taken away without harm to what is saved meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sphinx_nbcache.project import moving
+from sphinx_nbcache.project.confined import OpenFolder, open_folder
+from sphinx_nbcache.project.moving import ForeignFileError, Move, move_of, place, recover, remove
+
+OURS, NEW, THEIRS = b"ours", b"new", b"theirs"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[OpenFolder]:
+    """An open folder under a root."""
+    (tmp_path / "out").mkdir()
+    with open_folder(tmp_path, "out/file") as (opened, name):
+        assert name == "file"
+        yield opened
+
+
+def entries(folder: OpenFolder) -> dict[str, bytes]:
+    """Return the files of a folder, hidden ones under a common name."""
+    found = {}
+    for name in folder.names():
+        shown = "(aside)" if name.startswith(".nbcache-") else name
+        found[shown] = (folder.path / name).read_bytes()
+    return found
+
+
+def save(folder: OpenFolder, content: bytes, *, by_rename: bool = True) -> None:
+    """Save a file as an editor does."""
+    if not by_rename:
+        (folder.path / "file").write_bytes(content)
+        return
+    partial = folder.path / "file~"
+    partial.write_bytes(content)
+    partial.replace(folder.path / "file")
+
+
+@pytest.fixture
+def before(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], None]], None]:
+    """Let something happen right before the first call of a method of a folder."""
+
+    def arrange(method: str, action: Callable[[], None]) -> None:
+        original = getattr(OpenFolder, method)
+
+        def acting(self: OpenFolder, *arguments: str) -> object:
+            monkeypatch.setattr(OpenFolder, method, original)
+            action()
+            return original(self, *arguments)
+
+        monkeypatch.setattr(OpenFolder, method, acting)
+
+    return arrange
+
+
+def test_a_file_of_ours_is_replaced(folder: OpenFolder) -> None:
+    save(folder, OURS)
+    place(folder, move_of("out/file"), digest(OURS), [b"n", b"ew"], 0o755)
+    assert entries(folder) == {"file": NEW}
+    assert (folder.path / "file").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_of_ours_is_removed(folder: OpenFolder) -> None:
+    save(folder, OURS)
+    remove(folder, move_of("out/file"), digest(OURS))
+    assert entries(folder) == {}
+
+
+@pytest.mark.parametrize("by_rename", [True, False], ids=["by rename", "in place"])
+@pytest.mark.parametrize(
+    ("action", "method"),
+    [
+        *(("remove", "rename"), ("remove", "open")),
+        *(("replace", "rename"), ("replace", "open"), ("replace", "link")),
+    ],
+)
+def test_what_is_saved_meanwhile_stays(
+    folder: OpenFolder,
+    before: Callable[[str, Callable[[], None]], None],
+    action: str,
+    method: str,
+    by_rename: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    save(folder, OURS)
+    before(method, lambda: save(folder, THEIRS, by_rename=by_rename))
+    move = move_of("out/file")
+    try:
+        if action == "remove":
+            remove(folder, move, digest(OURS))
+        else:
+            place(folder, move, digest(OURS), [NEW], 0o644)
+    except ForeignFileError:
+        pass
+    assert entries(folder) == {"file": THEIRS}
+
+
+def test_of_two_files_that_are_not_ours_both_are_kept(
+    folder: OpenFolder, before: Callable[[str, Callable[[], None]], None]
+) -> None:
+    save(folder, OURS)
+    before("rename", lambda: save(folder, THEIRS))
+    before("link", lambda: save(folder, b"a second one"))
+    with pytest.raises(ForeignFileError, match=r"it is kept as .*/out/\.nbcache-.*-aside-file"):
+        remove(folder, move_of("out/file"), digest(OURS))
+    assert entries(folder) == {"file": b"a second one", "(aside)": THEIRS}
+
+
+def test_nothing_is_put_where_something_is(folder: OpenFolder) -> None:
+    save(folder, THEIRS)
+    with pytest.raises(ForeignFileError, match="something else was saved"):
+        place(folder, move_of("out/file"), "", [NEW], 0o644)
+    assert entries(folder) == {"file": THEIRS}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_file_that_is_being_written_stays(folder: OpenFolder) -> None:
+    save(folder, OURS)
+    with (folder.path / "file").open("r+b") as writer:
+        with pytest.raises(ForeignFileError):
+            remove(folder, move_of("out/file"), digest(OURS))
+        writer.write(THEIRS)
+    assert entries(folder) == {"file": THEIRS}
+    with (folder.path / "file").open("rb"):  # who only reads it does not mind
+        remove(folder, move_of("out/file"), digest(THEIRS))
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "pipe"])
+def test_only_regular_files_are_replaced_or_removed(folder: OpenFolder, kind: str) -> None:
+    path = folder.path / "file"
+    (folder.path / "target").write_bytes(OURS)
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("target" if kind == "link" else "nowhere")
+    before = path.lstat()
+    with pytest.raises(ForeignFileError):
+        remove(folder, move_of("out/file"), digest(OURS))
+    for found in (digest(OURS), ""):
+        with pytest.raises(ForeignFileError):
+            place(folder, move_of("out/file"), found, [NEW], 0o644)
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert sorted(folder.names()) == ["file", "target"]
+
+
+def test_a_name_that_differs_only_in_spelling_is_refused(folder: OpenFolder) -> None:
+    (folder.path / "File").write_bytes(THEIRS)
+    with pytest.raises(ForeignFileError, match="'File' only in its spelling"):
+        place(folder, move_of("out/file"), "", [NEW], 0o644)
+    assert entries(folder) == {"File": THEIRS}
+
+
+def test_content_that_cannot_be_read_to_its_end_changes_nothing(folder: OpenFolder) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError("the rest is damaged")
+
+    save(folder, OURS)
+    with pytest.raises(OSError, match="damaged"):
+        place(folder, move_of("out/file"), digest(OURS), broken(), 0o644)
+    assert entries(folder) == {"file": OURS}
+
+
+def test_without_links_files_are_copied_and_still_not_overwritten(
+    folder: OpenFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(_self: OpenFolder, _name: str, _new: str) -> None:
+        raise PermissionError("links are not supported")
+
+    monkeypatch.setattr(OpenFolder, "link", link)
+    place(folder, move_of("out/file"), "", [OURS], 0o644)
+    assert entries(folder) == {"file": OURS}
+    with pytest.raises(ForeignFileError):
+        place(folder, move_of("out/file"), "", [NEW], 0o644)
+    place(folder, move_of("out/file"), digest(OURS), [NEW], 0o644)
+    assert entries(folder) == {"file": NEW}
+
+
+@pytest.mark.parametrize("method", ["rename", "open", "link", "remove"])
+def test_a_move_whose_process_was_killed_is_undone_or_completed(
+    folder: OpenFolder, before: Callable[[str, Callable[[], None]], None], method: str
+) -> None:
+    save(folder, OURS)
+    move = move_of("out/file")
+    child = os.fork()
+    if child == 0:
+        before(method, lambda: os._exit(1))
+        place(folder, move, digest(OURS), [NEW], 0o644)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] != 0
+    assert recover(folder, move) in (None, move.aside)
+    left = entries(folder)
+    assert left["file"] in (OURS, NEW)
+    assert left.keys() <= {"file", "(aside)"}
+
+
+def test_a_forged_journal_moves_no_file_of_another_name() -> None:
+    for move in (
+        Move("", "x", "../../../etc/passwd"),
+        Move("", "../x", "0" * 16),
+        Move("", "x", "0" * 15),
+        Move("", "x/y", "0" * 16),
+    ):
+        assert not move.is_plausible
+    assert move_of("a/b").is_plausible
+
+
+def test_a_folder_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "out").mkdir(parents=True)
+    outside.mkdir()
+    with open_folder(root, "out/file") as (folder, _):
+        (root / "out").rename(root / "moved")
+        (root / "out").symlink_to(outside)
+        place(folder, move_of("out/file"), "", [NEW], 0o644)
+    assert list(outside.iterdir()) == []
+    assert (root / "moved" / "file").read_bytes() == NEW
+    with pytest.raises(OSError, match="leads out of the project"), open_folder(root, "out/file"):
+        pass
+
+
+def test_folders_that_are_missing_are_made_only_on_request(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), open_folder(tmp_path, "a/b/file"):
+        pass
+    with open_folder(tmp_path, "a/b/file", create=True):
+        assert (tmp_path / "a/b").is_dir()
+    with (
+        pytest.raises(OSError, match="only in its spelling"),
+        open_folder(tmp_path, "A/file", create=True),
+    ):
+        pass
+    assert moving.move_of("file").folder == ""
