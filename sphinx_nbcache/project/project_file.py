@@ -1,7 +1,9 @@
 """What a build leaves beside its store, for those who come without Sphinx: `project.json`.
 
 By it the command line finds the root and the settings of a project that was built, so that
-both share their results.
+both share their results. Settings can name functions to import, so the file carries the mark of
+the account (see [](sphinx_nbcache.store.marks)): one that came with a store from elsewhere is
+ignored.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from typing import Any
 import msgspec
 
 from sphinx_nbcache.config import declared_options
+from sphinx_nbcache.notices import say_nothing
+from sphinx_nbcache.store.marks import Marks
 from sphinx_nbcache.store.records import SCHEMA
+from sphinx_nbcache.store.schemas import folder_name
 
 _NAME = "project.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class ProjectFile(msgspec.Struct, frozen=True):
@@ -32,6 +37,8 @@ class ProjectFile(msgspec.Struct, frozen=True):
     """Raw values of the options that are not as by default."""
     quiet: tuple[str, ...] = ()
     """Folders to which the build writes: what is in them is no dependency."""
+    mark: str = ""
+    """The mark of the account over all else, in hexadecimal."""
 
 
 def write_project_file(
@@ -55,7 +62,9 @@ def write_project_file(
         _plain(raw),
         tuple(sorted(_relative(path, folder) for path in quiet)),
     )
-    encoded = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
+    mark = Marks(SCHEMA, say_nothing).of(_NAME, _unmarked(content)).hex()
+    marked = msgspec.structs.replace(content, mark=mark)
+    encoded = msgspec.json.format(msgspec.json.encode(marked, order="sorted"), indent=2)
     with suppress(OSError):
         if path.exists() and path.read_bytes() == encoded:
             return
@@ -66,17 +75,26 @@ def write_project_file(
 
 
 def read_project_file(place: Path) -> ProjectFile | None:
-    """Return what was built with the store in that folder, if that is known."""
+    """Return what this account built with the store in that folder, if that is known."""
     try:
         found = msgspec.json.decode(project_file(place).read_bytes(), type=ProjectFile)
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
-    return found if found.format == _FORMAT else None
+    try:
+        mark = bytes.fromhex(found.mark)
+    except ValueError:
+        return None
+    is_ours = Marks(SCHEMA, say_nothing).is_ours(mark, _NAME, _unmarked(found))
+    return found if found.format == _FORMAT and is_ours else None
+
+
+def _unmarked(content: ProjectFile) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(content, mark=""), order="sorted")
 
 
 def project_file(place: Path) -> Path:
     """Return the path of the file for the folder in which a store lives."""
-    return place / f"nbcache-{SCHEMA}" / _NAME
+    return place / folder_name(SCHEMA) / _NAME
 
 
 def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:

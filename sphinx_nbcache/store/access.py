@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from diskcache.core import DBNAME
 
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.store.checksum import BrokenChecksumError, unwrapped, wrapped
@@ -230,7 +231,7 @@ class Access:
     def _opened(self) -> Shelf:
         with self._opening:
             if self._shelf is None:
-                if not self._was_opened and not self.folder.exists():
+                if not self._was_opened and not (self.folder / DBNAME).exists():
                     self._explain_upgrade()
                 self._shelf, trouble = open_shelf(self.folder, again=self._was_opened)
                 self._was_opened = True

@@ -4,9 +4,9 @@ SQLite does not notice a flipped bit in a value. In a scan it could change the n
 and so the code key: the notebook would be run wrongly, without a warning. Values that are named
 by the digest of their content need no checksum.
 
-Records that say what this machine saw carry a mark (see `marks`) as well: a scan, a fingerprint
-or the list of what runs have written counts only if this account wrote it. Records without the
-mark read as absent, and are made again.
+Records that say what to run, or what this machine saw, carry a mark (see `marks`) as well: the
+list of notebooks, a scan, a fingerprint or the list of what runs have written counts only if this
+account wrote it. Records without the mark read as absent, and are made again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import hashlib
 from sphinx_nbcache.store.marks import MARK_SIZE, Marks
 
 _NAMED_BY_CONTENT = ("result/", "blob/")
-_MARKED = ("scan/", "file/", "kernel/", "made/", "moving/")
+_MARKED = ("scan/", "file/", "kernel/", "made/", "moving/", "notebooks")
 _SIZE = 16
 
 

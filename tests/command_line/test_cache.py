@@ -192,3 +192,12 @@ def test_damage_is_reported_with_code_3_and_taken_out(cli: CommandLine) -> None:
     assert not any(item["fixed"] for item in document["findings"])
     cli.ok("cache", "check", "--fix")
     assert cli.ok("cache", "check").out == "The store is whole.\n"
+
+
+def test_prune_removes_stores_in_older_formats(cli: CommandLine) -> None:
+    old = cli.folder / ".jupyter_cache" / "nbcache-1"
+    old.mkdir(parents=True)
+    (old / "cache.db").write_bytes(b"")
+    ran = cli("cache", "prune")
+    assert f"removed {old}" in ran.err
+    assert not old.exists()

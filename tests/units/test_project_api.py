@@ -277,3 +277,18 @@ def test_a_damaged_project_file_is_as_none(folder: Path, content: bytes) -> None
     project = open_project(folder)
     assert project.settings.executor == "local-parallel"
     project.close()
+
+
+def test_a_project_file_that_another_account_wrote_is_ignored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its settings could name functions to import."""
+    place = folder / "_build" / ".jupyter_cache"
+    write_project_file(place, folder, folder, {"jobs": 7})
+    assert open_project(folder).settings.jobs == 7
+    changed = project_file(place).read_text().replace("7", "8")
+    project_file(place).write_text(changed)
+    assert open_project(folder).settings.jobs is None
+    write_project_file(place, folder, folder, {"jobs": 7})
+    monkeypatch.setenv("NBCACHE_SECRET", "of another account")
+    assert open_project(folder).settings.jobs is None
