@@ -216,16 +216,20 @@ class Planner:
         """Return the current scan of every source that is there; new ones are remembered."""
         current = self._store.scans(sources)
         fresh: dict[str, Scan] = {}
+        confirmed: dict[str, Scan] = {}
         for name, source in sources.items():
             scan = current.get(name)
             if scan is None or not scan.is_current(source.path, self._formats, source.reader):
                 current.pop(name, None)
                 try:
-                    fresh[name] = scan_file(source.path, self._formats, source.reader)
+                    found = scan_file(source.path, self._formats, source.reader)
                 except OSError:
                     continue  # it went away since it was found
+                is_known = scan is not None and found.says_the_same(scan)
+                (confirmed if is_known else fresh)[name] = found
+        self._store.keep_later(confirmed)
         self._store.keep(fresh, {})
-        return current | fresh
+        return current | confirmed | fresh
 
     def _notebook(self, name: str, source: Source, scan: Scan) -> _Notebook:
         settings = self._settings

@@ -230,8 +230,8 @@ class Project:
         settled = settlement.of(plan)
         for notice in settlement.notices():
             self.notify(notice)
-        self._planner.remember(settled)
         note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
+        self._planner.remember(settled)
         if to_run:
             keep_limits(self.store)
         return Run(settled, time.perf_counter() - begin)

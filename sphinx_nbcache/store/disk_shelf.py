@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA
 
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
-from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
+from sphinx_nbcache.store.rows import Execute, files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
+from sphinx_nbcache.store.snapshot import Snapshot
+
+_Value = TypeVar("_Value")
 
 # From this size on a value is a file of its own, not a row of the database.
 _FILE_SIZE = 32 * 1024
@@ -37,6 +41,7 @@ class DiskShelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._cache: diskcache.Cache | None = None
+        self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
 
     def get(self, key: str) -> bytes | None:
@@ -62,9 +67,9 @@ class DiskShelf:
         Raises:
             ShelfError: The database cannot be read.
         """
+        wanted = list(keys)
         with self._lock, translated():
-            cache = self._open()
-            yield from rows_of(cache._sql_retry, cache.disk, keys)  # noqa: SLF001 (see rows.py)
+            yield from self._read(lambda execute, disk: list(rows_of(execute, disk, wanted)))
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin so, in order.
@@ -73,7 +78,7 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         with self._lock, translated():
-            return keys_of(self._open()._sql_retry, prefix)  # noqa: SLF001 (see rows.py)
+            return self._read(lambda execute, _: keys_of(execute, prefix))
 
     def file_names(self) -> frozenset[str]:
         """Return the names of the files that hold values, relative to the folder.
@@ -82,7 +87,7 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         with self._lock, translated():
-            return files_of(self._open()._sql_retry)  # noqa: SLF001 (see rows.py)
+            return self._read(lambda execute, _: files_of(execute))
 
     def size(self) -> int:
         """Return how much room the database and its files take, in bytes.
@@ -134,8 +139,26 @@ class DiskShelf:
         if self._cache is not None:
             self._cache.close()
             self._cache = None
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+
+    def _read(self, query: Callable[[Execute, SafeDisk], _Value]) -> _Value:
+        """Read without writing, if that is possible."""
+        if self._cache is None:
+            self._snapshot = self._snapshot or Snapshot.of(self.folder)
+        if self._snapshot is not None:
+            disk = SafeDisk(str(self.folder))
+            found = self._snapshot.read(lambda execute: query(execute, disk))
+            if found is not None:
+                return found
+        cache = self._open()
+        return query(cache._sql_retry, cache.disk)  # noqa: SLF001 (see rows.py)
 
     def _open(self) -> diskcache.Cache:
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
         if self._cache is None:
             folder = str(self.folder)
             try:
