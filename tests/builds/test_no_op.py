@@ -13,7 +13,9 @@ pytestmark = pytest.mark.kernel
 
 DOCTREES = "book/_build/doctrees"
 Stat = tuple[int, int, int]
-PLAIN = "extensions = ['myst_parser']\nsource_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}\n"
+PLAIN = """extensions = ["myst_parser"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+"""
 
 
 def files(folder: Path) -> dict[str, Stat]:
