@@ -58,7 +58,7 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
     except ShelfError as error:
         if is_damage(error.__cause__):
             return _start_anew(shelf)
-        return _tried(ReadOnlyShelf(folder)) or _in_memory(folder, str(error))
+        return _tried(ReadOnlyShelf(folder, str(error))) or _in_memory(folder, str(error))
     return shelf, None
 
 

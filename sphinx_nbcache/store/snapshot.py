@@ -9,7 +9,6 @@ writing, and the file did not change.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -70,9 +69,15 @@ class Snapshot:
 def _quiet_stat(database: Path) -> Stat | None:
     """Return what tells that a database changed; `None` if it is missing or in use.
 
-    A process that uses it has a write-ahead log, which SQLite removes when the last one is done.
+    A process that has written to it has a write-ahead log, which SQLite removes when the last
+    process is done.
     """
-    if os.path.lexists(f"{database}-wal"):
+    try:
+        if database.with_name(f"{database.name}-wal").stat().st_size:
+            return None
+    except FileNotFoundError:
+        pass
+    except OSError:
         return None
     try:
         return Stat.of(database)
