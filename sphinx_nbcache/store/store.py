@@ -183,12 +183,16 @@ class Store:
         Raises:
             OutputsError: Some of it is missing or damaged; that may show only at the end.
         """
-        whole = hashlib.sha256()
+        whole, left = hashlib.sha256(), artifact.size
         for digest in artifact.blobs:
             piece = self.blob(digest)
+            left -= len(piece)
+            # A record can name one blob a million times: no piece is read in vain.
+            if left < 0 or (left and len(piece) != PIECE):
+                raise OutputsError(f"file {artifact.digest[:12]} has not the size that it says")
             whole.update(piece)
             yield piece
-        if whole.hexdigest() != artifact.digest:
+        if left or whole.hexdigest() != artifact.digest:
             raise OutputsError(f"file {artifact.digest[:12]} is not what was written")
 
     def commit(  # noqa: PLR0913 (what belongs to a result)
