@@ -7,7 +7,7 @@ this process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from diskcache.core import DBNAME
 
+from sphinx_nbcache.bounded import LARGEST_RECORD
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.store.checksum import BrokenChecksumError, unwrapped, wrapped
 from sphinx_nbcache.store.marks import Marks
@@ -129,10 +130,26 @@ class Access:
                     found[key] = record
         return found
 
-    def decoded(self, key: str, encoded: bytes, kind: type[_Record]) -> _Record | None:
-        """Return a record for its JSON; `None` if it is damaged."""
+    def decoded(
+        self,
+        key: str,
+        encoded: bytes,
+        kind: type[_Record],
+        decode: Callable[[bytes], _Record] | None = None,
+    ) -> _Record | None:
+        """Return a record for its JSON; `None` if it is damaged.
+
+        Args:
+            key: Its key, for the warning.
+            encoded: Its JSON.
+            kind: Its type.
+            decode: Decodes it, if the type alone does not tell how.
+        """
+        if len(encoded) > LARGEST_RECORD:
+            self.damaged(f"{key[:40]} cannot be read (it has {len(encoded)} bytes)")
+            return None
         try:
-            return msgspec.json.decode(encoded, type=kind)
+            return decode(encoded) if decode else msgspec.json.decode(encoded, type=kind)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.damaged(f"{key[:40]} cannot be read ({error})")
             return None
