@@ -63,6 +63,8 @@ Nanoseconds = Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)]
 """Since the epoch; a file may be older."""
 Time = Annotated[float, Meta(ge=0, le=LATEST)]
 """Seconds since the epoch, UTC."""
+Moment = Annotated[int, Meta(ge=0, le=LATEST)]
+"""The same, in whole seconds."""
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
 """How long something took."""
 Limit = Annotated[float, Meta(ge=0)]

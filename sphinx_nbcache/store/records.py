@@ -267,6 +267,10 @@ class Roll(msgspec.Struct, frozen=True):
     """The executor that was chosen for them, where no `conf.py` says which; empty if none was."""
 
 
+Sources = Annotated[list[Text], PerCell]
+"""The sources of code cells, as a blob has them."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """How much the store keeps. What was not used for the longest time goes first."""
 
