@@ -18,6 +18,7 @@ from diskcache.core import DBNAME
 
 from sphinx_nbcache.bounded import LARGEST_RECORD
 from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.store.checksum import BrokenChecksumError, unwrapped, wrapped
 from sphinx_nbcache.store.marks import Marks
 from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, open_shelf
@@ -204,7 +205,7 @@ class Access:
         if what in self._told or len(self._told) > _TOLD_AT_MOST:
             return
         self._told.add(what)
-        text = f"in the store {self.folder}: {what}; it counts as absent"
+        text = f"in the store {self.folder}: {one_line(what)}; it counts as absent"
         if len(self._told) > _TOLD_AT_MOST:
             text = f"in the store {self.folder}: more is damaged, and not listed here"
         self.tell(text)
