@@ -16,6 +16,7 @@ from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
 from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.printable import harmless, one_line
 from sphinx_nbcache.store.records import (
     Failure,
     History,
@@ -97,6 +98,11 @@ class Reason:
     why: Why
     text: str
     path: str = ""
+
+    def __post_init__(self) -> None:
+        # Names in it may come from a store. What is wrong with a source may take several lines.
+        clean = harmless if self.why is Why.UNREADABLE else one_line
+        object.__setattr__(self, "text", clean(self.text))
 
     def __str__(self) -> str:
         return self.text

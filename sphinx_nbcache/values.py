@@ -14,6 +14,8 @@ from typing import Any
 AUTO = "auto"
 # The kinds of dependencies that a tracer sees (see `traces.facts.Kind`).
 TRACKED = ("files", "imports", "versions", "environment")
+# No number of attempts is larger.
+_LARGEST = 1_000_000
 # Characters of which a glob of notebooks has one, and a misspelt switch does not.
 _OF_GLOBS = frozenset("*?[/.")
 
@@ -66,7 +68,7 @@ def whole_number(value: Any) -> int:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         number = -1
-    if number < 0 or isinstance(value, bool | float):
+    if not 0 <= number <= _LARGEST or isinstance(value, bool | float):
         raise ValueError("a whole number from 0 on")
     return number
 

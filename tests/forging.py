@@ -137,7 +137,9 @@ class Forge:
         values = {**self.result_record(based_on.digest), **changes}
         blobs = [a.get("digest") for a in _dicts(values.get("artifacts"))]
         if "blobs" not in changes and isinstance(values["blobs"], list):
-            values["blobs"] = [*values["blobs"], *(b for b in blobs if isinstance(b, str))]
+            pieces = [p for a in _dicts(values.get("artifacts")) for p in a.get("pieces") or ()]
+            named = [*blobs, *pieces, values.get("trace"), values.get("outputs")]
+            values["blobs"] = [*values["blobs"], *(b for b in named if isinstance(b, str))]
         key = based_on.result.code_key
         return self.put(json.dumps(values).encode(), mark=mark, listed=listed, key=key)
 

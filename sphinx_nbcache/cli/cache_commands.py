@@ -14,6 +14,7 @@ from sphinx_nbcache.cli.output import confirm, say, say_json, width
 from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.values import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.wording import counted, size_in_words
+from sphinx_nbcache.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +186,8 @@ def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
             say_json(StoreCheck(findings=tuple(items)))
         else:
             for finding in findings:
-                say(f"{finding.key}: {finding.what}{' (taken out)' if finding.fixed else ''}")
+                fixed = " (taken out)" if finding.fixed else ""
+                say(one_line(f"{finding.key}: {finding.what}{fixed}"))
             say(_check_summary(len(findings), fix=fix))
     if any(not finding.fixed for finding in findings):
         ctx.exit(Exit.STORE)

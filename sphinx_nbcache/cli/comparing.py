@@ -8,6 +8,7 @@ from sphinx_nbcache.cli.as_json import ComparedItem, DifferingCellItem
 from sphinx_nbcache.cli.items import failure_item
 from sphinx_nbcache.cli.output import tell
 from sphinx_nbcache.cli.wording import counted
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project import Comparison, Progress, Project, Run
 
 
@@ -50,7 +51,8 @@ def comparison_lines(compared: Sequence[ComparedItem]) -> list[str]:
         if item.failure is not None:
             message = item.failure.message.strip().partition("\n")[0]
             where = "" if item.failure.cell is None else f"code cell {item.failure.cell}: "
-            lines.append(f"  the second run failed: {where}{item.failure.name}: {message}")
+            failed = one_line(f"{where}{item.failure.name}: {message}")
+            lines.append(f"  the second run failed: {failed}")
         for cell in item.cells:
             where = "" if cell.line is None else f" (line {cell.line})"
             lines.append(f"  code cell {cell.cell}{where}:")

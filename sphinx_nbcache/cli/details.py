@@ -14,6 +14,7 @@ from sphinx_nbcache.cli.items import (
 )
 from sphinx_nbcache.cli.values import as_reference
 from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project.executed import ADDED
 from sphinx_nbcache.report.words import in_words
 
@@ -69,8 +70,8 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
     notebook = details.notebook
     lines = [
         f"ID: {notebook.id}",
-        f"Path: {notebook.path}",
-        f"Reader: {notebook.reader or 'by suffix'}",
+        f"Path: {one_line(notebook.path)}",
+        f"Reader: {one_line(notebook.reader or 'by suffix')}",
         f"Added: {moment(notebook.added)} UTC",
         f"Status: {status_in_words(notebook.status, notebook.result)[0]}",
     ]
@@ -78,7 +79,7 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
     if details.result is not None:
         lines += _statistics(details.result)
     if notebook.assets:
-        lines += ["Assets:", *(f"- {asset}" for asset in notebook.assets)]
+        lines += ["Assets:", *(f"- {one_line(asset)}" for asset in notebook.assets)]
     if details.result is not None:
         lines += _failure_lines(details.result.failure, traceback=traceback)
     return "\n".join(lines)
@@ -88,7 +89,7 @@ def result_text(result: ResultDetails, *, traceback: bool) -> str:
     """Return the lines of `cache show`."""
     lines = [
         f"ID: {result.id}",
-        f"Notebook: {result.notebook}",
+        f"Notebook: {one_line(result.notebook)}",
         f"Status: {status_in_words(result.status)[0]} {result.status}",
         f"Created: {moment(result.created)} UTC",
         f"Accessed: {moment(result.accessed)}" + (" UTC" if result.accessed else ""),
@@ -99,20 +100,23 @@ def result_text(result: ResultDetails, *, traceback: bool) -> str:
     ]
     if result.artifacts:
         lines.append("Artifacts:")
-        lines += [f"- {item.path} ({size_in_words(item.size)})" for item in result.artifacts]
+        lines += [
+            f"- {one_line(item.path)} ({size_in_words(item.size)})" for item in result.artifacts
+        ]
     return "\n".join(lines + _failure_lines(result.failure, traceback=traceback))
 
 
 def explanation(details: NotebookDetails) -> str:
     """Return the lines of `explain`."""
     notebook, result = details.notebook, details.result
-    lines = [f"{notebook.path} {_WOULD[notebook.action]}: {notebook.reason}."]
+    lines = [f"{one_line(notebook.path)} {_WOULD[notebook.action]}: {notebook.reason}."]
     if details.code_key is not None:
         lines.append(f"Its code key is {details.code_key}.")
     if result is not None:
         lines.append(
             f"Result [{result.id}] of this code: {result.status}, made at"
-            f" {moment(result.created)} UTC from {result.notebook} in {in_words(result.seconds)}."
+            f" {moment(result.created)} UTC from {one_line(result.notebook)}"
+            f" in {in_words(result.seconds)}."
         )
     elif notebook.action == "execute" and details.trace is None:
         lines.append("The store has no result of this code that could be used.")
@@ -125,31 +129,31 @@ def _trace_lines(trace: TraceItem) -> list[str]:
     """Return what a run depended on, a line for each fact."""
     lines = []
     if trace.unreliable is not None:
-        lines.append(f"That result cannot be reused: {trace.unreliable}.")
+        lines.append(f"That result cannot be reused: {one_line(trace.unreliable)}.")
     if trace.tracked is None:
         lines.append("What its run depended on was not tracked: only what is declared counts.")
     elif not trace.facts:
         lines.append("Nothing but its code counts.")
     if trace.facts:
         lines.append("The last run of this code depended on:")
-        lines += [f"- {fact.text}" for fact in trace.facts]
+        lines += [f"- {one_line(fact.text)}" for fact in trace.facts]
     for title, listed in (
         ("It wrote:", trace.written),
         ("It removed:", trace.removed),
         ("Not tracked:", trace.untracked),
     ):
         if listed:
-            lines += [title, *(f"- {item}" for item in listed)]
+            lines += [title, *(f"- {one_line(item)}" for item in listed)]
     return lines
 
 
 def _statistics(result: ResultDetails) -> list[str]:
     run = [cell.seconds for cell in result.cells if cell.seconds is not None]
-    kernel = f"kernel {result.kernel or 'unknown'}"
+    kernel = f"kernel {one_line(result.kernel) or 'unknown'}"
     if result.executor == ADDED:
         return [f"Executed elsewhere, {kernel}"]
     lines = [
-        f"Executed by: {result.executor}, {kernel}",
+        f"Executed by: {one_line(result.executor)}, {kernel}",
         f"Execution: {in_words(result.seconds)}, {len(run)} of {len(result.cells)} code cells run",
     ]
     if result.retried:
@@ -172,4 +176,4 @@ def _failure_lines(failure: FailureItem | None, *, traceback: bool) -> list[str]
 def _in_a_line(failure: FailureItem) -> str:
     where = "" if failure.cell is None else f" in code cell {failure.cell}"
     message = failure.message.strip().partition("\n")[0]
-    return f"Failed{where}: {failure.name}: {message}"
+    return one_line(f"Failed{where}: {failure.name}: {message}")

@@ -15,6 +15,7 @@ from sphinx_nbcache.cli.progress import progress
 from sphinx_nbcache.cli.session import as_references
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.planning import Plan
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project import Project, UnknownReferenceError, notices_of
 from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.report.making import draft
@@ -131,4 +132,4 @@ def _failed_line(item: SettledItem) -> str:
         return f"{item.path}{number}: {item.reason}"
     where = "" if item.failure.cell is None else f"code cell {item.failure.cell}: "
     message = item.failure.message.strip().partition("\n")[0]
-    return f"{item.path}{number}: {where}{item.failure.name}: {message}"
+    return one_line(f"{item.path}{number}: {where}{item.failure.name}: {message}")

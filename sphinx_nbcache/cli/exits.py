@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import click
 
-from sphinx_nbcache.cli.wording import harmless
+from sphinx_nbcache.printable import harmless
 
 
 class Exit(IntEnum):

@@ -204,7 +204,7 @@ def trace_item(trace: Trace) -> TraceItem:
     """Return the item for the trace of a run."""
     facts = facts_in_words(trace)
     return TraceItem(
-        tracked=None if trace.tracked is None else tuple(kind.value for kind in trace.tracked),
+        tracked=None if trace.tracked is None else tuple(map(str, trace.tracked)),
         facts=tuple(FactItem(kind=kind, text=text) for kind, text in facts),
         written=tuple(written.path for written in trace.written),
         removed=trace.removed,

@@ -14,7 +14,7 @@ import click
 from sphinx_nbcache.cli.exits import Exit, Stopped
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.verbosity import ERRORS, NO_PROGRESS, USUAL
-from sphinx_nbcache.cli.wording import harmless
+from sphinx_nbcache.printable import harmless, json_for_terminals
 
 if TYPE_CHECKING:
     from sphinx_nbcache.notices import Notice
@@ -53,7 +53,7 @@ def say_json(document: Any) -> None:
     """Write a document of [](sphinx_nbcache.cli.as_json) to the standard output."""
     from sphinx_nbcache.cli.as_json import encoded
 
-    click.echo(encoded(document))
+    click.echo(json_for_terminals(encoded(document)))
 
 
 def confirm(question: str, *, force: bool) -> None:

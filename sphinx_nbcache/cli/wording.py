@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 from sphinx_nbcache.report import words
@@ -18,14 +17,6 @@ _SYMBOLS = {
     "none": ("-", ""),
     "as-is": ("as it is", ""),
 }
-
-# What a terminal would obey, except for colours: a store or notebook may be a stranger's.
-_ORDERS = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
-
-
-def harmless(text: str) -> str:
-    """Return a text without what a terminal would obey, except for colours and line ends."""
-    return _ORDERS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def status_in_words(status: str, result: int | None = None) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import from_dict
 
+from sphinx_nbcache.bounded import LONGEST_TEXT, clipped, count_or_none
 from sphinx_nbcache.execution.client import ANSWER_SECONDS, Client
 from sphinx_nbcache.execution.environment import with_changes
 from sphinx_nbcache.execution.in_kernel import preparing_code
@@ -239,9 +240,9 @@ class Attempt:
         output = self._error_output()
         lines = output.get("traceback", [])
         return Failure(
-            name=error.ename,
-            message=error.evalue,
-            traceback="\n".join(lines) or f"{error.ename}: {error.evalue}",
+            name=clipped(error.ename),
+            message=clipped(error.evalue, LONGEST_TEXT),
+            traceback=clipped("\n".join(lines) or f"{error.ename}: {error.evalue}", LONGEST_TEXT),
             position=self.clock.current,
         )
 
@@ -261,9 +262,9 @@ class Attempt:
         seconds = self.clock.seconds.get(position)
         return CellRun(
             digest=cell.digest,
-            execution_count=node.execution_count if seconds is not None else None,
+            execution_count=count_or_none(node.execution_count) if seconds is not None else None,
             seconds=seconds,
-            error=errors[-1] if errors else None,
+            error=clipped(errors[-1]) if errors else None,
             bases=self.bases.get(position, ()),
         )
 

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from sphinx_nbcache.bounded import Many, Name, Text
 from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.traces.environments import Python, ask
 
@@ -30,13 +31,13 @@ _VARIABLES = (
 class KernelFacts(msgspec.Struct, frozen=True):
     """What is known of a kernel without starting it."""
 
-    name: str
-    language: str
-    variables: dict[str, str]
+    name: Name
+    language: Name
+    variables: Annotated[dict[Name, Text], Many]
     """What its kernelspec sets."""
     python: Python | None
     """Its interpreter; `None` if it is none of Python, or does not answer."""
-    watched: dict[str, Stat | None]
+    watched: Annotated[dict[Name, Stat | None], Many]
     """Files that this was read from, and such as would have come before them."""
 
     @property

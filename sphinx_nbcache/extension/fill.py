@@ -17,6 +17,7 @@ from sphinx_nbcache.extension.nodes import CodeCellNode
 from sphinx_nbcache.notebooks.model import SKIP_TAG
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.planning import Action
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.rendering.anchors import cell_id
 from sphinx_nbcache.rendering.cells import (
@@ -154,7 +155,7 @@ def _fill_cell(
         LOGGER.warning(
             "code cell %d: %s",
             node["number"],
-            text,
+            one_line(text),
             type=WARNING_TYPE,
             subtype=topic.value,
             location=node,

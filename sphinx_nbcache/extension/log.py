@@ -6,6 +6,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from sphinx_nbcache.notices import WARNING_TYPE, Notice, Notify
+from sphinx_nbcache.printable import colourless
 
 LOGGER = logging.getLogger(__name__)
 
@@ -18,12 +19,13 @@ def notifier(app: Sphinx) -> Notify:
 
     def notify(notice: Notice) -> None:
         if notice.is_information:
-            LOGGER.info("%s", notice.text)
+            LOGGER.info("%s", colourless(notice.text))
             return
         docname = app.env.path2doc(notice.path) if notice.path is not None else None
         location = (docname, notice.line) if docname is not None else None
         log = LOGGER.error if notice.is_error else LOGGER.warning
-        log("%s", notice.text, type=WARNING_TYPE, subtype=notice.topic.value, location=location)
+        text = colourless(notice.text)
+        log("%s", text, type=WARNING_TYPE, subtype=notice.topic.value, location=location)
         if notice.is_error:
             app.statuscode = 1
 

@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.planning import Planned, shortened
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project import FormerRun, Settled
 from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.report.running import Watch
@@ -77,7 +78,7 @@ class LogProgress(Watch):
 
     def say(self, line: str) -> None:
         """Write a line to the log."""
-        LOGGER.info("%s", line)
+        LOGGER.info("%s", one_line(line))
 
     def close(self) -> None:
         """Leave nothing behind but lines."""

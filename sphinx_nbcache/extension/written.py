@@ -11,17 +11,24 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
 from sphinx.application import Sphinx
 
 from sphinx_nbcache.atomic import replace_file
+from sphinx_nbcache.bounded import Count, Many, Name, Text
 
 _FILE = "nbcache-written.json"
 _VERSION = 3
 
 # Document → its written id; and the same for the files beside the pages.
-_Written = tuple[dict[str, str], str]
+_Written = tuple[dict[Name, Text], Text]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    version: Count
+    builders: Annotated[dict[Name, _Written], Many]
 
 
 class WrittenPages:
@@ -60,12 +67,7 @@ class WrittenPages:
 
     def _load(self) -> dict[str, _Written]:
         try:
-            data: Any = json.loads(self._path.read_text(encoding="utf-8"))
-            if data["version"] == _VERSION:
-                return {
-                    builder: (dict(pages), str(files))
-                    for builder, (pages, files) in data["builders"].items()
-                }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            pass  # nothing was written as far as one can tell: pages are written once more
-        return {}
+            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+            return {}  # nothing was written as far as one can tell: pages are written once more
+        return kept.builders if kept.version == _VERSION else {}

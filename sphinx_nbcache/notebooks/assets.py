@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from sphinx_nbcache.bounded import LONGEST_NAME
+
 
 def inner_path(text: str) -> str:
     """Return the normal form of a path to something in or below a folder.
@@ -18,6 +20,8 @@ def inner_path(text: str) -> str:
     if not _is_encodable(text) or str(path) == ".":
         raise ValueError(f"{text!r} is not the path of a file")
     windows = PureWindowsPath(text)
+    if len(text) > LONGEST_NAME:
+        raise ValueError(f"{text[:80]!r}… is longer than any path can be")
     if path.is_absolute() or windows.drive or windows.root:
         raise ValueError(f"{text!r} is not relative to the folder")
     if "\\" in text:

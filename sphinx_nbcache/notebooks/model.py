@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sphinx_nbcache.bounded import clipped
+
 CellKind = Literal["code", "markdown", "raw"]
 
 SKIP_TAG = "skip-execution"
@@ -125,4 +127,6 @@ class Notebook:
 def _text(metadata: Mapping[str, Any], section: str, name: str) -> str:
     values = metadata.get(section)
     value = values.get(name) if isinstance(values, Mapping) else None
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return clipped(value.encode("utf-8", "backslashreplace").decode())

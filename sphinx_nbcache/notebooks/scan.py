@@ -8,12 +8,28 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from sphinx_nbcache import values
-from sphinx_nbcache.notebooks.assets import inner_path
+from sphinx_nbcache.bounded import (
+    LONGEST_NAME,
+    Count,
+    Inode,
+    Limit,
+    Line,
+    Many,
+    Name,
+    Nanoseconds,
+    PerCell,
+    Position,
+    ShortDigest,
+    State,
+    Text,
+)
+from sphinx_nbcache.config import RunIn
+from sphinx_nbcache.notebooks.assets import inner_path, is_inner_path
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Notebook, NotebookError
@@ -34,11 +50,11 @@ _PROMISE = "raises"
 class Stat(msgspec.Struct, frozen=True, array_like=True):
     """What `os.stat` says of a file, as far as a change of content changes it."""
 
-    size: int
-    mtime_ns: int
-    ctime_ns: int
+    size: Count
+    mtime_ns: Nanoseconds
+    ctime_ns: Nanoseconds
     """Changes with every write, also where a tool puts the time of modification back."""
-    inode: int
+    inode: Inode
 
     @classmethod
     def of(cls, path: Path) -> Stat:
@@ -60,25 +76,25 @@ class Stat(msgspec.Struct, frozen=True, array_like=True):
 class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
     """What matters of a code cell that has code."""
 
-    number: int
+    number: Position
     """Its number among all code cells of the notebook, counted from 1."""
-    line: int
+    line: Line
     """The line of the file at which its source starts; 0 if unknown."""
-    digest: str
+    digest: State
     """Digest of its source, normalised."""
     skipped: bool
     """Tagged `skip-execution`."""
     raises: bool
     """Tagged `raises-exception`."""
-    promised: tuple[str, ...] = ()
+    promised: Annotated[tuple[Name, ...], Many] = ()
     """Names of the exceptions of which its metadata say that it raises one."""
 
 
 class SettingProblem(msgspec.Struct, frozen=True, array_like=True):
     """A setting in the notebook, or something in its text, that cannot be used."""
 
-    text: str
-    line: int | None
+    text: Text
+    line: Line | None
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -89,42 +105,46 @@ class Scan(msgspec.Struct, frozen=True):
     """
 
     stat: Stat
-    seen_ns: int
-    declared: str
+    seen_ns: Nanoseconds
+    declared: Name
     """What `nbcache_formats` said about the suffix at that time, or the reader that was named."""
-    reader: str
+    reader: Name
     """Version of the reader; empty for our own ones, which the store's schema covers."""
-    fmt: str | None
-    kernel: str = ""
-    language: str = ""
-    cells: tuple[ScannedCell, ...] = ()
+    fmt: Name | None
+    kernel: Name = ""
+    language: Name = ""
+    cells: Annotated[tuple[ScannedCell, ...], PerCell] = ()
     has_outputs: bool = False
-    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
+    timeout: Limit | msgspec.UnsetType | None = msgspec.UNSET
     allow_errors: bool | msgspec.UnsetType = msgspec.UNSET
-    assets: tuple[str, ...] = ()
+    assets: Annotated[tuple[Name, ...], Many] = ()
     """Files and folders that the notebook needs beside it, relative to its folder."""
-    dependencies: tuple[str, ...] = ()
+    dependencies: Annotated[tuple[Name, ...], Many] = ()
     """Globs of files that it depends on, relative to its folder."""
-    variables: tuple[str, ...] = ()
+    variables: Annotated[tuple[Name, ...], Many] = ()
     """Names of environment variables that it depends on."""
-    track: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    track: Annotated[tuple[Name, ...], Many] | msgspec.UnsetType = msgspec.UNSET
     """The kinds of dependencies that count."""
-    notebook_timeout: float | msgspec.UnsetType | None = msgspec.UNSET
+    notebook_timeout: Limit | msgspec.UnsetType | None = msgspec.UNSET
     """Seconds that it may take."""
     alone: bool = False
     """Whether no other notebook may run at the same time."""
-    retries: int | msgspec.UnsetType = msgspec.UNSET
+    retries: Count | msgspec.UnsetType = msgspec.UNSET
     """How often it is run again if it failed."""
-    run_in: str | msgspec.UnsetType = msgspec.UNSET
+    run_in: RunIn | msgspec.UnsetType = msgspec.UNSET
     """The folder in which its kernel works, by one of the words of `nbcache_run_in`."""
-    problems: tuple[SettingProblem, ...] = ()
+    problems: Annotated[tuple[SettingProblem, ...], Many] = ()
     unreadable: SettingProblem | None = None
-    reading: str = ""
+    reading: ShortDigest = ""
     """Digest of the whole notebook, if code of others read it: that code may change."""
-    loaded: tuple[tuple[str, Stat | None], ...] = ()
+    loaded: Annotated[tuple[tuple[Name, Stat | None], ...], Many] = ()
     """Files that its code was loaded from, relative to its folder, and their stats then."""
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
+
+    def __post_init__(self) -> None:
+        if self.assets and not all(map(is_inner_path, self.assets)):
+            raise ValueError(f"assets out of the folder of the notebook: {self.assets!r:.200}")
 
     def says_the_same(self, other: Scan) -> bool:
         """Tell whether two readings differ at most in when they were made."""
@@ -322,6 +342,8 @@ def _own_choices(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingPr
 def _check_texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise ValueError("a list of texts")
+    if any(len(item) > LONGEST_NAME for item in value):
+        raise ValueError(f"a list of texts of at most {LONGEST_NAME} characters")
     return tuple(dict.fromkeys(value))
 
 

@@ -67,7 +67,8 @@ def _widget_ids(outputs: RunOutputs) -> Iterator[str]:
 
     First come those that are shown, each with those that it refers to.
     """
-    states: Mapping[str, Any] = outputs.widgets.get("state", {})
+    found = outputs.widgets.get("state")
+    states: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
     texts = {id_: _json(state) for id_, state in states.items()}
     shown = [
         str(output["data"][_WIDGET_VIEW].get("model_id"))
@@ -114,17 +115,23 @@ def _short_diff(old: list[str], new: list[str]) -> str:
 
 def _lines(output: Output) -> Iterator[str]:
     """Yield all that is compared of an output, as lines."""
-    kind = output["output_type"]
+    kind = output.get("output_type")
     if kind == "stream":
-        yield from _wrapped(output["text"], f"{output['name']}: ")
+        yield from _wrapped(str(output.get("text")), f"{output.get('name')}: ")
     elif kind == "error":
-        yield from _wrapped(_COLOURS.sub("", "\n".join(output.get("traceback", ()))))
+        yield from _wrapped(_COLOURS.sub("", _traceback(output)))
         yield f"{output.get('ename')}: {output.get('evalue')}"
     else:
-        for mime, value in output.get("data", {}).items():
+        data = output.get("data")
+        for mime, value in data.items() if isinstance(data, Mapping) else ():
             yield from _representation(mime, value)
         if output.get("metadata"):
             yield from _wrapped(_json(output["metadata"]), "metadata: ")
+
+
+def _traceback(output: Output) -> str:
+    lines = output.get("traceback")
+    return "\n".join(map(str, lines)) if isinstance(lines, list) else ""
 
 
 def _representation(mime: str, value: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sphinx_nbcache.bounded import DEEPEST, clipped, count_or_none, is_deep
 from sphinx_nbcache.notebooks.assets import asset_of
 from sphinx_nbcache.notebooks.executed import Executed, taken_out
 from sphinx_nbcache.notebooks.ipynb import plain
@@ -37,6 +38,7 @@ def result_of(
 
     Raises:
         ValidityError: They are not.
+        ProjectError: An output cannot be kept.
     """
     if validate and (wrong := wrong_counts(notebook)):
         listed = "; ".join(str(item) for item in wrong[:_SHOWN_AT_MOST])
@@ -47,9 +49,11 @@ def result_of(
         [[plain(output) for output in cell] for cell in executed.outputs], plain(executed.widgets)
     )
     language = plain(executed.language_info)
+    if is_deep([outputs.cells, outputs.widgets, language]):
+        raise ProjectError(f"{planned.name}: outputs that are nested deeper than {DEEPEST} levels")
     lexer = str(language.get("pygments_lexer") or language.get("name") or planned.key.language)
     cells = tuple(
-        CellRun(digest, count, None, _error_in(cell))
+        CellRun(digest, count_or_none(count), None, _error_in(cell))
         for digest, count, cell in zip(
             executed.digests, executed.counts, outputs.cells, strict=True
         )
@@ -119,5 +123,5 @@ def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs:
 
 
 def _error_in(outputs: Sequence[dict[str, Any]]) -> str | None:
-    errors = [str(o.get("ename")) for o in outputs if o.get("output_type") == "error"]
+    errors = [clipped(str(o.get("ename"))) for o in outputs if o.get("output_type") == "error"]
     return errors[-1] if errors else None

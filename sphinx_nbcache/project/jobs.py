@@ -8,15 +8,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from sphinx_nbcache.bounded import DEEPEST, Count, Json, Name, duration, is_deep, time_or
 from sphinx_nbcache.notebooks.formats import read_notebook
 from sphinx_nbcache.notebooks.model import Notebook
 from sphinx_nbcache.notebooks.scan import cell_digest, decode_source
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.store.outputs import render_id
-from sphinx_nbcache.store.records import Result
+from sphinx_nbcache.store.records import CellRun, Failure, Result, Status
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.job import Job, Outcome, Tracing
+
+
+_Parts = tuple[Status, tuple[CellRun, ...], list[Failure], Json, Name, Count | None]
 
 
 class SourceChangedError(Exception):
@@ -91,9 +97,35 @@ def outcome_of(job: Job, future: Future[Outcome]) -> Outcome:
     except Exception as error:  # noqa: BLE001 (executors may be another package's)
         what = str(error) or "it gives no reason"
         return failed_outcome(job, type(error).__name__, f"its executor failed: {what}")
-    if isinstance(outcome, Outcome) and len(outcome.cells) == len(job.cells):
-        return outcome
-    return failed_outcome(job, "TypeError", f"its executor returned {outcome!r:.80}, no outcome")
+    if not isinstance(outcome, Outcome) or len(outcome.cells) != len(job.cells):
+        text = f"its executor returned {outcome!r:.80}, no outcome"
+        return failed_outcome(job, "TypeError", text)
+    if is_deep([outcome.outputs.cells, outcome.outputs.widgets, outcome.language_info]):
+        text = f"an output is nested deeper than {DEEPEST} levels, which no page can show"
+        return failed_outcome(job, "OutputLimitError", text)
+    try:
+        _check(outcome)
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+        text = f"its executor returned an outcome that cannot be kept: {error}"
+        return failed_outcome(job, "ValueError", text)
+    return outcome
+
+
+def _check(outcome: Outcome) -> None:
+    """Check that what an executor returned fits into a record.
+
+    Raises:
+        msgspec.MsgspecError: A value is of another type, or out of bounds.
+        ValueError: The same, or it names a cell that it does not have.
+        TypeError: A value cannot be encoded.
+        OverflowError: A number cannot be encoded.
+    """
+    failures = [failure for failure in (outcome.failure, *outcome.retried) if failure is not None]
+    parts = outcome.status, outcome.cells, failures, outcome.language_info, outcome.kernel
+    encoded = msgspec.json.encode((*parts, outcome.peak_memory))
+    msgspec.json.decode(encoded, type=_Parts)
+    if any(f.position is not None and f.position >= len(outcome.cells) for f in failures):
+        raise ValueError("it failed at a cell that the notebook does not have")
 
 
 def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
@@ -109,8 +141,9 @@ def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
         render_id=render_id(outcome.outputs, outcome.status, lexer, outcome.failure),
         kernel=outcome.kernel,
         language_info=language,
-        started=outcome.started,
-        seconds=outcome.seconds,
+        # By the clock of this machine, or of another one, which may be wrong.
+        started=time_or(outcome.started, 0.0),
+        seconds=duration(outcome.seconds),
         executor=executor,
         notebook=job.notebook,
         failure=outcome.failure,

@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from sphinx_nbcache.bounded import Many, Name
 from sphinx_nbcache.project.moving import Move
 from sphinx_nbcache.store.access import encoded
 from sphinx_nbcache.store.shelf import ShelfError
@@ -23,8 +24,8 @@ _LOCK_SECONDS = 60
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    checkout: str
-    moves: tuple[Move, ...]
+    checkout: Name
+    moves: Annotated[tuple[Move, ...], Many]
 
 
 class Journal:

@@ -19,6 +19,7 @@ from contextlib import suppress
 
 import msgspec
 
+from sphinx_nbcache.bounded import Name
 from sphinx_nbcache.project.confined import OpenFolder, is_plain_file
 from sphinx_nbcache.project.protected import look_alike
 
@@ -39,11 +40,11 @@ class Move(msgspec.Struct, frozen=True):
     name back.
     """
 
-    folder: str
+    folder: Name
     """The folder, relative to the root; empty for the root itself."""
-    name: str
+    name: Name
     """The file in it."""
-    token: str
+    token: Name
     """Random, in hexadecimal."""
 
     @property

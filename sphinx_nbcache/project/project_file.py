@@ -12,11 +12,12 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from sphinx_nbcache.atomic import replace_if_changed
+from sphinx_nbcache.bounded import Count, Json, Many, Name
 from sphinx_nbcache.config import declared_options
 from sphinx_nbcache.notices import say_nothing
 from sphinx_nbcache.store.disk import foreign_entry
@@ -31,15 +32,15 @@ _FORMAT = 2
 class ProjectFile(msgspec.Struct, frozen=True):
     """What was built. Paths are relative to the folder of the file, so that all can be moved."""
 
-    format: int
-    base: str
+    format: Count
+    base: Name
     """The source directory."""
-    root: str
-    settings: dict[str, Any]
+    root: Name
+    settings: Json
     """Raw values of the options that are not as by default."""
-    quiet: tuple[str, ...] = ()
+    quiet: Annotated[tuple[Name, ...], Many] = ()
     """Folders to which the build writes: what is in them is no dependency."""
-    mark: str = ""
+    mark: Name = ""
     """The mark of the account over all else, in hexadecimal."""
 
 
@@ -80,7 +81,7 @@ def read_project_file(place: Path) -> ProjectFile | None:
         return None
     try:
         found = msgspec.json.decode(path.read_bytes(), type=ProjectFile)
-    except (OSError, msgspec.DecodeError, RecursionError):
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return None
     try:
         mark = bytes.fromhex(found.mark)

@@ -19,7 +19,7 @@ from sphinx_nbcache.project.references import SHORTEST_DIGEST, Reference, names_
 from sphinx_nbcache.store.artifacts import Artifact
 from sphinx_nbcache.store.checking import Finding, check_store
 from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import Limits, Status, Stored
+from sphinx_nbcache.store.records import Limits, Sources, Status, Stored
 from sphinx_nbcache.store.schemas import remove_older_folders
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits, read_limits, remove_results, write_limits
@@ -113,8 +113,8 @@ class Results:
         with store_trouble():
             content = self._store.blob(stored.result.sources)
         try:
-            return msgspec.json.decode(content, type=list[str])
-        except msgspec.DecodeError as error:
+            return msgspec.json.decode(content, type=Sources)
+        except (msgspec.DecodeError, ValueError) as error:
             raise StoreTroubleError(f"the sources of result {stored.id}: {error}") from None
 
     def trace(self, stored: Stored) -> Trace | None:

@@ -123,7 +123,7 @@ class Worlds:
         globs += [self._from_root(path.parent, glob) for glob in scan.dependencies]
         for asset in map(escape, key.assets):
             globs += [self._from_root(path.parent, glob) for glob in (asset, asset + "/**")]
-        kinds = tuple(map(Kind, own)) if isinstance(own, tuple) else self._common.kinds
+        kinds = _known_kinds(own) if isinstance(own, tuple) else self._common.kinds
         return Tracking(
             kinds=kinds,
             ignored=self._common.ignored,
@@ -195,6 +195,11 @@ class Worlds:
         if not joined.startswith(".."):
             return joined
         return posixpath.normpath(posixpath.join(self._root.as_posix(), joined))
+
+
+def _known_kinds(names: Iterable[str]) -> tuple[Kind, ...]:
+    """Return kinds of dependencies by their names: a later version may know more of them."""
+    return tuple(kind for kind in Kind if kind in names)
 
 
 def _with_builds(folders: Iterable[Path]) -> Iterator[Path]:

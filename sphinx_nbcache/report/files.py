@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from sphinx_nbcache.atomic import replace_if_changed
+from sphinx_nbcache.notebooks.assets import is_inner_path
 from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.report.as_json import ReportDocument, report_json
 from sphinx_nbcache.report.junit import report_junit
@@ -76,9 +77,10 @@ def _documents_of(path: Path) -> set[str]:
     """Return the documents of the report that lies there; none if it is no report."""
     try:
         document = msgspec.json.decode(path.read_bytes(), type=ReportDocument)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return set()
-    return {item.docname for item in document.notebooks if item.docname}
+    names = {item.docname for item in document.notebooks if item.docname}
+    return set(filter(is_inner_path, names))  # logs of these are removed
 
 
 def _remove(path: Path, folder: Path) -> None:

@@ -27,7 +27,7 @@ from sphinx_nbcache.report.model import (
     ReportRun,
 )
 from sphinx_nbcache.store.outputs import OutputsError
-from sphinx_nbcache.store.records import PastRun, Result, Stored, content_digest
+from sphinx_nbcache.store.records import PastRun, Result, Sources, Stored, content_digest
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import Trace
 
@@ -135,8 +135,8 @@ def failed_source(result: Result, store: Store) -> str:
     if position is None or not result.sources:
         return ""
     try:
-        sources = msgspec.json.decode(store.blob(result.sources), type=list[str])
-    except (OutputsError, msgspec.MsgspecError):
+        sources = msgspec.json.decode(store.blob(result.sources), type=Sources)
+    except (OutputsError, msgspec.MsgspecError, ValueError):
         return ""
     return sources[position] if 0 <= position < len(sources) else ""
 

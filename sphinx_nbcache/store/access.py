@@ -7,7 +7,7 @@ this process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 from diskcache.core import DBNAME
 
+from sphinx_nbcache.bounded import LARGEST_RECORD
 from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.store.checksum import BrokenChecksumError, unwrapped, wrapped
 from sphinx_nbcache.store.marks import Marks
 from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, open_shelf
@@ -129,10 +131,26 @@ class Access:
                     found[key] = record
         return found
 
-    def decoded(self, key: str, encoded: bytes, kind: type[_Record]) -> _Record | None:
-        """Return a record for its JSON; `None` if it is damaged."""
+    def decoded(
+        self,
+        key: str,
+        encoded: bytes,
+        kind: type[_Record],
+        decode: Callable[[bytes], _Record] | None = None,
+    ) -> _Record | None:
+        """Return a record for its JSON; `None` if it is damaged.
+
+        Args:
+            key: Its key, for the warning.
+            encoded: Its JSON.
+            kind: Its type.
+            decode: Decodes it, if the type alone does not tell how.
+        """
+        if len(encoded) > LARGEST_RECORD:
+            self.damaged(f"{key[:40]} cannot be read (it has {len(encoded)} bytes)")
+            return None
         try:
-            return msgspec.json.decode(encoded, type=kind)
+            return decode(encoded) if decode else msgspec.json.decode(encoded, type=kind)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.damaged(f"{key[:40]} cannot be read ({error})")
             return None
@@ -187,7 +205,7 @@ class Access:
         if what in self._told or len(self._told) > _TOLD_AT_MOST:
             return
         self._told.add(what)
-        text = f"in the store {self.folder}: {what}; it counts as absent"
+        text = f"in the store {self.folder}: {one_line(what)}; it counts as absent"
         if len(self._told) > _TOLD_AT_MOST:
             text = f"in the store {self.folder}: more is damaged, and not listed here"
         self.tell(text)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from sphinx_nbcache.bounded import Count, Digest, Many, Mode, Name
 from sphinx_nbcache.notebooks.assets import is_inner_path
 
 _MODES = 0o777
@@ -16,17 +19,17 @@ class Artifact(msgspec.Struct, frozen=True):
         ValueError: The path or the mode is not what a run can have left.
     """
 
-    path: str
+    path: Name
     """POSIX, relative to the root; of a run in a temporary folder, relative to that folder."""
-    digest: str
+    digest: Digest
     """SHA-256 of the content, in hexadecimal."""
-    size: int
+    size: Count
     """Bytes."""
-    mode: int
+    mode: Mode
     """The permissions, as in `os.stat(…).st_mode & 0o777`."""
     created: bool = False
     """Whether nothing was there before. Else the file is somebody's who would miss it."""
-    pieces: tuple[str, ...] = ()
+    pieces: Annotated[tuple[Digest, ...], Many] = ()
     """Of a large file the digests of its pieces, in their order: each is a blob of its own."""
     inferred: bool = False
     """Whether no write was seen: the file only changed while the notebook ran, so it may be the
@@ -42,6 +45,8 @@ class Artifact(msgspec.Struct, frozen=True):
             raise ValueError(f"an artifact with the path {self.path!r}")
         if self.mode & ~_MODES or self.size < 0:
             raise ValueError(f"the artifact {self.path!r} has the mode {self.mode:#o}")
+        if self.pieces and not 1 < len(self.pieces) <= self.size:
+            raise ValueError(f"the artifact {self.path!r} has {len(self.pieces)} pieces")
 
 
 class MadeFile(msgspec.Struct, frozen=True):

@@ -10,23 +10,25 @@ from typing import Any
 
 import msgspec
 
+from sphinx_nbcache.bounded import LARGEST_RECORD, Id
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.store.disk import is_file_name
 from sphinx_nbcache.store.files import Made
 from sphinx_nbcache.store.marks import MARK_SIZE
 from sphinx_nbcache.store.outputs import OutputsError, unpack
 from sphinx_nbcache.store.records import (
-    Entry,
     History,
     Limits,
     Result,
     Roll,
     Stored,
     content_digest,
+    contradiction,
 )
 from sphinx_nbcache.store.shelf import DamagedEntryError
-from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.store.store import Entries, Store
 from sphinx_nbcache.store.upkeep import collect_blobs, remove_results
+from sphinx_nbcache.store.usage import Times
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
 # A file that is younger may belong to a transaction that is not over yet.
@@ -38,11 +40,12 @@ _RECORDS: dict[str, Any] = {
     "file/": Fingerprint,
     "made/": Made,
     "kernel/": dict[str, Any],
-    "results/": list[Entry],
+    "moving/": dict[str, Any],
+    "results/": Entries,
     "notebooks": Roll,
     "limits": Limits,
-    "used": dict[int, int],
-    "next-id": int,
+    "used": Times,
+    "next-id": Id,
 }
 
 
@@ -101,7 +104,7 @@ def _damaged_entries(store: Store) -> Iterator[Finding]:
 def _broken_lists(store: Store) -> Iterator[Finding]:
     """Yield the lists that name results which are not there."""
     present = {key.removeprefix("result/") for key in store.access.keys("result/")}
-    lists = store.access.read_many(store.access.keys("results/"), list[Entry])
+    lists = store.access.read_many(store.access.keys("results/"), Entries)
     for key, entries in lists.items():
         if missing := [entry.digest for entry in entries if entry.digest not in present]:
             yield Finding(key, f"result {missing[0][:12]} is missing")
@@ -120,11 +123,15 @@ def _fault(key: str, value: bytes) -> str:
         if expected is None:
             return "nothing of this name is ever written"
     try:
-        if expected is not None:
-            msgspec.json.decode(value, type=expected)
+        if expected is None:
+            return ""
+        if len(value) > LARGEST_RECORD:
+            return f"cannot be read (it has {len(value)} bytes)"
+        record = msgspec.json.decode(value, type=expected)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return f"cannot be read ({error})"
-    return ""
+    fault = contradiction(record, value) if isinstance(record, Result) else ""
+    return f"cannot be used ({fault})" if fault else ""
 
 
 def _incomplete_results(

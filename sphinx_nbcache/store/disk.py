@@ -7,6 +7,7 @@ pickle mode is refused, in reading and in writing, and files are confined to the
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -16,10 +17,10 @@ from typing import Any, TypeGuard
 import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
-# What `diskcache.Disk.filename` makes: two levels of folders, then the rest of 128 random bits.
-# No value is larger: a sparse file of any size costs nothing in an archive.
-_LARGEST = 2**30
+from sphinx_nbcache.bounded import LARGEST_VALUE
+
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# What `diskcache.Disk.filename` makes: two levels of folders, then the rest of 128 random bits.
 _FILE_NAME = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 
 
@@ -54,6 +55,8 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         """Return the database form of a value, after writing its file if it is large."""
         if type(value) is not bytes or read:
             raise UnsafeEntryError(f"a value must be bytes, not {type(value).__name__}")
+        if len(value) > LARGEST_VALUE:
+            raise OSError(errno.EFBIG, f"a value of {len(value)} bytes would not be read again")
         stored: tuple[Any, ...] = super().store(value, read, key=key)
         if self.written is not None and is_file_name(stored[2]):
             self.written.append(stored[2])
@@ -121,11 +124,11 @@ def _read_file(path: Path) -> bytes:
     """
     descriptor = os.open(path, _READ | getattr(os, "O_BINARY", 0))
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+    if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_VALUE:
         os.close(descriptor)
         raise UnsafeEntryError("a file that is never written")
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
-        return file.read(_LARGEST)
+        return file.read(found.st_size)
 
 
 def foreign_entry(folder: Path) -> str | None:

@@ -55,15 +55,11 @@ class DiskShelf:
             DamagedEntryError: The entry is there but cannot be read.
             ShelfError: The database cannot be read.
         """
-        with self._lock, translated(self.folder):
-            cache = self._open()
-            try:
-                value = cache.get(key, default=None, retry=True)
-            except (UnsafeEntryError, TypeError, ValueError) as error:
-                raise DamagedEntryError(str(error)) from None
-        if value is not None and type(value) is not bytes:
-            raise DamagedEntryError("a value that is not bytes")
-        return value
+        for _, value in self.get_many([key]):
+            if isinstance(value, DamagedEntryError):
+                raise value
+            return value
+        return None
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
         """Yield those of the keys that are there, each with its value or what is wrong with it.
@@ -106,7 +102,7 @@ class DiskShelf:
         """Keep a value.
 
         Raises:
-            ShelfError: The disk is full, read-only or broken.
+            ShelfError: The disk is full, read-only or broken, or the value is too large.
         """
         with self._lock, translated(self.folder):
             self._open().set(key, value, retry=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from sphinx_nbcache.bounded import Many, Name, State
 from sphinx_nbcache.store.access import Access, encoded
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.traces.fingerprints import Fingerprint
@@ -20,7 +22,7 @@ _MOST_CONTENTS = 100
 class Made(msgspec.Struct, frozen=True):
     """The contents that runs, and builds that put files back, have given a file."""
 
-    contents: tuple[tuple[str, str], ...]
+    contents: Annotated[tuple[tuple[State, Name], ...], Many]
     """Pairs of a digest and a checkout (see [](checkout_id)), the newest last."""
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from sphinx_nbcache.bounded import DEEPEST, Json, PerCell, is_deep
 from sphinx_nbcache.store.records import Failure, content_digest
 
 Output = dict[str, Any]
@@ -40,8 +41,8 @@ class OutputsError(Exception):
 class RunOutputs(msgspec.Struct):
     """What a run displayed: the outputs of each code cell that has code, and widget states."""
 
-    cells: CellOutputs
-    widgets: dict[str, Any] = {}
+    cells: Annotated[CellOutputs, PerCell]
+    widgets: Json = {}
 
 
 def render_id(outputs: RunOutputs, status: str, lexer: str, failure: Failure | None) -> str:
@@ -81,6 +82,8 @@ def unpack(content: bytes, blob: Callable[[str], bytes]) -> RunOutputs:
         outputs = msgspec.json.decode(content, type=RunOutputs)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise OutputsError(f"outputs that are not as they were written: {error}") from None
+    if is_deep([outputs.cells, outputs.widgets], content):
+        raise OutputsError(f"outputs that are nested deeper than {DEEPEST} levels")
     for cell in outputs.cells:
         for output in cell:
             if isinstance(data := output.get("data"), dict):

@@ -7,12 +7,31 @@ code key, or what a reader makes of a source changes in a way that old records d
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Annotated
 
 import msgspec
 
+from sphinx_nbcache.bounded import (
+    Count,
+    Digest,
+    Id,
+    Json,
+    Limit,
+    Many,
+    MaybeDigest,
+    Name,
+    PerCell,
+    Position,
+    Seconds,
+    ShortDigest,
+    State,
+    Text,
+    Time,
+    is_deep,
+)
+from sphinx_nbcache.notebooks.assets import is_inner_path
 from sphinx_nbcache.store.artifacts import Artifact
 
 SCHEMA = 2
@@ -38,29 +57,29 @@ class Status(StrEnum):
 class Promise(msgspec.Struct, frozen=True, array_like=True):
     """What a cell is to raise, as its metadata say."""
 
-    position: int
+    position: Position
     """Position of the cell."""
-    exceptions: tuple[str, ...]
+    exceptions: Annotated[tuple[Name, ...], PerCell]
     """Names of classes: an exception of one of them, or of one derived from it."""
 
 
 class Rules(msgspec.Struct, frozen=True):
     """Acceptance rules: what a notebook allows a run to do."""
 
-    timeout: float | None = None
+    timeout: Limit | None = None
     """Seconds a cell may take."""
     allow_errors: bool = False
-    raising: tuple[int, ...] = ()
+    raising: Annotated[tuple[Position, ...], PerCell] = ()
     """Positions of the cells tagged `raises-exception`."""
-    notebook_timeout: float | None = None
+    notebook_timeout: Limit | None = None
     """Seconds the whole notebook may take."""
-    output_limit: float | None = None
+    output_limit: Limit | None = None
     """Megabytes a cell may put out."""
-    notebook_output_limit: float | None = None
+    notebook_output_limit: Limit | None = None
     """Megabytes the whole notebook may put out."""
-    promises: tuple[Promise, ...] = ()
+    promises: Annotated[tuple[Promise, ...], PerCell] = ()
     """The cells that are to raise certain exceptions. Of these, only that counts."""
-    retries: int = 0
+    retries: Count = 0
     """How often a run that failed is begun anew."""
 
     def promised_at(self, position: int) -> tuple[str, ...]:
@@ -82,14 +101,14 @@ class Rules(msgspec.Struct, frozen=True):
 class CellRun(msgspec.Struct, frozen=True):
     """What a run did with one code cell that has code, in the order of the notebook."""
 
-    digest: str
+    digest: State
     """Digest of the source that was run."""
-    execution_count: int | None = None
+    execution_count: Count | None = None
     """`None` if the cell was not run."""
-    seconds: float | None = None
-    error: str | None = None
+    seconds: Seconds | None = None
+    error: Name | None = None
     """Name of the exception that the cell raised."""
-    bases: tuple[str, ...] = ()
+    bases: Annotated[tuple[Name, ...], PerCell] = ()
     """Names of the classes from which that exception is derived, if they had to be known."""
 
     @property
@@ -101,12 +120,12 @@ class CellRun(msgspec.Struct, frozen=True):
 class Failure(msgspec.Struct, frozen=True):
     """Why a run did not end well."""
 
-    name: str
+    name: Name
     """Name of the exception, such as `ValueError` or `CellTimeoutError`."""
-    message: str
-    traceback: str
+    message: Text
+    traceback: Text
     """As the kernel sent it, with ANSI colours; a plain text where there was none."""
-    position: int | None = None
+    position: Position | None = None
     """Position of the code cell, if it is one cell's fault."""
 
     @property
@@ -119,39 +138,39 @@ class Failure(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """What the store remembers of one run under a code key."""
 
-    code_key: str
+    code_key: Digest
     status: Status
     rules: Rules
-    cells: tuple[CellRun, ...]
-    outputs: str
+    cells: Annotated[tuple[CellRun, ...], PerCell]
+    outputs: MaybeDigest
     """Digest of the blob that holds the outputs (see [](sphinx_nbcache.store.outputs))."""
-    render_id: str
+    render_id: ShortDigest
     """Digest of what a page shows of the result."""
-    kernel: str
+    kernel: Name
     """Name of the kernel that ran it."""
-    language_info: dict[str, Any]
-    started: float
+    language_info: Json
+    started: Time
     """Seconds since the epoch, UTC."""
-    seconds: float
-    executor: str
-    notebook: str
+    seconds: Seconds
+    executor: Name
+    notebook: Name
     """The notebook that was run, as a path relative to the root."""
     failure: Failure | None = None
-    sources: str = ""
+    sources: MaybeDigest = ""
     """Digest of the blob that holds the sources of the cells, a JSON list."""
-    blobs: tuple[str, ...] = ()
+    blobs: Annotated[tuple[State, ...], Many] = ()
     """Digests of all blobs that belong to the result."""
-    bytes: int = 0
+    bytes: Count = 0
     """How large they are together."""
-    artifacts: tuple[Artifact, ...] = ()
+    artifacts: Annotated[tuple[Artifact, ...], Many] = ()
     """What the run created or changed: under the root, or in its temporary folder."""
-    trace: str = ""
+    trace: MaybeDigest = ""
     """Digest of the blob that holds what it depended on."""
     temporary: bool = False
     """Whether it was run in a temporary folder: then artifacts stay in the store."""
-    peak_memory: int | None = None
+    peak_memory: Count | None = None
     """The most memory that the kernel used, in bytes, if it was measured."""
-    retried: tuple[Failure, ...] = ()
+    retried: Annotated[tuple[Failure, ...], PerCell] = ()
     """Why earlier attempts of the same run failed, without their tracebacks."""
 
     @property
@@ -176,78 +195,122 @@ class Stored(msgspec.Struct, frozen=True):
 class HistoryCell(msgspec.Struct, frozen=True, array_like=True):
     """A code cell as the reader last saw it."""
 
-    number: int
-    digest: str
+    number: Position
+    digest: State
     skipped: bool
 
 
 class PastRun(msgspec.Struct, frozen=True, array_like=True):
     """A run of a notebook, as it is remembered when its result may have gone."""
 
-    started: float
+    started: Time
     """Seconds since the epoch, UTC."""
-    seconds: float
+    seconds: Seconds
     status: Status
-    reason: str = ""
+    reason: Text = ""
     """Why it was run; empty if that was not for this store to decide."""
 
 
 class History(msgspec.Struct, frozen=True):
     """What a notebook last was, and the result that its page last showed."""
 
-    result: str
+    result: Digest
     """Digest of the result."""
-    kernel: str
-    language: str
-    directory: str
-    cells: tuple[HistoryCell, ...]
+    kernel: Name
+    language: Name
+    directory: Name
+    cells: Annotated[tuple[HistoryCell, ...], PerCell]
     temporary: bool = False
-    assets: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-    runs: tuple[PastRun, ...] = ()
+    assets: Annotated[tuple[Name, ...], Many] = ()
+    arguments: Annotated[tuple[Name, ...], Many] = ()
+    runs: Annotated[tuple[PastRun, ...], PerCell] = ()
     """Its last runs, also of other code, the oldest first."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One line of the list of results under a code key."""
 
-    id: int
-    digest: str
+    id: Id
+    digest: Digest
 
 
 class Registered(msgspec.Struct, frozen=True):
     """A notebook of the project, in the list that the store keeps."""
 
-    id: int
+    id: Count
     """Local to the store, and never given to another notebook."""
-    name: str
+    name: Name
     """Path relative to the root, POSIX."""
-    reader: str = ""
+    reader: Name = ""
     """The reader that was named for it; empty if its suffix tells."""
-    assets: tuple[str, ...] = ()
+    assets: Annotated[tuple[Name, ...], Many] = ()
     """Files that it needs, as paths relative to its folder."""
-    added: float = 0.0
+    added: Time = 0.0
     """When it was added: seconds since the epoch, UTC."""
     by_build: bool = False
     """Whether a build found it among its documents, rather than a user having added it."""
+
+    def __post_init__(self) -> None:
+        parts = self.name.split("/")
+        if "\0" in self.name or "" in parts[1:] or not {".", ".."}.isdisjoint(parts):
+            raise ValueError(f"a notebook with the name {self.name!r:.200}")
+        if self.assets and not all(map(is_inner_path, self.assets)):
+            raise ValueError(f"assets out of the folder of the notebook: {self.assets!r:.200}")
 
 
 class Roll(msgspec.Struct, frozen=True):
     """The list of the project's notebooks."""
 
-    next_id: int = 1
-    notebooks: tuple[Registered, ...] = ()
-    executor: str = ""
+    next_id: Id = 1
+    notebooks: Annotated[tuple[Registered, ...], Many] = ()
+    executor: Name = ""
     """The executor that was chosen for them, where no `conf.py` says which; empty if none was."""
+
+
+Sources = Annotated[list[Text], PerCell]
+"""The sources of code cells, as a blob has them."""
 
 
 class Limits(msgspec.Struct, frozen=True):
     """How much the store keeps. What was not used for the longest time goes first."""
 
-    count: int | None = 10_000
+    count: Id | None = 10_000
     """Results; `None` for no limit."""
-    size: int | None = 4 * 2**30
+    size: Id | None = 4 * 2**30
     """Bytes on the disk; `None` for no limit."""
+
+
+def contradiction(result: Result, encoded: bytes) -> str:
+    """Return what does not fit together in a result of a store; empty if all does.
+
+    Args:
+        result: The result.
+        encoded: The JSON that it was decoded from.
+    """
+    if is_deep(result.language_info, encoded):
+        return "what it says of its language is nested too deep"
+    if any(position >= len(result.cells) for position in _positions(result)):
+        return "it names a cell that it does not have"
+    blobs = result.blobs
+    if result.outputs not in blobs or result.sources not in blobs or result.trace not in blobs:
+        return "it names a content that is not among its contents"
+    return _contradiction_of_files(result) if result.artifacts else ""
+
+
+def _positions(result: Result) -> Iterable[int]:
+    rules, failures = result.rules, (result.failure, *result.retried)
+    if not rules.raising and not rules.promises and failures == (None,):
+        return ()  # what most results are like
+    failed = (f.position for f in failures if f is not None and f.position is not None)
+    return (*rules.raising, *(promise.position for promise in rules.promises), *failed)
+
+
+def _contradiction_of_files(result: Result) -> str:
+    if not {blob for file in result.artifacts for blob in file.blobs}.issubset(result.blobs):
+        return "it names a file that is not among its contents"
+    if len({file.path for file in result.artifacts}) < len(result.artifacts):
+        return "it has two files of one path"
+    return ""
 
 
 def content_digest(content: bytes) -> str:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from sphinx_nbcache.bounded import LONGEST_NAME
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
 from sphinx_nbcache.store.shelf import DamagedEntryError
 
@@ -19,6 +20,11 @@ Execute = Callable[..., Any]
 
 # SQLite allows 999 parameters in a statement by default (32,766 since version 3.32).
 _AT_ONCE = 500
+# Values from 32 KiB on are files of their own (see `disk_shelf`); a later version may move that.
+_LARGEST_IN_ROW = 1 << 20
+# A prefix and a path.
+_LONGEST_KEY = LONGEST_NAME + 100
+_LONGEST_FILE_NAME = 100
 
 
 def rows_of(
@@ -33,9 +39,15 @@ def rows_of(
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         marks = ",".join("?" * len(some))
-        query = f"SELECT key, mode, filename, value FROM Cache WHERE raw = 1 AND key IN ({marks})"  # noqa: S608 (only question marks are put in)
-        for key, mode, filename, value in execute(query, some).fetchall():
-            yield key, _value(disk, mode, filename, value)
+        # What is too large, or of a type that is never written, does not leave the database.
+        query = (
+            "SELECT key, mode, substr(filename, 1, ?), typeof(value),"  # noqa: S608 (only question marks are put in)
+            " CASE WHEN typeof(value) = 'blob' AND length(value) <= ? THEN value END"
+            f" FROM Cache WHERE raw = 1 AND key IN ({marks})"
+        )
+        rows = execute(query, (_LONGEST_FILE_NAME, _LARGEST_IN_ROW, *some)).fetchall()
+        for key, mode, filename, type_, value in rows:
+            yield key, _value(disk, mode, filename, type_, value)
 
 
 def keys_of(execute: Execute, prefix: str) -> list[str]:
@@ -44,9 +56,12 @@ def keys_of(execute: Execute, prefix: str) -> list[str]:
     Raises:
         sqlite3.Error: The table cannot be read.
     """
-    query = "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key"
+    query = (
+        "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? AND length(key) <= ?"
+        " ORDER BY key"
+    )
     # No key of ours has a character above this one.
-    rows = execute(query, (prefix, f"{prefix}\U0010ffff")).fetchall()
+    rows = execute(query, (prefix, f"{prefix}\U0010ffff", _LONGEST_KEY)).fetchall()
     return [key for (key,) in rows if isinstance(key, str)]
 
 
@@ -56,11 +71,16 @@ def files_of(execute: Execute) -> frozenset[str]:
     Raises:
         sqlite3.Error: The table cannot be read.
     """
-    rows = execute("SELECT filename FROM Cache WHERE filename IS NOT NULL").fetchall()
+    query = "SELECT substr(filename, 1, ?) FROM Cache WHERE filename IS NOT NULL"
+    rows = execute(query, (_LONGEST_FILE_NAME,)).fetchall()
     return frozenset(name.replace(os.sep, "/") for (name,) in rows if isinstance(name, str))
 
 
-def _value(disk: SafeDisk, mode: int, filename: str | None, value: object) -> Any:
+def _value(
+    disk: SafeDisk, mode: int, filename: str | None, type_: str, value: object
+) -> bytes | DamagedEntryError:
+    if value is None and type_ == "blob":
+        return DamagedEntryError("a value that is larger than any that is written there")
     try:
         return disk.fetch(mode, filename, value, read=False)
     except FileNotFoundError:

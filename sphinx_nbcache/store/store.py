@@ -7,10 +7,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
+from sphinx_nbcache.bounded import Many
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notify
 from sphinx_nbcache.store.access import Access, batches, encoded
@@ -27,10 +28,11 @@ from sphinx_nbcache.store.records import (
     Status,
     Stored,
     content_digest,
+    contradiction,
 )
 from sphinx_nbcache.store.schemas import folder_name
 from sphinx_nbcache.store.shelf import ShelfError
-from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.facts import Trace, decode_trace
 
 # How many results one code key keeps, the newest first. A failed one gives way to the next.
 _RESULTS_PER_KEY = 20
@@ -40,7 +42,7 @@ _ID_DIGITS = 19
 PIECE = 1 << 23
 _UNTRACED = Trace()
 
-Entries = list[Entry]
+Entries = Annotated[list[Entry], Many]
 _Kind = TypeVar("_Kind")
 
 
@@ -135,7 +137,10 @@ class Store:
         Raises:
             OutputsError: They, or one of their parts, are missing or damaged.
         """
-        return unpack(self.blob(result.outputs), self.blob)
+        outputs = unpack(self.blob(result.outputs), self.blob)
+        if len(outputs.cells) != len(result.cells):
+            raise OutputsError("outputs of another number of cells")
+        return outputs
 
     def missing_outputs(self, result: Result) -> str | None:
         """Say, to the user as well, what is wrong with a result's outputs; `None`: nothing."""
@@ -160,7 +165,7 @@ class Store:
             digest = key.removeprefix("blob/")
             if content_digest(content) != digest:
                 self.access.damaged(f"trace {digest[:12]} is not what was written")
-            elif (trace := self.access.decoded(key, content, Trace)) is not None:
+            elif (trace := self.access.decoded(key, content, Trace, decode_trace)) is not None:
                 found[digest] = trace
         return found
 
@@ -265,6 +270,9 @@ class Store:
         key = f"result/{digest}"
         result = self.access.decoded(key, record, Result)
         if result is None:
+            return None
+        if fault := contradiction(result, record):
+            self.access.damaged(f"result {digest[:12]} cannot be used: {fault}")
             return None
         return Stored(0, digest, result, self.access.marks.is_ours(mark, key, record))
 

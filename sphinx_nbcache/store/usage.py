@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
+from sphinx_nbcache.bounded import Id, Many, Moment
 from sphinx_nbcache.store.access import encoded
 from sphinx_nbcache.store.store import Store
 
 _KEY = "used"
 # An hour is exact enough to tell which result was not used for the longest time.
 _EXACT_SECONDS = 3600
-Times = dict[int, int]
+Times = Annotated[dict[Id, Moment], Many]
 
 
 def last_uses(store: Store) -> dict[int, int]:

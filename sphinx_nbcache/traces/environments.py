@@ -13,9 +13,11 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from typing import Annotated
 
 import msgspec
 
+from sphinx_nbcache.bounded import Many, Name
 from sphinx_nbcache.traces.facts import Baseline, Interpreter, text_digest
 
 _INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
@@ -38,11 +40,11 @@ print(json.dumps({
 class Python(msgspec.Struct, frozen=True):
     """What is remembered of an interpreter: asking one takes as long as starting it."""
 
-    implementation: str
-    version: str
-    platform: str
-    machine: str
-    sites: tuple[str, ...]
+    implementation: Name
+    version: Name
+    platform: Name
+    machine: Name
+    sites: Annotated[tuple[Name, ...], Many]
     """The directories in which it finds distributions, in its order."""
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from sphinx_nbcache.bounded import LONGEST_NAME
 from sphinx_nbcache.traces.evidence import Evidence
 from sphinx_nbcache.traces.facts import GONE, OTHER, Absent, Directory, Fact, File
 from sphinx_nbcache.traces.report import Look
@@ -104,7 +105,9 @@ def _absent(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None
 
 def _can_exist(name: str) -> bool:
     """Tell whether a file can have this name: IPython asks of texts that it shows."""
-    return all(len(part.encode("utf-8", "surrogatepass")) <= _LONGEST for part in name.split("/"))
+    return len(name) <= LONGEST_NAME and all(
+        len(part.encode("utf-8", "surrogatepass")) <= _LONGEST for part in name.split("/")
+    )
 
 
 def _is_setting(name: str) -> bool:

@@ -13,6 +13,7 @@ from glob import iglob
 
 import msgspec
 
+from sphinx_nbcache.bounded import Nanoseconds, State
 from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.traces.facts import GONE, OTHER
@@ -27,8 +28,8 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
     """The digest of a file, and its stat when it was taken."""
 
     stat: Stat
-    digest: str
-    seen_ns: int
+    digest: State
+    seen_ns: Nanoseconds
     """When it was hashed: nanoseconds since the epoch."""
 
     def holds_for(self, stat: Stat) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.traces.facts import (
+    FIRST_KINDS,
     Declared,
     EnvironmentVariable,
     Fact,
@@ -18,7 +19,7 @@ from sphinx_nbcache.traces.facts import (
 from sphinx_nbcache.traces.verify import Mismatch, verify
 from sphinx_nbcache.traces.world import World, declare, variable_digest
 
-TRACKED = (Kind.FILES, Kind.IMPORTS, Kind.VERSIONS, Kind.ENVIRONMENT)
+TRACKED = FIRST_KINDS
 
 
 class Tracking(msgspec.Struct, frozen=True):
@@ -75,6 +76,7 @@ def with_declared(
         facts=tuple(facts),
         unreliable=unreliable,
         tracked=tracking.kinds if traceable else None,
+        known=TRACKED,
         ignored=tracking.ignored,
     )
 
@@ -96,10 +98,11 @@ def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
     ):
         return None
     tracked = tracking.kinds if trace.tracked is None else trace.tracked
+    missed = [kind for kind in tracking.kinds if kind not in tracked and kind in trace.known]
     globs = {fact.glob for fact in trace.facts if isinstance(fact, Declared)}
     names = {fact.name for fact in trace.facts if isinstance(fact, EnvironmentVariable)}
     faults = [
-        *(f"{k.value} count now, and were not tracked" for k in tracking.kinds if k not in tracked),
+        *(f"{kind} count now, and were not tracked" for kind in missed),
         *(f"{g} is no longer ignored" for g in trace.ignored if g not in tracking.ignored),
         *(f"{g} is declared as a dependency now" for g in tracking.globs if g not in globs),
         *(f"variable {n} is a dependency now" for n in tracking.variables if n not in names),

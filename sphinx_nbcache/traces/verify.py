@@ -23,6 +23,7 @@ from sphinx_nbcache.traces.facts import (
     Location,
     Trace,
     Uninstalled,
+    Unknown,
     Unshadowed,
     text_digest,
 )
@@ -56,10 +57,17 @@ def verify(trace: Trace, world: World) -> Mismatch | None:
     if trace.unreliable is not None:
         return Mismatch(None, trace.unreliable)
     for fact in trace.facts:
+        if isinstance(fact, Unknown):
+            return Mismatch(None, unverifiable(fact))
         text = _CHECKS[type(fact)](fact, world)
         if text is not None:
             return Mismatch(fact, text + _importer(fact, trace))
     return None
+
+
+def unverifiable(fact: Unknown) -> str:
+    """Say why a fact of a later version cannot be verified."""
+    return f"a later version recorded a dependency of a kind unknown to this one ({fact.kind})"
 
 
 def _importer(fact: Fact, trace: Trace) -> str:

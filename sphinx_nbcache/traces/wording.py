@@ -20,6 +20,7 @@ from sphinx_nbcache.traces.facts import (
     Location,
     Trace,
     Uninstalled,
+    Unknown,
     Unshadowed,
     kind_of,
 )
@@ -112,4 +113,5 @@ _WORDS: Mapping[type[Any], Callable[[Any], str]] = {
     EnvironmentVariable: _variable,
     Declared: lambda fact: f"declared: {fact.glob}",
     Location: _location,
+    Unknown: lambda fact: f"recorded by a later version: {fact.kind}",
 }

@@ -28,7 +28,7 @@ def result() -> Result:
         rules=Rules(),
         cells=(),
         outputs="",
-        render_id="r",
+        render_id="0" * 32,
         kernel="python3",
         language_info={},
         started=1.0,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.cli import values, wording
+from sphinx_nbcache.printable import harmless
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,4 @@ def test_numbers_have_the_right_noun() -> None:
 
 def test_what_a_terminal_would_obey_is_taken_out_but_colours_stay() -> None:
     text = "\x1b[31mred\x1b[0m\n\x1b]0;title\x07\x1b[2J\x9b2J\ttab"
-    assert (
-        wording.harmless(text) == "\x1b[31mred\x1b[0m\n\ufffd]0;title\ufffd\ufffd[2J\ufffd2J\ttab"
-    )
+    assert harmless(text) == "\x1b[31mred\x1b[0m\n\ufffd]0;title\ufffd\ufffd[2J\ufffd2J\ttab"

@@ -220,7 +220,7 @@ def test_nothing_but_raw_values_and_binary_files_is_ever_written(shelf: DiskShel
     assert set(rows) == {(1, MODE_RAW, 1), (1, MODE_BINARY, 0)}
 
 
-def test_a_value_whose_file_has_gone_is_absent_and_one_cut_short_is_short(
+def test_a_value_whose_file_has_gone_is_damaged_and_one_cut_short_is_short(
     shelf: DiskShelf,
 ) -> None:
     shelf.set("large", LARGE)
@@ -228,6 +228,7 @@ def test_a_value_whose_file_has_gone_is_absent_and_one_cut_short_is_short(
     file.write_bytes(LARGE[:7])
     assert shelf.get("large") == LARGE[:7]
     file.unlink()
-    assert shelf.get("large") is None
+    with pytest.raises(DamagedEntryError, match="missing"):
+        shelf.get("large")
     shelf.set("large", LARGE)
     assert shelf.get("large") == LARGE

@@ -72,14 +72,14 @@ def store(tmp_path: Path, told: Told) -> Iterator[Store]:
 
 def result(number: int = 0, status: Status = Status.OK, key: str = KEY) -> Result:
     """Return a result; each number is another run."""
-    failure = None if status is Status.OK else Failure("ValueError", "no", "Traceback", 1)
+    failure = None if status is Status.OK else Failure("ValueError", "no", "Traceback", 0)
     return Result(
         code_key=key,
         status=status,
         rules=Rules(5.0, raising=(0,)),
         cells=(CellRun("d", 1, 0.5),),
         outputs="",
-        render_id="r",
+        render_id="0" * 32,
         kernel="python3",
         language_info={"name": "python"},
         started=1000.0 + number,
@@ -204,7 +204,7 @@ def test_equal_pictures_are_kept_once(store: Store) -> None:
 
 
 SCAN = Scan(Stat(1, 2, 2, 3), 4, "", "", "ipynb", kernel="python3", timeout=None)
-HISTORY = History("d", "python3", "python", "docs", (HistoryCell(1, "x", skipped=False),))
+HISTORY = History("d" * 64, "python3", "python", "docs", (HistoryCell(1, "x", skipped=False),))
 
 
 def test_scans_and_histories_come_back(store: Store, told: Told) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.store.checking import check_store
 from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
-from sphinx_nbcache.store.records import Limits, Result, Rules, Status, Stored
+from sphinx_nbcache.store.records import CellRun, Limits, Result, Rules, Status, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import (
     collect_blobs,
@@ -48,9 +48,9 @@ def commit(store: Store, number: int, text: str = "") -> Stored:
         code_key=f"{number:064x}",
         status=Status.OK,
         rules=Rules(),
-        cells=(),
+        cells=(CellRun("d"),),
         outputs="",
-        render_id="r",
+        render_id="0" * 32,
         kernel="python3",
         language_info={},
         started=1000.0 + number,
