@@ -102,7 +102,7 @@ def is_deep(value: Any, encoded: bytes = b"") -> bool:
     """Tell whether JSON is nested deeper than code that walks it can take.
 
     Args:
-        value: What was decoded.
+        value: What was decoded: a dictionary or a list.
         encoded: The text that it was decoded from, if that is known: if it has few brackets the
             value need not be walked.
     """
