@@ -8,7 +8,8 @@ notebook that writes it is run instead.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Reason, Why
 from sphinx_nbcache.project import moving
-from sphinx_nbcache.project.confined import open_folder
+from sphinx_nbcache.project.confined import obstacle, open_folder, real_name
 from sphinx_nbcache.project.journal import Journal
 from sphinx_nbcache.project.moving import Move, move_of
 from sphinx_nbcache.project.protected import is_inert, is_page, why_never
@@ -92,12 +93,18 @@ class Artifacts:
         self._is_allowed = is_allowed
         self._said: set[str] = set()
         self._tracked = Tracked(root)
+        self._places = Places(str(root))
         self.checkout = checkout_id(root)
         self._journal = Journal(store, self.checkout)
 
     def path(self, name: str) -> str:
-        """Return the absolute path of an artifact."""
-        return Places(str(self._root)).path_of(name) or str(self._root / name)
+        """Return the absolute path of an artifact.
+
+        A name that no run gives to a file under the root stands for the root itself: that is a
+        folder, and so never what a run has left.
+        """
+        inside = self._places.path_of(name) if self._places.is_inside(name) else None
+        return inside or str(self._root)
 
     def state_now(self, name: str) -> str:
         """Return the state of an artifact, after a new look at it."""
@@ -141,7 +148,7 @@ class Artifacts:
     def _refusal(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
         """Say why a file is not put back, or not replaced; `None` if it may be."""
         name = artifact.path
-        if (never := why_never(name) or self._why_not_here(name)) is not None:
+        if (never := self._why_never(name)) is not None:
             return Reason(Why.NOT_RESTORED, f"{name} is not put back: {never}", name)
         if found != GONE:
             return self._why_not_replaced(stored, artifact, found)
@@ -153,24 +160,24 @@ class Artifacts:
         )
         return Reason(Why.NOT_RESTORED, text, name)
 
-    def _why_not_here(self, name: str) -> str | None:
-        path = Path(self.path(name))
-        if path.is_symlink():
-            return "a link is there"
-        for folder in path.parents:
-            if folder == self._root or self._root not in folder.parents:
-                return None
-            if (folder / "HEAD").is_file() and (folder / "objects").is_dir():
-                return f"{folder.name} is a git repository"
-        return None
+    def _why_never(self, name: str) -> str | None:
+        """Say why nothing is put at a path, whoever made the result; `None` if it may be."""
+        if self.path(name) != str(self._root / name):
+            return "its name is not UTF-8"
+        try:
+            real = real_name(self._root, name)
+            return why_never(name) or why_never(real) or obstacle(self._root, real)
+        except OSError as error:
+            return error.strerror or str(error)
 
     def _why_not_replaced(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
         name = artifact.path
         is_ours = found in self._made(name) and not artifact.inferred
         is_allowed = self._is_allowed(name)
-        if self._is_source(name) or is_page(name):
+        real = self._real(name)
+        if self._is_source(real) or is_page(real):
             text = f"{name} is a page of the project, and not what it wrote"
-        elif not is_ours and not (is_allowed and self._tracked.is_clean(name)):
+        elif not is_ours and not (is_allowed and self._tracked.is_clean(real)):
             text = f"{name}, which it writes, was changed by something else"
         elif not stored.is_marked and not is_allowed:
             text = (
@@ -236,11 +243,12 @@ class Artifacts:
         """Tell whether a run made a file where nothing was, and it is still as the run left it."""
         name = artifact.path
         # A file that was there before a run, or may have been, is not the run's to take away.
-        if not artifact.created or artifact.inferred or why_never(name) is not None:
+        if not artifact.created or artifact.inferred:
             return False
         return (
             self._fingerprints.state(self.path(name)) == artifact.digest
             and artifact.digest in self._made(name)
+            and self._why_never(name) is None
             and not self._stays_away(name)
         )
 
@@ -273,10 +281,25 @@ class Artifacts:
         ]
         if not wanted:
             return set()
+        failed: dict[str, str] = {}
         with self._journal.of([move for _, move in wanted]):
-            done = [change for change, move in wanted if self._carried_out(change, move)]
+            for change, move in wanted:
+                if (trouble := self._trouble(change, move)) is not None:
+                    failed[change.name] = trouble
+            done = [change for change, _ in wanted if change.name not in failed]
             self._note_placed(done)
+        self._say_failed([change for change, _ in wanted if change.name in failed], failed)
         return {change.name for change in done}
+
+    def _say_failed(self, changes: Sequence[Change], failed: Mapping[str, str]) -> None:
+        """Name a change that failed, and count the rest: a store can list a million."""
+        if not changes:
+            return
+        first = changes[0]
+        verb = "removed" if first.artifact is None else "put back"
+        more = f" ({len(changes) - 1} more files likewise)" if len(changes) > 1 else ""
+        text = f"{first.name}, which {first.notebook} wrote, is not {verb}: {failed[first.name]}"
+        self._say(text + more)
 
     def recover(self) -> None:
         """Complete the changes of builds that were killed meanwhile."""
@@ -294,20 +317,18 @@ class Artifacts:
                     text = f"{move.path}: a build was killed while it changed this file; what was"
                     self._say(f"{text} there before is kept beside it as {kept}")
 
-    def _carried_out(self, change: Change, move: Move) -> bool:
+    def _trouble(self, change: Change, move: Move) -> str | None:
+        """Carry out a change; return what went wrong, if something did."""
         path = self.path(change.name)
         try:
             if self._fingerprints.state(path) != change.found:
-                raise OSError("it was changed meanwhile")  # noqa: TRY301 (handled as any trouble)
+                return "it was changed meanwhile"
             self._change(change, move)
         except (OSError, OutputsError) as error:
-            verb = "removed" if change.artifact is None else "put back"
-            why = trouble_in_words(error) if isinstance(error, OSError) else str(error)
-            self._say(f"{change.name}, which {change.notebook} wrote, is not {verb}: {why}")
-            return False
+            return trouble_in_words(error) if isinstance(error, OSError) else str(error)
         finally:
             self._forget_around(path)
-        return True
+        return None
 
     def _change(self, change: Change, move: Move) -> None:
         is_placed = change.artifact is not None
@@ -352,8 +373,15 @@ class Artifacts:
             return frozenset()
         return made_contents(self._store.access, name, self.checkout)
 
+    def _real(self, name: str) -> str:
+        """Return the name of a file after following links, as git and the project know it."""
+        with suppress(OSError):
+            return real_name(self._root, name)
+        return name
+
     def _stays_away(self, name: str) -> bool:
         """Tell whether a file is the user's to delete: a notebook, or part of the repository."""
+        name = self._real(name)
         if self._is_source(name):
             return True
         if name not in self._tracked:

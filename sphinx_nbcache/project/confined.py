@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sphinx_nbcache.project.protected import look_alike
+from sphinx_nbcache.project.protected import look_alike, why_never
 
 _HAS_FOLDERS = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _OLD = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# What file systems allow, in bytes. Folders would be made before the last name turns out too long.
+_LONGEST_NAME = 255
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -100,18 +102,16 @@ def open_folder(root: Path, name: str, *, create: bool = False) -> Iterator[tupl
         The folder, and the name of the file in it.
 
     Raises:
-        OSError: A link leads out of the root; or a folder is missing, or is none.
+        OSError: Nothing may be written there, or a folder is missing, or is none.
     """
-    parent, last = (root / name).parent, name.rpartition("/")[2]
-    base = root.resolve()
-    try:
-        inner = parent.resolve().relative_to(base)
-    except ValueError:
-        raise OSError("a link leads out of the project there") from None
+    base, real = root.resolve(), real_name(root, name)
+    if (never := why_never(real)) is not None:
+        raise OSError(never)
+    inner, last = Path(real).parent, name.rpartition("/")[2]
     if not _HAS_FOLDERS:
         if create:
-            parent.mkdir(parents=True, exist_ok=True)
-        yield OpenFolder(parent.resolve(), None), last
+            (base / inner).mkdir(parents=True, exist_ok=True)
+        yield OpenFolder(base / inner, None), last
         return
     descriptor = os.open(base, _FOLDER)
     try:
@@ -133,6 +133,70 @@ def _entered(folder: int, part: str, *, create: bool) -> int:
         raise OSError(f"the folder {part!r} would differ from {other!r} only in its spelling")
     os.mkdir(part, dir_fd=folder)
     return os.open(part, _FOLDER, dir_fd=folder)
+
+
+def real_name(root: Path, name: str) -> str:
+    """Return the name of a file under the root after following links to its folder.
+
+    Raises:
+        OSError: A link leads out of the root, or links form a circle.
+    """
+    folder, _, last = name.rpartition("/")
+    try:
+        inner = (root / folder).resolve().relative_to(root.resolve())
+    except ValueError:
+        raise OSError("a link leads out of the project there") from None
+    except RuntimeError:  # before Python 3.13
+        raise OSError("links to its folder form a circle") from None
+    return (inner / last).as_posix()
+
+
+def obstacle(root: Path, name: str) -> str | None:
+    """Say why no file can be put at a path; `None` if a file is there, or could be.
+
+    Args:
+        root: The root.
+        name: What [](real_name) returned.
+
+    Raises:
+        OSError: The path cannot be looked at.
+    """
+    *folders, last = name.split("/")
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in (*folders, last)):
+        return "its name is too long"
+    _lstat(root / name)  # whether all of it is too long
+    path = root
+    for part in folders:
+        found = _lstat(path / part)
+        if found is None:
+            return _spelled_otherwise(path, part)
+        path /= part
+        if not stat.S_ISDIR(found.st_mode):
+            return f"{path.name} is no folder"
+        if _is_repository(path):
+            return f"{path.name} is a git repository"
+    found = _lstat(path / last)
+    if found is None:
+        return _spelled_otherwise(path, last)
+    return "a link is there" if stat.S_ISLNK(found.st_mode) else None
+
+
+def _lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _spelled_otherwise(folder: Path, part: str) -> str | None:
+    other = look_alike(part, os.listdir(folder))  # noqa: PTH208 (names are enough)
+    return f"{part} would differ from {other} only in its spelling" if other is not None else None
+
+
+def _is_repository(folder: Path) -> bool:
+    """Tell whether a folder is what `.git` is elsewhere: a bare repository, for example."""
+    head, objects = folder / "HEAD", folder / "objects"
+    return os.path.lexists(head) and os.path.isdir(objects)  # noqa: PTH112 (never raises)
 
 
 def is_plain_file(found: os.stat_result | None) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 # Folders of version control: hooks and configuration in them are programs.
@@ -24,6 +25,7 @@ INERT_SUFFIXES = frozenset(
 )
 
 
+@lru_cache(maxsize=1 << 14)
 def plain(part: str) -> str:
     """Return the form of one component of a path in which equal files have equal names."""
     visible = "".join(c for c in part if unicodedata.category(c) != "Cf")

@@ -44,17 +44,30 @@ class Tracked:
         top = self._top_of(path.parent)
         if top is None or name not in self:
             return False
-        # A name is no pattern (gitglossary(7), "pathspec").
-        relative = f":(top,literal){path.relative_to(top).as_posix()}"
-        return _git(top, "diff", "--quiet", "--", relative) is not None
+        relative = path.relative_to(top).as_posix()
+        # `git diff` would refresh the index, which is the user's. A name is no pattern
+        # (gitglossary(7), "pathspec").
+        listed = _git(top, "ls-files", "--stage", "-z", "--", f":(top,literal){relative}")
+        hashed = _git(top, "hash-object", "--", relative)
+        if not listed or not hashed:
+            return False
+        _, blob, stage, *_ = listed.split(maxsplit=3)
+        return stage == b"0" and blob == hashed.strip()
 
     def _top_of(self, folder: Path) -> Path | None:
         """Return the innermost repository that a folder is part of."""
-        if folder not in self._tops:
-            is_top = os.path.lexists(folder / _MARK)
-            above = None if folder == folder.parent else folder.parent
-            self._tops[folder] = folder if is_top else above and self._top_of(above)
-        return self._tops[folder]
+        passed: list[Path] = []
+        top = None
+        for above in (folder, *folder.parents):
+            if above in self._tops:
+                top = self._tops[above]
+                break
+            passed.append(above)
+            if os.path.lexists(above / _MARK):
+                top = above
+                break
+        self._tops.update(dict.fromkeys(passed, top))
+        return top
 
 
 def _listed(top: Path) -> frozenset[str] | None:
@@ -69,8 +82,8 @@ def _listed(top: Path) -> frozenset[str] | None:
 def _git(top: Path, *arguments: str) -> bytes | None:
     """Return what git prints; `None` if it fails."""
     environment = {k: v for k, v in os.environ.items() if k not in _OF_HOOKS}
-    # A file system monitor and an external diff are programs that the repository names.
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "diff.external=", *arguments]
+    # A file system monitor is a program that the repository names.
+    command = ["git", "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 (the user's own git)
             command,

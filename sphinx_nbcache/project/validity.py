@@ -176,7 +176,8 @@ class Validity:
         ]
 
     def _made_folders(self, results: Iterable[Stored]) -> frozenset[str]:
-        traces = (self.trace(stored.result) for stored in results)
+        # A stranger could name a folder of the user's.
+        traces = (self.trace(stored.result) for stored in results if stored.is_marked)
         return frozenset().union(*(trace.made_folders() for trace in traces if trace is not None))
 
     def expect(self, changes: Iterable[Change]) -> None:

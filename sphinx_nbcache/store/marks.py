@@ -86,7 +86,9 @@ def _read_secret(notify: Notify) -> bytes | None:
 def _read_file(path: Path) -> bytes | None:
     """Return the secret in a file that only this account can read; else `None`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        # Not blocking: a pipe may be there.
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags)
     except OSError:
         return None
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)

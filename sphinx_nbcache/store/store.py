@@ -183,12 +183,16 @@ class Store:
         Raises:
             OutputsError: Some of it is missing or damaged; that may show only at the end.
         """
-        whole = hashlib.sha256()
+        whole, left = hashlib.sha256(), artifact.size
         for digest in artifact.blobs:
             piece = self.blob(digest)
+            left -= len(piece)
+            # Pieces can repeat: without this, a small store could fill a disk.
+            if left < 0 or not piece and len(artifact.blobs) > 1:
+                raise OutputsError(f"file {artifact.digest[:12]} is larger than it says")
             whole.update(piece)
             yield piece
-        if whole.hexdigest() != artifact.digest:
+        if left or whole.hexdigest() != artifact.digest:
             raise OutputsError(f"file {artifact.digest[:12]} is not what was written")
 
     def commit(  # noqa: PLR0913 (what belongs to a result)
