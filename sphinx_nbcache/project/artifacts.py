@@ -128,13 +128,17 @@ class Artifacts:
         result = stored.result
         if result.temporary:
             return []
-        changes = []
+        changes: list[Change] = []
+        away: list[str] = []
         for artifact in result.artifacts:
             name = artifact.path
             if owners.get(name, notebook) != notebook:
                 continue
             found = self._fingerprints.state(self.path(name))
-            if found == artifact.digest or (found == GONE and self._stays_away(name)):
+            if found == artifact.digest:
+                continue
+            if found == GONE and self._stays_away(name):
+                away.append(name)
                 continue
             refusal = self._refusal(stored, artifact, found)
             if refusal is not None:
@@ -143,6 +147,7 @@ class Artifacts:
                 return damage
             mode = artifact.mode | _WRITABLE if stored.is_marked else _PLAIN_MODE
             changes.append(Change(name, artifact, found, notebook, mode))
+        self._say_away([name for name in away if not os.path.lexists(self.path(name))])
         return self._not_kept(result, trace, owners, notebook) or changes
 
     def _refusal(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
@@ -381,18 +386,19 @@ class Artifacts:
 
     def _stays_away(self, name: str) -> bool:
         """Tell whether a file is the user's to delete: a notebook, or part of the repository."""
-        name = self._real(name)
-        if self._is_source(name):
-            return True
-        if name not in self._tracked:
-            return False
-        if not os.path.lexists(self.path(name)) and name not in self._said:
-            self._said.add(name)
-            self._say(
-                f"{name} is part of the git repository and was deleted; it is not put back. Run"
-                " the notebook that writes it, or check it out"
-            )
-        return True
+        real = self._real(name)
+        return self._is_source(real) or real in self._tracked
+
+    def _say_away(self, names: Sequence[str]) -> None:
+        """Name once a file that the user deleted, and count the rest."""
+        if not names or names[0] in self._said:
+            return
+        self._said.update(names)
+        more = f" (likewise {len(names) - 1} more files)" if len(names) > 1 else ""
+        self._say(
+            f"{names[0]} is part of the git repository and was deleted; it is not put back{more}."
+            " Run the notebook that writes it, or check it out"
+        )
 
     def _say(self, text: str) -> None:
         self._notify(Notice(Topic.ARTIFACT, text))
