@@ -31,6 +31,7 @@ from sphinx_nbcache.store.outputs import pack
 from sphinx_nbcache.store.records import SCHEMA, Stored, content_digest
 from sphinx_nbcache.store.store import Store
 
+CHECKSUM_SIZE = 16
 EVIL = b"#!/bin/sh\necho owned\n"
 Tree = dict[str, tuple[Any, ...]]
 Artifact = dict[str, Any]
@@ -117,11 +118,6 @@ class Forge:
         found = json.loads(self.bytes_of(f"blob/{stored.result.trace}"))
         return self.blob(json.dumps({**found, **changes}).encode())
 
-    def outputs(self, stored: Stored, outputs: Any) -> str:
-        """Keep outputs as JSON; return their digest."""
-        del stored
-        return self.blob(json.dumps(outputs).encode())
-
     def result(
         self,
         based_on: Stored,
@@ -142,7 +138,8 @@ class Forge:
         blobs = [a.get("digest") for a in _dicts(values.get("artifacts"))]
         if "blobs" not in changes and isinstance(values["blobs"], list):
             values["blobs"] = [*values["blobs"], *(b for b in blobs if isinstance(b, str))]
-        return self.put(json.dumps(values).encode(), mark=mark, listed=listed)
+        key = based_on.result.code_key
+        return self.put(json.dumps(values).encode(), mark=mark, listed=listed, key=key)
 
     def put(
         self, record: bytes, *, mark: bytes | None = None, listed: Sequence[Any] = (), key: str = ""
@@ -166,6 +163,12 @@ def _dicts(values: Any) -> Iterator[dict[str, Any]]:
     for value in values if isinstance(values, list) else ():
         if isinstance(value, dict):
             yield value
+
+
+def checksummed(key: str, content: bytes) -> bytes:
+    """Return what is kept for a content that has its mark already."""
+    name = key.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(name + b"\0" + content, digest_size=CHECKSUM_SIZE).digest() + content
 
 
 def artifact(path: Any, content: bytes = EVIL, mode: Any = 0o755, **changes: Any) -> Artifact:
@@ -247,6 +250,25 @@ class Site:
     def genuine_mark(self) -> bytes:
         """The mark of the genuine result."""
         return self.forge.bytes_of(f"result/{self.result.digest}")[:MARK_SIZE]
+
+    @property
+    def genuine_digest(self) -> str:
+        """The digest of the genuine result: the one with the mark of this account."""
+        marks = Marks(SCHEMA, say_nothing)
+        for key in self.forge.keys("result/"):
+            kept = self.forge.bytes_of(key)
+            record = json.loads(kept[MARK_SIZE:])
+            if marks.is_ours(kept[:MARK_SIZE], key, kept[MARK_SIZE:]) and not record["artifacts"]:
+                return key.removeprefix("result/")
+        raise AssertionError
+
+    @property
+    def genuine_history(self) -> bytes:
+        return self.forge.bytes_of("history/a.ipynb")[CHECKSUM_SIZE:]
+
+    def marked_record(self, key: str) -> dict[str, Any]:
+        """Return a record that has a mark, as JSON."""
+        return dict(json.loads(self.forge.bytes_of(key)[CHECKSUM_SIZE + MARK_SIZE :]))
 
     def make(self, code: str) -> None:
         """Make the checkout: a notebook, a page, a configuration and a module, all tracked."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import socket
 import stat
+import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -13,12 +16,19 @@ from typing import Any
 
 import pytest
 from cell_runner import CellRunner
-from forging import EVIL, NO_MARK, Build, Site, artifact, changes, git
+from forging import EVIL, NO_MARK, Build, Forge, Site, artifact, changes, checksummed, git
+from support import Book, ipynb_text
 from tracing import Shells
 
 import sphinx_nbcache.execution.run
-from sphinx_nbcache.notices import Notice
+from sphinx_nbcache import Project
+from sphinx_nbcache.config import checked_settings
+from sphinx_nbcache.notices import Notice, say_nothing
 from sphinx_nbcache.project.run import notices_of
+from sphinx_nbcache.store.files import checkout_id
+from sphinx_nbcache.store.marks import Marks
+from sphinx_nbcache.store.records import SCHEMA, content_digest
+from sphinx_nbcache.store.store import PIECE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
 
@@ -535,3 +545,461 @@ def test_of_many_tracked_files_that_were_deleted_one_is_named(site: Site) -> Non
     (text,) = assert_untouched(site).texts
     assert text.startswith("x0.png is part of the git repository")
     assert "8 more files" in text
+
+
+# -- types, sizes, bombs and digests
+
+HUGE = 10**24
+OTHER_DIGEST = "0" * 64
+
+WRONG_ARTIFACTS: dict[str, dict[str, Any]] = {
+    "huge size": {"size": HUGE},
+    "size beyond 64 bits": {"size": 2**64},
+    "size a bit too large": {"size": len(EVIL) + 1},
+    "size a bit too small": {"size": len(EVIL) - 1},
+    "no size": {"size": 0},
+    "negative size": {"size": -1},
+    "size as a text": {"size": "21"},
+    "size as a fraction": {"size": 2.5},
+    "size as a list": {"size": [21]},
+    "digest of nothing": {"digest": ""},
+    "digest that is a path": {"digest": "../../../../etc/passwd"},
+    "digest in capitals": {"digest": content_digest(EVIL).upper()},
+    "digest as a number": {"digest": 5},
+    "another digest": {"digest": OTHER_DIGEST},
+    "pieces as a text": {"pieces": "abc"},
+    "pieces that are missing": {"pieces": [OTHER_DIGEST, OTHER_DIGEST]},
+    "pieces that repeat": {"pieces": [content_digest(EVIL)] * 2},
+    "pieces of another file": {"pieces": [content_digest(EVIL)], "digest": OTHER_DIGEST},
+    "a million pieces": {"pieces": [content_digest(EVIL)] * 10**6, "size": HUGE},
+    "a million empty pieces": {"pieces": [content_digest(b"")] * 10**6},
+    "created as a text": {"created": "yes"},
+}
+
+
+@pytest.mark.parametrize("changed", WRONG_ARTIFACTS.values(), ids=WRONG_ARTIFACTS)
+def test_an_artifact_that_is_not_what_it_says_is_not_put_back(
+    site: Site, changed: dict[str, Any]
+) -> None:
+    site.forge.blob(b"")
+    site.forged(artifact("x.png", **changed))
+    begin = time.perf_counter()
+    assert assert_untouched(site).ran == ["a.ipynb"]
+    assert time.perf_counter() - begin < 10
+
+
+def test_a_small_store_does_not_fill_the_disk(site: Site) -> None:
+    piece = b"\0" * PIECE
+    digest = site.forge.blob(piece)
+    size = 2 * PIECE
+    whole = hashlib.sha256(piece * 2).hexdigest()
+    for count in (1, 3, 10**6):
+        site.forged(artifact("x.png", digest=whole, size=size, pieces=[digest] * count))
+        before = site.tree()
+        site.build()
+        assert changes(before, site.tree()) == {}
+    site.forged(artifact("x.png", digest=whole, size=size, pieces=[digest] * 2))
+    assert site.build().ran == []
+    assert (site.root / "x.png").stat().st_size == size
+
+
+def test_a_blob_with_the_content_of_another_one_is_not_written(site: Site) -> None:
+    site.forged(artifact("x.png"))
+    site.forge.raw({f"blob/{content_digest(EVIL)}": b"something else"})
+    build = assert_untouched(site)
+    assert build.ran == ["a.ipynb"]
+    site.forge.raw({f"blob/{content_digest(EVIL)}": EVIL + b"\n"})
+    assert_untouched(site)
+
+
+WRONG_FIELDS: dict[str, dict[str, Any]] = {
+    "texts for numbers": {"started": "now", "seconds": "1"},
+    "numbers for texts": {"notebook": 5, "kernel": 6},
+    "list for a struct": {"rules": [1, 2]},
+    "struct for a list": {"cells": {"0": 1}},
+    "time that no calendar has": {"started": 1e300},
+    "time before all calendars": {"started": -1e300},
+    "seconds without end": {"seconds": 1e308},
+    "huge bytes": {"bytes": HUGE},
+    "negative bytes": {"bytes": -1},
+    "huge memory": {"peak_memory": HUGE},
+    "another status": {"status": "fine"},
+    "outputs that are missing": {"outputs": OTHER_DIGEST},
+    "outputs that are a path": {"outputs": "../../conf.py"},
+    "trace that is missing": {"trace": OTHER_DIGEST},
+    "sources that are missing": {"sources": OTHER_DIGEST},
+    "blobs as a text": {"blobs": "abc"},
+    "no cells": {"cells": []},
+    "a thousand cells": {"cells": [{"digest": "x"}] * 1000},
+    "negative position of a failure": {
+        "failure": {"name": "E", "message": "", "traceback": "", "position": -5},
+        "status": "failed",
+    },
+    "another place": {"temporary": True},
+    "notebook out of the root": {"notebook": "../../outside/canary"},
+    "escapes in texts": {"notebook": "\x1b]0;owned\x07\n::set-env name=A::b", "kernel": "\x1b[31m"},
+    "language that is deep": {"language_info": json.loads("[" * 200 + "]" * 200)},
+    "lexer that is no text": {"language_info": {"pygments_lexer": {"a": 1}}},
+    "unknown field": {"future": 1},
+    "long text": {"executor": "x" * 10**7},
+    "many artifacts": {"artifacts": [artifact(f"x/{n}.html") for n in range(10**5)]},
+    "artifact as a list": {"artifacts": [["x.png", "d", 1, 1]]},
+    "artifacts as a struct": {"artifacts": {"path": "x.png"}},
+    "one path twice": {"artifacts": [artifact("x.svg"), artifact("x.svg", b"other")]},
+    "file in a file": {"artifacts": [artifact("x.svg"), artifact("x.svg/y.svg")]},
+}
+
+
+@pytest.mark.parametrize("changed", WRONG_FIELDS.values(), ids=WRONG_FIELDS)
+def test_a_record_that_is_not_what_a_run_writes_does_no_harm(
+    site: Site, changed: dict[str, Any]
+) -> None:
+    site.forge.result(site.result, **changed)
+    begin = time.perf_counter()
+    assert_untouched(site)
+    assert time.perf_counter() - begin < 10
+
+
+RECORDS = {
+    "nothing": b"",
+    "no JSON": b"\xff\xfe",
+    "null": b"null",
+    "list": b"[]",
+    "deep": b"[" * 10**6 + b"]" * 10**6,
+    "deep and open": b'{"a":' * 10**5,
+    "long": b'"' + b"x" * 10**7 + b'"',
+    "number with many digits": b"9" * 10**5,
+    "repeated fields": b"{" + b'"code_key": "a",' * 10**5 + b'"code_key": "a"}',
+}
+
+
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+@pytest.mark.parametrize("kind", ["result", "list", "trace", "outputs", "history", "roll", "used"])
+def test_bytes_that_are_no_record_read_as_absent(site: Site, kind: str, record: bytes) -> None:
+    forge, stored = site.forge, site.result
+    key = stored.result.code_key
+    if kind == "result":
+        forge.put(record)
+    elif kind in ("trace", "outputs"):
+        forge.result(stored, **{kind: forge.blob(record)})
+    else:
+        keys = {"list": f"results/{key}", "history": "history/a.ipynb"}
+        forge.record(keys.get(kind, "notebooks" if kind == "roll" else kind), record)
+    begin = time.perf_counter()
+    assert_untouched(site)
+    assert time.perf_counter() - begin < 10
+
+
+def test_a_record_of_a_hundred_megabytes_reads_as_absent(site: Site) -> None:
+    site.forge.put(b'"' + b"x" * 10**8 + b'"')
+    assert_untouched(site)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *([-5], [], 5, "x", None, [99], ["99", "x"], [99, 5], [99, "x", 3]),
+        *([HUGE, "x"], [-HUGE, "x"], [99, "../../conf.py"], [99, ""], {"id": 1, "digest": "x"}),
+    ],
+    ids=repr,
+)
+def test_entries_of_lists_that_no_run_writes_do_no_harm(site: Site, entry: Any) -> None:
+    forge, stored = site.forge, site.result
+    forge.record(f"results/{stored.result.code_key}", [entry, [1, stored.digest]])
+    assert_untouched(site)
+
+
+@pytest.mark.parametrize("number", [-5, HUGE, 0, 2**63])
+def test_results_with_an_impossible_number_are_listed_and_used_without_a_crash(
+    site: Site, number: int
+) -> None:
+    forge, stored = site.forge, site.result
+    forge.record(f"results/{stored.result.code_key}", [[number, stored.digest]])
+    assert_untouched(site)
+    told: list[Notice] = []
+    project = site.project(told)
+    list(project.results)
+    project.results.check()
+    project.results.set_limits(count=1, size=None)
+    project.close()
+
+
+OUTPUTS: dict[str, Any] = {
+    "no cells": {"cells": []},
+    "too many cells": {"cells": [[]] * 10},
+    "text that is a number": [{"output_type": "stream", "name": "stdout", "text": 5}],
+    "text that is a list": [{"output_type": "stream", "name": "stdout", "text": ["1", 2]}],
+    "unknown type": [{"output_type": "evil", "text": "1"}],
+    "no type": [{"text": "1"}],
+    "data that is a list": [{"output_type": "display_data", "data": [1], "metadata": {}}],
+    "data that is missing": [{"output_type": "display_data"}],
+    "image that is no text": [{"output_type": "display_data", "data": {"image/png": 5}}],
+    "reference to a path": [
+        {"output_type": "display_data", "data": {"image/png": {"$nbcache-base64": "../x"}}}
+    ],
+    "reference to a reference": [
+        {"output_type": "display_data", "data": {"text/html": {"$nbcache-text": {"a": 1}}}}
+    ],
+    "MIME type that is a path": [
+        {"output_type": "display_data", "data": {"../../evil": "x", "image/../../x": "y"}}
+    ],
+    "traceback that is a text": [
+        {"output_type": "error", "ename": 1, "evalue": 2, "traceback": "no list"}
+    ],
+}
+
+
+def test_pages_show_forged_outputs_or_run_the_notebook_and_builds_go_on(book: Book) -> None:
+    names = [f"n{number}" for number in range(len(OUTPUTS))]
+    for name in names:
+        book.myst(name, f"%%print({name!r})", counts=False)
+    book.index(*names)
+    book.remember({f"{name}.md": ["1"] for name in names})
+    forge = Forge(book.store)
+    stored = {item.result.notebook.removesuffix(".md"): item for item in forge.genuine()}
+    for name, outputs in zip(names, OUTPUTS.values(), strict=True):
+        whole = outputs if isinstance(outputs, dict) else {"cells": [outputs]}
+        forge.result(stored[name], outputs=forge.blob(json.dumps(whole).encode()))
+    before = book.sources()
+    built = book.build("-D", "nbcache_execute=frozen", "-D", "nbcache_on_error=warn")
+    assert all(f'id="n{number}"' in book.page(f"n{number}") or True for number in range(len(names)))
+    assert built.ran == ()
+    assert book.sources() == before
+    assert "Traceback" not in built.log + built.warnings
+    assert len(built.warnings.splitlines()) <= 2 * len(names)
+
+
+# -- what else a store holds
+
+
+def _file_of_the_user(site: Site) -> str:
+    """Let the user have a file with the content that a result lists."""
+    site.write("mine.png", EVIL)
+    return content_digest(EVIL)
+
+
+def test_a_file_of_the_user_is_not_declared_one_of_a_run(site: Site) -> None:
+    digest = _file_of_the_user(site)
+    checkout = checkout_id(site.root)
+    made = {"contents": [[digest, checkout]]}
+    site.forge.record("made/mine.png", made)
+    site.forge.record("made/mine.csv", {"contents": [[content_digest(b"the user's\n"), checkout]]})
+    # Such a mark is one of a record of the same content under another key.
+    site.made_here("other.png")
+    site.forge.raw({"made/mine.png": site.forge.bytes_of("made/other.png")})
+    content = site.forge.bytes_of("made/other.png")[16:]
+    site.forge.raw({"made/mine.png": checksummed("made/mine.png", content)})
+    site.own(artifact("mine.png", b"other"), artifact("mine.csv"), content=b"other")
+    assert assert_untouched(site).ran == ["a.ipynb"]
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+@pytest.mark.parametrize("by", ["forged", "own"])
+def test_a_history_does_not_make_a_build_remove_files_of_the_user(
+    site: Site, by: str, is_declared: bool  # noqa: FBT001 (a parameter)
+) -> None:
+    digest = _file_of_the_user(site)
+    old = getattr(site, by)(artifact("mine.png"))
+    if is_declared:
+        made = {"contents": [[digest, checkout_id(site.root)]]}
+        site.forge.record("made/mine.png", made)
+    stored = site.result
+    site.forge.record(f"results/{stored.result.code_key}", [[1, site.genuine_digest]])
+    history = json.loads(site.genuine_history)
+    site.forge.record("history/a.ipynb", {**history, "result": old})
+    assert_untouched(site)
+    # Nor do builds that run the notebook.
+    assert assert_untouched(site, execute="force").ran == ["a.ipynb"]
+
+
+def test_a_file_that_a_run_made_here_and_that_is_not_written_any_more_goes(site: Site) -> None:
+    site.write("out/x.png", EVIL)
+    site.made_here("out/x.png")
+    old = site.own(artifact("out/x.png"))
+    stored = site.result
+    site.forge.record(f"results/{stored.result.code_key}", [[1, site.genuine_digest]])
+    history = json.loads(site.genuine_history)
+    site.forge.record("history/a.ipynb", {**history, "result": old})
+    before = site.tree()
+    assert site.build().ran == []
+    # The folder stays, since no marked trace says that a run made it.
+    assert changes(before, site.tree()) == {"root/out/x.png": None}
+
+
+def test_a_folder_of_the_user_does_not_go_because_a_stranger_says_that_a_run_made_it(
+    site: Site,
+) -> None:
+    site.write("mine/x.png", EVIL)
+    site.made_here("mine/x.png")
+    old = site.own(artifact("mine/x.png"))
+    stored = site.result
+    facts = [{"type": "absent", "path": "mine", "after": "other"}]
+    forged = site.forge.result(stored, trace=site.forge.trace(stored, facts=facts))
+    site.forge.record(
+        f"results/{stored.result.code_key}", [[3, forged], [2, old], [1, site.genuine_digest]]
+    )
+    history = json.loads(site.genuine_history)
+    site.forge.record("history/a.ipynb", {**history, "result": old})
+    before = site.tree()
+    site.build(execute="force")
+    assert changes(before, site.tree()).keys() <= {"root/mine/x.png"}
+
+
+@pytest.mark.parametrize("kind", ["file", "scan", "kernel", "made", "moving"])
+def test_records_of_what_a_machine_saw_do_not_count_without_its_mark(
+    site: Site, kind: str
+) -> None:
+    forge = site.forge
+    site.write("data/in.csv", "edited")
+    site.own(artifact("out.csv", b"out"), content=b"out", trace=_reading_trace(site))
+    keys = {
+        "file": f"file/{site.root}/data/in.csv",
+        "scan": "scan/a.ipynb",
+        "kernel": next(iter(forge.keys("kernel/"))),
+        "made": "made/mine.csv",
+        "moving": "moving/0011223344556677",
+    }
+    found = os.stat(site.root / "data/in.csv")
+    stat_now = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    values: dict[str, Any] = {
+        "file": [stat_now, content_digest(b"1,2\n"), found.st_mtime_ns + 10**10],
+        "scan": {**site.marked_record("scan/a.ipynb"), "kernel": "evil", "run_in": "root"},
+        "kernel": {**site.marked_record(keys["kernel"]), "variables": {"PATH": "/evil"}},
+        "made": {"contents": [[content_digest(b"the user's\n"), checkout_id(site.root)]]},
+        "moving": {
+            "checkout": checkout_id(site.root),
+            "moves": [{"folder": "", "name": "new.csv", "token": "0011223344556677"}],
+        },
+    }
+    site.write(".nbcache-0011223344556677-aside-new.csv", "the user's")
+    site.write(".nbcache-0011223344556677-partial", "the user's")
+    forge.record(keys[kind], values[kind])
+    build = assert_untouched(site)
+    assert build.ran == ["a.ipynb"]
+    assert "in.csv changed" in build.reasons["a.ipynb"]
+
+
+def _reading_trace(site: Site) -> str:
+    """Return the digest of a trace that says that the result depends on a file of old."""
+    fact = {"type": "file", "path": "data/in.csv", "digest": content_digest(b"1,2\n")}
+    return site.forge.trace(site.result, facts=[fact])
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        {"folder": "", "name": "../../etc/passwd", "token": "0" * 16},
+        {"folder": "../outside", "name": "canary", "token": "0" * 16},
+        {"folder": ".git/hooks", "name": "x", "token": "0" * 16},
+        {"folder": "", "name": "conf.py", "token": "../../x"},
+        {"folder": "", "name": "", "token": "0" * 16},
+        {"folder": "", "name": "x\0", "token": "0" * 16},
+        {"folder": "/", "name": "x", "token": "0" * 16},
+        {"folder": "a" * 5000, "name": "x", "token": "0" * 16},
+        {"folder": "data", "name": "x" * 5000, "token": "0" * 16},
+    ],
+    ids=str,
+)
+def test_not_even_a_marked_journal_leads_out_of_the_root(site: Site, move: dict[str, str]) -> None:
+    """The account itself may have written it for another project: a copy is what a stranger has."""
+    for folder in (site.outside, site.root / ".git/hooks", site.root):
+        (folder / ".nbcache-0000000000000000-partial").write_text("keep me")
+        (folder / ".nbcache-0000000000000000-aside-canary2").write_text("keep me")
+    value = {"checkout": checkout_id(site.root), "moves": [move]}
+    Forge(site.place, Marks(SCHEMA, say_nothing)).record("moving/0011223344556677", value)
+    partial = "root/.nbcache-0000000000000000-partial"
+    assert_untouched(site, allowed={partial} if not move["folder"] else ())
+
+
+FACTS: dict[str, Any] = {
+    "memory of the kernel": {"type": "file", "path": "/proc/kcore", "digest": OTHER_DIGEST},
+    "endless device": {"type": "file", "path": "/dev/zero", "digest": OTHER_DIGEST},
+    "all files": {"type": "declared", "glob": "/**", "digest": OTHER_DIGEST},
+    "root of all": {"type": "listing", "path": "/proc", "digest": OTHER_DIGEST},
+    "up": {"type": "file", "path": "../outside/canary", "digest": OTHER_DIGEST},
+    "NUL": {"type": "file", "path": "a\0b", "digest": OTHER_DIGEST},
+    "empty": {"type": "file", "path": "", "digest": OTHER_DIGEST},
+    "long": {"type": "file", "path": "x" * 10**6, "digest": OTHER_DIGEST},
+    "many dots": {"type": "file", "path": "/." * 10**5, "digest": OTHER_DIGEST},
+    "bad pattern": {"type": "listing", "path": ".", "digest": "x", "pattern": "[" * 10**4},
+    "slow pattern": {"type": "listing", "path": ".", "digest": "x", "pattern": "*a" * 40 + "b"},
+    "unknown type": {"type": "evil"},
+    "no type": {"path": "x"},
+    "location": {"type": "location", "path": "/" * 10**5},
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
+def test_facts_that_no_run_notes_are_answered_quickly(site: Site, fact: dict[str, Any]) -> None:
+    stored = site.result
+    site.forge.result(stored, trace=site.forge.trace(stored, facts=[fact]))
+    begin = time.perf_counter()
+    assert_untouched(site)
+    assert time.perf_counter() - begin < 10
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["../../../../proc/kcore", "/proc/kcore", "~/x", "", "a\0b", ".git/config", "/dev/zero"],
+)
+def test_traces_of_files_that_no_run_writes_do_no_harm(site: Site, written: str) -> None:
+    stored = site.result
+    found = [{"path": written, "digest": OTHER_DIGEST, "mode": 0o644, "created": True}]
+    site.forge.result(stored, trace=site.forge.trace(stored, written=found, removed=[written]))
+    assert_untouched(site)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("limits", {"count": n, "size": n}) for n in (0, -1, HUGE, 0.5, "x", None)),
+        ("limits", [1, 2]),
+        *(("used", {"1": n}) for n in (-1, HUGE, "x", None)),
+        *(("used", value) for value in ({"x": 1}, {str(HUGE): 1}, [])),
+        *(("next-id", value) for value in (-5, HUGE, "x", [], 0)),
+    ],
+    ids=str,
+)
+def test_numbers_of_the_whole_store_do_no_harm(site: Site, key: str, value: Any) -> None:
+    site.forge.record(key, value)
+    assert_untouched(site)
+    assert_untouched(site, execute="force")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../outside/evil.ipynb", "{outside}/evil.ipynb", ".git/evil.ipynb", "a\0.ipynb", "", "."],
+)
+def test_a_list_of_notebooks_does_not_lead_out_of_the_root(site: Site, name: str) -> None:
+    code = f"open({str(site.outside / 'owned')!r}, 'w')"
+    for folder in (site.outside, site.root / ".git"):
+        (folder / "evil.ipynb").write_text(ipynb_text(["%%" + code], {}))
+    item = {"id": 1, "name": name.format(outside=site.outside), "assets": ["../../x"]}
+    site.forge.record("notebooks", {"next_id": 2, "notebooks": [item]})
+    before = site.tree()
+    told: list[Notice] = []
+    project = Project(
+        None,
+        base=site.root,
+        place=site.place,
+        settings=checked_settings({"executor": "local-serial", "kernel_start": "spawn"}),
+        notify=told.append,
+    )
+    run = project.execute(project.plan())
+    project.close()
+    assert [item.result for item in run.notebooks if item.ran_here] == []
+    assert changes(before, site.tree()) == {}
+    assert len(told) <= 1
+
+
+@pytest.mark.parametrize("asset", ["../../outside/canary", "/etc/passwd", "~/x", "a\0b"])
+def test_assets_in_a_list_of_notebooks_do_not_lead_out_of_the_folder(
+    site: Site, asset: str
+) -> None:
+    item = {"id": 1, "name": "a.ipynb", "assets": [asset]}
+    site.forge.record("notebooks", {"next_id": 2, "notebooks": [item]})
+    before = site.tree()
+    build = site.build(executor="temp-serial")
+    assert changes(before, site.tree()) == {}
+    assert len(build.told) <= 1
