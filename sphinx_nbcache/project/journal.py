@@ -86,9 +86,12 @@ def _held(path: Path, seconds: float) -> Iterator[bool]:
 def _acquired(path: Path, seconds: float) -> filelock.BaseFileLock | None:
     import filelock
 
+    from sphinx_nbcache.store.disk import refuse_link
+
     lock = filelock.FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_link(path)
         lock.acquire(timeout=seconds)
     except (OSError, NotImplementedError, filelock.Timeout):
         return None

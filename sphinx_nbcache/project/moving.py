@@ -65,7 +65,7 @@ class Move(msgspec.Struct, frozen=True):
     def is_plausible(self) -> bool:
         """Whether it can be one of ours: its names are such as only this module gives."""
         return (
-            "/" not in self.name
+            self.name.partition("/")[0].partition("\0")[0] == self.name
             and _ASIDE.fullmatch(self.aside) is not None
             and re.fullmatch("[0-9a-f]{16}", self.token) is not None
         )

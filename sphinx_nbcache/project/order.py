@@ -121,8 +121,8 @@ def _is_listed(path: str, folder: str, pattern: str, without: tuple[str, ...]) -
 
 
 def _folders_above(folder: str) -> Iterable[str]:
-    while folder:
-        folder = posixpath.dirname(folder)
+    # The folder of `/` is `/`: no name of a file under the root begins so, but a store may say it.
+    while folder and folder != (folder := posixpath.dirname(folder)):
         yield folder or "."
 
 

@@ -19,6 +19,7 @@ import msgspec
 from sphinx_nbcache.atomic import replace_if_changed
 from sphinx_nbcache.config import declared_options
 from sphinx_nbcache.notices import say_nothing
+from sphinx_nbcache.store.disk import foreign_entry
 from sphinx_nbcache.store.marks import Marks
 from sphinx_nbcache.store.records import SCHEMA
 from sphinx_nbcache.store.schemas import folder_name
@@ -67,13 +68,18 @@ def write_project_file(
     marked = msgspec.structs.replace(content, mark=mark)
     encoded = msgspec.json.format(msgspec.json.encode(marked, order="sorted"), indent=2)
     with suppress(OSError):
-        replace_if_changed(path, encoded)
+        # What a stranger put in the place of a file is dealt with when the store is opened.
+        if foreign_entry(folder) is None:
+            replace_if_changed(path, encoded)
 
 
 def read_project_file(place: Path) -> ProjectFile | None:
     """Return what this account built with the store in that folder, if that is known."""
+    path = project_file(place)
+    if path.is_symlink() or not path.is_file():
+        return None
     try:
-        found = msgspec.json.decode(project_file(place).read_bytes(), type=ProjectFile)
+        found = msgspec.json.decode(path.read_bytes(), type=ProjectFile)
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
     try:

@@ -35,9 +35,12 @@ class Claims:
         if bucket not in self._locks:
             import filelock
 
+            from sphinx_nbcache.store.disk import refuse_link
+
             lock = filelock.FileLock(self._folder / f"{bucket}.lock", thread_local=False)
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
+                refuse_link(Path(lock.lock_file))
                 lock.acquire(blocking=False)
             except filelock.Timeout:
                 return False

@@ -7,7 +7,9 @@ pickle mode is refused, in reading and in writing, and files are confined to the
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -15,6 +17,9 @@ import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
 # What `diskcache.Disk.filename` makes: two levels of folders, then the rest of 128 random bits.
+# No value is larger: a sparse file of any size costs nothing in an archive.
+_LARGEST = 2**30
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _FILE_NAME = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 
 
@@ -68,10 +73,30 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
             raise UnsafeEntryError(f"a value of a kind that is never written (mode {mode!r})")
         if mode == MODE_BINARY and not is_file_name(filename):
             raise UnsafeEntryError(f"a file name that is never written: {filename!r}")
+        if filename is not None and mode == MODE_BINARY:
+            if self._is_outside(filename):
+                raise UnsafeEntryError("a folder that is a link")
+            return _read_file(Path(self._directory, filename))
         fetched = super().fetch(mode, filename, value, read)
         if type(fetched) is not bytes:
             raise UnsafeEntryError("a value that is not bytes")
         return fetched
+
+    def filename(self, key: object = None, value: object = None) -> tuple[str, str]:
+        """Return the name for the file of a new value, and its path.
+
+        Raises:
+            OSError: A link is in its place, which leads out of the store.
+        """
+        name, path = super().filename(key, value)
+        if self._is_outside(name):
+            raise OSError(f"a link is in the place of the folder of {path}")
+        return name, path
+
+    def _is_outside(self, filename: str) -> bool:
+        """Tell whether a link leads out of the store, at one of the two levels of folders."""
+        folder = Path(self._directory, filename).parent
+        return folder.is_symlink() or folder.parent.is_symlink()
 
     def remove(self, file_path: object) -> None:
         """Remove the file of a value; a file that is not ours is left alone.
@@ -79,12 +104,60 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         Within a transaction the removal is put off: diskcache removes what was replaced before
         the transaction is over, and a rollback would bring back a row without its file.
         """
-        if not is_file_name(file_path):
+        if not is_file_name(file_path) or self._is_outside(file_path):
             return
         if self.put_off is not None:
             self.put_off.append(file_path)
         else:
             super().remove(file_path)
+
+
+def _read_file(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        UnsafeEntryError: It is something else, or too large.
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(path, _READ | getattr(os, "O_BINARY", 0))
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+        os.close(descriptor)
+        raise UnsafeEntryError("a file that is never written")
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
+        return file.read(_LARGEST)
+
+
+def foreign_entry(folder: Path) -> str | None:
+    """Say what in the folder of a store no store puts there: a link, a pipe or a device.
+
+    diskcache, SQLite and locks would follow a link to files of the user. What is two levels
+    below is looked at when it is used.
+    """
+    if folder.is_symlink():
+        return f"{folder.name} is a link"
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not _is_plain(entry)]
+    except OSError:
+        return None
+    return f"{min(names)} is a link, or no regular file" if names else None
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse to lock a file that is a link, or in a folder that is one.
+
+    filelock before 3.20.1 follows links, and truncates the file (CVE-2025-68146).
+
+    Raises:
+        OSError: It is one.
+    """
+    if path.is_symlink() or path.parent.is_symlink():
+        raise OSError(f"{path} is a link")
 
 
 def is_file_name(filename: object) -> TypeGuard[str]:

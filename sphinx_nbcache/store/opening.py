@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diskcache.core import DBNAME
 
+from sphinx_nbcache.store.disk import foreign_entry, refuse_link
 from sphinx_nbcache.store.disk_shelf import DiskShelf
 from sphinx_nbcache.store.read_only import ReadOnlyShelf
 from sphinx_nbcache.store.shelf import MemoryShelf, Shelf, ShelfError
@@ -47,6 +48,8 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
     Returns:
         The shelf, and what had to be done instead of opening what was there.
     """
+    if foreign_entry(folder) is not None:
+        return _start_anew(DiskShelf(folder))
     if ReadOnlyShelf.is_needed(folder):
         return _tried(ReadOnlyShelf(folder)) or (_in_memory(folder, "it is read-only and damaged"))
     shelf = DiskShelf(folder)
@@ -115,9 +118,11 @@ def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
     with suppress(Exception):
         shelf.close()
     aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns():x}")
-    lock = filelock.FileLock(folder.with_name(f"{folder.name}.moving.lock"), timeout=_MOVE_SECONDS)
+    lock_file = folder.with_name(f"{folder.name}.moving.lock")
+    lock = filelock.FileLock(lock_file, timeout=_MOVE_SECONDS)
     fresh = DiskShelf(folder)
     try:
+        refuse_link(lock_file)
         with lock:
             if (damage := _damage_of(fresh)) is None:
                 return fresh, None
@@ -130,6 +135,8 @@ def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
 
 
 def _damage_of(shelf: DiskShelf) -> str | None:
+    if (foreign := foreign_entry(shelf.folder)) is not None:
+        return foreign
     if (shelf.folder / _MARK).exists():
         return "the last build found it so"
     try:

@@ -93,7 +93,7 @@ class Places:
         if name.startswith("~/"):
             return os.path.join(self.home, name[2:])
         if os.path.isabs(name):
-            return name
+            return name if _may_be_read(name) else None
         if name == ".":
             return self.root
         return os.path.join(self.root, name.removeprefix("./"))
@@ -203,6 +203,15 @@ def _caches_of(home: str) -> list[str]:
 
 def _is_under(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _may_be_read(path: str) -> bool:
+    """Tell whether an absolute path is none of a device, or of a file without an end.
+
+    No run notes such a path (see `_SYSTEM`), but a store may say that one did.
+    """
+    parts = [part for part in _posix(path).split("/") if part not in ("", ".")]
+    return not parts or parts[0] not in ("dev", "proc", "sys")
 
 
 def _posix(path: str) -> str:
