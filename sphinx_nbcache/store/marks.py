@@ -91,11 +91,13 @@ def _read_file(path: Path) -> bytes | None:
         descriptor = os.open(path, flags)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or not _is_private(found):
             return None
-        content = file.read(_SECRET_SIZE + 1)
+        content = os.read(descriptor, _SECRET_SIZE + 1)
+    finally:
+        os.close(descriptor)
     return content if len(content) == _SECRET_SIZE else None
 
 

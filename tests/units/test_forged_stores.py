@@ -10,6 +10,8 @@ import shutil
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
@@ -19,17 +21,20 @@ from typing import Any
 import pytest
 from cell_runner import CellRunner
 from forging import EVIL, NO_MARK, Build, Forge, Site, artifact, changes, checksummed, git
+from running import job, outcome_of, text
 from support import Book, ipynb_text
 from tracing import Shells
 
 import sphinx_nbcache.execution.run
 from sphinx_nbcache import Project
 from sphinx_nbcache.config import checked_settings
-from sphinx_nbcache.notices import Notice, say_nothing
+from sphinx_nbcache.extension.cli_pages.process import variables
+from sphinx_nbcache.execution.kernels import KernelStarts
+from sphinx_nbcache.notices import Notice, Notify, say_nothing
 from sphinx_nbcache.project.project_file import read_project_file, write_project_file
 from sphinx_nbcache.project.run import notices_of
 from sphinx_nbcache.store.files import checkout_id
-from sphinx_nbcache.store.marks import Marks
+from sphinx_nbcache.store.marks import Marks, secret_path
 from sphinx_nbcache.store.records import SCHEMA, content_digest
 from sphinx_nbcache.store.store import PIECE
 
@@ -206,9 +211,8 @@ def test_without_a_mark_what_could_be_executed_is_not_put_back(site: Site, path:
 
 @pytest.mark.parametrize("path", INERT)
 @pytest.mark.parametrize("mode", [0o755, 0])
-def test_without_a_mark_data_and_bitmaps_come_back_where_nothing_is(
-    site: Site, path: str, mode: int
-) -> None:
+def test_unmarked(site: Site, path: str, mode: int) -> None:
+    """Data and bitmaps come back where nothing is."""
     site.forged(artifact(path, mode=mode))
     before = site.tree()
     build = site.build()
@@ -222,7 +226,8 @@ def test_without_a_mark_data_and_bitmaps_come_back_where_nothing_is(
     "path", ["x.py", "new/x.html", "x.svg", "run", "x.pkl", "x.png.py", "b.md", "Makefile"]
 )
 @pytest.mark.parametrize("mode", [0o755, 0o600])
-def test_with_the_mark_every_kind_comes_back_as_it_was(site: Site, path: str, mode: int) -> None:
+def test_marked(site: Site, path: str, mode: int) -> None:
+    """Every kind comes back as it was."""
     site.own(artifact(path, mode=mode))
     before = site.tree()
     build = site.build()
@@ -239,7 +244,8 @@ def test_modes_that_no_run_leaves_are_never_set(site: Site, by: str, mode: Any) 
     assert_untouched(site)
 
 
-def test_nbcache_restore_allows_files_without_a_mark(site: Site) -> None:
+def test_restore(site: Site) -> None:
+    """`nbcache_restore` allows files without a mark."""
     site.forged(artifact("figures/x.svg"), artifact("figures/y.html"))
     before = site.tree()
     assert site.build(restore=["other/**"], execute="frozen").ran == []
@@ -478,9 +484,8 @@ OBSTACLES: dict[str, Callable[[Site], None]] = {
 
 @pytest.mark.parametrize("arrange", OBSTACLES.values(), ids=OBSTACLES)
 @pytest.mark.parametrize("by", ["forged", "own"])
-def test_what_is_in_the_way_stays_as_it_is(
-    site: Site, by: str, arrange: Callable[[Site], None]
-) -> None:
+def test_over(site: Site, by: str, arrange: Callable[[Site], None]) -> None:
+    """What is in the way of a file stays as it is."""
     arrange(site)
     getattr(site, by)(artifact("way/x.png"))
     build = assert_untouched(site)
@@ -755,11 +760,10 @@ OUTPUTS: dict[str, Any] = {
 def test_pages_show_forged_outputs_or_run_the_notebook_and_builds_go_on(book: Book) -> None:
     names = [f"n{number}" for number in range(len(OUTPUTS))]
     for name in names:
-        book.myst(name, f"%%print({name!r})", counts=False)
+        book.myst(f"{name}.md", f"# {name}", f"%%print({name!r})", counts=False)
     book.index(*names)
     book.remember({f"{name}.md": ["1"] for name in names})
     forge = Forge(book.store)
-    print(forge.keys(""), [i.result.notebook for i in forge.genuine()])
     stored = {Path(item.result.notebook).stem: item for item in forge.genuine()}
     for name, outputs in zip(names, OUTPUTS.values(), strict=True):
         whole = outputs if isinstance(outputs, dict) else {"cells": [outputs]}
@@ -770,6 +774,7 @@ def test_pages_show_forged_outputs_or_run_the_notebook_and_builds_go_on(book: Bo
     assert built.ran == ()
     assert book.sources() == before
     assert "Traceback" not in built.log + built.warnings
+    print(built.warnings)
     assert len(built.warnings.splitlines()) <= 2 * len(names)
 
 
@@ -850,9 +855,8 @@ def test_a_folder_of_the_user_does_not_go_because_a_stranger_says_that_a_run_mad
 
 
 @pytest.mark.parametrize("kind", ["file", "scan", "kernel", "made", "moving"])
-def test_records_of_what_a_machine_saw_do_not_count_without_its_mark(
-    site: Site, kind: str
-) -> None:
+def test_forged_scans(site: Site, kind: str) -> None:
+    """What another machine saw does not count: scans, fingerprints, kernels, files of runs."""
     forge = site.forge
     site.write("data/in.csv", "edited")
     site.own(artifact("out.csv", b"out"), content=b"out", trace=_reading_trace(site))
@@ -1200,3 +1204,326 @@ def test_a_project_file_without_the_mark_of_the_account_says_nothing(site: Site)
     ):
         path.write_text(json.dumps({**genuine, **changed}))
         assert read_project_file(site.place) is None
+
+
+# -- races
+
+
+_SWAP = """
+import ctypes, os, shutil, sys
+root, outside, how = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+folder, link = os.path.join(root, "way"), os.path.join(root, "link")
+os.makedirs(folder, exist_ok=True)
+os.symlink(outside, link)
+print(flush=True)
+AT_FDCWD, EXCHANGE = -100, 2
+while True:
+    if how == "exchange":
+        if libc.renameat2(AT_FDCWD, folder.encode(), AT_FDCWD, link.encode(), EXCHANGE):
+            sys.exit(3)
+    elif how == "replace":
+        try:
+            os.rename(folder, folder + "-aside")
+            os.symlink(outside, folder)
+            os.unlink(folder)
+            os.rename(folder + "-aside", folder)
+        except OSError:  # the build has made the folder anew
+            if not os.path.islink(folder):
+                shutil.rmtree(folder + "-aside", ignore_errors=True)
+    else:
+        target = os.path.join(folder, "x.png")
+        os.symlink(os.path.join(outside, "canary"), link + "2")
+        try:
+            os.rename(link + "2", target)
+            os.unlink(target)
+        except OSError:
+            pass
+"""
+
+
+@contextlib.contextmanager
+def swapping(site: Site, how: str) -> Iterator[None]:
+    """Let another process put a link in the place of a folder or a file, again and again."""
+    command = [sys.executable, "-c", _SWAP, str(site.root), str(site.outside), how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        try:
+            yield
+            if other.poll() == 3:
+                pytest.skip("this system exchanges no names")
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="swaps by system calls of Linux")
+@pytest.mark.parametrize("how", ["exchange", "replace", "target"])
+def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(site: Site, how: str) -> None:
+    site.forged(artifact("way/x.png"))
+    (site.outside / "empty").mkdir()
+    told: list[Notice] = []
+    project = site.project(told)
+    (planned,) = project.plan()
+    (changes_,) = project._planner.changes.values()
+    outside = {name: is_ for name, is_ in site.tree().items() if name.startswith("outside")}
+    placed = 0
+    with swapping(site, how):
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            placed += bool(project._artifacts.carry_out(changes_))
+            for folder in ("way", "way-aside", "link"):
+                with contextlib.suppress(OSError):
+                    if not (site.root / folder).is_symlink():
+                        (site.root / folder / "x.png").unlink()
+    project.close()
+    now = {name: is_ for name, is_ in site.tree().items() if name.startswith("outside")}
+    assert changes(outside, now) == {}
+    # It was the real thing: sometimes the folder was one.
+    assert placed
+
+
+# -- the mark and the secret
+
+
+def test_an_added_notebook_is_not_marked(site: Site) -> None:
+    (site.root / "x.py").write_bytes(EVIL)
+    told: list[Notice] = []
+    project = site.project(told)
+    project.results.clear()
+    project.results.add(site.root / "a.ipynb", validate=False, artifacts=[site.root / "x.py"])
+    (stored,) = project.store.all_results()
+    assert not stored.is_marked
+    assert [artifact.path for artifact in stored.result.artifacts] == ["x.py"]
+    project.close()
+    (site.root / "x.py").unlink()
+    before = site.tree()
+    build = site.build()
+    assert changes(before, site.tree()) == {}
+    assert build.ran == ["a.ipynb"]
+
+
+def test_the_result_of_a_run_is_marked(site: Site) -> None:
+    assert site.result.is_marked
+
+
+def test_a_copied_store_has_no_mark_of_the_other_account(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.own(artifact("x.py"), artifact("x.png"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "other"))
+    assert not any(stored.is_marked for stored in site.forge.genuine())
+    assert assert_untouched(site).ran == ["a.ipynb"]
+    assert secret_path().is_relative_to(tmp_path)
+
+
+def test_a_genuine_result_of_other_times_is_used_only_if_what_it_read_is_the_same(
+    site: Site,
+) -> None:
+    """Nothing tells an old genuine result from a new one, but what it depends on must hold."""
+    site.own(artifact("x.py"), trace=_reading_trace(site))
+    (site.root / "data/in.csv").write_text("edited")
+    build = assert_untouched(site)
+    assert "data/in.csv changed" in build.reasons["a.ipynb"]
+    (site.root / "data/in.csv").write_text("1,2\n")
+
+
+@pytest.mark.parametrize("moved", ["key", "schema", "content"])
+def test_a_mark_counts_for_one_record_in_one_format(site: Site, moved: str) -> None:
+    marks = Marks(SCHEMA, say_nothing)
+    mark = marks.of("result/a", b"content")
+    assert marks.is_ours(mark, "result/a", b"content")
+    other = Marks(SCHEMA + 1, say_nothing) if moved == "schema" else marks
+    key = "result/b" if moved == "key" else "result/a"
+    content = b"other" if moved == "content" else b"content"
+    assert not other.is_ours(mark, key, content)
+    # Nothing can be moved over the borders between schema, key and content.
+    assert not marks.is_ours(mark, "result", b"a\0content")
+    assert not marks.is_ours(mark, "result/a\0content", b"")
+    assert not marks.is_ours(b"", "result/a", b"content")
+    assert not marks.is_ours(mark + b"\0", "result/a", b"content")
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory of a new account."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def is_kept(notify: Notify = say_nothing) -> bool:
+    """Tell whether a mark of this process is recognised by another one."""
+    mark = Marks(SCHEMA, notify).of("result/a", b"content")
+    return Marks(SCHEMA, say_nothing).is_ours(mark, "result/a", b"content")
+
+
+def test_the_secret_is_private(account: Path) -> None:
+    old = os.umask(0)
+    try:
+        assert is_kept()
+    finally:
+        os.umask(old)
+    path = secret_path()
+    assert path.is_relative_to(account)
+    assert path.stat().st_mode & 0o7777 == 0o600
+    assert path.parent.stat().st_mode & 0o7777 == 0o700
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert len(path.read_bytes()) == 32
+
+
+def test_nothing_is_made_where_no_record_is_marked(account: Path) -> None:
+    assert not Marks(SCHEMA, say_nothing).is_ours(b"x" * 32, "result/a", b"content")
+    assert not account.exists()
+
+
+@pytest.mark.parametrize("damage", ["readable", "group", "short", "long", "empty", "link", "pipe"])
+def test_a_secret_that_is_damaged_or_public_is_replaced(
+    account: Path, tmp_path: Path, damage: str
+) -> None:
+    assert is_kept()
+    path = secret_path()
+    before = path.read_bytes()
+    mark = Marks(SCHEMA, say_nothing).of("result/a", b"content")
+    if damage in ("readable", "group"):
+        path.chmod(0o604 if damage == "readable" else 0o640)
+    elif damage in ("link", "pipe"):
+        path.rename(tmp_path / "secret")
+        if damage == "link":
+            path.symlink_to(tmp_path / "secret")
+        else:
+            os.mkfifo(path)
+    else:
+        path.write_bytes({"short": before[:-1], "long": before + b"x", "empty": b""}[damage])
+    assert not Marks(SCHEMA, say_nothing).is_ours(mark, "result/a", b"content")
+    assert is_kept()
+    assert path.read_bytes() != before
+    assert path.lstat().st_mode & 0o7777 == 0o600
+    if damage == "link":
+        assert (tmp_path / "secret").read_bytes() == before
+
+
+def test_the_secret_of_another_user_is_not_used(account: Path) -> None:
+    assert is_kept()
+    mark = Marks(SCHEMA, say_nothing).of("result/a", b"content")
+    try:
+        os.chown(secret_path(), 12345, -1)
+    except PermissionError:
+        pytest.skip("needs rights")
+    assert not Marks(SCHEMA, say_nothing).is_ours(mark, "result/a", b"content")
+
+
+@pytest.mark.parametrize("where", ["a file", "a folder in the place of the secret"])
+def test_secret_of_one_build(
+    account: Path, site: Site, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no secret can be kept, what this build marks is recognised by this build alone."""
+    if where == "a file":
+        account.write_text("no folder")
+    else:
+        secret_path().mkdir(parents=True)
+    marks = Marks(SCHEMA, say_nothing)
+    mark = marks.of("result/a", b"content")
+    assert marks.is_ours(mark, "result/a", b"content")
+    assert not is_kept()
+    build = site.build(execute="force")
+    assert (build.ran, build.told) == (["a.ipynb"], [])
+    assert site.build().ran == []
+
+
+def test_secret_of_the_environment(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBCACHE_SECRET", "a long and random text")
+    assert is_kept()
+    mark = Marks(SCHEMA, say_nothing).of("result/a", b"content")
+    assert not account.exists()
+    monkeypatch.setenv("NBCACHE_SECRET", "another long and random text")
+    assert not Marks(SCHEMA, say_nothing).is_ours(mark, "result/a", b"content")
+    told: list[Notice] = []
+    monkeypatch.setenv("NBCACHE_SECRET", "short")
+    assert is_kept(told.append)
+    assert [notice.text.partition(" has ")[0] for notice in told] == ["NBCACHE_SECRET"]
+    assert account.exists()
+    monkeypatch.setenv("NBCACHE_SECRET", "")
+    told.clear()
+    assert is_kept(told.append)
+    assert told == []
+
+
+def test_of_two_processes_that_make_the_secret_at_once_both_have_the_same(account: Path) -> None:
+    code = (
+        "import sys; from sphinx_nbcache.store.marks import Marks;"
+        "print(flush=True); sys.stdin.readline();"
+        "print(Marks(2, print).of('result/a', b'content').hex())"
+    )
+    command = [sys.executable, "-c", code]
+    with contextlib.ExitStack() as stack:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        started = [
+            stack.enter_context(subprocess.Popen(command, text=True, **pipes)) for _ in range(4)
+        ]
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()
+        found = set()
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        for process in started:
+            found.add(process.communicate()[0].strip())
+    assert len(found) == 1
+    assert [path.name for path in secret_path().parent.iterdir()] == ["secret"]
+
+
+@pytest.mark.kernel
+def test_the_secret_is_in_no_kernels_environment(
+    tmp_path: Path, starts: KernelStarts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a text that is looked for"
+    monkeypatch.setenv("NBCACHE_SECRET", secret)
+    code = f"""
+import os, glob, subprocess
+found = [str(dict(os.environ)), subprocess.check_output("env", text=True)]
+pid = os.getpid()
+while pid > 1:
+    with open(f"/proc/{{pid}}/stat") as file:
+        parent = int(file.read().rpartition(")")[2].split()[1])
+    try:
+        with open(f"/proc/{{pid}}/environ") as file:
+            found.append(file.read())
+        with open(f"/proc/{{pid}}/cmdline") as file:
+            if "pytest" in file.read() or parent == {os.getpid()}:
+                break
+    except OSError:
+        break
+    pid = parent
+print(len(found), any("{secret[:10]}" "{secret[10:]}" in text for text in found))
+"""
+    outcome = outcome_of(job(tmp_path, code), starts)
+    count, is_there = text(outcome, 1).split()
+    assert is_there == "False"
+    if sys.platform == "linux":
+        assert int(count) >= 3
+
+
+@pytest.mark.kernel
+def test_the_secret_is_not_in_the_environment_of_a_bash_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("bash_kernel")
+    argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
+    spec = tmp_path / "jupyter/kernels/bash/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": argv, "display_name": "Bash", "language": "bash"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("NBCACHE_SECRET", "a text that is looked for")
+    outcome = outcome_of(job(tmp_path, "env; echo done", kernel="bash", language="bash"))
+    assert "done" in text(outcome, 1)
+    assert "NBCACHE_SECRET" not in text(outcome, 1)
+
+
+def test_the_secret_is_not_in_the_environment_of_commands_in_pages(tmp_path: Path) -> None:
+    given = {"NBCACHE_SECRET": "a text that is looked for", "OTHER": "x"}
+    found = variables(given, tmp_path, tmp_path)
+    assert found["OTHER"] == "x"
+    assert "a text that is looked for" not in found.values()
