@@ -5,8 +5,9 @@ and so the code key: the notebook would be run wrongly, without a warning. Value
 by the digest of their content need no checksum.
 
 Records that say what to run, or what this machine saw, carry a mark (see `marks`) as well: the
-list of notebooks, a scan, a fingerprint or the list of what runs have written counts only if this
-account wrote it. Records without the mark read as absent, and are made again.
+list of notebooks, the limits of the store, a scan, a fingerprint or the list of what runs have
+written counts only if this account wrote it. Records without the mark read as absent, and are
+made again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 from sphinx_nbcache.store.marks import MARK_SIZE, Marks
 
 _NAMED_BY_CONTENT = ("result/", "blob/")
-_MARKED = ("scan/", "file/", "kernel/", "made/", "moving/", "notebooks")
+_MARKED = ("scan/", "file/", "kernel/", "made/", "moving/", "notebooks", "limits")
 _SIZE = 16
 
 
