@@ -16,10 +16,10 @@ from typing import Any, TypeGuard
 import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
-# What `diskcache.Disk.filename` makes: two levels of folders, then the rest of 128 random bits.
 # No value is larger: a sparse file of any size costs nothing in an archive.
 _LARGEST = 2**30
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# What `diskcache.Disk.filename` makes: two levels of folders, then the rest of 128 random bits.
 _FILE_NAME = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 
 
