@@ -286,7 +286,7 @@ class Artifacts:
         ]
         if not wanted:
             return set()
-        failed: dict[str, Exception] = {}
+        failed: dict[str, str] = {}
         with self._journal.of([move for _, move in wanted]):
             for change, move in wanted:
                 if (trouble := self._trouble(change, move)) is not None:
@@ -296,16 +296,15 @@ class Artifacts:
         self._say_failed([change for change, _ in wanted if change.name in failed], failed)
         return {change.name for change in done}
 
-    def _say_failed(self, changes: Sequence[Change], failed: Mapping[str, Exception]) -> None:
+    def _say_failed(self, changes: Sequence[Change], failed: Mapping[str, str]) -> None:
         """Name a change that failed, and count the rest: a store can list a million."""
         if not changes:
             return
         first = changes[0]
         verb = "removed" if first.artifact is None else "put back"
         more = f" ({len(changes) - 1} more files likewise)" if len(changes) > 1 else ""
-        error = failed[first.name]
-        why = trouble_in_words(error) if isinstance(error, OSError) else str(error)
-        self._say(f"{first.name}, which {first.notebook} wrote, is not {verb}: {why}{more}")
+        text = f"{first.name}, which {first.notebook} wrote, is not {verb}: {failed[first.name]}"
+        self._say(text + more)
 
     def recover(self) -> None:
         """Complete the changes of builds that were killed meanwhile."""
@@ -323,15 +322,15 @@ class Artifacts:
                     text = f"{move.path}: a build was killed while it changed this file; what was"
                     self._say(f"{text} there before is kept beside it as {kept}")
 
-    def _trouble(self, change: Change, move: Move) -> Exception | None:
+    def _trouble(self, change: Change, move: Move) -> str | None:
         """Carry out a change; return what went wrong, if something did."""
         path = self.path(change.name)
         try:
             if self._fingerprints.state(path) != change.found:
-                return OSError("it was changed meanwhile")
+                return "it was changed meanwhile"
             self._change(change, move)
         except (OSError, OutputsError) as error:
-            return error
+            return trouble_in_words(error) if isinstance(error, OSError) else str(error)
         finally:
             self._forget_around(path)
         return None
