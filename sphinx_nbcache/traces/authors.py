@@ -31,16 +31,21 @@ def authors(report: Report, seen: Seen, now: Callable[[str], Stat | None]) -> Au
         now: Looks at a file again.
     """
     foreign = {path for path in seen.changed if path not in seen.writes}
-    unproven = {path for path in seen.inferred if path not in seen.proven}
+    unproven = seen.inferred.keys() - seen.proven - seen.writes.keys()
     for path in {*seen.writes, *seen.inferred, *seen.others} - foreign:
         is_by_child = path in seen.by_children
         found = now(path)
-        is_changed = path in seen.left and found is not None and seen.left[path] != found
+        left, judged = seen.left.get(path), seen.named.get(path)
+        is_changed = left is not None and found is not None and left != found
+        if path in seen.inferred and left is not None and judged is not None:
+            is_changed |= judged.stat != left  # it changed in a later cell
         is_proven_by_child = found is not None and seen.left_by_children.get(path) == found
-        if is_by_child and not is_proven_by_child:
-            unproven.add(path)
-        elif is_changed:
+        if is_proven_by_child:
+            continue
+        if is_changed:
             (foreign if report.handles else unproven).add(path)
-        elif not is_by_child and path in seen.others:
+        elif path in seen.others:
             (unproven if seen.others[path] else foreign).add(path)
+        elif is_by_child:
+            unproven.add(path)
     return Authors(frozenset(foreign), frozenset(unproven - foreign))

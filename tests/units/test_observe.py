@@ -64,8 +64,8 @@ def report(**more: Any) -> dict[str, Any]:
         "search",
     )
     empty_lists += ("processes", "hosts", "children", "errors", "proven", "changed")
-    empty_maps = ("reads", "writes", "named", "inferred", "modules", "missing", "variables")
-    empty_maps += ("others", "left")
+    empty_maps: tuple[str, ...] = ("reads", "writes", "named", "inferred", "modules", "missing")
+    empty_maps += ("variables", "others", "left")
     return {
         "schema": 2,
         "started": time.time_ns(),

@@ -12,7 +12,8 @@ from .watch import open_for_writing, short, written_bytes
 OWN, PERHAPS, OTHER = "own", "perhaps", "other"
 _UNASKED = object()
 _TICK_NS = 10_000_000
-_BLOCK = 512
+# Larger files are not read.
+_LARGEST = 1 << 26
 _LOOKED_FOR = ("read", "probe")
 # Programs that give a file a content without writing its bytes, by cloning it.
 _CLONING = ("cp", "install", "rsync", "git")
@@ -35,8 +36,10 @@ class Changes:
         self.proven = {}
         self.changed = {}
         self.others = {}
+        self.strangers = {}
         self.left = {}
         self.held = set()
+        self.kept_open = set()
         self.judged = set()
         self.texts = ()
         self.started = 0
@@ -87,7 +90,10 @@ class Changes:
         self.judged.add(path)
         self.watch.drain()
         others = path in self.watch.others
-        if path in self.watch.own or self._is_open(self.files.stat(path)):
+        is_open = self._is_open(self.files.stat(path))
+        if is_open or path in self.watch.own:
+            if is_open:
+                self.kept_open.add(path)
             if not others:
                 return OWN
             return PERHAPS if self.processes.names(path, self.texts) else OTHER
@@ -118,11 +124,13 @@ class Changes:
         total, found = written_bytes(), self.files.stat(path)
         if total is None:
             return before[0] is not None
-        if self.bytes is None or found is None or total - self.bytes >= found.st_size:
+        if self.bytes is None or found is None or found.st_mtime_ns < self.started - _TICK_NS:
+            return False  # moved here, perhaps
+        written = total - self.bytes
+        if written >= found.st_size or self._may_be_cloned():
             return False
-        is_sparse = found.st_blocks * _BLOCK < found.st_size
-        is_moved = found.st_mtime_ns < self.started - _TICK_NS
-        return not (is_sparse or is_moved or self._may_be_cloned())
+        # Libraries leave gaps: HDF5 has some of which no byte was written.
+        return _filled_bytes(path, found.st_size) > written
 
     def _may_be_cloned(self):
         if not self.processes.any_in_cell():
@@ -140,8 +148,18 @@ class Changes:
         watch.drain()
         for path in watch.others:
             if path not in self.judged and files.is_product(path):
-                self._note_other(path, is_ours=self.processes.names(path, self.texts))
+                names = self.processes.names(path, self.texts)
+                self._note_other(path, is_ours=names or self.processes.wrote(path))
+        # Children may have written these before. This one was not their doing.
+        if watch.others and not self.processes.any_in_cell():
+            for path in watch.others:
+                found = files.stat(path)
+                self.strangers[path] = found and short(found)
         renewed = [p for p in watch.own - watch.others - self.judged if p in files.inferred]
+        for path in self.kept_open - watch.others - self.judged:
+            renewed.append(path)
+            if not self._is_open(files.stat(path)):
+                self.kept_open.discard(path)
         watch.own.clear()
         watch.others.clear()
         self.judged.clear()
@@ -165,6 +183,11 @@ class Changes:
                 continue
             if found is not None and short(found) != stat:
                 self._note_other(path, is_ours=not is_sure)
+        further = list(further)
+        for path in further:
+            left, found = self.strangers.get(path), self.files.stat(path)
+            if left is not None and found is not None and left == short(found):
+                self._note_other(path, is_ours=False)
         paths = dict.fromkeys((*self.files.writes, *self.files.inferred, *further))
         stats = {p: self.files.stat(p) for p in paths if p.startswith(self.watch.prefixes)}
         return {path: short(s) for path, s in stats.items() if s and not self._is_open(s)}
@@ -183,3 +206,15 @@ class Changes:
         if not opened or found is None or not modes.S_ISREG(found.st_mode):
             return False
         return (found.st_dev, found.st_ino) in opened
+
+
+def _filled_bytes(path, size):
+    """Return how many bytes of a file are no zeros; none if it is too large to be read."""
+    if size > _LARGEST:
+        return 0
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError:
+        return 0
+    return len(content) - content.count(0)

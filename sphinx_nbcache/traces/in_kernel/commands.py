@@ -76,6 +76,11 @@ class Processes:
         name = os.path.basename(path)
         return any(name in s and may_write(s, path) for s in self.scripts(texts))
 
+    def wrote(self, path):
+        """Tell whether a child has said in this cell that it writes a file."""
+        records = self.log.records(self.begun[2]) if self.log.path else []
+        return any(record[:2] == ["write", path] for record in records)
+
     def is_output(self, path, texts):
         """Tell whether a command of this cell says that it writes a file."""
         name = os.path.basename(path)
@@ -104,7 +109,7 @@ def scripts_of(words, texts=()):
         return [" ".join(map(shlex.quote, words))] if words else []
     if "-c" in words[1:-1]:
         return [words[words.index("-c", 1) + 1]]
-    if any(word[:1] not in "-" for word in words[1:]):
+    if any(word and word[0] != "-" for word in words[1:]):
         return [" ".join(map(shlex.quote, words))]
     return list(texts) or ["unknown"]
 
@@ -135,9 +140,9 @@ def outputs(script):
         found += targets
         if words and os.path.basename(words[0]) == "tee":
             found += words[1:]
-        for option, value in zip(words, words[1:]):
+        for position, option in enumerate(words[:-1]):
             if option in _OUTPUT_OPTIONS:
-                found.append(value)
+                found.append(words[position + 1])
         found += [word.partition("=")[2] for word in words if word.startswith("--out")]
     return found
 

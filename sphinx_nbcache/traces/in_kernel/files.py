@@ -117,9 +117,10 @@ class Files:
         a child has read nothing is known here.
         """
         self.touched.add(path)
+        folder = os.path.dirname(path)
+        self.watch.add(folder)
         if path in self.writes and not self.log.is_new(path):
             return
-        self.watch.add(os.path.dirname(path))
         was_read = path in self.reads or bool(keeps) or self.log.is_child
         look = self.look(path, "write", hashing=was_read)
         if self.log.is_child:
@@ -130,7 +131,6 @@ class Files:
         self.writes[path] = look
         if look[0] is not None:
             self.watch.forget_events(path)
-        folder = os.path.dirname(path)
         if look[0] is None and self.stat(folder) is None:
             self._expect(folder)
         if keeps and path not in self.reads:

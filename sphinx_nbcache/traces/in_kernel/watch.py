@@ -5,6 +5,7 @@ others it gets a zero (fanotify_init(2), Linux 5.13). That is enough here. inoti
 names no process, and merges two saves in a row.
 """
 
+import contextlib
 import os
 import stat as modes
 import struct
@@ -124,8 +125,8 @@ class Watch:
 
     def _open_group(self):
         before = set(sys.modules)
-        import ctypes  # noqa: PLC0415
-        import fcntl  # noqa: PLC0415
+        import ctypes
+        import fcntl
 
         self.loaded.update(name.partition(".")[0] for name in set(sys.modules) - before)
         self._wide = ctypes.c_uint64
@@ -156,7 +157,7 @@ class Watch:
 
     def _key(self, name):
         """Return the handle of a folder, as events have it."""
-        import ctypes  # noqa: PLC0415
+        import ctypes
 
         handle = ctypes.create_string_buffer(8 + _LONGEST_HANDLE)
         struct.pack_into("=Ii", handle, 0, _LONGEST_HANDLE, 0)
@@ -201,7 +202,7 @@ class Proof:
         if self.process == os.getpid():
             return
         self.process = os.getpid()
-        import atexit  # noqa: PLC0415
+        import atexit
 
         atexit.register(self.tell)
         # Children of multiprocessing end without calling what `atexit` knows.
@@ -213,10 +214,8 @@ class Proof:
         if self.process != os.getpid():
             return
         self.process = None
-        try:
+        with contextlib.suppress(Exception):  # without a proof, but not without an end
             self._tell()
-        except Exception:  # noqa: S110
-            pass  # without a proof, but not without an end
 
     def _tell(self):
         files, watch = self.files, self.files.watch
