@@ -17,7 +17,7 @@ ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
 OnError = Literal["warn", "fail", "stop"]
 KernelStart = Literal["auto", "fork", "spawn"]
 RunIn = Literal["notebook", "root", "temp"]
-RetryFailed = Literal["always", "changed"]
+RetryFailed = Literal["auto", "always", "changed"]
 Rebuild = Literal["", "env", "html"]
 
 PREFIX = "nbcache_"
@@ -123,11 +123,16 @@ class Settings:
         " empty list notebooks are not traced, and only their code counts.",
     )
     retry_failed: RetryFailed = option(
-        "always",
-        values.one_of("always", "changed"),
-        expects='`"always"`, `"changed"`',
-        help='When a notebook that failed is run again: in `"always"` every build, or if'
-        ' something that it depends on has `"changed"`.',
+        "auto",
+        values.one_of("auto", "always", "changed"),
+        expects='`"auto"`, `"always"`, `"changed"`',
+        help='When a notebook that failed is run again. `"always"`: in every build.'
+        ' `"changed"`: when something that it depends on has changed. `"auto"`: as with'
+        ' `"changed"` if a cell raised an exception and everything that the run depended on is'
+        " known; in every build after a time limit, a dead or missing kernel, or if the run used"
+        " the network, a subprocess or a library that reads files in C. A cell that reads the"
+        ' clock is not seen to do so: such a notebook needs `"always"`.'
+        " `sphinx-nbcache execute -f PATH` runs a notebook at once.",
     )
     executor: str = option(
         "local-parallel",

@@ -27,6 +27,7 @@ from sphinx_nbcache.store.records import (
     Status,
     Stored,
 )
+from sphinx_nbcache.traces.facts import Trace
 
 _Value = TypeVar("_Value")
 
@@ -181,6 +182,8 @@ class Evidence:
         history: What it last was, if that is known.
         objections: What speaks against results beside their status, by digest: what they depended
             on is not as it was. Of those behind the first one without objection nothing is said.
+        hopeless: Digests of failed results that another run would only repeat, as long as nothing
+            that they depended on changes.
     """
 
     scan: Scan
@@ -191,6 +194,7 @@ class Evidence:
     damaged: str | None
     history: History | None
     objections: Mapping[str, Reason] = field(default_factory=dict)
+    hopeless: frozenset[str] = frozenset()
 
 
 def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decision:
@@ -213,8 +217,8 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
         failed = why_not(stored.result, evidence.rules, evidence.scan)
         if changed is None and failed is None:
             return Decision(Action.REUSE, _why_reused(stored, evidence), stored)
-        if changed is None and failed is not None and fails_again(stored, evidence.rules, settings):
-            text = f"{failed.text}, and nothing that it depends on has changed"
+        if changed is None and failed is not None and stored.digest in evidence.hopeless:
+            text = f"not tried again: nothing it depends on has changed ({failed.text})"
             return Decision(Action.REUSE, Reason(Why.FAILED_BEFORE, text), stored)
         rejected[stored.digest] = changed or failed or Reason(Why.FORCED, "")
     reason = _why_run(evidence, rejected, forced=settings.execute == "force")
@@ -224,9 +228,26 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
     return Decision(Action.EXECUTE, reason)
 
 
-def fails_again(stored: Stored, rules: Rules, settings: Settings) -> bool:
-    """Tell whether a failed result is shown again as long as nothing has changed."""
-    return settings.retry_failed == "changed" and stored.result.rules == rules
+def fails_again(result: Result, trace: Trace | None, rules: Rules, settings: Settings) -> bool:
+    """Tell whether another run would only repeat a failure, as long as nothing has changed.
+
+    Only an exception of a cell repeats itself, and only if everything that the run depended on is
+    known: not what came from the network, from subprocesses or through C. Whether a cell reads
+    the clock cannot be seen.
+
+    Args:
+        result: A result that failed.
+        trace: What its run depended on; `None` if that is not known.
+        rules: What the notebook allows a run to do now.
+        settings: The options.
+    """
+    if settings.execute == "frozen" or result.rules != rules:
+        return False
+    if settings.retry_failed != "auto":
+        return settings.retry_failed == "changed"
+    failure = result.failure
+    was_raised = result.status is Status.FAILED and failure and failure.position is not None
+    return bool(was_raised) and trace is not None and not trace.untracked
 
 
 def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:

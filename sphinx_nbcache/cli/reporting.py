@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sphinx_nbcache.cli.items import present_results
 from sphinx_nbcache.cli.tables import Column, table
-from sphinx_nbcache.report.files import write_if_changed
+from sphinx_nbcache.report.files import write_text
 from sphinx_nbcache.report.html.standalone import standalone_page
 from sphinx_nbcache.report.making import draft_of_plan
 from sphinx_nbcache.report.model import Report
@@ -56,7 +56,7 @@ def write_page(report: Report, project: Project, path: Path | None) -> Path:
     """
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
-    write_if_changed(path, standalone_page(report, f"Notebooks of {project.root.name}"))
+    write_text(path, standalone_page(report, f"Notebooks of {project.root.name}"))
     return path
 
 

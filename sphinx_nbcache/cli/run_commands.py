@@ -153,12 +153,12 @@ def report(*, as_json: bool, html: Path | None, junit: Path | None, opens: bool)
     with opened() as project:
         from sphinx_nbcache.cli import reporting
         from sphinx_nbcache.report.as_json import report_json
-        from sphinx_nbcache.report.files import write_if_changed
+        from sphinx_nbcache.report.files import write_text
         from sphinx_nbcache.report.junit import report_junit
 
         made = reporting.present_report(project)
         if junit is not None:
-            write_if_changed(junit, report_junit(made))
+            write_text(junit, report_junit(made))
             tell(f"Written: {junit}")
         if html is not None or opens:
             page = reporting.write_page(made, project, html)

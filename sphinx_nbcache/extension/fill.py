@@ -9,6 +9,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.environment import BuildEnvironment
 
+from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.extension.images import image_folder, image_uri
 from sphinx_nbcache.extension.lexers import is_lexer
 from sphinx_nbcache.extension.log import LOGGER
@@ -110,7 +111,19 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
     if placeholders and (text := shown.failure_at(None)):
         _put_before(placeholders[0], text)
     for node in placeholders:
-        _fill_cell(env, document, node, shown)
+        try:
+            _fill_cell(env, document, node, shown)
+        except OSError as error:
+            LOGGER.warning(
+                "code cell %d: its outputs are left out, because an image cannot be written: %s",
+                node["number"],
+                trouble_in_words(error),
+                type=WARNING_TYPE,
+                subtype=Topic.CELL.value,
+                location=node,
+            )
+            _fill_cell(env, document, node, Shown())
+            fits = False  # the next build tries it again
     return fits
 
 

@@ -11,6 +11,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
 
+from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.garbage import collection, set_aside, take_back
 from sphinx_nbcache.extension.log import notifier
@@ -184,12 +185,16 @@ class Hooks:
         if self.written is not None:
             self.written.note(docname)
 
-    def finish(self, _app: Sphinx, exception: Exception | None) -> None:
+    def finish(self, app: Sphinx, exception: Exception | None) -> None:
         """`build-finished`: what was written has been written."""
         if self.project is not None:
             self.project.close()
         if self.written is not None and exception is None:
-            self.written.commit()
+            try:
+                self.written.commit()
+            except OSError as error:
+                text = f"the next build writes pages once more: {trouble_in_words(error)}"
+                notifier(app)(Notice(Topic.REPORT, text))
 
     def _open(self, app: Sphinx) -> Project:
         """Make the project of this build."""
@@ -257,7 +262,7 @@ class Hooks:
             try:
                 self._write_files(Path(app.outdir), self.report)
             except OSError as error:
-                text = f"the report cannot be written into the output directory: {error}"
+                text = f"the report cannot be written into {app.outdir}: {trouble_in_words(error)}"
                 notify(Notice(Topic.REPORT, text))
 
     def _write_files(self, folder: Path, report: BuildReport) -> None:

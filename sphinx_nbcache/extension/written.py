@@ -15,6 +15,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from sphinx_nbcache.atomic import replace_file
+
 _FILE = "nbcache-written.json"
 _VERSION = 3
 
@@ -53,10 +55,8 @@ class WrittenPages:
         if builders.get(self._builder) == written:
             return
         builders[self._builder] = written
-        temporary = self._path.with_suffix(f".{os.getpid()}")
         text = json.dumps({"version": _VERSION, "builders": builders}, sort_keys=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._path)
+        replace_file(self._path, text)
 
     def _load(self) -> dict[str, _Written]:
         try:

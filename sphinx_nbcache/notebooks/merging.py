@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from sphinx_nbcache.atomic import replace_file
 from sphinx_nbcache.notebooks.executed import WIDGET_STATE, Executed
 from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX, Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
@@ -22,7 +23,6 @@ from sphinx_nbcache.notebooks.readers import (
 )
 from sphinx_nbcache.notebooks.scan import cell_digest
 from sphinx_nbcache.notebooks.shown_code import with_shown_code
-from sphinx_nbcache.notebooks.whole_files import replace_file
 
 _MINOR = 5
 _MYST_IN_JUPYTEXT = "md:myst"

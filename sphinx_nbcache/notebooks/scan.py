@@ -126,6 +126,10 @@ class Scan(msgspec.Struct, frozen=True):
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
 
+    def says_the_same(self, other: Scan) -> bool:
+        """Tell whether two readings differ at most in when they were made."""
+        return msgspec.structs.replace(self, seen_ns=other.seen_ns) == other
+
     def is_current(self, path: Path, formats: Formats, reader: str = "") -> bool:
         """Tell whether a new reading of the file would give the same. One `stat`, no reading.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Reason, Why
 from sphinx_nbcache.project import moving
@@ -301,7 +302,8 @@ class Artifacts:
             self._change(change, move)
         except (OSError, OutputsError) as error:
             verb = "removed" if change.artifact is None else "put back"
-            self._say(f"{change.name}, which {change.notebook} wrote, is not {verb}: {error}")
+            why = trouble_in_words(error) if isinstance(error, OSError) else str(error)
+            self._say(f"{change.name}, which {change.notebook} wrote, is not {verb}: {why}")
             return False
         finally:
             self._forget_around(path)

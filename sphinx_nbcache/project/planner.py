@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -64,6 +64,23 @@ class _Notebook:
     key: KeyParts
     code_key: str
     rules: Rules
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What is known of the results under a code key.
+
+    Attributes:
+        whole: Those whose outputs are not damaged.
+        damaged: What is wrong with the first one that is.
+        objections: By digest why some cannot be used.
+        hopeless: Digests of failed ones that another run would only repeat.
+    """
+
+    whole: list[Stored] = field(default_factory=list)
+    damaged: str | None = None
+    objections: dict[str, Reason] = field(default_factory=dict)
+    hopeless: set[str] = field(default_factory=set)
 
 
 class Planner:
@@ -216,16 +233,20 @@ class Planner:
         """Return the current scan of every source that is there; new ones are remembered."""
         current = self._store.scans(sources)
         fresh: dict[str, Scan] = {}
+        confirmed: dict[str, Scan] = {}
         for name, source in sources.items():
             scan = current.get(name)
             if scan is None or not scan.is_current(source.path, self._formats, source.reader):
                 current.pop(name, None)
                 try:
-                    fresh[name] = scan_file(source.path, self._formats, source.reader)
+                    found = scan_file(source.path, self._formats, source.reader)
                 except OSError:
                     continue  # it went away since it was found
+                is_known = scan is not None and found.says_the_same(scan)
+                (confirmed if is_known else fresh)[name] = found
+        self._store.keep_later(confirmed)
         self._store.keep(fresh, {})
-        return current | fresh
+        return current | confirmed | fresh
 
     def _notebook(self, name: str, source: Source, scan: Scan) -> _Notebook:
         settings = self._settings
@@ -279,16 +300,17 @@ class Planner:
     ) -> Planned:
         name, scan, rules = notebook.name, notebook.scan, notebook.rules
         self._validity.unexpect(self.changes.pop(name, ()))
-        results, damaged, objections = self._judged(notebook, found, needs_outputs)
+        judged = self._judged(notebook, found, needs_outputs)
         evidence = Evidence(
             scan=scan,
             key=notebook.key,
             rules=rules,
             excluded_by=self._excluding_glob(notebook.source.path),
-            results=results,
-            damaged=damaged,
+            results=judged.whole,
+            damaged=judged.damaged,
             history=self._histories.get(name),
-            objections=objections,
+            objections=judged.objections,
+            hopeless=frozenset(judged.hopeless),
         )
         decision = decide(evidence, self._settings, self._not_before)
         if decision.action is not Action.REUSE:
@@ -326,31 +348,26 @@ class Planner:
 
     def _judged(
         self, notebook: _Notebook, found: Sequence[Stored], needs_outputs: NeedsOutputs
-    ) -> tuple[list[Stored], str | None, dict[str, Reason]]:
-        """Look at results in their order, until one can be used.
-
-        Returns:
-            Those whose outputs are not damaged; what is wrong with the first one that is; and by
-            digest why some cannot be used.
-        """
-        whole: list[Stored] = []
-        objections: dict[str, Reason] = {}
-        damaged = None
+    ) -> _Judged:
+        """Look at results in their order, until one can be used."""
+        seen = _Judged()
         is_chosen = False
         for stored in found:
             if is_chosen:
-                whole.append(stored)
+                seen.whole.append(stored)
                 continue
             missing = None
             if needs_outputs(notebook.name, stored.result):
                 missing = self._store.missing_outputs(stored.result)
             if missing is not None:
-                damaged = damaged or missing
+                seen.damaged = seen.damaged or missing
                 continue
-            whole.append(stored)
+            seen.whole.append(stored)
             failed = why_not(stored.result, notebook.rules, notebook.scan) is not None
-            if failed and not fails_again(stored, notebook.rules, self._settings):
-                continue
+            if failed:
+                if not self._fails_again(stored.result, notebook.rules):
+                    continue
+                seen.hopeless.add(stored.digest)
             judged = self._validity.judge(
                 notebook.name,
                 notebook.source.path,
@@ -360,11 +377,19 @@ class Planner:
                 lambda: [*found, *self.previous(notebook.name)],
             )
             if isinstance(judged, Reason):
-                objections[stored.digest] = judged
+                seen.objections[stored.digest] = judged
             else:
                 is_chosen = True
                 self._expect(notebook.name, stored, judged)
-        return whole, damaged, objections
+        return seen
+
+    def _fails_again(self, result: Result, rules: Rules) -> bool:
+        return fails_again(result, self._validity.trace(result), rules, self._settings)
+
+    def is_tried_again(self, settled: Settled) -> bool:
+        """Tell whether the next build runs a notebook that failed, although nothing changes."""
+        stored = settled.result
+        return stored is None or not self._fails_again(stored.result, settled.planned.rules)
 
     def _expect(self, name: str, stored: Stored, changes: list[Change]) -> None:
         """Let files be as they will be when a result is used, for what depends on them."""

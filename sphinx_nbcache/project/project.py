@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import Notebook
 from sphinx_nbcache.notebooks.sources import is_output, matching_glob, not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
-from sphinx_nbcache.planning import Plan, Planned
+from sphinx_nbcache.planning import Action, Plan, Planned, Why
 from sphinx_nbcache.project.artifacts import Artifacts
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.observing import Observer
@@ -34,7 +35,7 @@ from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.project.register import Register
 from sphinx_nbcache.project.reproducing import Comparison, Reruns
 from sphinx_nbcache.project.results import Node, Results
-from sphinx_nbcache.project.run import Progress, Run
+from sphinx_nbcache.project.run import NotebookFailedError, Progress, Run, Settled
 from sphinx_nbcache.project.settlement import Settlement
 from sphinx_nbcache.project.turns import Turns
 from sphinx_nbcache.project.validity import Validity
@@ -221,20 +222,28 @@ class Project:
             checkout=self._artifacts.checkout,
         )
         settlement.begin(plan)
+        if self.settings.on_error == "stop":
+            _stop_at_failures(plan)
         if to_run := plan.to_run:
             try:
                 turns.take(to_run)
                 self._run_outdated(plan, settlement, turns)
             finally:
                 self._validity.keep()
-        settled = settlement.of(plan)
+        settled = tuple(map(self._with_outlook, settlement.of(plan)))
         for notice in settlement.notices():
             self.notify(notice)
-        self._planner.remember(settled)
         note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
+        self._planner.remember(settled)
         if to_run:
             keep_limits(self.store)
         return Run(settled, time.perf_counter() - begin)
+
+    def _with_outlook(self, settled: Settled) -> Settled:
+        """Return what became of a notebook, with what the next build does if it failed."""
+        if not settled.failed or self._planner.is_tried_again(settled):
+            return settled
+        return replace(settled, is_tried_again=False)
 
     def _run_outdated(self, plan: Plan, settlement: Settlement, turns: Turns) -> None:
         """Run again what read files before other notebooks of the plan rewrote them.
@@ -493,6 +502,23 @@ class Project:
         from sphinx_nbcache.project.reading import read_file
 
         return read_file(source.path, self.name_of(source.path), self.formats, source.reader)
+
+
+def _stop_at_failures(plan: Plan) -> None:
+    """End a build whose notebooks would only fail again.
+
+    Raises:
+        NotebookFailedError: One of them would.
+    """
+    failed = [
+        f"{planned.name}: {result.result.failure.headline}"
+        for planned in plan.with_action(Action.REUSE)
+        if planned.decision.reason.why is Why.FAILED_BEFORE
+        and (result := planned.decision.result) is not None
+        and result.result.failure is not None
+    ]
+    if failed:
+        raise NotebookFailedError("; ".join(failed))
 
 
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from sphinx_nbcache.atomic import replace_if_changed
 from sphinx_nbcache.config import declared_options
 from sphinx_nbcache.notices import say_nothing
 from sphinx_nbcache.store.marks import Marks
@@ -66,12 +67,7 @@ def write_project_file(
     marked = msgspec.structs.replace(content, mark=mark)
     encoded = msgspec.json.format(msgspec.json.encode(marked, order="sorted"), indent=2)
     with suppress(OSError):
-        if path.exists() and path.read_bytes() == encoded:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_bytes(encoded)
-        partial.replace(path)
+        replace_if_changed(path, encoded)
 
 
 def read_project_file(place: Path) -> ProjectFile | None:

@@ -32,12 +32,14 @@ class Settled:
         result: The result that its page shows, if any.
         ran_here: Whether this project ran it for this plan.
         ran_elsewhere: Whether another build on the same store ran it meanwhile.
+        is_tried_again: If it failed: whether the next build runs it again in any case.
     """
 
     planned: Planned
     result: Stored | None
     ran_here: bool = False
     ran_elsewhere: bool = False
+    is_tried_again: bool = True
 
     @property
     def failed(self) -> bool:
@@ -148,7 +150,12 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         what = settled.result.result.status.value if failure is None else failure.headline
         promised = ", ".join(cell.promised) if cell is not None else ""
         instead = f" (not {promised}, as its metadata promise)" if promised else ""
-        text = f"the notebook failed{where}: {what}{instead}; the next build tries it again"
+        outlook = (
+            "the next build tries it again"
+            if settled.is_tried_again
+            else "it is tried again when something that it depends on changes"
+        )
+        text = f"the notebook failed{where}: {what}{instead}; {outlook}"
         line = cell.line or None if cell is not None else None
         yield Notice(Topic.EXECUTION, text, planned.path, line, is_error=errors)
     for cell in settled.kept_silent:

@@ -156,6 +156,7 @@ class Worlds:
         """Look up what is remembered of all files of these traces: at once, which is quick."""
         names: set[str] = set()
         for trace in traces:
+            names.update(written.path for written in trace.written)
             for fact in trace.facts:
                 if isinstance(fact, File):
                     names.add(fact.path)
@@ -168,7 +169,7 @@ class Worlds:
 
     def keep(self) -> None:
         """Remember the fingerprints that were taken in this build."""
-        keep_fingerprints(self._store.access, self.fingerprints.fresh)
+        keep_fingerprints(self._store.access, self.fingerprints.fresh, self._remembered)
         self._remembered.update(self.fingerprints.fresh)
         self.fingerprints.fresh.clear()
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 
+from sphinx_nbcache.atomic import replace_file
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.context import Context
 
@@ -64,14 +63,13 @@ def image_content(value: Any, mime: str) -> bytes:
 
 
 def write_image(content: bytes, suffix: str, folder: Path) -> Path:
-    """Write an image file, unless it is there; return its path."""
+    """Write an image file, unless it is there; return its path.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     path = folder / (hashlib.sha256(content).hexdigest()[:32] + suffix)
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        # Several readers may write the same file at once, each to a name of its own.
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=suffix)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        replace_file(path, content)
     return path

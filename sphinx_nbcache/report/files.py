@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from sphinx_nbcache.atomic import replace_if_changed
 from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.report.as_json import ReportDocument, report_json
 from sphinx_nbcache.report.junit import report_junit
@@ -32,12 +33,12 @@ def write_files(report: Report, folder: Path, shown: Report) -> None:
     """
     logs = folder / _LOGS
     former = _documents_of(folder / JSON_FILE) if logs.is_dir() else set()
-    write_if_changed(folder / JSON_FILE, report_json(shown) + "\n")
-    write_if_changed(folder / JUNIT_FILE, report_junit(shown))
+    write_text(folder / JSON_FILE, report_json(shown) + "\n")
+    write_text(folder / JUNIT_FILE, report_junit(shown))
     failures = _failures(report)
     for docname, failure in failures.items():
         text = strip_ansi(failure.traceback).rstrip("\n") + "\n"
-        write_if_changed(_log(folder, docname), text)
+        write_text(_log(folder, docname), text)
     known = former | {entry.docname for entry in report.entries if entry.docname}
     for docname in known - failures.keys():
         _remove(_log(folder, docname), logs)
@@ -88,10 +89,10 @@ def _remove(path: Path, folder: Path) -> None:
             parent.rmdir()  # only if it is empty
 
 
-def write_if_changed(path: Path, text: str) -> None:
-    """Write a file, unless that is what stands in it."""
-    with suppress(OSError, UnicodeDecodeError):
-        if path.read_text(encoding="utf-8") == text:
-            return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the report, unless it has this text.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    replace_if_changed(path, text.encode("utf-8", errors="replace"))

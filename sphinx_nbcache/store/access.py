@@ -47,6 +47,8 @@ class Access:
         self._shelf: Shelf | None = None
         # Takes over, for writing, when the disk cannot be written; it is read first.
         self._overlay: MemoryShelf | None = None
+        # Written with the next record that must be written.
+        self._later: dict[str, bytes] = {}
         self._told: set[str] = set()
         self._was_opened = self._was_examined = False
         self._opening = threading.RLock()
@@ -68,7 +70,7 @@ class Access:
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Return the values of those keys that are there and not damaged."""
         keys = list(keys)
-        found: dict[str, bytes] = {}
+        found = {key: self._later[key] for key in keys if key in self._later}
         if self._overlay is not None:
             self._collect(self._overlay, keys, found)
         wanted = [key for key in keys if key not in found]
@@ -141,12 +143,22 @@ class Access:
         Raises:
             ShelfError: That is not possible.
         """
-        shelf = self._writable()
+        shelf, gone = self._writable(), list(gone)
+        later = {key: value for key, value in self._later.items() if key not in gone}
         with shelf.transaction():
-            for key, value in values.items():
+            for key, value in (later | dict(values)).items():
                 shelf.set(key, wrapped(key, value, self.marks))
             for key in gone:
                 shelf.delete(key)
+        self._later.clear()
+
+    def write_later(self, values: Mapping[str, bytes]) -> None:
+        """Write values together with the next ones that must be written.
+
+        A build in which nothing changed writes nothing: such values save time later, and are
+        lost if this process writes nothing else.
+        """
+        self._later |= values
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ pickle mode is refused, in reading and in writing, and files are confined to the
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import diskcache
@@ -26,9 +27,11 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
 
     Attributes:
         put_off: The files to remove when the transaction that is open has succeeded.
+        written: The files to remove if it fails.
     """
 
     put_off: list[str] | None = None
+    written: list[str] | None = None
 
     def put(self, key: object) -> tuple[str, bool]:
         """Return the database form of a key."""
@@ -47,7 +50,17 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         if type(value) is not bytes or read:
             raise UnsafeEntryError(f"a value must be bytes, not {type(value).__name__}")
         stored: tuple[Any, ...] = super().store(value, read, key=key)
+        if self.written is not None and is_file_name(stored[2]):
+            self.written.append(stored[2])
         return stored
+
+    def _write(self, full_path: str, *arguments: Any, **options: Any) -> Any:
+        # diskcache 5.6.3 leaves a file that it cannot write to its end (core.py, Disk._write).
+        try:
+            return super()._write(full_path, *arguments, **options)
+        except BaseException:
+            Path(full_path).unlink(missing_ok=True)
+            raise
 
     def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> bytes:  # noqa: FBT001 (diskcache's signature)
         """Return the value for its database form."""

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA
 
+from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
-from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
+from sphinx_nbcache.store.rows import Execute, files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
+from sphinx_nbcache.store.snapshot import Snapshot
+
+_Value = TypeVar("_Value")
 
 # From this size on a value is a file of its own, not a row of the database.
 _FILE_SIZE = 32 * 1024
 _BUSY_SECONDS = 60
+_PRIMARY_CODE = 0xFF
 # All of diskcache's settings are given, so that none is taken from the database.
 _SETTINGS = {
     **DEFAULT_SETTINGS,
@@ -37,6 +45,7 @@ class DiskShelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._cache: diskcache.Cache | None = None
+        self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
 
     def get(self, key: str) -> bytes | None:
@@ -46,7 +55,7 @@ class DiskShelf:
             DamagedEntryError: The entry is there but cannot be read.
             ShelfError: The database cannot be read.
         """
-        with self._lock, translated():
+        with self._lock, translated(self.folder):
             cache = self._open()
             try:
                 value = cache.get(key, default=None, retry=True)
@@ -62,9 +71,9 @@ class DiskShelf:
         Raises:
             ShelfError: The database cannot be read.
         """
-        with self._lock, translated():
-            cache = self._open()
-            yield from rows_of(cache._sql_retry, cache.disk, keys)  # noqa: SLF001 (see rows.py)
+        wanted = list(keys)
+        with self._lock, translated(self.folder):
+            yield from self._read(lambda execute, disk: list(rows_of(execute, disk, wanted)))
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin so, in order.
@@ -72,8 +81,8 @@ class DiskShelf:
         Raises:
             ShelfError: The database cannot be read.
         """
-        with self._lock, translated():
-            return keys_of(self._open()._sql_retry, prefix)  # noqa: SLF001 (see rows.py)
+        with self._lock, translated(self.folder):
+            return self._read(lambda execute, _: keys_of(execute, prefix))
 
     def file_names(self) -> frozenset[str]:
         """Return the names of the files that hold values, relative to the folder.
@@ -81,8 +90,8 @@ class DiskShelf:
         Raises:
             ShelfError: The database cannot be read.
         """
-        with self._lock, translated():
-            return files_of(self._open()._sql_retry)  # noqa: SLF001 (see rows.py)
+        with self._lock, translated(self.folder):
+            return self._read(lambda execute, _: files_of(execute))
 
     def size(self) -> int:
         """Return how much room the database and its files take, in bytes.
@@ -90,7 +99,7 @@ class DiskShelf:
         Raises:
             ShelfError: The database cannot be read.
         """
-        with self._lock, translated():
+        with self._lock, translated(self.folder):
             return int(self._open().volume())
 
     def set(self, key: str, value: bytes) -> None:
@@ -99,7 +108,7 @@ class DiskShelf:
         Raises:
             ShelfError: The disk is full, read-only or broken.
         """
-        with self._lock, translated():
+        with self._lock, translated(self.folder):
             self._open().set(key, value, retry=True)
 
     def delete(self, key: str) -> None:
@@ -108,34 +117,58 @@ class DiskShelf:
         Raises:
             ShelfError: The disk is read-only or broken.
         """
-        with self._lock, translated(), suppress(UnsafeEntryError):
+        with self._lock, translated(self.folder), suppress(UnsafeEntryError):
             self._open().delete(key, retry=True)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what is set and deleted within it visible all at once, or not at all."""
-        with self._lock, translated():
+        with self._lock, translated(self.folder):
             cache = self._open()
-            outermost = cache.disk.put_off is None
-            if outermost:
-                cache.disk.put_off = []
+            disk: SafeDisk = cache.disk
+            if disk.put_off is not None:
+                with cache.transact(retry=True):  # within another one
+                    yield
+                return
+            replaced: list[str] = []
+            removable: list[str] = []
+            disk.put_off, disk.written = replaced, removable
             try:
                 with cache.transact(retry=True):
                     yield
-                removable = cache.disk.put_off if outermost else []
+                removable = replaced
             finally:
-                if outermost:
-                    cache.disk.put_off = None
-            for name in removable:
-                cache.disk.remove(name)
+                disk.put_off = disk.written = None
+                for name in removable:
+                    disk.remove(name)
 
     def close(self) -> None:
         """Close this thread's connection."""
         if self._cache is not None:
             self._cache.close()
             self._cache = None
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+
+    def _read(self, query: Callable[[Execute, SafeDisk], _Value]) -> _Value:
+        """Read without writing, if that is possible."""
+        if self._cache is None and self._snapshot is None:
+            self._snapshot = Snapshot.of(self.folder)
+            if self._snapshot is not None:
+                self._snapshot.read(_refuse_foreign_settings_of)
+        if self._snapshot is not None:
+            disk = SafeDisk(str(self.folder))
+            found = self._snapshot.read(lambda execute: query(execute, disk))
+            if found is not None:
+                return found
+        cache = self._open()
+        return query(cache._sql_retry, cache.disk)  # noqa: SLF001 (see rows.py)
 
     def _open(self) -> diskcache.Cache:
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
         if self._cache is None:
             folder = str(self.folder)
             try:
@@ -167,21 +200,44 @@ def _refuse_foreign_settings(folder: Path) -> None:
     with closing(
         sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     ) as connection:
-        try:
-            names = {row[0] for row in connection.execute("SELECT key FROM Settings")}
-        except sqlite3.OperationalError:
-            return  # just being made by another process, or unreadable: diskcache will tell
+        _refuse_foreign_settings_of(connection.execute)
+
+
+def _refuse_foreign_settings_of(execute: Execute) -> None:
+    try:
+        names = {row[0] for row in execute("SELECT key FROM Settings")}
+    except sqlite3.OperationalError:
+        return  # just being made by another process, or unreadable: diskcache will tell
     if foreign := names - _SETTINGS.keys() - METADATA.keys():
         raise sqlite3.DatabaseError(f"settings that are never written: {sorted(map(str, foreign))}")
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(folder: Path | None = None) -> Iterator[None]:
     """Turn what the disk and the database raise into a ShelfError.
 
     That may be a UnicodeDecodeError: of a damaged name in a database, or in what SQLite says of it.
+
+    Args:
+        folder: The folder of the database, if it may be full: SQLite says "disk I/O error" when it
+            cannot make the file that it shares between processes.
     """
     try:
         yield
     except (OSError, sqlite3.Error, diskcache.Timeout, UnicodeDecodeError) as error:
-        raise ShelfError(f"{type(error).__name__}: {error}") from error
+        raise ShelfError(_in_words(error, folder)) from error
+
+
+def _in_words(error: Exception, folder: Path | None) -> str:
+    if isinstance(error, OSError):
+        return trouble_in_words(error)
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(folder)):
+        return trouble_in_words(OSError(errno.ENOSPC, str(error)))
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_full(folder: Path | None) -> bool:
+    with suppress(OSError):
+        return folder is not None and shutil.disk_usage(folder).free < _FILE_SIZE
+    return False

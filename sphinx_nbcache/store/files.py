@@ -47,9 +47,27 @@ def fingerprints(access: Access, paths: Iterable[str]) -> dict[str, Fingerprint]
     return {keys[key]: fingerprint for key, fingerprint in found.items()}
 
 
-def keep_fingerprints(access: Access, fresh: Mapping[str, Fingerprint]) -> None:
-    """Remember fingerprints, by absolute path. If that fails, only time is lost."""
-    records = {_FINGERPRINTS + p: encoded(print_) for p, print_ in fresh.items() if _is_text(p)}
+def keep_fingerprints(
+    access: Access, fresh: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint]
+) -> None:
+    """Remember fingerprints, by absolute path. If that fails, only time is lost.
+
+    Args:
+        access: The records.
+        fresh: The new fingerprints.
+        known: Those that are remembered. One that only confirms what is known is written later.
+    """
+    records: dict[str, bytes] = {}
+    confirmed: dict[str, bytes] = {}
+    for path, taken in fresh.items():
+        if _is_text(path):
+            before = known.get(path)
+            is_known = before is not None and (before.stat, before.digest) == (
+                taken.stat,
+                taken.digest,
+            )
+            (confirmed if is_known else records)[_FINGERPRINTS + path] = encoded(taken)
+    access.write_later(confirmed)
     if records:
         with suppress(ShelfError):
             access.write(records)

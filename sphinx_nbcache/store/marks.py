@@ -122,9 +122,9 @@ def _make_secret() -> bytes:
 def _publish(path: Path, secret: bytes) -> None:
     partial = path.with_name(f"{_SECRET_FILE}-{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with open(os.open(partial, flags, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
-        file.write(secret)
     try:
+        with open(os.open(partial, flags, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
+            file.write(secret)
         if _read_file(path) is None and os.path.lexists(path):
             partial.replace(path)  # it is damaged, or others can read it
         else:

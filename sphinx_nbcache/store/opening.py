@@ -53,11 +53,12 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
     if not again and (folder / _MARK).exists():
         return _start_anew(shelf)
     try:
-        shelf.get("")
+        # Not by `get`, which would write.
+        list(shelf.get_many([""]))
     except ShelfError as error:
         if is_damage(error.__cause__):
             return _start_anew(shelf)
-        return _tried(ReadOnlyShelf(folder)) or _in_memory(folder, str(error))
+        return _tried(ReadOnlyShelf(folder, str(error))) or _in_memory(folder, str(error))
     return shelf, None
 
 

@@ -26,10 +26,16 @@ _LOG = f"{DBNAME}-wal"
 
 
 class ReadOnlyShelf:
-    """Reads what a diskcache folder holds; every attempt to write is a [](ShelfError)."""
+    """Reads what a diskcache folder holds; every attempt to write is a [](ShelfError).
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        why: Why nothing can be written.
+    """
+
+    def __init__(self, folder: Path, why: str = "it is read-only") -> None:
         self.folder = folder
+        self._why = why
         self._disk = SafeDisk(str(folder))
         self._connection: sqlite3.Connection | None = None
 
@@ -92,16 +98,16 @@ class ReadOnlyShelf:
 
     def set(self, key: str, value: bytes) -> None:  # noqa: ARG002 (the contract's signature)
         """Refuse to keep a value."""
-        raise ShelfError("it is read-only")
+        raise ShelfError(self._why)
 
     def delete(self, key: str) -> None:  # noqa: ARG002 (the contract's signature)
         """Refuse to forget a key."""
-        raise ShelfError("it is read-only")
+        raise ShelfError(self._why)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Refuse to begin one."""
-        raise ShelfError("it is read-only")
+        raise ShelfError(self._why)
         yield
 
     def close(self) -> None:
@@ -121,11 +127,11 @@ class ReadOnlyShelf:
                 self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         return self._connection
 
-    def __getstate__(self) -> Path:
-        return self.folder
+    def __getstate__(self) -> tuple[Path, str]:
+        return self.folder, self._why
 
-    def __setstate__(self, folder: Path) -> None:
-        self.__init__(folder)  # type: ignore[misc]
+    def __setstate__(self, state: tuple[Path, str]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
 
 
 def _from_copy(folder: Path) -> sqlite3.Connection:

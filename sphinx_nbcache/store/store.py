@@ -88,6 +88,10 @@ class Store:
             with suppress(ShelfError):
                 self.access.write({key: encoded(record) for key, record in records.items()})
 
+    def keep_later(self, scans: Mapping[str, Scan]) -> None:
+        """Remember scans that say the same as those before, with the next other write."""
+        self.access.write_later({f"scan/{path}": encoded(scan) for path, scan in scans.items()})
+
     # -- results
 
     def results(self, code_key: str) -> list[Stored]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from sphinx_nbcache.store.access import encoded
-from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 
 _KEY = "used"
-# A build in which nothing changed should not have to write: an hour is exact enough.
+# An hour is exact enough to tell which result was not used for the longest time.
 _EXACT_SECONDS = 3600
 Times = dict[int, int]
 
 
 def last_uses(store: Store) -> dict[int, int]:
-    """Return when results were last used, by id: seconds since the epoch, up to an hour late.
+    """Return when results were last used, by id: seconds since the epoch.
+
+    A build in which nothing changed does not write its time, and others are up to an hour late.
 
     A result that is not in it has not been used since it was made.
     """
@@ -24,15 +24,13 @@ def last_uses(store: Store) -> dict[int, int]:
 
 
 def note_uses(store: Store, ids: Iterable[int], now: float) -> None:
-    """Remember that results are used now (seconds since the epoch), if that is news."""
+    """Remember that results are used now (seconds since the epoch), with the next other write."""
     wanted = set(ids)
     known = last_uses(store)
     if all(now - known.get(number, 0) < _EXACT_SECONDS for number in wanted):
         return
-    with suppress(ShelfError), store.access.transaction():
-        known = last_uses(store)
-        known |= dict.fromkeys(wanted, int(now))
-        store.access.write({_KEY: encoded(known)})
+    known |= dict.fromkeys(wanted, int(now))
+    store.access.write_later({_KEY: encoded(known)})
 
 
 def forget_uses(store: Store, ids: Iterable[int]) -> None:

@@ -147,7 +147,7 @@ def write_support(folder: Path) -> None:
     The folder is made if it is missing. It may be filled for several kernels at the same time.
     """
     # Here, because the first zygote waits for the import of this module.
-    from sphinx_nbcache.notebooks.whole_files import replace_file
+    from sphinx_nbcache.atomic import replace_file
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, content in (("sitecustomize.py", _sitecustomize), (_FILE, _compiled)):

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -264,8 +265,55 @@ def test_a_full_disk_costs_one_warning(
     assert built.status == 0
     assert sorted(built.ran) == ["one.md", "two.md"]
     assert built.warnings.count("[nbcache.store]") == built.warnings.count("WARNING") == 1
+    assert "no space left on the disk" in built.warnings
+    assert "read-only" not in built.warnings
     for name in ("one", "two"):
         assert name * 100_000 in book.page(name)
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_not_called_read_only(
+    book: Book, tmp_path: Path, mounted: Callable[..., Path]
+) -> None:
+    full = mounted(tmp_path / "full", "-t", "tmpfs", "-o", "size=512k", "tmpfs")
+    book.conf(store=str(full))
+    book.index("one", "two")
+    book.myst("one.md")
+    book.build()
+    filling = full / "filling"
+    with filling.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    before = {path: path.read_bytes() for path in full.rglob("*.val")}
+    book.myst("two.md", "%%\nprint('x' * 40_000)")
+    built = book.build()
+    assert (built.status, built.ran) == (0, ("two.md",)), built
+    assert "no space left on the disk" in built.warnings
+    assert "read-only" not in built.warnings
+    assert {path: path.read_bytes() for path in full.rglob("*.val")} == before
+    filling.unlink()
+    assert book.build().ran == ("two.md",)
+    again = book.build()
+    assert (again.ran, again.warnings) == ((), "")
+
+
+def test_a_full_disk_under_the_pages_leaves_no_temporary_file(
+    book: Book, mounted: Callable[..., Path]
+) -> None:
+    """Sphinx itself cannot go on there; the next build, with room again, is right."""
+    trees = book.folder / "_build" / "doctrees"
+    full = mounted(trees, "-t", "tmpfs", "-o", "size=1m", "tmpfs")
+    book.index("one")
+    image = "import base64, os\nfrom IPython.display import Image\n"
+    book.myst("one.md", f"%%\n{image}Image(os.urandom(1_200_000), format='png')")
+    sources = book.sources()
+    with suppress(AssertionError):  # a traceback of Sphinx's
+        book.build()
+    assert [path for path in full.rglob("*") if "partial" in path.name] == []
+    assert book.sources() == sources
+    subprocess.run(["mount", "-o", "remount,size=100m", str(full)], check=True)
+    built = book.build()
+    assert built.status == 0, built.warnings
+    assert "data:image" in book.page("one") or "_images" in book.page("one")
 
 
 def test_jupyter_cache_in_the_same_folder_and_this_store_leave_each_other_alone(

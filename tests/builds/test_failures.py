@@ -13,6 +13,7 @@ pytestmark = pytest.mark.kernel
 def test_a_failed_notebook_shows_its_outputs_and_traceback_and_is_tried_until_it_passes(
     book: Book,
 ) -> None:
+    book.conf(retry_failed="always")
     book.index("bad", "good")
     book.myst("bad.md", "%%\nprint('before it')", "%%\n1 / 0", "%%\nprint('after', 'it')")
     book.myst("good.md", "%%\nprint('fine')")
@@ -99,8 +100,66 @@ def test_on_error_stop_ends_the_build_at_once_but_keeps_what_was_computed(book: 
     assert built.ran == ("a.md", "b.md")
     assert "Notebook failed" in built.warnings
     assert "b.md: ValueError: no" in built.warnings
+    again = book.build()
+    assert again.status != 0
+    assert again.ran == ()
+    assert "b.md: ValueError: no" in again.warnings
     after = book.build("-D", "nbcache_on_error=warn")
-    assert after.ran == ("b.md", "c.md")
+    assert after.ran == ("c.md",)
+
+
+NOTHING_CHANGED = "not tried again: nothing it depends on has changed (its last run failed: "
+
+
+def test_a_notebook_that_would_only_fail_again_is_tried_when_something_changed(book: Book) -> None:
+    book.index("bad")
+    book.write("data.txt", "0")
+    book.myst("bad.md", "%%\nprint('before it')", "%%\n1 / int(open('data.txt').read())")
+    first, again = book.build(), book.build()
+    assert (first.ran, again.ran) == (("bad.md",), ())
+    for built in (first, again):
+        assert "bad.md:16: WARNING: the notebook failed in code cell 3: ZeroDiv" in built.warnings
+        assert "tried again when something that it depends on changes" in built.warnings
+        assert built.warnings.count("WARNING") == 1
+    assert "before it" in book.page("bad")
+    assert "ZeroDivisionError" in book.page("nbcache-report")
+    assert NOTHING_CHANGED in book.page("nbcache-report")
+    assert book.build("-D", "nbcache_on_error=fail").status == 1
+    assert book.build("-D", "nbcache_execute=frozen").status == 1
+    assert book.build("-D", "nbcache_retry_failed=always").ran == ("bad.md",)
+    assert book.build("-D", "nbcache_execute=force").ran == ("bad.md",)
+    book.write("data.txt", "1")
+    mended = book.build()
+    assert (mended.ran, mended.warnings) == (("bad.md",), "")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time; time.sleep(60)",
+        "import os; os._exit(3)",
+        "import subprocess; subprocess.run(['true']); 1 / 0",
+        "import socket\ntry: socket.create_connection(('localhost', 9), 1)\nfinally: 1 / 0",
+    ],
+    ids=["time limit", "kernel died", "subprocess", "network"],
+)
+def test_a_failure_of_which_not_everything_is_known_is_tried_in_every_build(
+    book: Book, code: str
+) -> None:
+    book.conf(timeout=2)
+    book.index("bad")
+    book.myst("bad.md", "%%\n" + code)
+    for _ in range(2):
+        built = book.build()
+        assert built.ran == ("bad.md",)
+        assert "the next build tries it again" in built.warnings
+
+
+def test_a_missing_kernel_is_looked_for_in_every_build(book: Book) -> None:
+    book.index("bad")
+    book.myst("bad.md", kernelspec={"name": "nowhere"})
+    for _ in range(2):
+        assert "the next build tries it again" in book.build().warnings
 
 
 def test_warnings_as_errors_fail_the_build_each_time(book: Book) -> None:

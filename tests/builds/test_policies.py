@@ -27,7 +27,7 @@ def test_errors_are_allowed_in_notebooks_that_match_a_glob(book: Book) -> None:
     book.index("errors/a", "b", "c")
     for name in ("errors/a.ipynb", "b.md", "c.ipynb"):
         write = book.ipynb if name.endswith("ipynb") else book.myst
-        write(name, "# N", "%%\n1 / 0", "%%\nprint('went', 'on')", counts=False)
+        write(name, "# N", f"%%\n1 / 0 # {name}", "%%\nprint('went', 'on')", counts=False)
     built = book.build()
     assert "c.ipynb" in built.warnings
     assert built.warnings.count("the notebook failed") == 1

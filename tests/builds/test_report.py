@@ -25,6 +25,7 @@ def figures(page: str) -> dict[str, str]:
 
 
 def test_the_report_is_that_of_this_build_also_when_nothing_ran(book: Book) -> None:
+    book.conf(retry_failed="always")
     book.index("one", "bad", "nbcache-report")
     book.myst("one.md")
     book.myst("bad.md", "%%\nraise RuntimeError('oh no')")
@@ -214,7 +215,8 @@ def test_every_builder_shows_the_report(book: Book) -> None:
     book.write(
         "list.rst", ":orphan:\n\nT\n=\n\n.. jcache-report::\n   :columns: notebook, status\n"
     )
-    book.conf("version = copyright = '1'\nman_pages = [('index', 'book', 'Book', 'me', 1)]")
+    manual = "version = copyright = '1'\nman_pages = [('index', 'book', 'Book', 'me', 1)]"
+    book.conf(manual, retry_failed="always")
     for builder in BUILDERS:
         built = book.build(builder=builder)
         assert built.status == 0, built.warnings
@@ -342,6 +344,7 @@ def test_two_reproducible_builds_on_one_store_are_the_same_to_the_byte(
     book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    book.conf(retry_failed="always")
     text = ".. jcache-report::\n   :columns: notebook reason time status"
     book.index("one", "bad", "nbcache-report", text=text)
     book.myst("one.md", "{jcache-status}`state, date, time`", "%%\nprint('hi')")

@@ -120,7 +120,7 @@ ELSEWISE: dict[str, list[Any]] = {
     "dependencies": [["book/*.csv"]],
     "ignore": [["book/*.log"]],
     "track": [[], ["files"]],
-    "retry_failed": ["changed"],
+    "retry_failed": ["changed", "always"],
     "jobs": [1],
     "kernel_start": ["fork", "spawn"],
     "preload": [[], ["numpy"]],

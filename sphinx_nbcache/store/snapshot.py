@@ -1,0 +1,85 @@
+"""Reading a database that no process is writing, without touching any file.
+
+A build in which nothing changed must not change the store: whoever watches files would build
+again. diskcache writes to a database when it opens it, and SQLite in WAL mode creates files to
+read one. Opened with `immutable=1` (see sqlite.org/uri.html) it does neither, and takes no locks.
+So every read is checked afterwards: it counts only if no process had the database open for
+writing, and the file did not change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from diskcache.core import DBNAME
+
+from sphinx_nbcache.notebooks.scan import Stat
+
+_Value = TypeVar("_Value")
+
+
+class Snapshot:
+    """A database as it is while nothing writes to it."""
+
+    def __init__(self, path: Path, stat: Stat) -> None:
+        self._path = path
+        self._stat = stat
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+
+    @classmethod
+    def of(cls, folder: Path) -> Snapshot | None:
+        """Open the database of a folder; `None` if it is missing, in use, or just written."""
+        path = folder / DBNAME
+        stat = _quiet_stat(path)
+        if stat is None or stat.is_racy(time.time_ns()):
+            return None
+        return cls(path, stat)
+
+    def read(self, query: Callable[[Callable[..., Any]], _Value]) -> _Value | None:
+        """Return what a query finds; `None` if the database was in use meanwhile.
+
+        Args:
+            query: Takes a function that executes statements.
+
+        Raises:
+            sqlite3.Error: The database cannot be read.
+        """
+        try:
+            found = query(self._connection.execute)
+        except sqlite3.Error:
+            if not self._is_current:
+                return None
+            raise
+        return found if self._is_current else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @property
+    def _is_current(self) -> bool:
+        return _quiet_stat(self._path) == self._stat
+
+
+def _quiet_stat(database: Path) -> Stat | None:
+    """Return what tells that a database changed; `None` if it is missing or in use.
+
+    A process that has written to it has a write-ahead log, which SQLite removes when the last
+    process is done.
+    """
+    try:
+        if database.with_name(f"{database.name}-wal").stat().st_size:
+            return None
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return None
+    try:
+        return Stat.of(database)
+    except OSError:
+        return None
