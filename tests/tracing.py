@@ -125,14 +125,19 @@ class Project:
             root=str(self.root), log=new_log(support), support=str(support), startup=startup
         )
 
-    def run(self, *cells: str, directory: str = ".", preload: Sequence[str] = ()) -> Traced:
-        """Run cells in a shell that has loaded these modules; trace it."""
+    def run(
+        self, *cells: str, directory: str = ".", preload: Sequence[str] = (), further: str = ""
+    ) -> Traced:
+        """Run cells in a shell that has loaded these modules; trace it.
+
+        Code in `further` is executed once the tracer is there.
+        """
         assert self.shells is not None
         answer = self.shells.ask(
             {
                 "directory": str(self.root / directory),
                 "variables": self.variables,
-                "install": install_code(self.config()),
+                "install": install_code(self.config()) + further,
                 "cells": cells,
                 "expression": report_expression(),
                 "preload": list(preload),

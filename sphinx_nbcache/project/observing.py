@@ -106,7 +106,8 @@ class Observer:
         if traceable:
             texts = [cell.source for cell in job.cells]
             texts.append(msgspec.json.encode(outcome.outputs).decode())
-            trace = _doubting(observe(outcome.report, world, texts, str(planned.path)), others)
+            trace = observe(outcome.report, world, texts, str(planned.path), watch.left_over)
+            trace = _doubting(trace, others)
             if outcome.begun is not None:
                 trace = _after_attempts(trace, outcome.begun, world)
         for fact in watch.before:

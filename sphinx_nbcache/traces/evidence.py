@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.traces.authors import Authors, authors
 from sphinx_nbcache.traces.places import Places
 from sphinx_nbcache.traces.report import Look, Report, Seen, gather
 from sphinx_nbcache.traces.world import World
@@ -26,6 +27,8 @@ class Evidence:
         places: What counts, of this kernel's interpreter.
         seen: What the kernel and its children saw.
         inferred: Files that seem to have been written in C, and how they were before.
+        authors: Which files the run is not known to have written.
+        left_over: Names of files that an earlier run seems to have written, and that were there.
         source: The notebook itself, which it may name without reading it.
         doubts: Why the facts cannot be trusted.
     """
@@ -35,11 +38,15 @@ class Evidence:
     places: Places
     seen: Seen
     inferred: dict[str, Look]
+    authors: Authors
+    left_over: Collection[str] = ()
     source: str = ""
     doubts: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, report: Report, world: World, source: str = "") -> Evidence:
+    def of(
+        cls, report: Report, world: World, source: str = "", left_over: Collection[str] = ()
+    ) -> Evidence:
         """Gather what was seen, and sort out what was written."""
         python = report.python
         prefixes = [os.path.join(prefix, name) for prefix in python.prefixes for name in _INSTALLED]
@@ -61,7 +68,9 @@ class Evidence:
             if path not in seen.writes and getattr(seen.reads.get(path), "stat", None) is None
         }
         seen.named.pop(places.normal(source), None)
-        return cls(report, world, places, seen, inferred, source)
+        seen.changed.discard(places.normal(source))
+        found = authors(report, seen, lambda path: world.fingerprints.renew(path).stat)
+        return cls(report, world, places, seen, inferred, found, left_over, source)
 
     def name(self, path: str) -> str | None:
         """Return the name of a path, or `None` if it does not count."""

@@ -215,7 +215,8 @@ class Written(msgspec.Struct, frozen=True, omit_defaults=True):
     before: State | None = None
     """The digest of what was there before, where that is known: the run would find it again."""
     inferred: bool = False
-    """Nobody saw it being opened for writing, but it changed while a cell ran that names it.
+    """The run seems to have written it, but was not seen to: it changed while a cell ran that
+    names it, or a child process wrote it and was killed before it could tell how it left the file.
 
     If something else wrote it at that time, such as another notebook, the run cannot be trusted.
     """

@@ -23,6 +23,8 @@ def file_facts(evidence: Evidence) -> Iterator[Fact]:
     """
     found: dict[str, Fact] = {}
     modules = module_names(evidence)
+    for path in sorted({*evidence.authors.foreign, *_modules_that_appeared(evidence)}):
+        _doubt(evidence, path)
     for path, look in evidence.looks():
         name = evidence.name(path)
         if name is None or name in found:
@@ -30,6 +32,8 @@ def file_facts(evidence: Evidence) -> Iterator[Fact]:
         fact = file_fact(evidence, path, name, look, module=name in modules)
         if fact is not None and _counts(evidence, path, fact):
             found[name] = fact
+            if isinstance(fact, File) and name in evidence.left_over:
+                _doubt_left_over(evidence, path, name, look)
     for name in modules | (_modules_that_failed(evidence) & found.keys()):
         if evidence.places.is_inside(name) and name.endswith(".py") and _stem(name) != "__init__":
             # A package comes before a module of the same name in the same directory.
@@ -42,6 +46,45 @@ def module_names(evidence: Evidence) -> set[str]:
     """Return the names of the local modules."""
     names = (evidence.name(file) for file, _ in evidence.report.modules.values())
     return {name for name in names if name is not None}
+
+
+def _doubt(evidence: Evidence, path: str) -> None:
+    """Note that something else changed a file while the notebook ran, if the file counts."""
+    name = evidence.name(path)
+    if name is not None and not evidence.places.is_temporary(path):
+        evidence.doubts.append(f"{name} changed while the notebook ran")
+
+
+def _doubt_left_over(evidence: Evidence, path: str, name: str, look: Look) -> None:
+    """Note that the run found a file that an earlier run seems to have written.
+
+    It does not matter if the run only replaced it.
+    """
+    is_read = path in evidence.seen.reads or not evidence.is_written(path)
+    if is_read and not (look.how == "probe" and path in evidence.seen.removed):
+        evidence.doubts.append(
+            f"{name}, which an earlier run seems to have written, was there; remove it to start"
+            " from scratch"
+        )
+
+
+def _modules_that_appeared(evidence: Evidence) -> set[str]:
+    """Return files of modules that were imported in vain, and that came to be after that."""
+    paths = {
+        os.path.join(folder, module.rpartition(".")[2] + end)
+        for module, folders in evidence.report.missing.items()
+        for folder in folders
+        for end in (".py", os.sep + "__init__.py")
+    }
+    started = evidence.report.started - _TICK_NS
+    return {
+        path
+        for path in paths
+        if evidence.inside(path) is not None
+        and not evidence.is_written(path)
+        and (stat := evidence.now(path)) is not None
+        and stat.ctime_ns >= started
+    }
 
 
 def _modules_that_failed(evidence: Evidence) -> set[str]:
@@ -99,7 +142,10 @@ def _absent(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None
         return None
     if not _can_exist(name):
         return None
-    after = evidence.state(path) if evidence.is_written(path) else GONE
+    after = evidence.state(path)
+    if after != GONE and not evidence.is_written(path):
+        _doubt(evidence, path)
+        after = GONE
     return Absent(name, after or None)
 
 
@@ -125,7 +171,7 @@ def _read(evidence: Evidence, path: str, name: str, look: Look, *, module: bool)
     if not _is_same(evidence, path, look, state):
         if evidence.places.is_temporary(path):
             return None
-        evidence.doubts.append(f"{name} changed while the notebook ran")
+        _doubt(evidence, path)
     return File(name, state, module=module)
 
 
@@ -176,7 +222,7 @@ def _inferred(evidence: Evidence, path: str, name: str) -> Fact | None:
     digest = evidence.world.fingerprints.digest(path)
     left = evidence.seen.named.get(path)
     if left is not None and left.stat != evidence.world.fingerprints.entry(path).stat:
-        evidence.doubts.append(f"{name} changed while the notebook ran")
+        _doubt(evidence, path)
     was_absent = evidence.inferred[path].type == ""
     return None if was_absent or digest is None else File(name, digest)
 

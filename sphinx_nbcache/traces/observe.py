@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from sphinx_nbcache.traces.environments import Environment, Python
@@ -19,7 +19,11 @@ _NO_REPORT = "what the run depended on is not known: its kernel sent no report t
 
 
 def observe(
-    raw: Mapping[str, Any], world: World, texts: Iterable[str] = (), source: str = ""
+    raw: Mapping[str, Any],
+    world: World,
+    texts: Iterable[str] = (),
+    source: str = "",
+    left_over: Collection[str] = (),
 ) -> Trace:
     """Make a trace of what a kernel reported, right after its last cell.
 
@@ -31,11 +35,12 @@ def observe(
         world: The world as it is now. Files that the run wrote are looked at anew.
         texts: The sources and the outputs of the cells, to see whether they mention the place.
         source: The absolute path of the notebook. That its code names it is no reading of it.
+        left_over: Names of files that earlier runs seem to have written, and that were there.
     """
     report = read_report(raw)
     if report is None:
         return Trace(unreliable=_NO_REPORT)
-    evidence = Evidence.of(report, world, source)
+    evidence = Evidence.of(report, world, source, left_over)
     facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
     facts += package_facts(evidence, _environment(report, world))
     facts += world.places.locations(texts)
@@ -118,12 +123,12 @@ def _written(evidence: Evidence) -> Iterator[Written]:
     """Yield the files under the root that the run wrote, and that are there."""
     for path in sorted({*evidence.seen.writes, *evidence.inferred}):
         name = evidence.inside(path)
-        if name is None:
+        if name is None or path in evidence.authors.foreign:
             continue
         entry = evidence.world.fingerprints.renew(path)
         digest = evidence.world.fingerprints.digest(path)
         if digest is not None:
-            inferred = path in evidence.inferred
+            inferred = path in evidence.authors.unproven
             before = evidence.seen.writes.get(path) or evidence.inferred.get(path)
             created = before is not None and before.type == ""
             mode = entry.mode & 0o777

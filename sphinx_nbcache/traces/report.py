@@ -13,7 +13,7 @@ import msgspec
 
 from sphinx_nbcache.notebooks.scan import Stat
 
-SCHEMA = 1
+SCHEMA = 2
 # Directory, pattern, whether only directories were asked for, and what was there.
 Listed = tuple[str, str, bool, tuple[str, ...] | None]
 
@@ -69,6 +69,17 @@ class Report(msgspec.Struct, frozen=True):
     """Files that the code names, which C may have opened."""
     inferred: dict[str, Look]
     """Those of them that seem to have been written; how they were before."""
+    proven: tuple[str, ...]
+    """Those of these that the kernel was seen to write, though no audit event tells of it."""
+    changed: tuple[str, ...]
+    """Files that the code names or looks for, and that something else has changed."""
+    others: dict[str, bool]
+    """Files that the kernel has written, and that another process has written since; whether that
+    may have been one of the run's own."""
+    left: dict[str, Stat]
+    """How written files under the root were at the end, unless they were still open for writing."""
+    handles: bool
+    """Whether it is known which files are open."""
     modules: dict[str, tuple[str, str]]
     """Modules that no version stands for: file, and the local file that imported it."""
     packages: tuple[str, ...]
@@ -99,6 +110,12 @@ class Seen:
     writes: dict[str, Look] = field(default_factory=dict)
     named: dict[str, Look] = field(default_factory=dict)
     inferred: dict[str, Look] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    others: dict[str, bool] = field(default_factory=dict)
+    left: dict[str, Stat] = field(default_factory=dict)
+    by_children: set[str] = field(default_factory=set)
+    proven: set[str] = field(default_factory=set)
+    left_by_children: dict[str, Stat] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
     listings: list[Listed] = field(default_factory=list)
@@ -135,6 +152,10 @@ def gather(report: Report, normal: Callable[[str], str]) -> Seen:
             _keep(found, normal(path), look)
     seen.removed.update(map(normal, report.removed))
     seen.made.update(map(normal, report.made))
+    seen.proven.update(map(normal, report.proven))
+    seen.changed.update(map(normal, report.changed))
+    seen.others.update({normal(path): is_ours for path, is_ours in report.others.items()})
+    seen.left.update({normal(path): stat for path, stat in report.left.items()})
     seen.listings += [(normal(listed[0]), *listed[1:]) for listed in report.listings]
     for record in report.children:
         try:
@@ -154,6 +175,11 @@ def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> N
         looks = {"read": seen.reads, "write": seen.writes, "named": seen.named}[kind]
         path, look = msgspec.convert(values, tuple[str, Look])
         _keep(looks, normal(path), look)
+        if kind == "write":
+            seen.by_children.add(normal(path))
+    elif kind == "left":
+        path, stat = msgspec.convert(values, tuple[str, Stat])
+        seen.left_by_children[normal(path)] = stat
     elif kind in ("remove", "make"):
         paths = {"remove": seen.removed, "make": seen.made}[kind]
         paths.add(normal(msgspec.convert(values, tuple[str])[0]))

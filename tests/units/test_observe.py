@@ -63,13 +63,15 @@ def report(**more: Any) -> dict[str, Any]:
         "asked_versions",
         "search",
     )
-    empty_lists += ("processes", "hosts", "children", "errors")
-    empty_maps = ("reads", "writes", "named", "inferred", "modules", "missing", "variables")
+    empty_lists += ("processes", "hosts", "children", "errors", "proven", "changed")
+    empty_maps: tuple[str, ...] = ("reads", "writes", "named", "inferred", "modules", "missing")
+    empty_maps += ("variables", "others", "left")
     return {
-        "schema": 1,
+        "schema": 2,
         "started": time.time_ns(),
         "python": python,
         "start_variables": {},
+        "handles": True,
         **{name: [] for name in empty_lists},
         **{name: {} for name in empty_maps},
         **more,
@@ -205,8 +207,8 @@ def test_an_error_of_the_tracer_makes_the_trace_unreliable(project: Project) -> 
     "raw",
     [
         {},
-        {"schema": 1},
-        {**report(), "schema": 2},
+        {"schema": 2},
+        {**report(), "schema": 1},
         {**report(), "reads": []},
         {**report(), "reads": {"/a": "x"}},
         {**report(), "reads": {"/a": [[1, 2], "file", 3, None, "read"]}},

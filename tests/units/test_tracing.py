@@ -384,12 +384,14 @@ def test_a_file_that_was_written_just_before_it_is_read_can_be_trusted(project: 
     assert project.says(traced) is None
 
 
-def test_a_file_that_appeared_after_it_was_looked_for_is_noticed(project: Project) -> None:
+def test_a_file_that_appeared_after_it_was_looked_for_makes_the_trace_unreliable(
+    project: Project,
+) -> None:
     traced = project.run(
         "import os; os.path.exists('model' + '.bin')", change(Path("$(echo model.)bin"), "1"), "1"
     )
-    assert traced.trace.unreliable is None
-    assert project.says(traced) == "model.bin appeared"
+    assert traced.trace.unreliable == "model.bin changed while the notebook ran"
+    assert traced.trace.written == ()
 
 
 # --- Directories --------------------------------------------------------------------------

@@ -13,6 +13,7 @@ What they do not see is complemented:
 - `os.stat` is wrapped, for what is only looked for;
 - the class of `os.environ` is replaced, for variables that are read;
 - names of files in cells, in variables and in modules stand for files that are opened in C;
+- fanotify and `/proc` tell who has written a file, where the system has them;
 - forked children write to a log, and so do other Python processes, which load this package by
   a `sitecustomize` of ours.
 
@@ -20,6 +21,7 @@ Nothing is judged here: what of it counts is decided by the one who reads the re
 """
 
 MODULES = (
-    *("common", "looks", "files", "listings", "probes", "imports", "variables", "named", "outside"),
+    *("common", "looks", "watch", "files", "listings", "probes", "imports", "variables"),
+    *("commands", "changes", "named", "outside"),
     "tracer",
 )

@@ -129,11 +129,20 @@ class Log:
     def __init__(self, path, is_child):
         self.path = path
         self.is_child = is_child
+        self.told = set()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self):
         self.is_child = True
+        self.told = set()
+
+    def is_new(self, path):
+        """Tell whether this is a child that has not told of a path yet, though its parent may."""
+        if not self.is_child or path in self.told:
+            return False
+        self.told.add(path)
+        return True
 
     def note(self, *record):
         """Write a record, if this is a child."""
@@ -146,9 +155,17 @@ class Log:
         finally:
             os.close(descriptor)
 
-    def records(self):
-        """Return what children have written."""
+    def size(self):
+        """Return how much children have written."""
+        try:
+            return os.path.getsize(self.path) if self.path else 0
+        except OSError:
+            return 0
+
+    def records(self, start=0):
+        """Return what children have written, behind so many bytes."""
         if not self.path or not os.path.exists(self.path):
             return []
         with open(self.path, encoding="ascii", errors="replace") as file:
+            file.seek(start)
             return [json.loads(line) for line in file if line.endswith("\n")]

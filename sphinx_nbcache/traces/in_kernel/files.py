@@ -9,6 +9,7 @@ import time
 
 from .common import HERE, absolute, outer, source_of
 from .looks import Looks
+from .watch import Proof, Watch, short
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Larger files are not hashed in here: whoever changes one while it is read gets no trace.
@@ -26,24 +27,42 @@ _KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
 class Files:
     """Files that were read, written and removed, and directories that were made."""
 
-    def __init__(self, quiet, log):
+    def __init__(self, quiet, log, roots=()):
         self.quiet = quiet
         self.log = log
+        self.watch = Watch(roots)
+        self.touched = set()
         self.seen = {}
         self.probed = set()
         self.reads = Looks()
         self.writes = {}
         self.inferred = {}
+        self.databases = set()
         self.removed = {}
         self.made = {}
         self.asked_versions = {}
+        self.proof = Proof(self)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget_touched)
+
+    def forget_touched(self):
+        """Forget what was opened for writing: it is noticed if that happens again."""
+        self.touched.clear()
+        for flags, seen in self.seen.items():
+            if flags & _WRITING:
+                seen.clear()
+
+    def is_product(self, path):
+        """Tell whether the run has written a file, or seems to have done so."""
+        return path in self.writes or path in self.inferred or path in self.databases
 
     def look(self, path, how, *, hashing=False):
         """Look at a path. Hash a file of which the times alone would not show a change."""
-        return self.look_of(path, self._stat(path), how, hashing=hashing)
+        return self.look_of(path, self.stat(path), how, hashing=hashing)
 
     @staticmethod
-    def _stat(path):
+    def stat(path):
+        """Return what is at a path, or None; this is not noted."""
         try:
             return _stat(path)
         except (OSError, ValueError):
@@ -55,7 +74,7 @@ class Files:
         if found is None:
             return (None, "", now, None, how)
         kind = _KINDS.get(modes.S_IFMT(found.st_mode), "other")
-        stat = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        stat = short(found)
         changed = max(stat[1], stat[2])
         racy = _RACY_NS if changed % _SECOND_NS else _COARSE_RACY_NS
         digest = None
@@ -85,7 +104,7 @@ class Files:
         if "<" in path and os.path.basename(path).startswith("<"):
             return
         if found is _UNKNOWN:
-            found = self._stat(path)
+            found = self.stat(path)
         look = self.look_of(path, found, how)
         self.reads.keep(path, look)
         if self.log.is_child:
@@ -97,13 +116,22 @@ class Files:
         What was read and is lost now is hashed, as long as it is there. Of what the parent of
         a child has read nothing is known here.
         """
-        if path in self.writes:
+        self.touched.add(path)
+        folder = os.path.dirname(path)
+        self.watch.add(folder)
+        if path in self.writes and not self.log.is_new(path):
             return
         was_read = path in self.reads or bool(keeps) or self.log.is_child
-        self.writes[path] = look = self.look(path, "write", hashing=was_read)
-        self.log.note("write", path, look)
-        folder = os.path.dirname(path)
-        if look[0] is None and self._stat(folder) is None:
+        look = self.look(path, "write", hashing=was_read)
+        if self.log.is_child:
+            self.log.note("write", path, look)
+            self.proof.prepare()
+        if path in self.writes:
+            return
+        self.writes[path] = look
+        if look[0] is not None:
+            self.watch.forget_events(path)
+        if look[0] is None and self.stat(folder) is None:
             self._expect(folder)
         if keeps and path not in self.reads:
             look = (*look[:-1], keeps)
@@ -157,7 +185,7 @@ class Files:
         if type(path) is not int and dir_fd in (-1, None):
             path = absolute(path)
             self._expect(path)
-            if self._stat(path) is not None:
+            if self.stat(path) is not None:
                 self.remove(path)
 
     def on_rmdir(self, path, dir_fd=-1):
@@ -181,6 +209,7 @@ class Files:
         self.log.note("remove", path)
 
     def on_rmtree(self, path, *more):
+        self.watch.forget(absolute(path))
         for folder, _, names in os.walk(absolute(path)):
             for name in names:
                 self.remove(os.path.join(folder, name))
@@ -190,6 +219,8 @@ class Files:
             return  # names relative to a directory that is not known
         source, target = absolute(source), absolute(target)
         if os.path.isdir(source):
+            self.watch.forget(source)
+            self.watch.forget(target)
             for folder, _, names in os.walk(source):
                 inside = target + folder[len(source) :]
                 self.on_mkdir(inside)
@@ -200,7 +231,7 @@ class Files:
 
     def _move(self, source, target):
         self.read(source)
-        if self._stat(source) is not None:
+        if self.stat(source) is not None:
             self.remove(source)
             self.write(target)
 
@@ -217,8 +248,9 @@ class Files:
             return
         full = absolute(path)
         self._expect(full)
-        if self._stat(full) is None:
+        if self.stat(full) is None:
             self.made[full] = True
+            self.watch.forget(full)
             self.log.note("make", full)
 
     def forget(self):
@@ -233,6 +265,8 @@ class Files:
             database = re.sub(r"^file:(//(localhost)?(?=/))?|[?#].*$", "", database)
         if database and database not in (":memory:", b":memory:"):
             path = absolute(database)
+            self.databases.add(path)
+            self.watch.add(os.path.dirname(path))
             if path not in self.reads and path not in self.writes:
                 look = self.look(path, "database", hashing=True)
                 self.reads.keep(path, look)

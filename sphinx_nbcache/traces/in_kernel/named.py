@@ -8,6 +8,7 @@ import sys
 import time
 import types
 
+from .changes import OTHER, OWN
 from .common import absolute, shell
 
 # Files that are read by libraries in C. Only of these a name that leads nowhere is noted.
@@ -64,14 +65,15 @@ class Code(ast.NodeVisitor):
 class Named:
     """Files that are named in cells, variables and modules: libraries in C may open them.
 
-    They are looked at before and after each cell. One that changed, that nobody was seen to
-    open, and that the cell itself names, was written by the cell, as far as anyone can tell.
+    They are looked at before and after each cell. One that changed, that no audit event tells of,
+    and that the cell itself names, may have been written by the cell: `Changes` judges that.
     """
 
-    def __init__(self, own, files, imports):
+    def __init__(self, own, files, imports, changes):
         self.own = own
         self.files = files
         self.imports = imports
+        self.changes = changes
         self.looks = {}
         self.missing = {}
         self.current = set()
@@ -80,14 +82,18 @@ class Named:
         self.started = 0
         self.has_ended = False
         self.folders = {}
+        self.scripts = []
 
     def before_cell(self, info):
         with self.own:
             self.started, self.has_ended = time.time_ns(), False
             self.current, self.used, self.missing = set(), set(), {}
+            self.scripts = []
+            self._renew(self.changes.begin_cell(self.started))
             self._list_folders()
             # Old versions of IPython do not tell what they have made of it.
             self._scan(info.raw_cell, getattr(info, "transformed_cell", None))
+            self.changes.expect(self.scripts, is_named=bool(self.looks or self.missing))
 
     def _scan(self, source, transformed=None, depth=0):
         """Consider the texts in a cell, and note what it imports and which names it uses."""
@@ -98,6 +104,7 @@ class Named:
             self.consider(text)
             if code.has_magics:
                 self.consider_words(text)
+                self.scripts += [text] if "\n" in text else []
                 # The text may be the code below a magic, such as `%%time`.
                 if "\n" in text and depth < _DEEPEST:
                     self._scan(text, depth=depth + 1)
@@ -111,24 +118,35 @@ class Named:
                 self._compare(path, self.looks[path])
             for path, look in self.missing.items():
                 self._compare(path, look)
+            self._renew(self.changes.end_cell())
+
+    def finish(self):
+        """Look at what the run itself has changed after its last cell."""
+        self._renew(self.changes.settle())
+
+    def _renew(self, paths):
+        for path in paths:
+            self.looks[path] = self.files.look(path, "named")
 
     def _compare(self, path, before):
-        """Infer that this cell has written a file, if that changed and nobody opened it."""
-        read = self.files.reads.at(path)
-        if path in self.files.writes:
+        """Judge a file that has changed in this cell."""
+        if path in self.files.writes or path in self.files.databases:
             return
         now = self.files.look(path, "named")
-        if read is not None and not self._is_own(read, before, now):
-            return
         if now[1] == "file" and now[0] != before[0] and self._is_new(now):
-            self._infer(path, before)
-            self.looks[path] = now
+            self._judge(path, before, now)
 
-    def _is_own(self, read, before, now):
-        """Tell whether what was read was made in this cell before, and is still the same."""
-        return read[0] is None or (read[0] == now[0] != before[0] and self._is_new(read))
-
-    def _infer(self, path, before):
+    def _judge(self, path, before, now):
+        """Note a file that has changed as one that the run has written, or something else."""
+        author = self.changes.author(path, before, now)
+        if author == OTHER:
+            self.changes.changed[path] = True
+            return
+        self.looks[path] = now
+        if author == OWN and path not in self.files.inferred:
+            self.changes.proven[path] = True
+        elif author != OWN:
+            self.changes.proven.pop(path, None)
         self.files.inferred.setdefault(path, before)
         read = self.files.reads.at(path)
         if read is not None and read[0] is not None:
@@ -155,15 +173,16 @@ class Named:
     def _first_look(self, path, *, counts_if_missing):
         if len(self.looks) >= _MOST_FILES or path.startswith(self.files.quiet.prefixes):
             return
+        self.files.watch.add(os.path.dirname(path))
         look = self.files.look(path, "named")
         if look[0] is None:
             self.missing[path] = look
         if look[1] == "file" or (look[0] is None and counts_if_missing):
-            if self.has_ended and self._is_new(look):
-                before = "" if self._was_absent(path) else "unknown"
-                self._infer(path, (None, before, look[2], None, "named"))
             self.looks[path] = look
             self.files.log.note("named", path, look)
+            if self.has_ended and self._is_new(look) and path not in self.files.writes:
+                before = "" if self._was_absent(path) else "unknown"
+                self._judge(path, (None, before, look[2], None, "named"), look)
 
     def _was_absent(self, path):
         """Tell whether a file that is found only now is known not to have been there before."""

@@ -7,10 +7,10 @@ import re
 class Outside:
     """What was started and whom was talked to; and the files that commands name."""
 
-    def __init__(self, log, named):
+    def __init__(self, log, named, processes):
         self.log = log
         self.named = named
-        self.processes = []
+        self.processes = processes
         self.hosts = {}
 
     def on_popen(self, program, arguments, folder, environment):
@@ -21,7 +21,7 @@ class Outside:
 
     def on_spawn(self, program, arguments, environment):
         # `subprocess` may start a process in this way, and has told so itself.
-        if self.processes[-1:] != [[os.fsdecode(word) for word in arguments]]:
+        if self.processes.started[-1:] != [[os.fsdecode(word) for word in arguments]]:
             self._note(arguments)
 
     def on_system(self, command):
@@ -31,8 +31,7 @@ class Outside:
         if isinstance(arguments, (str, bytes)):
             arguments = [arguments]
         words = [os.fsdecode(word) for word in arguments]
-        self.processes.append(words)
-        self.log.note("process", words)
+        self.processes.note(words)
         for word in words:
             if folder is not None:
                 self.named.consider(os.path.join(os.fsdecode(folder), word), of_command=True)

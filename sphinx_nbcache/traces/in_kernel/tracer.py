@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+from .changes import Changes
+from .commands import Processes
 from .common import Log, Own, Quiet, shell
 from .files import Files
 from .imports import Imports
@@ -16,7 +18,7 @@ from .outside import Outside
 from .probes import Probes
 from .variables import Variables
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Tracer:
@@ -29,13 +31,16 @@ class Tracer:
         self.own = Own()
         self.quiet = Quiet(config.get("quiet", ()))
         self.log = Log(config.get("log"), config.get("child", False))
-        self.files = Files(self.quiet, self.log)
         self.roots = [config["root"], os.path.realpath(config["root"])]
+        self.files = Files(self.quiet, self.log, self.roots)
         self.listings = Listings(self.quiet, self.log, self.roots)
         self.imports = Imports(self.quiet, self.log)
+        self.files.watch.loaded = self.imports.before
         self.variables = Variables(self.quiet, config.get("own_variables", ()))
-        self.named = Named(self.own, self.files, self.imports)
-        self.outside = Outside(self.log, self.named)
+        self.processes = Processes(self.log)
+        self.changes = Changes(self.files, self.processes)
+        self.named = Named(self.own, self.files, self.imports, self.changes)
+        self.outside = Outside(self.log, self.named, self.processes)
         self.start_variables = {k: v for k, v in os.environ.items() if k.startswith("PYTHON")}
 
     def start(self):
@@ -71,6 +76,7 @@ class Tracer:
             "import": self.imports.on_import,
             **dict.fromkeys(("os.putenv", "os.unsetenv"), self.variables.on_put),
             "subprocess.Popen": outside.on_popen,
+            **dict.fromkeys(("os.fork", "os.forkpty"), self.processes.on_fork),
             "os.exec": outside.on_exec,
             "os.posix_spawn": outside.on_spawn,
             "os.system": outside.on_system,
@@ -110,6 +116,9 @@ class Tracer:
         return json.dumps({"errors": self.own.errors})
 
     def _report(self):
+        children = self.log.records()
+        left = self.changes.end(record[1] for record in children if record[0] == "write")
+        self.named.finish()
         local = self.imports.local_modules()
         reached = self.imports.reached(local)
         for file, _ in local.values():
@@ -130,6 +139,11 @@ class Tracer:
             "listings": [[*key, names] for key, names in self.listings.found.items()],
             "named": self.named.looks,
             "inferred": self.files.inferred,
+            "proven": list(self.changes.proven),
+            "changed": list(self.changes.changed),
+            "others": self.changes.others,
+            "left": left,
+            "handles": self.changes.are_handles_known(),
             "modules": local,
             "packages": reached,
             "wanted": sorted(self.imports.wanted),
@@ -138,10 +152,10 @@ class Tracer:
             "search": self.imports.shadowable(set(reached)),
             "variables": self.variables.read,
             "start_variables": self.start_variables,
-            "processes": self.outside.processes,
+            "processes": self.processes.started,
             "hosts": list(self.outside.hosts),
             "startup": self._startup() if self.config.get("startup", True) else None,
-            "children": self.log.records(),
+            "children": children,
             "errors": self.own.errors,
         }
 

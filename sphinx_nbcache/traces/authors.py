@@ -1,0 +1,51 @@
+"""Who has written what a run left: the run, perhaps the run, or something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.traces.report import Report, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Authors:
+    """The files that the run is not known to have written as they are.
+
+    Attributes:
+        foreign: Something else has changed these. They are not the run's.
+        unproven: The run seems to have written these, but was not seen to.
+    """
+
+    foreign: frozenset[str]
+    unproven: frozenset[str]
+
+
+def authors(report: Report, seen: Seen, now: Callable[[str], Stat | None]) -> Authors:
+    """Return the files that the run is not known to have written.
+
+    Args:
+        report: What the kernel sent.
+        seen: The same, with what its children saw.
+        now: Looks at a file again.
+    """
+    foreign = {path for path in seen.changed if path not in seen.writes}
+    unproven = seen.inferred.keys() - seen.proven - seen.writes.keys()
+    for path in {*seen.writes, *seen.inferred, *seen.others} - foreign:
+        is_by_child = path in seen.by_children
+        found = now(path)
+        left, judged = seen.left.get(path), seen.named.get(path)
+        is_changed = left is not None and found is not None and left != found
+        if path in seen.inferred and left is not None and judged is not None:
+            is_changed |= judged.stat != left  # it changed in a later cell
+        is_proven_by_child = found is not None and seen.left_by_children.get(path) == found
+        if is_proven_by_child:
+            continue
+        if is_changed:
+            (foreign if report.handles else unproven).add(path)
+        elif path in seen.others:
+            (unproven if seen.others[path] else foreign).add(path)
+        elif is_by_child:
+            unproven.add(path)
+    return Authors(frozenset(foreign), frozenset(unproven - foreign))
