@@ -1,4 +1,4 @@
-"""Sphinx builds that run only the notebooks whose code has changed."""
+"""Sphinx builds that run only the notebooks whose code, or what it depended on, has changed."""
 
 from __future__ import annotations
 
