@@ -16,8 +16,10 @@ from msgspec import Meta
 
 LONGEST_NAME = 32_767
 """Characters of a path on Windows; Linux and macOS allow fewer. Other names are shorter."""
-LONGEST_TEXT = 1 << 28
+LONGEST_TEXT = 1 << 24
 """Characters of a text without a natural length, such as a traceback."""
+LONGEST_MESSAGE = 1 << 20
+"""Characters that are kept of the message of an exception."""
 LARGEST_RECORD = 1 << 28
 """Bytes of a record. The scan of 100,000 cells has 10 MB."""
 LARGEST_VALUE = 1 << 31

@@ -15,7 +15,7 @@ from typing import Any
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import from_dict
 
-from sphinx_nbcache.bounded import LONGEST_TEXT, clipped, count_or_none
+from sphinx_nbcache.bounded import LONGEST_MESSAGE, LONGEST_TEXT, clipped, count_or_none
 from sphinx_nbcache.execution.client import ANSWER_SECONDS, Client
 from sphinx_nbcache.execution.environment import with_changes
 from sphinx_nbcache.execution.in_kernel import preparing_code
@@ -241,7 +241,7 @@ class Attempt:
         lines = output.get("traceback", [])
         return Failure(
             name=clipped(error.ename),
-            message=clipped(error.evalue, LONGEST_TEXT),
+            message=clipped(error.evalue, LONGEST_MESSAGE),
             traceback=clipped("\n".join(lines) or f"{error.ename}: {error.evalue}", LONGEST_TEXT),
             position=self.clock.current,
         )

@@ -267,7 +267,7 @@ class Roll(msgspec.Struct, frozen=True):
     """The executor that was chosen for them, where no `conf.py` says which; empty if none was."""
 
 
-Sources = Annotated[list[Text], PerCell]
+Sources = Annotated[list[str], PerCell]
 """The sources of code cells, as a blob has them."""
 
 

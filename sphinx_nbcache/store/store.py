@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from sphinx_nbcache.bounded import Many
+from sphinx_nbcache.bounded import LARGEST_RECORD, Many
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notify
 from sphinx_nbcache.store.access import Access, batches, encoded
@@ -293,7 +293,7 @@ class Store:
     ) -> Stored:
         """Write a result and all that belongs to it: at once, so that nothing else can fall out."""
         packed, blobs = pack(outputs)
-        listed, traced = encoded(sources), encoded(trace)
+        listed, traced = encoded(sources), _encoded(trace)
         for content in (packed, listed, traced):
             blobs[content_digest(content)] = content
         artifacts = tuple(self._keep_files(files, result))
@@ -380,6 +380,14 @@ class Store:
             stays = stored.result.status is Status.OK and len(kept) < _RESULTS_PER_KEY - 1
             (kept if stays else dropped).append(Entry(stored.id, stored.digest))
         return kept, dropped
+
+
+def _encoded(trace: Trace) -> bytes:
+    """Return the JSON of a trace; of one that could not be read again, that it is too large."""
+    content = encoded(trace)
+    if len(content) <= LARGEST_RECORD:
+        return content
+    return encoded(Trace(unreliable="what it depends on is more than the store keeps"))
 
 
 def _number(text: bytes | None) -> int | None:

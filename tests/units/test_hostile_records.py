@@ -50,6 +50,8 @@ from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.making import draft_of_plan
 from sphinx_nbcache.report.model import Report, ReportEntry
 from sphinx_nbcache.report.selection import Selection
+from sphinx_nbcache.store import disk
+from sphinx_nbcache.store import store as store_module
 from sphinx_nbcache.store.artifacts import Artifact, MadeFile
 from sphinx_nbcache.store.disk_shelf import DiskShelf
 from sphinx_nbcache.store.files import checkout_id
@@ -64,7 +66,7 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
-from sphinx_nbcache.store.shelf import DamagedEntryError
+from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import (
     Absent,
@@ -646,6 +648,32 @@ def test_a_large_value_in_the_database_is_not_read(shelf: DiskShelf) -> None:
     tracemalloc.stop()
     assert peak < 10_000_000
     assert dict(shelf.get_many(["large", "small"]))["large"] == b"x" * 50_000
+
+
+def test_a_value_that_would_not_be_read_again_is_not_written(
+    shelf: DiskShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "LARGEST_VALUE", 60_000)
+    with pytest.raises(ShelfError, match="60001 bytes"):
+        shelf.set("large", b"y" * 60_001)
+    assert shelf.get("large") == b"x" * 50_000
+
+
+def test_a_trace_that_would_not_be_read_again_makes_its_result_unreliable(
+    hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile.restore()
+    monkeypatch.setattr(store_module, "LARGEST_RECORD", 1_000)
+    project = hostile.project()
+    (planned, _) = project.plan()
+    result = msgspec.json.decode(encoded(hostile.result("0")), type=Result)
+    facts = tuple(File(f"{number}.csv", "0" * 64) for number in range(50))
+    shown = RunOutputs([[] for _ in planned.scan.cells])
+    stored = project.store.commit(result, shown, trace=Trace(facts, tracked=TRACKED))
+    trace = project.results.trace(stored)
+    assert trace is not None
+    assert trace.unreliable is not None
+    project.close()
 
 
 def test_a_key_of_any_size_is_not_listed(shelf: DiskShelf) -> None:
