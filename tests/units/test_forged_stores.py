@@ -207,8 +207,7 @@ def test_without_a_mark_what_could_be_executed_is_not_put_back(site: Site, path:
     assert "nbcache_restore" in build.reasons["a.ipynb"]
 
 
-@pytest.mark.parametrize("path", INERT)
-@pytest.mark.parametrize("mode", [0o755, 0])
+@pytest.mark.parametrize(("path", "mode"), [*((path, 0o755) for path in INERT), ("a.png", 0)])
 def test_unmarked(site: Site, path: str, mode: int) -> None:
     """Data and bitmaps come back where nothing is."""
     site.forged(artifact(path, mode=mode))
@@ -1264,7 +1263,7 @@ def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(site: Site, how: str)
     outside = _outside(site)
     placed = 0
     with swapping(site, how):
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 1
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
                 placed += _placed(site.root, "way/x.png")
