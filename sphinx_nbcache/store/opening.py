@@ -140,6 +140,8 @@ def _damage_of(shelf: DiskShelf) -> str | None:
     if (shelf.folder / _MARK).exists():
         return "the last build found it so"
     try:
+        # Opened by diskcache, which makes the tables that a new or emptied database lacks.
+        shelf.size()
         shelf.get("")
     except ShelfError as error:
         return str(error)

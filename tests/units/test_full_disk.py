@@ -24,7 +24,7 @@ from sphinx_nbcache.report.files import write_text
 from sphinx_nbcache.store import marks
 from sphinx_nbcache.store.disk_shelf import DiskShelf, translated
 from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import Result, Rules, Status
+from sphinx_nbcache.store.records import CellRun, Result, Rules, Status
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 
@@ -104,9 +104,9 @@ def committed(store: Store, text: str) -> None:
         code_key="ab" * 32,
         status=Status.OK,
         rules=Rules(),
-        cells=(),
+        cells=(CellRun("0" * 32, 1, 0.01),),
         outputs="",
-        render_id="r",
+        render_id="0" * 32,
         kernel="python3",
         language_info={},
         started=1.0,
