@@ -19,6 +19,11 @@ from sphinx_nbcache.config import (
     declared_options,
     read_settings,
 )
+from sphinx_nbcache.extension.conf_names import (
+    line_in_conf,
+    notice_of_unknown,
+    unknown_options,
+)
 from sphinx_nbcache.extension.options import CHECKPOINTS
 from sphinx_nbcache.notebooks.sources import not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic
@@ -48,8 +53,11 @@ def open_conf_project(
     values = _values(base)
     raw = {name: values[PREFIX + name] for name in declared_options() if PREFIX + name in values}
     settings, problems = read_settings(raw | options)
+    conf = base / "conf.py"
     for problem in problems:
-        notify(Notice(Topic.CONFIG, problem, base / "conf.py"))
+        notify(Notice(Topic.CONFIG, problem.text, conf, line_in_conf(problem.option, conf)))
+    for option in unknown_options(values):
+        notify(notice_of_unknown(option, conf, is_in_conf=True))
     where = place or _declared_store(base, settings) or built_store(base)
     where = where or store_place(base, base / "_build", settings)
     project = Project((), base=base, place=where.resolve(), settings=settings, notify=notify)

@@ -18,11 +18,13 @@ from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.extension.options import (
     AFTER_SUFFIXES,
     BEFORE_SUFFIXES,
+    check_names,
     check_options,
     guard_sources,
     leave_out_outputs,
     raw_options,
     settings_of,
+    take_over_suffixes,
 )
 from sphinx_nbcache.extension.progress import log_summary, shown_progress
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
@@ -72,7 +74,9 @@ class Hooks:
     def connect(self, app: Sphinx) -> None:
         """Connect the hooks, in the order in which a build meets them."""
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
+        app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
+        app.connect("config-inited", check_names, priority=AFTER_SUFFIXES)
         app.connect("config-inited", self.add_style)
         app.connect("builder-inited", leave_out_outputs)
         app.connect("env-get-outdated", self.execute)
