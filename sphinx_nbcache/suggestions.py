@@ -53,9 +53,4 @@ def _is_one_edit(word: str, name: str) -> bool:
         start += 1
     rest, expected = word[start:], name[start:]
     is_swapped = rest[:2] == expected[:2][::-1] and rest[2:] == expected[2:]
-    return (
-        is_swapped
-        or rest == expected[1:]
-        or rest[1:] == expected
-        or rest[1:] == expected[1:]
-    )
+    return is_swapped or rest == expected[1:] or rest[1:] == expected or rest[1:] == expected[1:]

@@ -28,6 +28,7 @@ from sphinx_nbcache.extension.options import (
 )
 from sphinx_nbcache.extension.progress import log_summary, shown_progress
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
+from sphinx_nbcache.extension.translation import offer_to_translators
 from sphinx_nbcache.extension.written import WrittenPages
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
@@ -186,6 +187,8 @@ class Hooks:
         """`doctree-resolved`: fill in the report, which is that of this very build."""
         if self.report is not None:
             fill_places(app, doctree, docname, self.report)
+        if app.builder.name == "gettext":
+            offer_to_translators(app, doctree)
         if self.written is not None:
             self.written.note(docname)
 

@@ -95,4 +95,7 @@ def _is_notebook(path: Path, formats: Formats) -> bool:
         text = decode_source(path.read_bytes())
     except (OSError, NotebookError):
         return False
-    return formats.format_of(path.name, text) is not None
+    try:
+        return formats.format_of(path.name, text) is not None
+    except NotebookError:
+        return True  # one that cannot be read

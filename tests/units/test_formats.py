@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,12 +46,10 @@ def header(comment: str = "# ", fmt: str = "percent") -> str:
         ("title: A page", None),
         ("jupytext: {formats: md}", None),
         ("jupytext: 3", None),
-        ("kernelspec: python3", None),
         ("kernelspec:", None),
         ("file_format: other", None),
         ("jupyter: python3", None),
         ("- kernelspec", None),
-        ("kernelspec: [", None),
         ("", None),
         # What PyYAML itself fails on: an ordinary page must not end the build.
         ("date: 2024-13-45", None),
@@ -66,8 +65,48 @@ def test_front_matter_tells_whether_a_markdown_file_is_a_notebook(
 
 
 @pytest.mark.parametrize(
-    "text", [f"\n---\n{KERNELSPEC}---\n", f"----\n{KERNELSPEC}----\n", f"---\n{KERNELSPEC}", "# T"]
+    ("front", "words", "line"),
+    [
+        ("kernelspec: [", "did not find expected node content", 3),
+        ("title: T\nkernelspec:\n  name: a: b", "mapping values are not allowed", 4),
+        ('{"kernelspec": {"name": "x"}, title: a: b}', "not valid YAML", 2),
+        ("title: [\nfile_format: mystnb", "not valid YAML", 3),
+        ("title: T\nkernelspec: python3", "write the kernel's name below it", 3),
+    ],
 )
+def test_a_notebook_whose_front_matter_cannot_be_used_is_no_ordinary_page(
+    front: str, words: str, line: int
+) -> None:
+    with pytest.raises(NotebookError, match=re.escape(words)) as raised:
+        markdown(front)
+    assert raised.value.line == line
+
+
+def test_a_page_with_code_cells_and_front_matter_that_cannot_be_parsed_is_a_notebook() -> None:
+    cell = "```{code-cell}\n1 + 1\n```\n"
+    with pytest.raises(NotebookError, match="not valid YAML"):
+        Formats().format_of("page.md", f"---\nkernlespec\n  name: x: y\n---\n\n{cell}")
+
+
+def test_the_front_matter_of_a_notebook_that_does_not_end_is_told() -> None:
+    with pytest.raises(NotebookError, match="does not end; put a line `---` after it"):
+        Formats().format_of("page.md", f"---\n{KERNELSPEC}\n# T\n")
+    assert Formats().format_of("page.md", f"---\n\nA rule, and then:\n\n{KERNELSPEC}") is None
+
+
+def test_a_script_whose_jupytext_header_cannot_be_parsed_is_a_notebook_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    broken = header().replace("format_name: percent", "format_name: per: cent")
+    with pytest.raises(NotebookError, match="mapping values are not allowed") as raised:
+        SCRIPTS.format_of("a.py", "#!/usr/bin/env python\n" + broken)
+    assert raised.value.line == 7
+    (tmp_path / "a.py").write_text(broken)
+    assert list(not_documents(tmp_path, ["a.py"], SCRIPTS)) == []
+    assert SCRIPTS.format_of("b.py", "# ---\n# title: a: b\n# ---\n") is None
+
+
+@pytest.mark.parametrize("text", [f"\n---\n{KERNELSPEC}---\n", f"----\n{KERNELSPEC}----\n", "# T"])
 def test_what_is_not_at_the_top_between_dashes_is_no_front_matter(text: str) -> None:
     assert Formats().format_of("page.md", text) is None
 
