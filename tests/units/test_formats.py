@@ -70,7 +70,7 @@ def test_front_matter_tells_whether_a_markdown_file_is_a_notebook(
         ("kernelspec: [", "did not find expected node content", 3),
         ("title: T\nkernelspec:\n  name: a: b", "mapping values are not allowed", 4),
         ('{"kernelspec": {"name": "x"}, title: a: b}', "not valid YAML", 2),
-        ("title: [\nfile_format: mystnb", "not valid YAML", 3),
+        ("title: [\nfile_format: mystnb", "not valid YAML", 4),
         ("title: T\nkernelspec: python3", "write the kernel's name below it", 3),
     ],
 )
