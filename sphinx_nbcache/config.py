@@ -106,11 +106,11 @@ class Settings:
         values.glob_list,
         is_lasting=False,
         expects="a list of pages or globs of notebooks, relative to the source directory",
-        help="Notebooks that this build runs again, although the store has a valid result of them:"
-        " `sphinx-build -D nbcache_rerun=guide/fit`. The suffix may be left out; a folder stands for"
-        " all notebooks below it. Notebooks that are excluded are not run, nor is any with"
-        ' `nbcache_execute = "off"` or `"frozen"`; a warning says so, as it does for a name that'
-        " matches no notebook.",
+        help="Notebooks that this build runs again, although the store has a valid result of"
+        " them: `sphinx-build -D nbcache_rerun=guide/fit`. The suffix may be left out; a folder"
+        " stands for all notebooks below it. Excluded notebooks are not run, and with"
+        ' `nbcache_execute = "off"` or `"frozen"` none is; a warning says so, as it does for a'
+        " name that matches no notebook. The command line has `execute --force` for it.",
     )
     root: str | None = option(
         None,

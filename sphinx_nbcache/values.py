@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from sphinx_nbcache.suggestions import did_you_mean
+
+_Value = TypeVar("_Value")
 
 AUTO = "auto"
 # The kinds of dependencies that a tracer sees (see `traces.facts.Kind`).
@@ -160,8 +162,8 @@ def _glob(_position: Any, entry: Any) -> str:
 def _checked_entries(
     pairs: Iterable[tuple[Any, Any]],
     check: Callable[[Any, Any], Any],
-    collect: Callable[[dict[Any, Any]], Any] = dict,
-) -> Any:
+    collect: Callable[[dict[Any, Any]], _Value],
+) -> _Value:
     """Check each entry by itself, so that a bad one costs no other.
 
     Args:
@@ -241,7 +243,7 @@ def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
 
 def formats(value: Any) -> dict[str, str]:
     """Return formats or readers by suffix."""
-    return _checked_entries(_mapping(value, "a dictionary of strings").items(), _format)
+    return _checked_entries(_mapping(value, "a dictionary of strings").items(), _format, dict)
 
 
 def _format(suffix: Any, reader: Any) -> str:
@@ -253,7 +255,7 @@ def _format(suffix: Any, reader: Any) -> str:
 
 def aliases(value: Any) -> dict[str, str]:
     """Return names by regular expressions."""
-    return _checked_entries(_mapping(value, "a dictionary of strings").items(), _alias)
+    return _checked_entries(_mapping(value, "a dictionary of strings").items(), _alias, dict)
 
 
 def _alias(pattern: Any, alias: Any) -> str:
@@ -298,7 +300,7 @@ def _check_expression(pattern: Any) -> None:
 def environment(value: Any) -> dict[str, str | None]:
     """Return environment variables; `None` for those that are taken away."""
     expected = "a dictionary of strings or None"
-    return _checked_entries(_mapping(value, expected).items(), _variable)
+    return _checked_entries(_mapping(value, expected).items(), _variable, dict)
 
 
 def _variable(variable: Any, text: Any) -> str | None:

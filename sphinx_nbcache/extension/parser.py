@@ -39,8 +39,8 @@ _RAW_FORMATS = {
     "text/latex": "latex",
     "latex": "latex",
 }
-# Keys of what Sphinx forgets when a page has been read: that its file was parsed, and the settings of
-# MyST with which it was.
+# Keys of what Sphinx forgets when a page has been read: that its file was parsed, and MyST's
+# settings for it.
 _PARSED, _CONFIG = "nbcache_parsed", "nbcache_myst_config"
 _RAW_MARKDOWN = frozenset({"text/markdown", "markdown"})
 

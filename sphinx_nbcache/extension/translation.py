@@ -32,7 +32,7 @@ def offer_to_translators(app: Sphinx, doctree: nodes.document) -> None:
             block.uid = ""  # type: ignore[attr-defined]
         # Without the nodes around them, such as images, whose alternative texts would be offered.
         cell.children.clear()
-        cell += blocks
+        cell.extend(blocks)
 
 
 def show_translated(env: BuildEnvironment, cell: nodes.Element) -> None:
@@ -48,7 +48,7 @@ def show_translated(env: BuildEnvironment, cell: nodes.Element) -> None:
         if text and (translated := catalog.gettext(text)) != text:
             block.rawsource = translated
             block.children = []
-            block += nodes.Text(translated)
+            block.append(nodes.Text(translated))
 
 
 def _cells(doctree: nodes.document) -> Iterator[nodes.container]:

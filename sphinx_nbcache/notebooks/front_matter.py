@@ -135,9 +135,12 @@ def line_of_key(source: str, *path: str) -> int:
         source: The text, with comment marks perhaps.
         path: The key, after those above it.
     """
+    # In JSON, the text of a cell has a backslash before each quotation mark.
+    is_json = source.lstrip().startswith("{")
+    pattern = r'(?<!\\)"%s"\s*:' if is_json else r"(?<![\w.-])%s[\"']?\s*:"
     position = 0
     for key in path:
-        found = re.compile(rf"(?<![\w.-]){re.escape(key)}[\"']?\s*:").search(source, position)
+        found = re.compile(pattern % re.escape(key)).search(source, position)
         if found is None:
             return source.count("\n", 0, position) + 1 if position else 0
         position = found.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from sphinx_nbcache.notebooks.scan import decode_source
 
 # Sphinx writes it to the output directory of every builder of HTML pages.
 _OUTPUT_MARK = ".buildinfo"
+# So many pairs are listed in one line.
+_LISTED = 5
 _GLOB_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -52,6 +54,39 @@ def matching_glob(path: str, patterns: Iterable[str]) -> str | None:
 def is_output(folder: Path) -> bool:
     """Tell whether a folder is one to which Sphinx has written pages."""
     return (folder / _OUTPUT_MARK).is_file()
+
+
+def in_words(pairs: Mapping[str, str]) -> str:
+    """Say which files are used, and not the others of the same document; empty without any.
+
+    Args:
+        pairs: What [](twins) returned.
+    """
+    listed = [f"{used} is used, and {other} is not" for other, used in sorted(pairs.items())]
+    if len(listed) > _LISTED:
+        listed[_LISTED:] = [f"and {len(listed) - _LISTED} more pairs"]
+    return f"of files for one page, the text notebook counts: {'; '.join(listed)}" if listed else ""
+
+
+def twins(names: Iterable[str], left_out: Iterable[str], formats: Formats) -> dict[str, str]:
+    """Return the files that are left out because another one is the source of their document.
+
+    Args:
+        names: All files, as for [](not_documents).
+        left_out: What that function yielded.
+        formats: What suffixes mean.
+
+    Returns:
+        Each of them, with the file that is used instead.
+    """
+    gone = set(left_out)
+    used = {_document(name, formats): name for name in names if name not in gone}
+    pairs = {name: used.get(_document(name, formats), "") for name in gone}
+    return {name: other for name, other in pairs.items() if other}
+
+
+def _document(name: str, formats: Formats) -> str:
+    return name.removesuffix(formats.suffix_of(name))
 
 
 def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sphinx_nbcache.notebooks.ipynb import from_node
 from sphinx_nbcache.notebooks.model import Notebook, NotebookError
-from sphinx_nbcache.notebooks.readers import announced_name
+from sphinx_nbcache.notebooks.readers import announced_name, meant_format
 from sphinx_nbcache.plugins import READERS, PluginError, load
 
 # `kernelspec:` in a YAML header, which may be commented out, and the lines indented below it.
@@ -29,7 +29,8 @@ def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
         node = jupytext.reads(_with_display_name(text), fmt=fmt or None)
     except Exception as error:  # noqa: BLE001 (a reader of foreign text fails in any way)
         first = str(error).partition("\n")[0]
-        raise NotebookError(f"jupytext cannot read it as {fmt!r}: {first}") from None
+        wrong = meant_format(fmt) or f"jupytext cannot read it as {fmt!r}: {first}"
+        raise NotebookError(wrong) from None
     return from_node(node)
 
 

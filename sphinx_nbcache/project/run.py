@@ -131,7 +131,7 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
     planned = settled.planned
     errors = settings.on_error != "warn"
     for problem in planned.scan.problems:
-        yield Notice(Topic.SOURCE, problem.text, planned.path, problem.line)
+        yield Notice(problem.topic, problem.text, planned.path, problem.line)
     decision = planned.decision
     if decision.action is Action.UNREADABLE:
         line = planned.scan.unreadable.line if planned.scan.unreadable is not None else None
