@@ -51,7 +51,11 @@ def open_conf_project(
     checked_settings(options)
     base = folder.resolve()
     values = _values(base)
-    raw = {name: values[PREFIX + name] for name in declared_options() if PREFIX + name in values}
+    raw = {
+        name: values[PREFIX + name]
+        for name, (declared, _) in declared_options().items()
+        if PREFIX + name in values and declared.is_lasting
+    }
     settings, problems = read_settings(raw | options)
     conf = base / "conf.py"
     for problem in problems:

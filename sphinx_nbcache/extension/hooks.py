@@ -35,6 +35,7 @@ from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
 from sphinx_nbcache.project.place import store_place
 from sphinx_nbcache.project.project_file import write_project_file
+from sphinx_nbcache.project.run import notices_of_reruns
 from sphinx_nbcache.report.document import (
     REPORT_DOCNAME,
     add_report_document,
@@ -263,6 +264,10 @@ class Hooks:
         for item in sorted(self.settled.values(), key=lambda item: item.planned.name):
             for notice in notices_of(item, project.settings):
                 notify(notice)
+        for notice in notices_of_reruns(
+            list(self.settled.values()), project.settings, project.base
+        ):
+            notify(notice)
         assert self.report is not None
         log_summary(self.report.outline)
         if app.builder.name not in _WITHOUT_FILES:
