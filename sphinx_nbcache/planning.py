@@ -318,7 +318,7 @@ class FailedPlace:
     @property
     def line_in_file(self) -> int | None:
         """The line of the notebook's file, if it is known."""
-        return self.cell.line + (self.line or 1) - 1 if self.cell.line else None
+        return self.cell.line_in_file(self.line or 1)
 
     def __str__(self) -> str:
         line = "" if self.line is None else f", line {self.line}"

@@ -138,7 +138,8 @@ def strings(value: Any) -> tuple[str, ...]:
         value = [item.strip() for item in value.split(",") if item.strip()]
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ValueError("a list of strings")
-    return tuple(value)
+    # Sphinx splits `-D name=a, b` at the commas alone.
+    return tuple(item.strip() for item in value)
 
 
 def glob_list(value: Any) -> tuple[str, ...]:
@@ -156,7 +157,7 @@ def glob_list(value: Any) -> tuple[str, ...]:
 def _glob(_position: Any, entry: Any) -> str:
     if not isinstance(entry, str):
         raise ValueError("a glob")  # noqa: TRY004 (one error type for all values)
-    return entry
+    return entry.strip()
 
 
 def _checked_entries(

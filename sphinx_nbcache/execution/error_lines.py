@@ -17,8 +17,8 @@ _FRAME = re.compile(
 _ARROW = re.compile(r"^-+> ?(\d+) ", re.MULTILINE)
 # Exceptions that were handled come first; the last one ended the cell.
 _NEXT_EXCEPTION = re.compile(
-    r"^(?:During handling of the above exception, another exception occurred|The above exception was"
-    r" the direct cause of the following exception):$",
+    r"^(?:During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):$",
     re.MULTILINE,
 )
 # The name of the file in which ipykernel has the code of a cell, at the end of a syntax error.
@@ -46,5 +46,5 @@ def line_in_cell(traceback: str, execution_count: int | None) -> int | None:
 
 
 def without_own_file(message: str) -> str:
-    """Return the message of a syntax error without the name of a file that only the kernel knows."""
+    """Return the message of a syntax error without the name of the kernel's own file."""
     return _OWN_FILE.sub("", message)

@@ -29,7 +29,7 @@ _REMOVING_OR_HIDING = (
     *(f"hide-{what}" for what in ("cell", "input", "output")),
 )
 _TAGS = (SKIP_TAG, RAISES_TAG, *_REMOVING_OR_HIDING)
-_ALL_TAGS = frozenset(_TAGS) | {tag.replace("-", "_") for tag in _REMOVING_OR_HIDING}
+_ALL_TAGS = (*_TAGS, *(tag.replace("-", "_") for tag in _REMOVING_OR_HIDING))
 # Keys of MyST-NB and Jupyter Book below `execution`: no slips, although nothing reads them here.
 _EXECUTION_OF_OTHERS = frozenset("mode allow_errors timeout raise_on_error show_tb".split())
 
@@ -170,8 +170,8 @@ class _Problems:
         """Note tags and keys of a cell that are one slip away from such as have an effect."""
         what = f"code cell {number}" if cell.kind == "code" else f"a {cell.kind} cell"
         line = cell.line or None
-        for tag in sorted(cell.tags - _ALL_TAGS):
-            if meant := one_edit_away(tag, _TAGS):
+        for tag in sorted(cell.tags.difference(_ALL_TAGS)):
+            if meant := one_edit_away(tag, _ALL_TAGS):
                 wrong = f"the tag `{tag}` of {what} has no effect; did you mean `{meant}`?"
                 self.found.append(SettingProblem(wrong, line, Topic.TAG))
         for key in cell.metadata if cell.kind == "code" else ():

@@ -87,6 +87,14 @@ class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
     """Tagged `raises-exception`."""
     promised: Annotated[tuple[Name, ...], Many] = ()
     """Names of the exceptions of which its metadata say that it raises one."""
+    has_lines: bool = True
+    """Whether each line of its source is a line of the file."""
+
+    def line_in_file(self, line: int) -> int | None:
+        """Return the line of the file in which a line of its source is, if that is known."""
+        if not self.line:
+            return None
+        return self.line + line - 1 if self.has_lines else self.line
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -248,6 +256,7 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
                 skipped=SKIP_TAG in numbered.cell.tags,
                 raises=RAISES_TAG in numbered.cell.tags,
                 promised=own.promises.get(numbered.number, ()),
+                has_lines=numbered.cell.has_lines,
             )
             for numbered in notebook.code_cells
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -31,7 +32,24 @@ def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
         first = str(error).partition("\n")[0]
         wrong = meant_format(fmt) or f"jupytext cannot read it as {fmt!r}: {first}"
         raise NotebookError(wrong) from None
-    return from_node(node)
+    return _with_lines(from_node(node), text)
+
+
+def _with_lines(notebook: Notebook, text: str) -> Notebook:
+    """Return a notebook with the lines of its cells, which jupytext does not tell.
+
+    Code stands in the text as it is, unless it has magics that are commented out.
+    """
+    text = "\n" + text.replace("\r\n", "\n") + "\n"
+    cells, position = [], 0
+    for cell in notebook.cells:
+        found = text.find(f"\n{cell.source}\n", position) if cell.source.strip() else -1
+        if found >= 0:
+            position = found + len(cell.source) + 1
+            line = text.count("\n", 0, found) + 1
+            cell = replace(cell, line=line, has_lines=True)  # noqa: PLW2901 (the same cell, placed)
+        cells.append(cell)
+    return replace(notebook, cells=tuple(cells))
 
 
 def _end_of_header(text: str) -> int:

@@ -81,6 +81,8 @@ BAD_ENTRIES: list[tuple[str, Any, Any, Any]] = [
 # Raw values as conf.py and `sphinx-build -D` give them, and what is made of them.
 VALID: list[tuple[str, Any, Any]] = [
     ("rerun", "guide/fit, a.md", ("guide/fit", "a.md")),
+    ("rerun", ["guide/fit", " a.md"], ("guide/fit", "a.md")),
+    ("track", ["versions", " files"], ("files", "versions")),
     ("execute", "off", "off"),
     ("execute", "frozen", "frozen"),
     ("root", "", None),
