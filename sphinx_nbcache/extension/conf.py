@@ -25,7 +25,7 @@ from sphinx_nbcache.extension.conf_names import (
     unknown_options,
 )
 from sphinx_nbcache.extension.options import CHECKPOINTS
-from sphinx_nbcache.notebooks.sources import in_words, not_documents, twins
+from sphinx_nbcache.notebooks.sources import not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.discovery import built_store
@@ -71,8 +71,9 @@ def open_conf_project(
         for name in get_matching_files(base, values.get("include_patterns", ["**"]), excluded)
         if project.formats.suffix_of(name)
     ]
-    left_out = set(not_documents(base, names, project.formats))
-    if text := in_words(twins(names, left_out, project.formats)):
+    no_documents = not_documents(base, names, project.formats)
+    left_out = set(no_documents)
+    if text := no_documents.words:
         notify(Notice(Topic.SOURCE, text, is_information=True))
     project.sources = sorted(base / name for name in names if name not in left_out)
     found = [planned.name for planned in project.plan(needs_outputs=lambda _name, _result: False)]

@@ -27,7 +27,7 @@ from sphinx_nbcache.extension.conf_names import (
 )
 from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.sources import in_words, is_output, not_documents, twins
+from sphinx_nbcache.notebooks.sources import is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.project.place import store_place
 
@@ -132,9 +132,9 @@ def guard_sources(app: Sphinx, config: Config) -> None:
         for name in get_matching_files(app.srcdir, config.include_patterns, left_out)
         if formats.suffix_of(name)
     ]
-    no_documents = list(not_documents(app.srcdir, candidates, formats))
+    no_documents = not_documents(app.srcdir, candidates, formats)
     excluded |= {_glob_of(name): None for name in no_documents}
-    if text := in_words(twins(candidates, no_documents, formats)):
+    if text := no_documents.words:
         notifier(app)(Notice(Topic.SOURCE, text, is_information=True))
     # A new list: the old one may be the default, which all configurations share.
     config.exclude_patterns = list(excluded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,44 +57,37 @@ def is_output(folder: Path) -> bool:
     return (folder / _OUTPUT_MARK).is_file()
 
 
-def in_words(pairs: Mapping[str, str]) -> str:
-    """Say which files are used, and not the others of the same document; empty without any.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The files that must not become documents.
 
-    Args:
-        pairs: What [](twins) returned.
+    Attributes:
+        scripts: Scripts that are no notebooks: `conf.py`, helper modules.
+        twins: Files whose document another one is the source of, each with that other one.
     """
-    listed = [f"{used} is used, and {other} is not" for other, used in sorted(pairs.items())]
-    if len(listed) > _LISTED:
-        listed[_LISTED:] = [f"and {len(listed) - _LISTED} more pairs"]
-    return f"of files for one page, the text notebook counts: {'; '.join(listed)}" if listed else ""
+
+    scripts: tuple[str, ...]
+    twins: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.scripts
+        yield from self.twins
+
+    @property
+    def words(self) -> str:
+        """Which files are used, and not their twins; empty if there are no twins."""
+        listed = [f"{used} is used, and {other} is not" for other, used in self.twins.items()]
+        if len(listed) > _LISTED:
+            listed[_LISTED:] = [f"and {len(listed) - _LISTED} more pairs"]
+        text = "; ".join(listed)
+        return f"of files for one page, the text notebook counts: {text}" if text else ""
 
 
-def twins(names: Iterable[str], left_out: Iterable[str], formats: Formats) -> dict[str, str]:
-    """Return the files that are left out because another one is the source of their document.
+def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftOut:
+    """Return the files that must not become documents.
 
-    Args:
-        names: All files, as for [](not_documents).
-        left_out: What that function yielded.
-        formats: What suffixes mean.
-
-    Returns:
-        Each of them, with the file that is used instead.
-    """
-    gone = set(left_out)
-    used = {_document(name, formats): name for name in names if name not in gone}
-    pairs = {name: used.get(_document(name, formats), "") for name in gone}
-    return {name: other for name, other in pairs.items() if other}
-
-
-def _document(name: str, formats: Formats) -> str:
-    return name.removesuffix(formats.suffix_of(name))
-
-
-def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> Iterator[str]:
-    """Yield the files that must not become documents.
-
-    Those are scripts that are no notebooks (`conf.py`, helper modules), and of a pair, such as
-    `fit.md` and `fit.ipynb`, the `.ipynb` file: the text file is the source.
+    Those are scripts that are no notebooks, and of a pair, such as `fit.md` and `fit.ipynb`, the
+    `.ipynb` file: the text file is the source.
 
     Args:
         srcdir: The source directory.
@@ -101,28 +95,30 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> Itera
         formats: What suffixes mean.
     """
     by_document: dict[str, list[str]] = {}
+    scripts = []
     for name in sorted(names):
         suffix = formats.suffix_of(name)
         if suffix in formats.extra and not _is_notebook(srcdir / name, formats):
-            yield name
+            scripts.append(name)
         elif suffix:
             by_document.setdefault(name.removesuffix(suffix), []).append(name)
+    twins: dict[str, str] = {}
     for pair in by_document.values():
-        yield from _twins(srcdir, pair, formats)
+        twins |= _twins(srcdir, pair, formats)
+    return LeftOut(tuple(scripts), twins)
 
 
-def _twins(srcdir: Path, names: list[str], formats: Formats) -> list[str]:
-    """Return all but the source of the files that would be the same document."""
+def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:
+    """Return all but the source of the files that would be the same document, with the source."""
     if len(names) == 1:
-        return []
-    texts = [
+        return {}
+    texts = (
         name
         for name in names
         if not name.endswith(IPYNB_SUFFIX) and _is_notebook(srcdir / name, formats)
-    ]
-    if not texts:
-        return []
-    return [name for name in names if name != texts[0]]
+    )
+    source = next(texts, None)
+    return {} if source is None else {name: source for name in names if name != source}
 
 
 def _is_notebook(path: Path, formats: Formats) -> bool:

@@ -23,13 +23,7 @@ from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import Notebook
-from sphinx_nbcache.notebooks.sources import (
-    in_words,
-    is_output,
-    matching_glob,
-    not_documents,
-    twins,
-)
+from sphinx_nbcache.notebooks.sources import is_output, matching_glob, not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.planning import Action, Plan, Planned, Why
 from sphinx_nbcache.project.artifacts import Artifacts
@@ -148,8 +142,9 @@ class Project:
         settings = checked_settings(options)
         formats = Formats(settings.formats)
         names = list(_files_below(base, formats))
-        left_out = set(not_documents(base, names, formats))
-        if text := in_words(twins(names, left_out, formats)):
+        no_documents = not_documents(base, names, formats)
+        left_out = set(no_documents)
+        if text := no_documents.words:
             notify(Notice(Topic.SOURCE, text, is_information=True))
         sources = [base / name for name in names if name not in left_out]
         where = Path(place).resolve() if place is not None else store_place(base, base, settings)

@@ -240,7 +240,9 @@ def test_conf_py_and_helpers_never_become_documents(tmp_path: Path) -> None:
 
 def test_of_a_pair_the_text_file_is_the_document(tmp_path: Path) -> None:
     names = write(tmp_path, a__md=NOTEBOOK_MD, a__ipynb="{}", b__ipynb="{}", c__md="# C")
-    assert list(not_documents(tmp_path, names, Formats())) == ["a.ipynb"]
+    left_out = not_documents(tmp_path, names, Formats())
+    assert list(left_out) == ["a.ipynb"]
+    assert "a.md is used, and a.ipynb is not" in left_out.words
 
 
 def test_a_script_beside_its_ipynb_file_is_the_document(tmp_path: Path) -> None:
@@ -327,3 +329,20 @@ def test_a_name_without_signs_matches_itself_and_what_lies_below(parts: list[str
         assert matching_glob(path, [path]) == path
         assert matching_glob(path + "/c", [path]) == path
         assert matching_glob(path + "c", [path]) is None
+
+
+def test_a_module_beside_a_page_of_its_name_is_no_twin(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# T\n")
+    (tmp_path / "a.py").write_text("x = 1\n")
+    left_out = not_documents(tmp_path, ["a.md", "a.py"], SCRIPTS)
+    assert list(left_out) == ["a.py"]
+    assert left_out.words == ""
+
+
+def test_many_pairs_are_one_line(tmp_path: Path) -> None:
+    names = [f"{number}{suffix}" for number in range(9) for suffix in (".md", ".ipynb")]
+    for name in names:
+        (tmp_path / name).write_text(f"---\n{KERNELSPEC}---\n")
+    words = not_documents(tmp_path, names, Formats()).words
+    assert words.count(" is used, and ") == 5
+    assert words.endswith("; and 4 more pairs")
