@@ -359,7 +359,8 @@ def test_one_notebook_is_run_again_by_its_name(book: Book) -> None:
     again = book.build("-D", "nbcache_rerun=guide/fit")
     assert again.ran == ("guide/fit.ipynb",)
     assert "nbcache_rerun names it" in again.log
-    assert book.build("-D", "nbcache_rerun=b.md, guide").ran == ("b.md", "guide/fit.ipynb")
+    both = book.build("-D", "nbcache_rerun=b.md, guide").ran
+    assert sorted(both) == ["b.md", "guide/fit.ipynb"]
     # It holds for that build alone, also for the commands that take over its settings.
     assert book.build().ran == ()
     settings = json.loads(next(book.store.rglob("project.json")).read_text(encoding="utf-8"))

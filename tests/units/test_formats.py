@@ -213,12 +213,14 @@ def test_the_longest_suffix_counts() -> None:
         max_size=8,
     ),
 )
-def test_telling_the_format_of_a_text_never_fails(name: str, lines: list[str]) -> None:
+def test_telling_the_format_of_a_text_raises_nothing_but_a_notebook_error(
+    name: str, lines: list[str]
+) -> None:
     for formats in (Formats(), SCRIPTS):
         for text in ("\n".join(lines), "---\n" + "\n".join(lines) + "\n---\n"):
-            fmt = formats.format_of(name, text)
-            if fmt in ("ipynb", "myst"):
-                with suppress(NotebookError):
+            with suppress(NotebookError):
+                fmt = formats.format_of(name, text)
+                if fmt in ("ipynb", "myst"):
                     read_notebook(text, fmt)
 
 
