@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from sphinx_nbcache import values
+from sphinx_nbcache.suggestions import did_you_mean
 
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
 OnError = Literal["warn", "fail", "stop"]
@@ -36,6 +37,9 @@ class Option:
             pages whose outputs change are re-read because their render id changes.
         in_key: Whether a change of the value can change the code key of a notebook.
         per_notebook: The notebook metadata that overrides it, as a dotted path, or `""`.
+        is_strict: Whether a value that cannot be used is an error. The default takes its place
+            otherwise, after a warning.
+        is_lasting: Whether it holds for the commands that follow a build, too.
     """
 
     check: Callable[[Any], Any]
@@ -44,6 +48,36 @@ class Option:
     rebuild: Rebuild = ""
     in_key: bool = False
     per_notebook: str = ""
+    is_strict: bool = False
+    is_lasting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OptionProblem:
+    """What is wrong with the value of an option, in words.
+
+    Attributes:
+        option: The name of the option in `conf.py`.
+        text: What is wrong, and what is used instead.
+    """
+
+    option: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class OptionError(ValueError):
+    """The value of a strict option cannot be used.
+
+    Attributes:
+        option: The name of the option in `conf.py`.
+    """
+
+    def __init__(self, option: str, text: str) -> None:
+        super().__init__(text)
+        self.option = option
 
 
 def option(default: Any, check: Callable[[Any], Any], **declared: Any) -> Any:
@@ -58,13 +92,25 @@ class Settings:
 
     execute: ExecuteMode = option(
         "changed",
-        values.one_of("changed", "missing", "force", "off", "frozen"),
+        values.execute_mode,
+        is_strict=True,
         expects='`"changed"`, `"missing"`, `"force"`, `"off"`, `"frozen"`',
         help='What is run. `"changed"`: the notebooks for which the store has no valid result.'
         ' `"missing"`: a notebook with any stored output or execution count is used as it is,'
         ' the rest as with `"changed"`. `"force"`: everything, results older than this build do'
         ' not count. `"off"`: nothing; pages show the outputs stored in the notebook files.'
         ' `"frozen"`: nothing; a notebook without a valid result is an error.',
+    )
+    rerun: tuple[str, ...] = option(
+        [],
+        values.glob_list,
+        is_lasting=False,
+        expects="a list of pages or globs of notebooks, relative to the source directory",
+        help="Notebooks that this build runs again, although the store has a valid result of"
+        " them: `sphinx-build -D nbcache_rerun=guide/fit`. The suffix may be left out; a folder"
+        " stands for all notebooks below it. Excluded notebooks are not run, and with"
+        ' `nbcache_execute = "off"` or `"frozen"` none is; a warning says so, as it does for a'
+        " name that matches no notebook. The command line has `execute --force` for it.",
     )
     root: str | None = option(
         None,
@@ -83,7 +129,7 @@ class Settings:
     )
     restore: tuple[str, ...] = option(
         [],
-        values.strings,
+        values.glob_list,
         expects="a list of globs, relative to the source directory",
         help="Files that notebooks wrote, and that are put back although the result is not one of"
         " this account, or although git tracks them and has their present content. Without it"
@@ -92,7 +138,7 @@ class Settings:
     )
     exclude: tuple[str, ...] = option(
         [],
-        values.strings,
+        values.glob_list,
         expects="a list of globs, relative to the source directory",
         help="Notebooks that are never run: their pages show the outputs stored in the files."
         " `*` stops at a slash, `**` does not.",
@@ -109,7 +155,7 @@ class Settings:
     )
     ignore: tuple[str, ...] = option(
         [],
-        values.strings,
+        values.glob_list,
         expects="a list of globs, relative to the source directory",
         help="Files and folders that are no dependencies, whoever reads them: logs, time stamps.",
     )
@@ -289,25 +335,59 @@ def declared_options() -> dict[str, tuple[Option, Any]]:
     return {f.name: (f.metadata["option"], f.metadata["raw"]) for f in fields(Settings)}
 
 
-def read_settings(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+def read_settings(raw: Mapping[str, Any]) -> tuple[Settings, list[OptionProblem]]:
     """Check raw values, by option name.
 
     Returns:
-        The settings, and a message for each value that could not be used: that option, and
-        only that one, has its default then.
+        The settings, and a problem for each value or entry that could not be used. A bad value
+        costs that option, which has its default then; a bad entry of a mapping costs that entry.
+
+    Raises:
+        OptionError: The value of a strict option cannot be used.
     """
     checked: dict[str, Any] = {}
-    problems = []
+    problems: list[OptionProblem] = []
     for name, (declared, default) in declared_options().items():
-        value = raw.get(name, default)
-        try:
-            checked[name] = declared.check(value)
-        except ValueError as expected:
-            checked[name] = declared.check(default)
-            problems.append(
-                f"{PREFIX}{name} = {value!r} is not {expected}; the default {default!r} is used"
-            )
+        checked[name], found = _checked(PREFIX + name, declared, raw.get(name, default), default)
+        problems += found
     return Settings(**checked), problems
+
+
+def _checked(
+    name: str, declared: Option, value: Any, default: Any
+) -> tuple[Any, list[OptionProblem]]:
+    """Return what to use for the raw value of an option, and what is wrong with that value."""
+    try:
+        return declared.check(value), []
+    except values.BadEntriesError as error:
+        texts = (
+            _sentence(f"{name}[{key!r}] = {entry!r} is not {expected}", "that entry is left out")
+            for key, entry, expected in error.bad
+        )
+        return error.usable, [OptionProblem(name, text) for text in texts]
+    except ValueError as expected:
+        wrong = f"{name} = {value!r} is not {expected}"
+        if declared.is_strict:
+            raise OptionError(name, wrong) from None
+        text = _sentence(wrong, f"the default {default!r} is used")
+        return declared.check(default), [OptionProblem(name, text)]
+
+
+def _sentence(wrong: str, instead: str) -> str:
+    """Put together what is wrong, which may end with a question, and what is used instead."""
+    if wrong.endswith("?"):
+        return f"{wrong} {instead[0].upper()}{instead[1:]}"
+    return f"{wrong}; {instead}"
+
+
+def unknown_option(name: str) -> str:
+    """Return what to say of an option that there is not.
+
+    Args:
+        name: Its name in `conf.py`.
+    """
+    known = [PREFIX + option for option in declared_options()]
+    return f"there is no option `{name}`{did_you_mean(name, known)}"
 
 
 def checked_settings(options: Mapping[str, Any]) -> Settings:
@@ -319,9 +399,10 @@ def checked_settings(options: Mapping[str, Any]) -> Settings:
     Raises:
         ValueError: An option is unknown or has a value that cannot be used.
     """
-    if unknown := sorted(options.keys() - declared_options().keys()):
-        raise ValueError(f"unknown options: {', '.join(unknown)}")
+    known = declared_options()
+    if unknown := sorted(options.keys() - known.keys()):
+        raise ValueError(f"unknown options: {', '.join(unknown)}{did_you_mean(unknown[0], known)}")
     settings, problems = read_settings(options)
     if problems:
-        raise ValueError("; ".join(problems))
+        raise ValueError("; ".join(map(str, problems)))
     return settings

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import msgspec
 
 from sphinx_nbcache.config import Settings
+from sphinx_nbcache.execution.error_lines import line_in_cell
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
 from sphinx_nbcache.notebooks.sources import matching_glob
@@ -190,6 +191,7 @@ class Evidence:
             on is not as it was. Of those behind the first one without objection nothing is said.
         hopeless: Digests of failed results that another run would only repeat, as long as nothing
             that they depended on changes.
+        is_rerun: Whether `nbcache_rerun` names it.
     """
 
     scan: Scan
@@ -201,6 +203,7 @@ class Evidence:
     history: History | None
     objections: Mapping[str, Reason] = field(default_factory=dict)
     hopeless: frozenset[str] = frozenset()
+    is_rerun: bool = False
 
 
 def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decision:
@@ -215,9 +218,10 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
     if kept := _kept_as_is(evidence, settings):
         return kept
     rejected: dict[str, Reason] = {}
+    forced = _forced(evidence, settings)
     for stored in evidence.results:
-        if settings.execute == "force" and stored.result.started < not_before:
-            rejected[stored.digest] = Reason(Why.FORCED, "execution is forced")
+        if forced is not None and stored.result.started < not_before:
+            rejected[stored.digest] = forced
             continue
         changed = evidence.objections.get(stored.digest)
         failed = why_not(stored.result, evidence.rules, evidence.scan)
@@ -227,11 +231,33 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
             text = f"not tried again: nothing it depends on has changed ({failed.text})"
             return Decision(Action.REUSE, Reason(Why.FAILED_BEFORE, text), stored)
         rejected[stored.digest] = changed or failed or Reason(Why.FORCED, "")
-    reason = _why_run(evidence, rejected, forced=settings.execute == "force")
+    reason = _why_run(evidence, rejected, forced)
     if settings.execute == "frozen":
         shown = next((s for s in evidence.results if s.result.status is not Status.OK), None)
         return Decision(Action.REFUSE, reason, shown)
     return Decision(Action.EXECUTE, reason)
+
+
+def _forced(evidence: Evidence, settings: Settings) -> Reason | None:
+    """Return why a notebook is run whatever results there are, if it is."""
+    if settings.execute == "force":
+        return Reason(Why.FORCED, "execution is forced")
+    if evidence.is_rerun and settings.execute != "frozen":
+        return Reason(Why.FORCED, "nbcache_rerun names it")
+    return None
+
+
+def is_named(name: str, globs: Sequence[str]) -> bool:
+    """Tell whether globs of notebooks match a notebook, with or without its suffix.
+
+    Args:
+        name: Its path, as globs in options see it.
+        globs: The globs.
+    """
+    if not globs:
+        return False
+    without_suffix = str(PurePosixPath(name).with_suffix(""))
+    return any(matching_glob(path, globs) is not None for path in (name, without_suffix))
 
 
 def fails_again(result: Result, trace: Trace | None, rules: Rules, settings: Settings) -> bool:
@@ -266,8 +292,8 @@ def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
     """
     if result.status is not Status.OK:
         failure = result.failure
-        cell = failed_cell(result, scan)
-        where = "" if cell is None else f" in code cell {cell.number}"
+        place = failed_place(result, scan)
+        where = "" if place is None else f" in {place}"
         what = failure.headline if failure is not None else result.status.value
         return Reason(Why.FAILED_BEFORE, f"its last run failed: {what}{where}")
     for position, (run, cell) in enumerate(zip(result.cells, scan.cells, strict=False)):
@@ -275,6 +301,38 @@ def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
             text = f"code cell {cell.number} raised {run.error}, which is no longer allowed"
             return Reason(Why.ERROR_NOT_ALLOWED, text)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPlace:
+    """Where in a notebook a run failed.
+
+    Attributes:
+        cell: The code cell.
+        line: The line of its source, counted from 1, if it is known.
+    """
+
+    cell: ScannedCell
+    line: int | None
+
+    @property
+    def line_in_file(self) -> int | None:
+        """The line of the notebook's file, if it is known."""
+        return self.cell.line_in_file(self.line or 1)
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f", line {self.line}"
+        return f"code cell {self.cell.number}{line}"
+
+
+def failed_place(result: Result, scan: Scan) -> FailedPlace | None:
+    """Return where in a notebook a run of its code failed, if it was in one cell."""
+    failure, cell = result.failure, failed_cell(result, scan)
+    if failure is None or failure.position is None or cell is None:
+        return None
+    counts = dict(enumerate(run.execution_count for run in result.cells))
+    line = line_in_cell(failure.traceback, counts.get(failure.position))
+    return FailedPlace(cell, line)
 
 
 def failed_cell(result: Result, scan: Scan) -> ScannedCell | None:
@@ -407,7 +465,7 @@ def _kept_as_is(evidence: Evidence, settings: Settings) -> Decision | None:
         reason = Reason(Why.OFF, 'nbcache_execute is "off"')
     elif evidence.excluded_by is not None:
         reason = Reason(Why.EXCLUDED, f"excluded by {evidence.excluded_by!r} in nbcache_exclude")
-    elif settings.execute == "missing" and scan.has_outputs:
+    elif settings.execute == "missing" and scan.has_outputs and not evidence.is_rerun:
         reason = Reason(Why.HAS_OUTPUTS, "it has stored outputs")
     else:
         return None
@@ -427,12 +485,12 @@ def _why_reused(stored: Stored, evidence: Evidence) -> Reason:
     return Reason(Why.UNCHANGED, f"nothing changed since it was run at {ran}")
 
 
-def _why_run(evidence: Evidence, rejected: Mapping[str, Reason], *, forced: bool) -> Reason:
+def _why_run(evidence: Evidence, rejected: Mapping[str, Reason], forced: Reason | None) -> Reason:
     """Say why a notebook must be run, compared with the result that it last used."""
     if evidence.damaged is not None and not evidence.results:
         return Reason(Why.DAMAGED, f"its result in the store is damaged: {evidence.damaged}")
-    if forced:
-        return Reason(Why.FORCED, "execution is forced")
+    if forced is not None:
+        return forced
     history = evidence.history
     if history is not None and history.result in rejected:
         return rejected[history.result]

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from sphinx_nbcache.suggestions import did_you_mean
+
+_Value = TypeVar("_Value")
 
 AUTO = "auto"
 # The kinds of dependencies that a tracer sees (see `traces.facts.Kind`).
@@ -20,15 +24,49 @@ _LARGEST = 1_000_000
 _OF_GLOBS = frozenset("*?[/.")
 
 
+class BadEntriesError(ValueError):
+    """Some entries of a list or mapping cannot be used; the others can.
+
+    Attributes:
+        usable: The value without them.
+        bad: For each of them: its index or key, the entry, and what is expected of it.
+    """
+
+    def __init__(self, usable: Any, bad: list[tuple[Any, Any, str]]) -> None:
+        super().__init__("; ".join(expected for _, _, expected in bad))
+        self.usable = usable
+        self.bad = bad
+
+
 def one_of(*choices: str) -> Callable[[Any], str]:
     """Return the function that takes one of these words."""
 
     def check(value: Any) -> str:
         if value not in choices:
-            raise ValueError(f"one of {', '.join(map(repr, choices))}")
+            listed = ", ".join(map(repr, choices))
+            raise ValueError(f"one of {listed}{did_you_mean(value, choices)}")
         return str(value)
 
     return check
+
+
+EXECUTE_MODES = ("changed", "missing", "force", "off", "frozen")
+# What other tools call these modes, and the switches that people try.
+_OTHER_MODES: Mapping[str, str] = {
+    **dict.fromkeys(("false", "none", "never", "no", "0"), "off"),
+    **dict.fromkeys(("true", "cache", "yes", "1"), "changed"),
+    **dict.fromkeys(("auto", "lazy"), "missing"),
+    "always": "force",
+}
+
+
+def execute_mode(value: Any) -> str:
+    """Return what is to be run, by one of the words for it."""
+    if isinstance(value, str) and value in EXECUTE_MODES:
+        return value
+    meant = _OTHER_MODES.get(str(value).lower(), value)
+    listed = ", ".join(map(repr, EXECUTE_MODES))
+    raise ValueError(f"one of {listed}{did_you_mean(meant, EXECUTE_MODES)}")
 
 
 RUN_IN = one_of("notebook", "root", "temp")
@@ -100,16 +138,59 @@ def strings(value: Any) -> tuple[str, ...]:
         value = [item.strip() for item in value.split(",") if item.strip()]
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ValueError("a list of strings")
-    return tuple(value)
+    # Sphinx splits `-D name=a, b` at the commas alone.
+    return tuple(item.strip() for item in value)
 
 
-def string_map(value: Any) -> dict[str, str]:
-    """Return a dictionary of strings."""
+def glob_list(value: Any) -> tuple[str, ...]:
+    """Return globs; a single string has commas between them.
+
+    Raises:
+        BadEntriesError: Some entries are no strings.
+        ValueError: The value is no list.
+    """
+    if isinstance(value, list | tuple):
+        return _checked_entries(enumerate(value), _glob, lambda found: tuple(found.values()))
+    return strings(value)
+
+
+def _glob(_position: Any, entry: Any) -> str:
+    if not isinstance(entry, str):
+        raise ValueError("a glob")  # noqa: TRY004 (one error type for all values)
+    return entry.strip()
+
+
+def _checked_entries(
+    pairs: Iterable[tuple[Any, Any]],
+    check: Callable[[Any, Any], Any],
+    collect: Callable[[dict[Any, Any]], _Value],
+) -> _Value:
+    """Check each entry by itself, so that a bad one costs no other.
+
+    Args:
+        pairs: Indexes or keys, with the entries.
+        check: Takes a pair; returns what to use of the entry, or raises `ValueError`.
+        collect: Makes the value of the entries that can be used.
+
+    Raises:
+        BadEntriesError: Some entries cannot be used.
+    """
+    usable: dict[Any, Any] = {}
+    bad = []
+    for key, entry in pairs:
+        try:
+            usable[key] = check(key, entry)
+        except ValueError as expected:
+            bad.append((key, entry, str(expected)))
+    if bad:
+        raise BadEntriesError(collect(usable), bad)
+    return collect(usable)
+
+
+def _mapping(value: Any, expected: str) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError("a dictionary of strings")  # noqa: TRY004 (one error type for all values)
-    if not all(isinstance(text, str) for pair in value.items() for text in pair):
-        raise ValueError("a dictionary of strings")
-    return dict(value)
+        raise ValueError(expected)  # noqa: TRY004 (one error type for all values)
+    return value
 
 
 def kinds(value: Any) -> tuple[str, ...]:
@@ -126,14 +207,22 @@ def kinds(value: Any) -> tuple[str, ...]:
 def globs_by_notebook(value: Any) -> dict[str, tuple[str, ...]]:
     """Return globs of files by globs of notebooks; a mere list is meant for all notebooks."""
     expected = "a list of globs, or a dictionary from a glob of notebooks to such a list"
-    by_notebook = value if isinstance(value, Mapping) else {"**": value}
+    if isinstance(value, Mapping):
+        return _checked_entries(value.items(), _globs_of_notebook, _without_empty)
     try:
-        globs = {pattern: strings(listed) for pattern, listed in by_notebook.items()}
+        return _without_empty({"**": strings(value)})
     except ValueError:
         raise ValueError(expected) from None
-    if not all(isinstance(pattern, str) for pattern in globs):
-        raise ValueError(expected)
-    return {pattern: listed for pattern, listed in globs.items() if listed}
+
+
+def _globs_of_notebook(pattern: Any, listed: Any) -> tuple[str, ...]:
+    if not isinstance(pattern, str):
+        raise ValueError("a list of globs by a glob of notebooks")  # noqa: TRY004 (as above)
+    return strings(listed)
+
+
+def _without_empty(entries: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {key: listed for key, listed in entries.items() if listed}
 
 
 def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
@@ -155,17 +244,26 @@ def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
 
 def formats(value: Any) -> dict[str, str]:
     """Return formats or readers by suffix."""
-    by_suffix = string_map(value)
-    if not all(suffix.startswith(".") and reader for suffix, reader in by_suffix.items()):
-        raise ValueError("a dictionary from a suffix such as '.py' to a format or reader")
-    return by_suffix
+    return _checked_entries(_mapping(value, "a dictionary of strings").items(), _format, dict)
+
+
+def _format(suffix: Any, reader: Any) -> str:
+    is_entry = isinstance(suffix, str) and isinstance(reader, str)
+    if not is_entry or not suffix.startswith(".") or not reader:
+        raise ValueError("a format or reader by a suffix such as '.py'")
+    return str(reader)
 
 
 def aliases(value: Any) -> dict[str, str]:
     """Return names by regular expressions."""
-    by_pattern = string_map(value)
-    _check_expressions(by_pattern)
-    return by_pattern
+    return _checked_entries(_mapping(value, "a dictionary of strings").items(), _alias, dict)
+
+
+def _alias(pattern: Any, alias: Any) -> str:
+    _check_expression(pattern)
+    if not isinstance(alias, str):
+        raise ValueError("a name by a regular expression")  # noqa: TRY004 (as above)
+    return alias
 
 
 def arguments_by_kernel(value: Any) -> dict[str, tuple[str, ...]]:
@@ -173,36 +271,45 @@ def arguments_by_kernel(value: Any) -> dict[str, tuple[str, ...]]:
 
     Arguments are not split at commas, which they may contain.
     """
-    expected = "a list of strings, or a dictionary from a regular expression to such a list"
-    by_kernel = value if isinstance(value, Mapping) else {".*": value}
-    for pattern, listed in by_kernel.items():
-        is_list = isinstance(listed, list | tuple)
-        if not is_list or not all(isinstance(text, str) for text in (pattern, *listed)):
-            raise ValueError(expected)
-        if any("\0" in text for text in listed):
-            raise ValueError("a list of strings without null characters")
-    _check_expressions(by_kernel)
-    return {pattern: tuple(listed) for pattern, listed in by_kernel.items() if listed}
+    if isinstance(value, Mapping):
+        return _checked_entries(value.items(), _arguments_of_kernel, _without_empty)
+    return _without_empty({".*": _arguments(value, "a list of strings, or a dictionary of them")})
 
 
-def _check_expressions(patterns: Mapping[str, object]) -> None:
-    for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"regular expressions as keys ({pattern!r}: {error})") from None
+def _arguments_of_kernel(pattern: Any, listed: Any) -> tuple[str, ...]:
+    _check_expression(pattern)
+    return _arguments(listed, "a list of strings")
+
+
+def _arguments(listed: Any, expected: str) -> tuple[str, ...]:
+    if not isinstance(listed, list | tuple) or not all(isinstance(text, str) for text in listed):
+        raise ValueError(expected)
+    if any("\0" in text for text in listed):
+        raise ValueError("a list of strings without null characters")
+    return tuple(listed)
+
+
+def _check_expression(pattern: Any) -> None:
+    if not isinstance(pattern, str):
+        raise ValueError("an entry with a regular expression as key")  # noqa: TRY004 (as above)
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"an entry with a regular expression as key ({error})") from None
 
 
 def environment(value: Any) -> dict[str, str | None]:
     """Return environment variables; `None` for those that are taken away."""
-    if not isinstance(value, Mapping):
-        raise ValueError("a dictionary of strings")  # noqa: TRY004 (one error type for all values)
-    for variable, text in value.items():
-        if not isinstance(variable, str) or not isinstance(text, str | None):
-            raise ValueError("a dictionary of strings or None")  # noqa: TRY004 (as above)
-        if not variable or "=" in variable or "\0" in variable + (text or ""):
-            raise ValueError("a dictionary of what the environment can have")
-    return dict(value)
+    expected = "a dictionary of strings or None"
+    return _checked_entries(_mapping(value, expected).items(), _variable, dict)
+
+
+def _variable(variable: Any, text: Any) -> str | None:
+    if not isinstance(variable, str) or not isinstance(text, str | None):
+        raise ValueError("a string or None")  # noqa: TRY004 (as above)
+    if not variable or "=" in variable or "\0" in variable + (text or ""):
+        raise ValueError("what an environment can have")
+    return text
 
 
 def jobs(value: Any) -> int | None:

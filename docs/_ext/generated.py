@@ -62,6 +62,10 @@ class Options(Generated):
                 f"Code keys of notebooks {'can' if declared.in_key else 'do not'} change.",
                 "",
             ]
+            if declared.is_strict:
+                lines += ["A value that cannot be used *ends the build*.", ""]
+            if not declared.is_lasting:
+                lines += ["The command line ignores it: it is for one build.", ""]
             if declared.per_notebook:
                 lines += [f"*A notebook overrides it* by `{declared.per_notebook}`.", ""]
             lines += ["````", ""]

@@ -18,6 +18,7 @@ from nbformat import from_dict
 from sphinx_nbcache.bounded import LONGEST_MESSAGE, LONGEST_TEXT, clipped, count_or_none
 from sphinx_nbcache.execution.client import ANSWER_SECONDS, Client
 from sphinx_nbcache.execution.environment import with_changes
+from sphinx_nbcache.execution.error_lines import without_own_file
 from sphinx_nbcache.execution.in_kernel import preparing_code
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
 from sphinx_nbcache.execution.kernels import (
@@ -141,7 +142,10 @@ class Attempt:
             async with asyncio.timeout(limit):
                 return await self._execute_with(client)
         except TimeoutError:
-            text = f"the notebook took longer than {limit:g} s"
+            text = (
+                f"the notebook took longer than {limit:g} s (nbcache_notebook_timeout, or"
+                " nbcache.notebook_timeout in its metadata, gives it more)"
+            )
             failure = Failure("NotebookTimeoutError", text, text, self.clock.current)
             return Status.TIMEOUT, failure
 
@@ -157,7 +161,10 @@ class Attempt:
             if "IOPub" in str(error) or limit is None:
                 text = "the cell has ended, but its last outputs did not arrive"
             else:
-                text = f"the cell took longer than {limit:g} s"
+                text = (
+                    f"the cell took longer than {limit:g} s (nbcache_timeout, or execution.timeout"
+                    " in the notebook's metadata, gives it more)"
+                )
             return Status.TIMEOUT, Failure("CellTimeoutError", text, text, self.clock.current)
         except DeadKernelError as error:
             _raise_if_cancelled()
@@ -241,7 +248,7 @@ class Attempt:
         lines = output.get("traceback", [])
         return Failure(
             name=clipped(error.ename),
-            message=clipped(error.evalue, LONGEST_MESSAGE),
+            message=clipped(without_own_file(error.evalue), LONGEST_MESSAGE),
             traceback=clipped("\n".join(lines) or f"{error.ename}: {error.evalue}", LONGEST_TEXT),
             position=self.clock.current,
         )

@@ -28,6 +28,7 @@ from sphinx_nbcache.execution.orphans import end_orphans
 from sphinx_nbcache.execution.ports import PORTS, free_ports
 from sphinx_nbcache.execution.specs import KernelSpecs
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
+from sphinx_nbcache.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.tracing import Begun
@@ -180,10 +181,12 @@ def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
     try:
         specs.get_kernel_spec(name)
     except NoSuchKernel:
-        known = ", ".join(sorted(specs.find_kernel_specs())) or "none"
+        known = sorted(specs.find_kernel_specs())
+        meant = did_you_mean(name, known)
+        remedy = "install it, or map the name to another one with nbcache_kernel_aliases"
         raise KernelError(
-            f"there is no kernel named {name!r} (installed: {known}); install it, or map the"
-            " name to another one with nbcache_kernel_aliases"
+            f"there is no kernel named {name!r} (installed: {', '.join(known) or 'none'})"
+            + (f"{meant} Else {remedy}" if meant else f"; {remedy}")
         ) from None
     return name
 
@@ -219,4 +222,6 @@ def _for_language(language: str, specs: KernelSpecManager) -> str:
     for name in sorted(found):
         if str(found[name]["spec"].get("language", "")).lower() == language:
             return name
-    raise KernelError(f"there is no kernel for the language {language!r}; install one")
+    languages = {str(spec["spec"].get("language", "")).lower() for spec in found.values()}
+    meant = did_you_mean(language, languages - {""}) or "; install one"
+    raise KernelError(f"there is no kernel for the language {language!r}{meant}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sphinx_nbcache.plugins import EXECUTORS, PluginError, announced, load
+from sphinx_nbcache.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.executors import Executor, Runner
@@ -65,8 +66,9 @@ def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
     except Exception as error:  # noqa: BLE001 (another package's code)
         raise UnknownExecutorError(f"it cannot be made: {error!r}") from None
     if made is None:
-        known = ", ".join(sorted({*OURS, *announced(EXECUTORS)}))
-        raise UnknownExecutorError(f"there is no executor of this name (known: {known})")
+        known = sorted({*OURS, *announced(EXECUTORS)})
+        listed, meant = ", ".join(known), did_you_mean(name, known)
+        raise UnknownExecutorError(f"there is no executor of this name (known: {listed}){meant}")
     return _checked(executor)
 
 

@@ -19,6 +19,11 @@ from sphinx_nbcache.config import (
     declared_options,
     read_settings,
 )
+from sphinx_nbcache.extension.conf_names import (
+    line_in_conf,
+    notice_of_unknown,
+    unknown_options,
+)
 from sphinx_nbcache.extension.options import CHECKPOINTS
 from sphinx_nbcache.notebooks.sources import not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic
@@ -46,10 +51,17 @@ def open_conf_project(
     checked_settings(options)
     base = folder.resolve()
     values = _values(base)
-    raw = {name: values[PREFIX + name] for name in declared_options() if PREFIX + name in values}
+    raw = {
+        name: values[PREFIX + name]
+        for name, (declared, _) in declared_options().items()
+        if PREFIX + name in values and declared.is_lasting
+    }
     settings, problems = read_settings(raw | options)
+    conf = base / "conf.py"
     for problem in problems:
-        notify(Notice(Topic.CONFIG, problem, base / "conf.py"))
+        notify(Notice(Topic.CONFIG, problem.text, conf, line_in_conf(problem.option, conf)))
+    for option in unknown_options(values):
+        notify(notice_of_unknown(option, conf, is_in_conf=True))
     where = place or _declared_store(base, settings) or built_store(base)
     where = where or store_place(base, base / "_build", settings)
     project = Project((), base=base, place=where.resolve(), settings=settings, notify=notify)
@@ -59,7 +71,10 @@ def open_conf_project(
         for name in get_matching_files(base, values.get("include_patterns", ["**"]), excluded)
         if project.formats.suffix_of(name)
     ]
-    left_out = set(not_documents(base, names, project.formats))
+    no_documents = not_documents(base, names, project.formats)
+    left_out = set(no_documents)
+    if text := no_documents.words:
+        notify(Notice(Topic.SOURCE, text, is_information=True))
     project.sources = sorted(base / name for name in names if name not in left_out)
     found = [planned.name for planned in project.plan(needs_outputs=lambda _name, _result: False)]
     project.notebooks.set_built(found, project.name_of(base))

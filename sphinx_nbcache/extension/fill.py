@@ -14,6 +14,7 @@ from sphinx_nbcache.extension.images import image_folder, image_uri
 from sphinx_nbcache.extension.lexers import is_lexer
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.nodes import CodeCellNode
+from sphinx_nbcache.extension.translation import show_translated
 from sphinx_nbcache.notebooks.model import SKIP_TAG
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.planning import Action
@@ -175,6 +176,7 @@ def _fill_cell(
     source = render_source(cell.source, _known_lexer(_lexer(node, shown), warn))
     container = _container_for(node)
     put_together(container, source, rendered, tags)
+    show_translated(env, container)
 
 
 def _shown_of(removed: frozenset[str]) -> frozenset[str]:

@@ -18,20 +18,24 @@ from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.extension.options import (
     AFTER_SUFFIXES,
     BEFORE_SUFFIXES,
+    check_names,
     check_options,
     guard_sources,
     leave_out_outputs,
     raw_options,
     settings_of,
+    take_over_suffixes,
 )
 from sphinx_nbcache.extension.progress import log_summary, shown_progress
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
+from sphinx_nbcache.extension.translation import offer_to_translators
 from sphinx_nbcache.extension.written import WrittenPages
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
 from sphinx_nbcache.project.place import store_place
 from sphinx_nbcache.project.project_file import write_project_file
+from sphinx_nbcache.project.run import notices_of_reruns
 from sphinx_nbcache.report.document import (
     REPORT_DOCNAME,
     add_report_document,
@@ -72,7 +76,9 @@ class Hooks:
     def connect(self, app: Sphinx) -> None:
         """Connect the hooks, in the order in which a build meets them."""
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
+        app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
+        app.connect("config-inited", check_names, priority=AFTER_SUFFIXES)
         app.connect("config-inited", self.add_style)
         app.connect("builder-inited", leave_out_outputs)
         app.connect("env-get-outdated", self.execute)
@@ -182,6 +188,8 @@ class Hooks:
         """`doctree-resolved`: fill in the report, which is that of this very build."""
         if self.report is not None:
             fill_places(app, doctree, docname, self.report)
+        if app.builder.name == "gettext":
+            offer_to_translators(app, doctree)
         if self.written is not None:
             self.written.note(docname)
 
@@ -256,6 +264,10 @@ class Hooks:
         for item in sorted(self.settled.values(), key=lambda item: item.planned.name):
             for notice in notices_of(item, project.settings):
                 notify(notice)
+        for notice in notices_of_reruns(
+            list(self.settled.values()), project.settings, project.base
+        ):
+            notify(notice)
         assert self.report is not None
         log_summary(self.report.outline)
         if app.builder.name not in _WITHOUT_FILES:

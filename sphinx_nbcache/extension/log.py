@@ -21,12 +21,28 @@ def notifier(app: Sphinx) -> Notify:
         if notice.is_information:
             LOGGER.info("%s", colourless(notice.text))
             return
-        docname = app.env.path2doc(notice.path) if notice.path is not None else None
-        location = (docname, notice.line) if docname is not None else None
         log = LOGGER.error if notice.is_error else LOGGER.warning
-        text = colourless(notice.text)
-        log("%s", text, type=WARNING_TYPE, subtype=notice.topic.value, location=location)
+        log(
+            "%s",
+            colourless(notice.text),
+            type=WARNING_TYPE,
+            subtype=notice.topic.value,
+            location=_location(app, notice),
+        )
         if notice.is_error:
             app.statuscode = 1
 
     return notify
+
+
+def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | None:
+    """Return where a notice belongs, as Sphinx's logging takes it."""
+    if notice.path is None:
+        return None
+    # While the configuration is read, there is no environment yet.
+    env = getattr(app, "env", None)
+    docname = env.path2doc(notice.path) if env is not None else None
+    if docname is not None:
+        return docname, notice.line
+    # Sphinx takes a text without a colon for a docname.
+    return f"{notice.path}:{notice.line}" if notice.line else None

@@ -8,9 +8,23 @@ from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
 
-from sphinx_nbcache.config import PREFIX, Settings, declared_options, read_settings
+from sphinx_nbcache.config import (
+    PREFIX,
+    OptionError,
+    OptionProblem,
+    Settings,
+    declared_options,
+    read_settings,
+)
+from sphinx_nbcache.extension.conf_names import (
+    left_over,
+    line_in_conf,
+    notice_of_unknown,
+    unknown_options,
+)
 from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
@@ -20,6 +34,8 @@ from sphinx_nbcache.project.place import store_place
 FILE_TYPE = "nbcache"
 # Before and after Sphinx merges the suffixes of extensions with those of `conf.py` (800).
 BEFORE_SUFFIXES, AFTER_SUFFIXES = 700, 900
+# What MyST-NB and nbsphinx call the type of notebooks in `source_suffix`.
+_TYPES_OF_OTHERS = frozenset({"myst-nb", "jupyter_notebook"})
 CHECKPOINTS = "**.ipynb_checkpoints"
 
 
@@ -36,20 +52,70 @@ def raw_options(config: Config) -> dict[str, Any]:
     return {name: config[PREFIX + name] for name in declared_options()}
 
 
-def settings_of(config: Config) -> tuple[Settings, list[str]]:
-    """Return the settings that `conf.py` and the command line give, and what is wrong there."""
+def settings_of(config: Config) -> tuple[Settings, list[OptionProblem]]:
+    """Return the settings that `conf.py` and the command line give, and what is wrong there.
+
+    Raises:
+        OptionError: The value of a strict option cannot be used.
+    """
     return read_settings(raw_options(config))
 
 
 def check_options(app: Sphinx, config: Config) -> None:
-    """Warn about values that cannot be used, and make their defaults the values."""
-    settings, problems = settings_of(config)
+    """Warn about values that cannot be used, and make their defaults the values.
+
+    Raises:
+        ConfigError: The value of a strict option cannot be used. Here an exception costs nothing:
+            Sphinx has not loaded its environment yet.
+    """
+    conf = Path(app.confdir) / "conf.py"
+    try:
+        settings, problems = settings_of(config)
+    except OptionError as error:
+        line = line_in_conf(error.option, conf) if error.option not in config.overrides else None
+        raise ConfigError(f"{conf}:{line}: {error}" if line else str(error)) from None
     notify = notifier(app)
     for problem in problems:
-        notify(Notice(Topic.CONFIG, problem))
+        is_in_conf = problem.option not in config.overrides
+        line = line_in_conf(problem.option, conf) if is_in_conf else None
+        notify(Notice(Topic.CONFIG, problem.text, conf if is_in_conf else None, line))
     config[PREFIX + "formats"] = dict(settings.formats)
     for suffix in settings.formats:
         app.add_source_suffix(suffix, FILE_TYPE, override=True)
+
+
+def check_names(app: Sphinx, config: Config) -> None:
+    """Warn about options that there are not; name those of other extensions that nothing reads."""
+    conf, notify = Path(app.confdir) / "conf.py", notifier(app)
+    # Sphinx keeps what `conf.py` defines, and has no public name for it: values of unregistered
+    # names are otherwise dropped without a word.
+    in_conf: dict[str, Any] = config._raw_config  # noqa: SLF001
+    for option in unknown_options(in_conf):
+        overridden = option in config.overrides
+        notify(notice_of_unknown(option, conf, is_in_conf=not overridden))
+    for option in unknown_options(config.overrides):
+        if option not in in_conf:
+            notify(notice_of_unknown(option, conf, is_in_conf=False))
+    if text := left_over(in_conf, config.__contains__):
+        notify(Notice(Topic.OPTION, text, is_information=True))
+
+
+def take_over_suffixes(app: Sphinx, config: Config) -> None:
+    """Read the source files that `conf.py` assigns to the parsers of extensions not loaded.
+
+    Sphinx looks for a parser when it reads the first page, after all notebooks have been run.
+    """
+    suffixes = config.source_suffix
+    if not isinstance(suffixes, dict):
+        return  # no types are named
+    foreign = _TYPES_OF_OTHERS - app.registry.source_parsers.keys()
+    taken = {suffix: kind for suffix, kind in suffixes.items() if kind in foreign}
+    if taken:
+        # A new dictionary: the old one may belong to `conf.py`.
+        config.source_suffix = {**suffixes, **dict.fromkeys(taken, FILE_TYPE)}
+        listed = ", ".join(f"`{suffix}` (`{kind}`)" for suffix, kind in taken.items())
+        text = f"source_suffix names parsers of other extensions; sphinx_nbcache reads {listed}"
+        notifier(app)(Notice(Topic.OPTION, text, is_information=True))
 
 
 def guard_sources(app: Sphinx, config: Config) -> None:
@@ -66,8 +132,10 @@ def guard_sources(app: Sphinx, config: Config) -> None:
         for name in get_matching_files(app.srcdir, config.include_patterns, left_out)
         if formats.suffix_of(name)
     ]
-    for name in not_documents(app.srcdir, candidates, formats):
-        excluded[_glob_of(name)] = None
+    no_documents = not_documents(app.srcdir, candidates, formats)
+    excluded |= {_glob_of(name): None for name in no_documents}
+    if text := no_documents.words:
+        notifier(app)(Notice(Topic.SOURCE, text, is_information=True))
     # A new list: the old one may be the default, which all configurations share.
     config.exclude_patterns = list(excluded)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -38,6 +39,9 @@ _RAW_FORMATS = {
     "text/latex": "latex",
     "latex": "latex",
 }
+# Keys of what Sphinx forgets when a page has been read: that its file was parsed, and MyST's
+# settings for it.
+_PARSED, _CONFIG = "nbcache_parsed", "nbcache_myst_config"
 _RAW_MARKDOWN = frozenset({"text/markdown", "markdown"})
 
 
@@ -47,15 +51,21 @@ class NotebookParser(MystParser):
     supported = ("md", "markdown", "myst", "nbcache")  # type: ignore[misc]  # so in myst-parser
 
     def parse(self, inputstring: str, document: nodes.document) -> None:
-        """Fill a document from the text of its source file."""
+        """Fill a document from the text of its source file, or from some other Markdown text.
+
+        Sphinx hands each translated message to the parser of the page's file type (see
+        `sphinx.transforms.i18n`), and other extensions do so with texts of their own.
+        """
         env: BuildEnvironment = document.settings.env
-        path = env.doc2path(env.docname)
-        formats = Formats(env.config[PREFIX + "formats"])
-        fmt = formats.format_of(path.name, inputstring)
-        if fmt is None:
-            super().parse(inputstring, document)
+        path = Path(env.doc2path(env.docname))
+        if not _is_own_text(env, document, path):
+            self._parse_other_text(inputstring, document)
             return
         try:
+            fmt = Formats(env.config[PREFIX + "formats"]).format_of(path.name, inputstring)
+            if fmt is None:
+                super().parse(inputstring, document)
+                return
             notebook = read_notebook(inputstring, fmt, path.parent)
         except NotebookError as error:
             self._render(Notebook({}, ()), document)
@@ -65,9 +75,20 @@ class NotebookParser(MystParser):
         _remember_metadata(env, notebook)
         self._render(notebook, document)
 
+    def _parse_other_text(self, text: str, document: nodes.document) -> None:
+        """Parse a text that is not the page's own file as Markdown, with the page's settings."""
+        config = document.settings.env.temp_data.get(_CONFIG)
+        if config is None:
+            super().parse(text, document)
+            return
+        parser = create_md_parser(config, SphinxRenderer)
+        parser.options["document"] = document
+        parser.render(text)
+
     def _render(self, notebook: Notebook, document: nodes.document) -> None:
         env: BuildEnvironment = document.settings.env
-        parser = create_md_parser(_config(env, notebook, document), NotebookRenderer)
+        config = env.temp_data[_CONFIG] = _config(env, notebook, document)
+        parser = create_md_parser(config, NotebookRenderer)
         parser.options["document"] = document
         md_env: dict[str, Any] = {}
         tokens = notebook_tokens(parser, notebook, md_env, _AttachmentFiles(env))
@@ -147,6 +168,19 @@ class NotebookRenderer(SphinxRenderer):
             code=self.code,
             lexer=self.lexer,
         )
+
+
+def _is_own_text(env: BuildEnvironment, document: nodes.document, path: Path) -> bool:
+    """Tell whether a parser is given the text of the page's file.
+
+    The text itself does not tell: extensions may change it when Sphinx has read it. Later texts
+    of the same page are others, even if they claim to come from its file.
+    """
+    is_first = not env.temp_data.get(_PARSED, False)
+    if is_first and Path(str(document.get("source", ""))) == path:
+        env.temp_data[_PARSED] = True
+        return True
+    return False
 
 
 class _AttachmentFiles:

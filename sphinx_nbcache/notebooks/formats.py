@@ -57,7 +57,8 @@ class Formats:
                 a notebook, whatever its name and its text say.
 
         Raises:
-            NotebookError: There is no such reader.
+            NotebookError: There is no such reader or format, or the header of what seems to be a
+                notebook cannot be read.
         """
         if reader:
             return format_for_reader(reader, name)
@@ -75,25 +76,39 @@ class Formats:
 
 
 def script_format(text: str) -> str:
-    """Return the jupytext format named in a script's commented YAML header; empty if none."""
+    """Return the jupytext format named in a script's commented YAML header; empty if none.
+
+    Raises:
+        NotebookError: The header names jupytext, and cannot be read.
+    """
+    header, start = _commented_header(text)
+    try:
+        return jupytext_format(notebook_metadata(read_front_matter("\n".join(header))))
+    except NotebookError as error:
+        if not any(line.startswith("jupytext:") or line.strip() == "jupytext:" for line in header):
+            return ""
+        line = None if error.line is None else error.line + start
+        raise NotebookError(str(error), line) from None
+
+
+def _commented_header(text: str) -> tuple[list[str], int]:
+    """Return the lines of a script's commented header, and how many lines stand before it."""
     header: list[str] = []
-    for line in text.splitlines():
+    start = 0
+    for number, line in enumerate(text.splitlines()):
         stripped = _COMMENT.sub("", line, count=1)
         if header and stripped.rstrip() == "---":
-            header.append("---")
-            break
+            return [*header, "---"], start
         if not header and stripped.rstrip() != "---":
             # What may stand before the header: a shebang and an encoding line.
             if line.startswith("#!") or "coding" in line:
                 continue
-            return ""
+            return [], 0
         if stripped == line and line.strip():
-            return ""
+            return [], 0
+        start = start if header else number
         header.append(stripped)
-    try:
-        return jupytext_format(notebook_metadata(read_front_matter("\n".join(header))))
-    except NotebookError:
-        return ""
+    return header, start
 
 
 def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,17 @@ MYST = "myst"
 _MYST_NAMES = frozenset({MYST, "mystnb"})
 # Keys under which a Markdown file keeps what an `.ipynb` file has as notebook metadata.
 _JUPYTER = "jupyter"
+# What makes a notebook of a Markdown file, in front matter that cannot be parsed: its keys, or a
+# code cell, in case it is one of these keys that is broken.
+_NOTEBOOK_KEYS = re.compile(
+    r"""
+    ^[ ]*["']?(?:kernelspec|jupytext)["']?[ ]*:             # in the usual block style
+    | ["'](?:kernelspec|jupytext)["'][ ]*:                   # as JSON
+    | ^["']?file_format["']?[ ]*:[ ]*["']?mystnb
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+_CODE_CELL = re.compile(r"^(?:`{3,}|~{3,}|:{3,})\{code-cell\}", re.MULTILINE)
 
 
 def split_front_matter(text: str) -> tuple[str, int]:
@@ -74,17 +86,65 @@ def markdown_format(text: str) -> str | None:
 
     A Markdown file is a notebook if its front matter names a kernel, says
     `file_format: mystnb`, or holds jupytext's `text_representation`, whose `format_name` then
-    names the format. Front matter that is not YAML makes an ordinary page: myst-parser says so.
+    names the format.
+
+    Raises:
+        NotebookError: The front matter of what seems to be a notebook cannot be read. On other
+            pages it is for myst-parser to warn of it.
     """
+    if _is_open(text):
+        raise NotebookError("the front matter does not end; put a line `---` after it", 1)
     try:
         metadata = notebook_metadata(read_front_matter(text))
     except NotebookError:
+        source, _ = split_front_matter(text)
+        if _NOTEBOOK_KEYS.search(source) or _CODE_CELL.search(text):
+            raise
         return None
     if metadata.get("file_format") in _MYST_NAMES:
         return MYST
     if named := jupytext_format(metadata):
         return MYST if named in _MYST_NAMES else named
-    return MYST if isinstance(metadata.get("kernelspec"), Mapping) else None
+    return MYST if _names_kernel(metadata, text) else None
+
+
+def _is_open(text: str) -> bool:
+    """Tell whether a text begins as the front matter of a notebook, which never ends."""
+    first, _, rest = text.partition("\n")
+    if first.rstrip() != "---" or split_front_matter(text)[1]:
+        return False
+    return _NOTEBOOK_KEYS.search(rest.partition("\n\n")[0]) is not None
+
+
+def _names_kernel(metadata: Mapping[str, Any], text: str) -> bool:
+    spec = metadata.get("kernelspec")
+    if isinstance(spec, str):
+        source, _ = split_front_matter(text)
+        raise NotebookError(
+            f"`kernelspec` in the front matter is the text {spec!r}; write the kernel's name below"
+            f" it, as `name: {spec}`",
+            line_of_key(source, "kernelspec") + 1,
+        )
+    return isinstance(spec, Mapping)
+
+
+def line_of_key(source: str, *path: str) -> int:
+    """Return the line of a key in YAML or JSON, counted from 1; 0 if it is not found.
+
+    Args:
+        source: The text, with comment marks perhaps.
+        path: The key, after those above it.
+    """
+    # In JSON, the text of a cell has a backslash before each quotation mark.
+    is_json = source.lstrip().startswith("{")
+    pattern = r'(?<!\\)"%s"\s*:' if is_json else r"(?<![\w.-])%s[\"']?\s*:"
+    position = 0
+    for key in path:
+        found = re.compile(pattern % re.escape(key)).search(source, position)
+        if found is None:
+            return source.count("\n", 0, position) + 1 if position else 0
+        position = found.start()
+    return source.count("\n", 0, position) + 1
 
 
 def jupytext_format(metadata: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def from_node(data: Mapping[str, Any]) -> Notebook:
     if not isinstance(cells, list):
         raise NotebookError("the reader returned something that is not a notebook")
     try:
-        return _notebook(data, [plain(cell) for cell in cells], [0] * len(cells))
+        return _notebook(data, [plain(cell) for cell in cells], [(0, False)] * len(cells))
     except RecursionError:
         raise NotebookError("the reader returned data nested too deeply") from None
 
@@ -80,24 +80,29 @@ def clean_text(text: str) -> str:
     return text
 
 
-def source_lines(text: str, count: int) -> list[int]:
-    """Return the line at which each of `count` cells' sources starts; 0 where it is unknown."""
+def source_lines(text: str, count: int) -> list[tuple[int, bool]]:
+    """Return the line at which each of `count` cells' sources starts; 0 where it is unknown.
+
+    With it comes whether each line of the source is a line of the file; otherwise the whole
+    source is in one line.
+    """
     found = []
     line, position = 1, 0
     for match in _SOURCE_LINE.finditer(text):
         line += text.count("\n", position, match.start())
         position = match.start()
         # The list's first item stands on the next line, a plain string on the same one.
-        found.append(line + 1 if match[1] == "[" else line)
-    return found if len(found) == count else [0] * count
+        is_list = match[1] == "["
+        found.append((line + is_list, is_list))
+    return found if len(found) == count else [(0, False)] * count
 
 
-def _notebook(data: Mapping[str, Any], cells: list[Any], lines: list[int]) -> Notebook:
+def _notebook(data: Mapping[str, Any], cells: list[Any], lines: list[tuple[int, bool]]) -> Notebook:
     return Notebook(
         metadata=_mapping(data.get("metadata")),
         cells=tuple(
-            _cell(cell, number, line)
-            for number, (cell, line) in enumerate(zip(cells, lines, strict=True), 1)
+            _cell(cell, number, place)
+            for number, (cell, place) in enumerate(zip(cells, lines, strict=True), 1)
         ),
     )
 
@@ -136,7 +141,7 @@ def _upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return upgraded
 
 
-def _cell(data: object, number: int, line: int) -> Cell:
+def _cell(data: object, number: int, place: tuple[int, bool]) -> Cell:
     kind = data.get("cell_type") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or kind not in ("code", "markdown", "raw"):
         raise NotebookError(f"cell {number} is not a code, Markdown or raw cell")
@@ -147,7 +152,8 @@ def _cell(data: object, number: int, line: int) -> Cell:
         kind=_kind(kind),
         source=source,
         metadata=_mapping(data.get("metadata")),
-        line=line,
+        line=place[0],
+        has_lines=place[1],
         outputs=_outputs(outputs, number),
         execution_count=count if isinstance(count, int) else None,
         attachments=_mapping(data.get("attachments")),

@@ -36,7 +36,7 @@ def with_loaded_code(notebook: Notebook, folder: Path) -> Notebook:
             if problem:
                 problems.append(Problem(problem, cell.line or None))
             else:
-                cell = replace(cell, source=source)  # noqa: PLW2901 (the same cell, filled)
+                cell = replace(cell, source=source, has_lines=False)  # noqa: PLW2901 (the same cell, filled)
         cells.append(cell)
     return replace(notebook, cells=tuple(cells), problems=tuple(problems), loaded=tuple(loaded))
 

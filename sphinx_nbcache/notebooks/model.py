@@ -48,6 +48,7 @@ class Cell:
         attachments: Name → MIME bundle, of a Markdown cell.
         nested: Whether the cell stands inside another block, such as an admonition: its place
             in the page is then given by the Markdown cell before it.
+        has_lines: Whether each line of its source is a line of the file.
     """
 
     kind: CellKind
@@ -58,6 +59,7 @@ class Cell:
     execution_count: int | None = None
     attachments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nested: bool = False
+    has_lines: bool = True
 
     @property
     def tags(self) -> frozenset[str]:

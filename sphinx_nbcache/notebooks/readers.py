@@ -16,6 +16,7 @@ from pathlib import PurePath
 from sphinx_nbcache.notebooks.front_matter import MYST
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.plugins import READERS, announced
+from sphinx_nbcache.suggestions import did_you_mean, nearest
 
 IPYNB = "ipynb"
 IPYNB_SUFFIX = ".ipynb"
@@ -53,10 +54,11 @@ def format_for_reader(reader: str, name: str) -> str:
         return fmt
     if reader == JUPYTEXT:
         raise NotebookError(f"{name} has no suffix, by which jupytext could tell its format")
-    known = ", ".join(known_readers())
+    known = known_readers()
+    meant = did_you_mean(reader, [*known, *_VARIANTS, *_TEXTS])
     raise NotebookError(
-        f"there is no reader {reader!r} (known: {known}, module:function, and the formats of"
-        " jupytext)"
+        f"there is no reader {reader!r} (known: {', '.join(known)}, module:function, and the"
+        f" formats of jupytext){meant}"
     )
 
 
@@ -68,6 +70,21 @@ def declared_format(declared: str, name: str) -> str:
     return _named(declared, name) or declared
 
 
+def meant_format(fmt: str) -> str:
+    """Ask whether another format was meant, about one that jupytext does not know.
+
+    Args:
+        fmt: The format, with or without a language before it.
+
+    Returns:
+        What is wrong, with a question; empty if no format resembles it.
+    """
+    variant = fmt.rpartition(":")[2]
+    known = _VARIANTS if ":" in fmt else [*known_readers(), *_VARIANTS, *_TEXTS]
+    meant = "" if variant in known else did_you_mean(variant, known)
+    return f"jupytext has no format `{variant}`{meant}" if meant else ""
+
+
 def known_readers() -> list[str]:
     """Return the names of our readers, and of those that other packages announce."""
     return sorted({"nbformat", JUPYTEXT, MYST, "myst_nb_md", *announced(READERS)})
@@ -76,7 +93,13 @@ def known_readers() -> list[str]:
 def is_function(fmt: str) -> bool:
     """Tell whether a format is a reader `module:function`."""
     module, _, name = fmt.partition(":")
-    return bool(name) and name not in _VARIANTS and bool(module)
+    return bool(name) and name not in _VARIANTS and bool(module) and not _is_slip(module, name)
+
+
+def _is_slip(language: str, variant: str) -> bool:
+    """Tell whether `language:variant` is a format of jupytext with a slip in the variant."""
+    is_language = f".{language}" in SCRIPTS or language in _TEXTS
+    return is_language and bool(nearest(variant, _VARIANTS))
 
 
 def announced_name(fmt: str) -> str:
@@ -97,6 +120,11 @@ def _named(reader: str, name: str) -> str:
         return IPYNB if suffix == IPYNB_SUFFIX else suffix.removeprefix(".")
     if reader in _OURS:
         return _OURS[reader]
-    if ":" in reader or reader in _VARIANTS | _TEXTS or f".{reader}" in SCRIPTS:
+    if (
+        reader.partition(":")[2] in _VARIANTS
+        or is_function(reader)
+        or reader in _VARIANTS | _TEXTS
+        or f".{reader}" in SCRIPTS
+    ):
         return reader
     return _ANNOUNCED + reader if reader in announced(READERS) else ""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from sphinx_nbcache import values
 from sphinx_nbcache.bounded import (
-    LONGEST_NAME,
     Count,
     Inode,
     Limit,
@@ -26,13 +24,13 @@ from sphinx_nbcache.bounded import (
     Position,
     ShortDigest,
     State,
-    Text,
 )
 from sphinx_nbcache.config import RunIn
-from sphinx_nbcache.notebooks.assets import inner_path, is_inner_path
+from sphinx_nbcache.notebooks.assets import is_inner_path
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
 from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Notebook, NotebookError
+from sphinx_nbcache.notebooks.own_settings import SettingProblem, own_settings
 from sphinx_nbcache.notebooks.readers import IPYNB, is_foreign
 
 # A file written within this time before it was scanned may be written again without a change
@@ -43,8 +41,9 @@ _COARSE_RACY_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
 # The format of a file that could not even be read so far as to tell it.
 _UNKNOWN = "unknown"
-# The key in a cell's metadata that says what exceptions it raises.
-_PROMISE = "raises"
+# Raised when what a scan holds of an unchanged file changes. Results are not concerned, as they
+# are by the schema of the store.
+_READING = "2"
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
@@ -88,13 +87,14 @@ class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
     """Tagged `raises-exception`."""
     promised: Annotated[tuple[Name, ...], Many] = ()
     """Names of the exceptions of which its metadata say that it raises one."""
+    has_lines: bool = True
+    """Whether each line of its source is a line of the file."""
 
-
-class SettingProblem(msgspec.Struct, frozen=True, array_like=True):
-    """A setting in the notebook, or something in its text, that cannot be used."""
-
-    text: Text
-    line: Line | None
+    def line_in_file(self, line: int) -> int | None:
+        """Return the line of the file in which a line of its source is, if that is known."""
+        if not self.line:
+            return None
+        return self.line + line - 1 if self.has_lines else self.line
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ class Scan(msgspec.Struct, frozen=True):
     declared: Name
     """What `nbcache_formats` said about the suffix at that time, or the reader that was named."""
     reader: Name
-    """Version of the reader; empty for our own ones, which the store's schema covers."""
+    """Versions of the scan itself, and of the reader unless it is one of our own."""
     fmt: Name | None
     kernel: Name = ""
     language: Name = ""
@@ -200,7 +200,7 @@ def scan_file(
         OSError: The file cannot be opened.
     """
     stat, seen_ns = Stat.of(path), now_ns()
-    scan = Scan(stat, seen_ns, _declared(path, formats, reader), "", None)
+    scan = Scan(stat, seen_ns, _declared(path, formats, reader), _READING, None)
     content = path.read_bytes()
     try:
         text = decode_source(content)
@@ -214,7 +214,7 @@ def scan_file(
         scan = msgspec.structs.replace(scan, fmt=fmt, reader=_reader_version(fmt))
         notebook = read_notebook(text, fmt, path.parent)
         loaded = tuple((name, _stat_of(path.parent / name)) for name in notebook.loaded)
-        return scan_notebook(msgspec.structs.replace(scan, loaded=loaded), notebook)
+        return scan_notebook(msgspec.structs.replace(scan, loaded=loaded), notebook, text)
     except NotebookError as error:
         problem = SettingProblem(str(error), error.line)
         return msgspec.structs.replace(scan, fmt=scan.fmt or _UNKNOWN, unreadable=problem)
@@ -233,17 +233,16 @@ def decode_source(content: bytes) -> str:
         raise NotebookError(f"not UTF-8 (byte {error.start})", line) from None
 
 
-def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
-    """Return a scan, filled with what planning needs of a notebook."""
-    execution = notebook.metadata.get("execution")
-    settings, problems = _own_settings(execution if isinstance(execution, Mapping) else {})
-    own = notebook.metadata.get("nbcache")
-    own = own if isinstance(own, Mapping) else {}
-    assets, refused = _own_assets(own.get("assets", []))
-    choices, more = _own_choices(own)
-    promises, broken = _promises(notebook)
-    problems += [*refused, *more, *broken]
-    problems += [SettingProblem(problem.text, problem.line) for problem in notebook.problems]
+def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
+    """Return a scan, filled with what planning needs of a notebook.
+
+    Args:
+        scan: The scan.
+        notebook: The notebook.
+        text: The text that it was read from, to find the lines of problems.
+    """
+    own = own_settings(notebook, text)
+    problems = (SettingProblem(problem.text, problem.line) for problem in notebook.problems)
     return msgspec.structs.replace(
         scan,
         kernel=notebook.kernel_name,
@@ -256,32 +255,15 @@ def scan_notebook(scan: Scan, notebook: Notebook) -> Scan:
                 digest=cell_digest(numbered.cell.source),
                 skipped=SKIP_TAG in numbered.cell.tags,
                 raises=RAISES_TAG in numbered.cell.tags,
-                promised=promises.get(numbered.number, ()),
+                promised=own.promises.get(numbered.number, ()),
+                has_lines=numbered.cell.has_lines,
             )
             for numbered in notebook.code_cells
         ),
-        assets=assets,
-        problems=tuple(problems),
+        problems=(*own.problems, *problems),
         reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
-        **settings,
-        **choices,
+        **own.settings,
     )
-
-
-def _promises(notebook: Notebook) -> tuple[dict[int, tuple[str, ...]], list[SettingProblem]]:
-    """Return what cells are to raise, by their numbers; what is no such promise counts as none."""
-    promises: dict[int, tuple[str, ...]] = {}
-    problems = []
-    for numbered in notebook.code_cells:
-        if _PROMISE not in numbered.cell.metadata:
-            continue
-        value = numbered.cell.metadata[_PROMISE]
-        try:
-            promises[numbered.number] = values.exceptions(value)
-        except ValueError as expected:
-            text = f"{_PROMISE} = {value!r} of code cell {numbered.number} is not {expected}"
-            problems.append(SettingProblem(text, numbered.cell.line or None))
-    return promises, problems
 
 
 def _stat_of(path: Path) -> Stat | None:
@@ -301,72 +283,10 @@ def _reading(notebook: Notebook) -> str:
     return hashlib.sha256(encoded).hexdigest()[:32]
 
 
-def _own_settings(execution: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingProblem]]:
-    """Check the settings in the notebook's metadata; a bad one counts as absent."""
-    settings: dict[str, Any] = {}
-    problems = []
-    for name, check in (("timeout", values.seconds), ("allow_errors", values.switch)):
-        if name not in execution:
-            continue
-        try:
-            settings[name] = check(execution[name])
-        except ValueError as expected:
-            text = f"execution.{name} = {execution[name]!r} in its metadata is not {expected}"
-            problems.append(SettingProblem(text, None))
-    return settings, problems
-
-
-def _own_choices(own: Mapping[str, Any]) -> tuple[dict[str, Any], list[SettingProblem]]:
-    """Check what the notebook's metadata say to us alone; what is bad counts as absent."""
-    settings: dict[str, Any] = {}
-    problems = []
-    for name, field, check in (
-        ("dependencies", "dependencies", _check_texts),
-        ("environment", "variables", _check_texts),
-        ("track", "track", values.kinds),
-        ("alone", "alone", values.switch),
-        ("notebook_timeout", "notebook_timeout", values.seconds),
-        ("retries", "retries", values.whole_number),
-        ("run_in", "run_in", values.RUN_IN),
-    ):
-        if name not in own:
-            continue
-        try:
-            settings[field] = check(own[name])
-        except ValueError as expected:
-            text = f"nbcache.{name} = {own[name]!r} in its metadata is not {expected}"
-            problems.append(SettingProblem(text, None))
-    return settings, problems
-
-
-def _check_texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise ValueError("a list of texts")
-    if any(len(item) > LONGEST_NAME for item in value):
-        raise ValueError(f"a list of texts of at most {LONGEST_NAME} characters")
-    return tuple(dict.fromkeys(value))
-
-
-def _own_assets(listed: object) -> tuple[tuple[str, ...], list[SettingProblem]]:
-    """Check the assets in the notebook's metadata; a bad one is left out."""
-    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-        text = f"nbcache.assets = {listed!r} in its metadata is not a list of paths"
-        return (), [SettingProblem(text, None)]
-    assets = set()
-    problems = []
-    for item in listed:
-        try:
-            assets.add(inner_path(item))
-        except ValueError as error:
-            text = f"nbcache.assets in its metadata: {error} of the notebook; it is left out"
-            problems.append(SettingProblem(text, None))
-    return tuple(sorted(assets)), problems
-
-
 def _reader_version(fmt: str | None) -> str:
     if fmt in (None, IPYNB, MYST, _UNKNOWN) or is_foreign(fmt or ""):
-        return ""
-    return _jupytext_version()
+        return _READING
+    return f"{_READING}, {_jupytext_version()}"
 
 
 @cache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from sphinx_nbcache.notebooks.scan import decode_source
 
 # Sphinx writes it to the output directory of every builder of HTML pages.
 _OUTPUT_MARK = ".buildinfo"
+# So many pairs are listed in one line.
+_LISTED = 5
 _GLOB_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -54,11 +57,37 @@ def is_output(folder: Path) -> bool:
     return (folder / _OUTPUT_MARK).is_file()
 
 
-def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> Iterator[str]:
-    """Yield the files that must not become documents.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The files that must not become documents.
 
-    Those are scripts that are no notebooks (`conf.py`, helper modules), and of a pair, such as
-    `fit.md` and `fit.ipynb`, the `.ipynb` file: the text file is the source.
+    Attributes:
+        scripts: Scripts that are no notebooks: `conf.py`, helper modules.
+        twins: Files whose document another one is the source of, each with that other one.
+    """
+
+    scripts: tuple[str, ...]
+    twins: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.scripts
+        yield from self.twins
+
+    @property
+    def words(self) -> str:
+        """Which files are used, and not their twins; empty if there are no twins."""
+        listed = [f"{used} is used, and {other} is not" for other, used in self.twins.items()]
+        if len(listed) > _LISTED:
+            listed[_LISTED:] = [f"and {len(listed) - _LISTED} more pairs"]
+        text = "; ".join(listed)
+        return f"of files for one page, the text notebook counts: {text}" if text else ""
+
+
+def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftOut:
+    """Return the files that must not become documents.
+
+    Those are scripts that are no notebooks, and of a pair, such as `fit.md` and `fit.ipynb`, the
+    `.ipynb` file: the text file is the source.
 
     Args:
         srcdir: The source directory.
@@ -66,28 +95,30 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> Itera
         formats: What suffixes mean.
     """
     by_document: dict[str, list[str]] = {}
+    scripts = []
     for name in sorted(names):
         suffix = formats.suffix_of(name)
         if suffix in formats.extra and not _is_notebook(srcdir / name, formats):
-            yield name
+            scripts.append(name)
         elif suffix:
             by_document.setdefault(name.removesuffix(suffix), []).append(name)
+    twins: dict[str, str] = {}
     for pair in by_document.values():
-        yield from _twins(srcdir, pair, formats)
+        twins |= _twins(srcdir, pair, formats)
+    return LeftOut(tuple(scripts), twins)
 
 
-def _twins(srcdir: Path, names: list[str], formats: Formats) -> list[str]:
-    """Return all but the source of the files that would be the same document."""
+def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:
+    """Return all but the source of the files that would be the same document, with the source."""
     if len(names) == 1:
-        return []
-    texts = [
+        return {}
+    texts = (
         name
         for name in names
         if not name.endswith(IPYNB_SUFFIX) and _is_notebook(srcdir / name, formats)
-    ]
-    if not texts:
-        return []
-    return [name for name in names if name != texts[0]]
+    )
+    source = next(texts, None)
+    return {} if source is None else {name: source for name in names if name != source}
 
 
 def _is_notebook(path: Path, formats: Formats) -> bool:
@@ -95,4 +126,7 @@ def _is_notebook(path: Path, formats: Formats) -> bool:
         text = decode_source(path.read_bytes())
     except (OSError, NotebookError):
         return False
-    return formats.format_of(path.name, text) is not None
+    try:
+        return formats.format_of(path.name, text) is not None
+    except NotebookError:
+        return True  # one that cannot be read

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from sphinx_nbcache.notebooks.ipynb import from_node
 from sphinx_nbcache.notebooks.model import Notebook, NotebookError
-from sphinx_nbcache.notebooks.readers import announced_name
+from sphinx_nbcache.notebooks.readers import announced_name, meant_format
 from sphinx_nbcache.plugins import READERS, PluginError, load
 
 # `kernelspec:` in a YAML header, which may be commented out, and the lines indented below it.
@@ -29,8 +30,26 @@ def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
         node = jupytext.reads(_with_display_name(text), fmt=fmt or None)
     except Exception as error:  # noqa: BLE001 (a reader of foreign text fails in any way)
         first = str(error).partition("\n")[0]
-        raise NotebookError(f"jupytext cannot read it as {fmt!r}: {first}") from None
-    return from_node(node)
+        wrong = meant_format(fmt) or f"jupytext cannot read it as {fmt!r}: {first}"
+        raise NotebookError(wrong) from None
+    return _with_lines(from_node(node), text)
+
+
+def _with_lines(notebook: Notebook, text: str) -> Notebook:
+    """Return a notebook with the lines of its cells, which jupytext does not tell.
+
+    Code stands in the text as it is, unless it has magics that are commented out.
+    """
+    text = "\n" + text.replace("\r\n", "\n") + "\n"
+    cells, position = [], 0
+    for cell in notebook.cells:
+        found = text.find(f"\n{cell.source}\n", position) if cell.source.strip() else -1
+        if found >= 0:
+            position = found + len(cell.source) + 1
+            line = text.count("\n", 0, found) + 1
+            cell = replace(cell, line=line, has_lines=True)  # noqa: PLW2901 (the same cell, placed)
+        cells.append(cell)
+    return replace(notebook, cells=tuple(cells))
 
 
 def _end_of_header(text: str) -> int:

@@ -27,7 +27,8 @@ def load_yaml(text: str) -> Any:
         return yaml.load(text, loader)  # noqa: S506 (a safe loader, in either form)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "unreadable"
+        words = (getattr(error, "problem", None), getattr(error, "context", None))
+        problem = " ".join(filter(None, words)) or "unreadable"
         raise YamlError(problem, mark.line + 1 if mark is not None else None) from None
     except Exception as error:  # noqa: BLE001 (PyYAML lets through impossible dates and more)
         raise YamlError(str(error), None) from None

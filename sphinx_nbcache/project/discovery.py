@@ -54,7 +54,7 @@ def open_project(
     checked_settings(options)
     settings, problems = read_settings(built.settings | options)
     for problem in problems:
-        notify(Notice(Topic.CONFIG, problem))
+        notify(Notice(Topic.CONFIG, problem.text))
     store = project_file(where).parent
     base, root = (Path(os.path.normpath(store / path)) for path in (built.base, built.root))
     quiet = [Path(os.path.normpath(store / path)) for path in built.quiet]

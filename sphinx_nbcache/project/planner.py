@@ -25,6 +25,7 @@ from sphinx_nbcache.planning import (
     decide,
     fails_again,
     history_of,
+    is_named,
     why_not,
 )
 from sphinx_nbcache.project.artifacts import Change
@@ -311,6 +312,9 @@ class Planner:
             history=self._histories.get(name),
             objections=judged.objections,
             hopeless=frozenset(judged.hopeless),
+            is_rerun=is_named(
+                portable_path(notebook.source.path, self._base), self._settings.rerun
+            ),
         )
         decision = decide(evidence, self._settings, self._not_before)
         if decision.action is not Action.REUSE:

@@ -142,7 +142,10 @@ class Project:
         settings = checked_settings(options)
         formats = Formats(settings.formats)
         names = list(_files_below(base, formats))
-        left_out = set(not_documents(base, names, formats))
+        no_documents = not_documents(base, names, formats)
+        left_out = set(no_documents)
+        if text := no_documents.words:
+            notify(Notice(Topic.SOURCE, text, is_information=True))
         sources = [base / name for name in names if name not in left_out]
         where = Path(place).resolve() if place is not None else store_place(base, base, settings)
         return cls(sources, base=base, place=where, settings=settings, notify=notify)

@@ -37,7 +37,7 @@ class ProjectFile(msgspec.Struct, frozen=True):
     """The source directory."""
     root: Name
     settings: Json
-    """Raw values of the options that are not as by default."""
+    """Raw values of the options that are not as by default, without those for one build."""
     quiet: Annotated[tuple[Name, ...], Many] = ()
     """Folders to which the build writes: what is in them is no dependency."""
     mark: Name = ""
@@ -102,8 +102,12 @@ def project_file(place: Path) -> Path:
 
 def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are not as by default, as JSON knows them."""
-    defaults = {name: default for name, (_, default) in declared_options().items()}
-    changed = {name: value for name, value in raw.items() if value != defaults.get(name)}
+    declared = declared_options()
+    changed = {
+        name: value
+        for name, value in raw.items()
+        if declared[name][0].is_lasting and value != declared[name][1]
+    }
     return {name: msgspec.to_builtins(value, enc_hook=os.fspath) for name, value in changed.items()}
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sphinx_nbcache.config import Settings
+from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import (
     Action,
+    Decision,
     Planned,
     broken_promise,
     failed_cell,
+    failed_place,
+    is_named,
     kept_silent,
     why_not,
 )
 from sphinx_nbcache.store.records import Stored
+from sphinx_nbcache.suggestions import did_you_mean
 
 
 class NotebookFailedError(Exception):
@@ -121,6 +127,36 @@ class Progress:
         """Take note that a notebook that was to be run has a result, which is in the store."""
 
 
+def notices_of_reruns(
+    notebooks: Sequence[Settled], settings: Settings, base: Path
+) -> Iterator[Notice]:
+    """Yield a warning for each entry of `nbcache_rerun` by which no notebook was run.
+
+    Args:
+        notebooks: What became of the notebooks.
+        settings: The options.
+        base: The folder to which the entries are relative.
+    """
+    names = {portable_path(item.planned.path, base): item.planned.decision for item in notebooks}
+    for entry in settings.rerun:
+        found = {name: decision for name, decision in names.items() if is_named(name, [entry])}
+        if any(decision.action in (Action.EXECUTE, Action.DEPENDS) for decision in found.values()):
+            continue
+        text = f"nbcache_rerun names `{entry}`, which matches no notebook"
+        if found:
+            name, decision = next(iter(found.items()))
+            text = f"nbcache_rerun does not run {name}: {_why_not_rerun(decision, settings)}"
+        else:
+            documents = [name.rpartition(".")[0] for name in names]
+            text += did_you_mean(entry, documents) or did_you_mean(entry, names)
+        yield Notice(Topic.CONFIG, text)
+
+
+def _why_not_rerun(decision: Decision, settings: Settings) -> str:
+    is_frozen = settings.execute == "frozen" and decision.action is Action.REUSE
+    return 'nbcache_execute is "frozen"' if is_frozen else decision.reason.text
+
+
 def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
     """Yield what has to be said about a notebook in every build until it is mended.
 
@@ -131,7 +167,7 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
     planned = settled.planned
     errors = settings.on_error != "warn"
     for problem in planned.scan.problems:
-        yield Notice(Topic.SOURCE, problem.text, planned.path, problem.line)
+        yield Notice(problem.topic, problem.text, planned.path, problem.line)
     decision = planned.decision
     if decision.action is Action.UNREADABLE:
         line = planned.scan.unreadable.line if planned.scan.unreadable is not None else None
@@ -146,7 +182,8 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         yield Notice(Topic.FROZEN, text, planned.path, is_error=True)
     elif settled.failed and settled.result is not None:
         failure, cell = settled.result.result.failure, settled.failed_cell
-        where = "" if cell is None else f" in code cell {cell.number}"
+        place = failed_place(settled.result.result, planned.scan)
+        where = "" if place is None else f" in {place}"
         what = settled.result.result.status.value if failure is None else failure.headline
         promised = ", ".join(cell.promised) if cell is not None else ""
         instead = f" (not {promised}, as its metadata promise)" if promised else ""
@@ -156,7 +193,7 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
             else "it is tried again when something that it depends on changes"
         )
         text = f"the notebook failed{where}: {what}{instead}; {outlook}"
-        line = cell.line or None if cell is not None else None
+        line = None if place is None else place.line_in_file
         yield Notice(Topic.EXECUTION, text, planned.path, line, is_error=errors)
     for cell in settled.kept_silent:
         text = f"{broken_promise(cell)}; correct the cell, or its metadata"

@@ -291,12 +291,14 @@ class Turns:
 
         One that failed counts as well, if it was run by the same rules.
         """
+        is_named = planned.decision.reason.why is Why.FORCED
+        is_forced = is_named or self.settings.execute == "force"
         for stored in self.results(planned):
             result = stored.result
             is_valid = why_not(result, planned.rules, planned.scan) is None
             is_new = result.finished >= self.since
             objection = self.objection(planned, stored)
-            if is_valid and objection is None and (is_new or self.settings.execute != "force"):
+            if is_valid and objection is None and (is_new or not is_forced):
                 return stored
             # Of a kernel that died nobody knows what it depended on.
             is_same = objection is None or objection.why is Why.UNKNOWN_DEPENDENCIES

@@ -8,6 +8,7 @@ from typing import Any
 
 from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.report.model import DECISIONS, FAILED, Report, ReportEntry
+from sphinx_nbcache.suggestions import did_you_mean
 
 STATUSES = tuple(
     dict.fromkeys([FAILED, "ok", "timeout", "died", *(d.replace(" ", "-") for d in DECISIONS)])
@@ -101,5 +102,6 @@ def words(text: str, known: Iterable[str], what: str) -> tuple[str, ...]:
         raise ValueError(f"{what} is empty; it takes: {', '.join(known)}")
     for word in found:
         if word not in known:
-            raise ValueError(f"{what} {word!r} is unknown; it takes: {', '.join(known)}")
+            meant = did_you_mean(word, known)
+            raise ValueError(f"{what} {word!r} is unknown; it takes: {', '.join(known)}{meant}")
     return found

@@ -30,7 +30,9 @@ def test_a_failed_notebook_shows_its_outputs_and_traceback_and_is_tried_until_it
     assert again.ran == ("bad.md",)
     assert "its last run failed: ZeroDivisionError: division by zero in code cell 3" in again.log
     for built in (first, again):
-        assert "bad.md:16: WARNING: the notebook failed in code cell 3: Zero" in built.warnings
+        assert (
+            "bad.md:16: WARNING: the notebook failed in code cell 3, line 1: Zero" in built.warnings
+        )
         assert "[nbcache.execution]" in built.warnings
         assert built.warnings.count("WARNING") == 1
     assert "ZeroDivisionError" in book.page("nbcache-report")
@@ -84,7 +86,7 @@ def test_on_error_fail_finishes_the_build_and_exits_with_one(book: Book) -> None
     built = book.build()
     assert built.status == 1
     assert len(built.ran) == 2
-    assert "ERROR: the notebook failed in code cell 2: ValueError: no" in built.warnings
+    assert "ERROR: the notebook failed in code cell 2, line 1: ValueError: no" in built.warnings
     assert "fine" in book.page("good")
     assert "ValueError" in book.page("nbcache-report")
 
@@ -118,7 +120,10 @@ def test_a_notebook_that_would_only_fail_again_is_tried_when_something_changed(b
     first, again = book.build(), book.build()
     assert (first.ran, again.ran) == (("bad.md",), ())
     for built in (first, again):
-        assert "bad.md:16: WARNING: the notebook failed in code cell 3: ZeroDiv" in built.warnings
+        assert (
+            "bad.md:16: WARNING: the notebook failed in code cell 3, line 1: ZeroDiv"
+            in built.warnings
+        )
         assert "tried again when something that it depends on changes" in built.warnings
         assert built.warnings.count("WARNING") == 1
     assert "before it" in book.page("bad")

@@ -65,7 +65,7 @@ def test_promised_exceptions_are_allowed_and_those_that_did_not_come_are_told_in
     for _ in range(2):
         built = book.build()
         assert "kept.md" not in built.warnings
-        assert "the notebook failed in code cell 1: ZeroDivisionError" in built.warnings
+        assert "the notebook failed in code cell 1, line 1: ZeroDivisionError" in built.warnings
         assert "(not KeyError, as its metadata promise)" in built.warnings
         silent = next(line for line in built.warnings.splitlines() if "silent.ipynb" in line)
         assert "code cell 2 raised no exception" in silent

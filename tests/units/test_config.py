@@ -11,20 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import Book
 
-from sphinx_nbcache.config import Settings, declared_options, read_settings
+from sphinx_nbcache.config import (
+    OptionError,
+    Settings,
+    checked_settings,
+    declared_options,
+    read_settings,
+)
 from sphinx_nbcache.project import Project
 
 OPTIONS = declared_options()
 
 # Every option must have a row: see the test below.
 INVALID: dict[str, list[Any]] = {
-    "execute": ["auto", "", None, True, 1, ["off"], {}],
+    "rerun": [1, None, True, {"a": "b"}],
     "root": [1, True, ["."], {}],
     "store": [1, False, ["."], {}],
-    "restore": [1, None, True, {"a": "b"}, ["a", 1], [None]],
-    "exclude": [1, None, True, {"a": "b"}, ["a", 1], [None]],
-    "dependencies": [1, None, [1], {"a": 1}, {1: ["a"]}, {"a": [None]}],
-    "ignore": [1, None, True, {"a": "b"}, ["a", 1], [None]],
+    "restore": [1, None, True, {"a": "b"}],
+    "exclude": [1, None, True, {"a": "b"}],
+    "dependencies": [1, None, [1]],
+    "ignore": [1, None, True, {"a": "b"}],
     "track": ["all", 1, None, True, ["file"], {"files": "imports"}],
     "retry_failed": ["never", "", None, 1, []],
     "executor": ["", " ", None, 2, [], True],
@@ -38,17 +44,45 @@ INVALID: dict[str, list[Any]] = {
     "allow_errors": ["maybe", "a.md, maybe", "", 2, None, [1], {}, 0.5],
     "retries": ["often", -1, "-1", True, None, [], 1.5],
     "run_in": ["temporary", "", None, 1, ["root"]],
-    "environment": [1, None, "A=1", ["A"], {"A": 1}, {1: "A"}, {"": "a"}, {"A=": "b"}, {"A": "\0"}],
-    "kernel_arguments": [1, None, "--a", [1], {"a": "b"}, {1: ["a"]}, {"(": ["a"]}, ["\0"]],
+    "environment": [1, None, "A=1", ["A"]],
+    "kernel_arguments": [1, None, "--a", [1], ["\0"]],
     "on_error": ["ignore", "", None, 1, []],
-    "kernel_aliases": [1, None, "a", ["a"], {"a": 1}, {1: "a"}, {"(": "a"}, {"a{9999999999}": "b"}],
+    "kernel_aliases": [1, None, "a", ["a"]],
     "cli_root": [1, True, ["."], {}],
     "cli_store": [0, True, ["."], "nul\0"],
-    "formats": [1, None, ".py", [".py"], {".py": 1}, {1: "a"}, {"py": "py:percent"}, {".py": ""}],
+    "formats": [1, None, ".py", [".py"]],
 }
+
+# Entries that cost no other entry: the option, a bad entry, and a good one beside it.
+BAD_ENTRIES: list[tuple[str, Any, Any, Any]] = [
+    *((name, [1, "a"], ("a",), 0) for name in ("restore", "exclude", "ignore", "rerun")),
+    *(
+        ("dependencies", {key: value, "b": ["x"]}, {"b": ("x",)}, key)
+        for key, value in (("a", 1), (1, ["a"]), ("a", [None]))
+    ),
+    *(
+        ("environment", {key: value, "B": "x", "C": None}, {"B": "x", "C": None}, key)
+        for key, value in (("A", 1), (1, "A"), ("", "a"), ("A=", "b"), ("A", "\0"))
+    ),
+    *(
+        ("kernel_arguments", {key: value, "b": ["-x"]}, {"b": ("-x",)}, key)
+        for key, value in (("a", "b"), (1, ["a"]), ("(", ["a"]), ("a", ["\0"]))
+    ),
+    *(
+        ("kernel_aliases", {key: value, "b": "x"}, {"b": "x"}, key)
+        for key, value in (("a", 1), (1, "a"), ("(", "a"), ("a{9999999999}", "b"))
+    ),
+    *(
+        ("formats", {key: value, ".b": "x"}, {".b": "x"}, key)
+        for key, value in ((".py", 1), (1, "a"), ("py", "py:percent"), (".py", ""))
+    ),
+]
 
 # Raw values as conf.py and `sphinx-build -D` give them, and what is made of them.
 VALID: list[tuple[str, Any, Any]] = [
+    ("rerun", "guide/fit, a.md", ("guide/fit", "a.md")),
+    ("rerun", ["guide/fit", " a.md"], ("guide/fit", "a.md")),
+    ("track", ["versions", " files"], ("files", "versions")),
     ("execute", "off", "off"),
     ("execute", "frozen", "frozen"),
     ("root", "", None),
@@ -114,6 +148,7 @@ VALID: list[tuple[str, Any, Any]] = [
 # For each option that is not in the key: values that differ from the default.
 ELSEWISE: dict[str, list[Any]] = {
     "execute": ["missing", "force", "off", "frozen"],
+    "rerun": [["book/*"]],
     "store": ["elsewhere"],
     "restore": [["book/*"]],
     "exclude": [["book/*"]],
@@ -158,7 +193,8 @@ def test_every_field_of_the_settings_is_a_declared_option() -> None:
 
 
 def test_the_tables_of_values_cover_every_option() -> None:
-    assert INVALID.keys() == OPTIONS.keys()
+    strict = {name for name, (declared, _) in OPTIONS.items() if declared.is_strict}
+    assert INVALID.keys() | strict == OPTIONS.keys()
     assert {name for name, _, _ in VALID} == OPTIONS.keys()
     not_in_key = {name for name, (declared, _) in OPTIONS.items() if not declared.in_key}
     assert ELSEWISE.keys() == not_in_key
@@ -175,9 +211,54 @@ def test_a_value_that_cannot_be_used_costs_that_option_only(name: str, value: An
     settings, problems = read_settings({**others, name: value})
     assert settings == expected
     (problem,) = problems
-    assert f"nbcache_{name} " in problem
-    assert repr(value) in problem
-    assert repr(OPTIONS[name][1]) in problem
+    assert problem.option == f"nbcache_{name}"
+    assert f"nbcache_{name} " in problem.text
+    assert repr(value) in problem.text
+    assert repr(OPTIONS[name][1]) in problem.text
+
+
+@pytest.mark.parametrize(("name", "value", "usable", "key"), BAD_ENTRIES)
+def test_a_bad_entry_costs_that_entry_only(name: str, value: Any, usable: Any, key: Any) -> None:
+    settings, problems = read_settings({name: value})
+    assert getattr(settings, name) == usable
+    (problem,) = problems
+    assert problem.text.startswith(f"nbcache_{name}[{key!r}] = {value[key]!r} is not ")
+    assert "that entry is left out" in problem.text
+    with pytest.raises(ValueError, match=f"nbcache_{name}"):
+        checked_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("Off", "off"),
+        (False, "off"),
+        (None, "off"),
+        ("never", "off"),
+        ("frozn", "frozen"),
+        ("cache", "changed"),
+        (True, "changed"),
+        ("always", "force"),
+        ("auto", "missing"),
+        (1, "changed"),
+    ],
+)
+def test_a_wrong_value_of_execute_never_executes(value: Any, meant: str) -> None:
+    with pytest.raises(OptionError, match=f"did you mean `{meant}`") as raised:
+        read_settings({"execute": value})
+    assert raised.value.option == "nbcache_execute"
+    assert repr(value) in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["", ["off"], {}, "xyz", 7])
+def test_a_value_of_execute_that_is_like_none_is_an_error_without_a_guess(value: Any) -> None:
+    with pytest.raises(OptionError, match=r"'frozen'$"):
+        read_settings({"execute": value})
+
+
+def test_a_word_that_is_nearly_right_is_told_with_the_right_one() -> None:
+    _, (problem,) = read_settings({"on_error": "sotp"})
+    assert problem.text.endswith("did you mean `stop`? The default 'warn' is used")
 
 
 @pytest.mark.parametrize(("name", "raw", "value"), VALID)
@@ -201,8 +282,10 @@ def test_values_are_taken_as_conf_py_and_the_command_line_give_them(
     ),
 )
 def test_no_value_makes_reading_the_settings_fail(name: str, value: Any) -> None:
+    if OPTIONS[name][0].is_strict:
+        return
     settings, problems = read_settings({name: value})
-    assert len(problems) <= 1
+    assert len(problems) <= max(1, len(value) if isinstance(value, list | dict) else 1)
     # What was accepted is accepted again: the check is stable.
     again, problems = read_settings({name: getattr(settings, name)})
     assert problems == []
@@ -210,7 +293,7 @@ def test_no_value_makes_reading_the_settings_fail(name: str, value: Any) -> None
 
 
 def test_several_bad_values_are_all_told() -> None:
-    _, problems = read_settings({"execute": "no", "jobs": 0, "timeout": "x"})
+    _, problems = read_settings({"on_error": "no", "jobs": 0, "timeout": "x"})
     assert len(problems) == 3
 
 
@@ -247,5 +330,7 @@ def test_an_option_that_is_in_the_key_can_change_a_key(book: Book, name: str, va
 def test_the_project_refuses_unknown_and_bad_options(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown options: colour"):
         Project.find(tmp_path, colour="red")
+    with pytest.raises(ValueError, match="unknown options: job; did you mean `jobs`"):
+        Project.find(tmp_path, job=1)
     with pytest.raises(ValueError, match="nbcache_jobs = 0"):
         Project.find(tmp_path, jobs=0)

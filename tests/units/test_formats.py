@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,12 +46,10 @@ def header(comment: str = "# ", fmt: str = "percent") -> str:
         ("title: A page", None),
         ("jupytext: {formats: md}", None),
         ("jupytext: 3", None),
-        ("kernelspec: python3", None),
         ("kernelspec:", None),
         ("file_format: other", None),
         ("jupyter: python3", None),
         ("- kernelspec", None),
-        ("kernelspec: [", None),
         ("", None),
         # What PyYAML itself fails on: an ordinary page must not end the build.
         ("date: 2024-13-45", None),
@@ -66,8 +65,48 @@ def test_front_matter_tells_whether_a_markdown_file_is_a_notebook(
 
 
 @pytest.mark.parametrize(
-    "text", [f"\n---\n{KERNELSPEC}---\n", f"----\n{KERNELSPEC}----\n", f"---\n{KERNELSPEC}", "# T"]
+    ("front", "words", "line"),
+    [
+        ("kernelspec: [", "did not find expected node content", 3),
+        ("title: T\nkernelspec:\n  name: a: b", "mapping values are not allowed", 4),
+        ('{"kernelspec": {"name": "x"}, title: a: b}', "not valid YAML", 2),
+        ("title: [\nfile_format: mystnb", "not valid YAML", 4),
+        ("title: T\nkernelspec: python3", "write the kernel's name below it", 3),
+    ],
 )
+def test_a_notebook_whose_front_matter_cannot_be_used_is_no_ordinary_page(
+    front: str, words: str, line: int
+) -> None:
+    with pytest.raises(NotebookError, match=re.escape(words)) as raised:
+        markdown(front)
+    assert raised.value.line == line
+
+
+def test_a_page_with_code_cells_and_front_matter_that_cannot_be_parsed_is_a_notebook() -> None:
+    cell = "```{code-cell}\n1 + 1\n```\n"
+    with pytest.raises(NotebookError, match="not valid YAML"):
+        Formats().format_of("page.md", f"---\nkernlespec\n  name: x: y\n---\n\n{cell}")
+
+
+def test_the_front_matter_of_a_notebook_that_does_not_end_is_told() -> None:
+    with pytest.raises(NotebookError, match="does not end; put a line `---` after it"):
+        Formats().format_of("page.md", f"---\n{KERNELSPEC}\n# T\n")
+    assert Formats().format_of("page.md", f"---\n\nA rule, and then:\n\n{KERNELSPEC}") is None
+
+
+def test_a_script_whose_jupytext_header_cannot_be_parsed_is_a_notebook_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    broken = header().replace("format_name: percent", "format_name: per: cent")
+    with pytest.raises(NotebookError, match="mapping values are not allowed") as raised:
+        SCRIPTS.format_of("a.py", "#!/usr/bin/env python\n" + broken)
+    assert raised.value.line == 7
+    (tmp_path / "a.py").write_text(broken)
+    assert list(not_documents(tmp_path, ["a.py"], SCRIPTS)) == []
+    assert SCRIPTS.format_of("b.py", "# ---\n# title: a: b\n# ---\n") is None
+
+
+@pytest.mark.parametrize("text", [f"\n---\n{KERNELSPEC}---\n", f"----\n{KERNELSPEC}----\n", "# T"])
 def test_what_is_not_at_the_top_between_dashes_is_no_front_matter(text: str) -> None:
     assert Formats().format_of("page.md", text) is None
 
@@ -174,12 +213,14 @@ def test_the_longest_suffix_counts() -> None:
         max_size=8,
     ),
 )
-def test_telling_the_format_of_a_text_never_fails(name: str, lines: list[str]) -> None:
+def test_telling_the_format_of_a_text_raises_nothing_but_a_notebook_error(
+    name: str, lines: list[str]
+) -> None:
     for formats in (Formats(), SCRIPTS):
         for text in ("\n".join(lines), "---\n" + "\n".join(lines) + "\n---\n"):
-            fmt = formats.format_of(name, text)
-            if fmt in ("ipynb", "myst"):
-                with suppress(NotebookError):
+            with suppress(NotebookError):
+                fmt = formats.format_of(name, text)
+                if fmt in ("ipynb", "myst"):
                     read_notebook(text, fmt)
 
 
@@ -201,7 +242,9 @@ def test_conf_py_and_helpers_never_become_documents(tmp_path: Path) -> None:
 
 def test_of_a_pair_the_text_file_is_the_document(tmp_path: Path) -> None:
     names = write(tmp_path, a__md=NOTEBOOK_MD, a__ipynb="{}", b__ipynb="{}", c__md="# C")
-    assert list(not_documents(tmp_path, names, Formats())) == ["a.ipynb"]
+    left_out = not_documents(tmp_path, names, Formats())
+    assert list(left_out) == ["a.ipynb"]
+    assert "a.md is used, and a.ipynb is not" in left_out.words
 
 
 def test_a_script_beside_its_ipynb_file_is_the_document(tmp_path: Path) -> None:
@@ -288,3 +331,20 @@ def test_a_name_without_signs_matches_itself_and_what_lies_below(parts: list[str
         assert matching_glob(path, [path]) == path
         assert matching_glob(path + "/c", [path]) == path
         assert matching_glob(path + "c", [path]) is None
+
+
+def test_a_module_beside_a_page_of_its_name_is_no_twin(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# T\n")
+    (tmp_path / "a.py").write_text("x = 1\n")
+    left_out = not_documents(tmp_path, ["a.md", "a.py"], SCRIPTS)
+    assert list(left_out) == ["a.py"]
+    assert left_out.words == ""
+
+
+def test_many_pairs_are_one_line(tmp_path: Path) -> None:
+    names = [f"{number}{suffix}" for number in range(9) for suffix in (".md", ".ipynb")]
+    for name in names:
+        (tmp_path / name).write_text(f"---\n{KERNELSPEC}---\n")
+    words = not_documents(tmp_path, names, Formats()).words
+    assert words.count(" is used, and ") == 5
+    assert words.endswith("; and 4 more pairs")

@@ -230,6 +230,7 @@ def test_sources_have_their_lines_in_files_as_every_editor_writes_them(newline: 
     lines = [cell.line for cell in read_ipynb(text).cells]
     assert lines == [line_of(text, name) for name in ("first", "second", "third")]
     assert len(set(lines)) == 3
+    assert [cell.has_lines for cell in read_ipynb(text).cells] == [True, False, True]
 
 
 def test_something_named_source_in_an_output_moves_no_line() -> None:
@@ -247,7 +248,7 @@ def test_lines_are_unknown_in_other_layouts(indent: int | None) -> None:
 
 def test_lines_are_unknown_where_a_cell_has_no_source() -> None:
     text = json.dumps(v4(code(["a"]), {"cell_type": "markdown"}), indent=1)
-    assert source_lines(text, 2) == [0, 0]
+    assert source_lines(text, 2) == [(0, False), (0, False)]
 
 
 def test_blank_code_cells_are_numbered_but_do_not_count() -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sphinx_nbcache.config import Settings, read_settings
 from sphinx_nbcache.notebooks.ipynb import read_ipynb
 from sphinx_nbcache.notebooks.key import key_parts
+from sphinx_nbcache.notebooks.own_settings import SettingProblem
 from sphinx_nbcache.notebooks.scan import (
     Scan,
     ScannedCell,
-    SettingProblem,
     Stat,
     scan_notebook,
 )

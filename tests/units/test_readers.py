@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import time
 import tomllib
 from importlib import import_module
@@ -17,7 +18,7 @@ from support import Book
 from sphinx_nbcache import Action, Project, plugins
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.model import Notebook, NotebookError
-from sphinx_nbcache.notebooks.readers import format_for_reader, is_foreign
+from sphinx_nbcache.notebooks.readers import format_for_reader, is_foreign, is_function
 from sphinx_nbcache.notebooks.scan import Scan, scan_file
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -28,6 +29,7 @@ IPYNB_TEXT = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "ce
 
 THEIR_READERS = """
 import os
+import re
 from nbformat.v4 import new_code_cell, new_notebook
 
 def lines(text):
@@ -228,3 +230,28 @@ def test_a_book_is_built_with_a_third_partys_reader(
     )
     assert [planned.decision.action for planned in project.plan()] == [Action.REUSE]
     project.close()
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ("py:precent", "jupytext has no format `precent`; did you mean `percent`?"),
+        ("R:spinn", "jupytext has no format `spinn`; did you mean `spin`?"),
+        ("precent", "jupytext has no format `precent`; did you mean `percent`?"),
+        ("nbfromat", "jupytext has no format `nbfromat`; did you mean `nbformat`?"),
+        ("new-kind", "jupytext cannot read it as 'new-kind'"),
+    ],
+)
+def test_a_format_that_there_is_not_is_told_with_the_nearest_one(declared: str, words: str) -> None:
+    with pytest.raises(NotebookError, match=re.escape(words)):
+        read_notebook("x = 1\n", Formats({".x": declared}).format_of("a.x", "") or "")
+
+
+def test_a_function_in_a_module_that_is_called_like_a_language_is_a_function() -> None:
+    assert is_function("m:read")
+    assert not is_function("py:precent")
+
+
+def test_a_reader_that_there_is_not_is_told_with_the_nearest_one() -> None:
+    with pytest.raises(NotebookError, match="did you mean `jupytext`"):
+        format_for_reader("jupytex", "a.py")

@@ -111,7 +111,7 @@ def test_other_languages_are_read() -> None:
     ]
 
 
-@pytest.mark.parametrize("fmt", ["py:nonsense", "no such format", "xyz"])
+@pytest.mark.parametrize("fmt", ["py:nonsense", "no such thing", "xyz"])
 def test_an_unknown_format_is_an_error_that_names_it(fmt: str) -> None:
     with pytest.raises(NotebookError, match="jupytext cannot read it") as caught:
         read_with_jupytext(PERCENT, fmt)
@@ -194,3 +194,20 @@ def test_a_function_that_cannot_be_imported_is_an_error(readers: str, end: str) 
 def test_a_relative_module_is_an_error() -> None:
     with pytest.raises(NotebookError, match="cannot be imported"):
         read_with_function("x", ".module:read")
+
+
+@pytest.mark.parametrize(
+    ("fmt", "text", "lines"),
+    [
+        ("py:percent", "# ---\n# title: a\n# ---\n\n# %%\nx = 1\ny = 2\n\n# %%\nx = 1\n", [6, 10]),
+        ("py:light", "# # A title\n\nx = 1\n\ny = 2\n", [3, 5]),
+        ("md", "# A title\n\nx = 1\n\n```python\nx = 1\n```\n", [6]),
+        ("Rmd", "```{python}\nx = 1\n```\n\n```{python}\n%matplotlib inline\n```\n", [2, 6]),
+        ("py:percent", "# %%\n# %matplotlib inline\n\n# %%\nx = 1\n", [0, 5]),
+    ],
+)
+def test_code_cells_that_jupytext_reads_have_their_lines(
+    fmt: str, text: str, lines: list[int]
+) -> None:
+    cells = [item.cell for item in read_with_jupytext(text, fmt).code_cells]
+    assert [cell.line for cell in cells] == lines

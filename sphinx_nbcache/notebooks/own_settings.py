@@ -1,0 +1,204 @@
+"""What a notebook says to us in its metadata and tags, checked; and what seems to be misspelt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache import values
+from sphinx_nbcache.bounded import LONGEST_NAME, Line, Text
+from sphinx_nbcache.notebooks.assets import inner_path
+from sphinx_nbcache.notebooks.front_matter import line_of_key
+from sphinx_nbcache.notebooks.loading import LOAD
+from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Cell, Notebook
+from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.suggestions import did_you_mean, one_edit_away
+
+# The keys of a notebook's metadata below which it has settings of its own.
+OWN, EXECUTION = "nbcache", "execution"
+# The key in a cell's metadata that says what exceptions it raises.
+PROMISE = "raises"
+_ASSETS = "assets"
+# The keys of a code cell's metadata that mean something here. Any other tool may have keys as well.
+_CELL_KEYS = ("tags", PROMISE, LOAD)
+# Tags that have an effect. Those that remove or hide may be written with underscores.
+_REMOVING_OR_HIDING = (
+    *(f"remove-{what}" for what in ("cell", "input", "output", "stdout", "stderr")),
+    *(f"hide-{what}" for what in ("cell", "input", "output")),
+)
+_TAGS = (SKIP_TAG, RAISES_TAG, *_REMOVING_OR_HIDING)
+_ALL_TAGS = (*_TAGS, *(tag.replace("-", "_") for tag in _REMOVING_OR_HIDING))
+# Keys of MyST-NB and Jupyter Book below `execution`: no slips, although nothing reads them here.
+_EXECUTION_OF_OTHERS = frozenset("mode allow_errors timeout raise_on_error show_tb".split())
+
+
+class SettingProblem(msgspec.Struct, frozen=True, array_like=True):
+    """A setting in the notebook, or something in its text, that cannot be used."""
+
+    text: Text
+    line: Line | None
+    topic: Topic = Topic.SOURCE
+
+
+class OwnSettings(msgspec.Struct, frozen=True):
+    """The settings that a notebook has of its own.
+
+    Attributes:
+        settings: Those that can be used, by the names of the fields of a scan.
+        promises: The exceptions that cells raise as their metadata say, by the cells' numbers.
+        problems: What cannot be used, and counts as absent; and what is probably misspelt.
+    """
+
+    settings: dict[str, Any]
+    promises: dict[int, tuple[str, ...]]
+    problems: tuple[SettingProblem, ...]
+
+
+def own_settings(notebook: Notebook, text: str = "") -> OwnSettings:
+    """Return the settings that a notebook has of its own.
+
+    Args:
+        notebook: The notebook.
+        text: The text that it was read from, to find the lines of problems.
+    """
+    own, execution = (_section(notebook.metadata, key) for key in (OWN, EXECUTION))
+    problems = _Problems(text)
+    settings = problems.checked(EXECUTION, execution, _EXECUTION)
+    settings |= problems.checked(OWN, own, _OWN)
+    settings[_ASSETS] = problems.assets(own.get(_ASSETS, []))
+    problems.unknown_keys(notebook.metadata, own, execution)
+    promises = dict(problems.promises(notebook))
+    for number, cell in _numbered(notebook.cells):
+        problems.slips_in_cell(number, cell)
+    return OwnSettings(settings, promises, tuple(problems.found))
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Return a list of texts, each once."""
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise ValueError("a list of texts")
+    if any(len(item) > LONGEST_NAME for item in value):
+        raise ValueError(f"a list of texts of at most {LONGEST_NAME} characters")
+    return tuple(dict.fromkeys(value))
+
+
+_Checks = Mapping[str, tuple[str, Callable[[Any], Any]]]
+# Key → field of the scan, and the check of the value.
+_EXECUTION: _Checks = {
+    "timeout": ("timeout", values.seconds),
+    "allow_errors": ("allow_errors", values.switch),
+}
+_OWN: _Checks = {
+    "dependencies": ("dependencies", texts),
+    "environment": ("variables", texts),
+    "track": ("track", values.kinds),
+    "alone": ("alone", values.switch),
+    "notebook_timeout": ("notebook_timeout", values.seconds),
+    "retries": ("retries", values.whole_number),
+    "run_in": ("run_in", values.RUN_IN),
+}
+_OWN_KEYS = (*_OWN, _ASSETS)
+
+
+class _Problems:
+    """Collects what is wrong, each with its line in the text of the notebook."""
+
+    def __init__(self, text: str) -> None:
+        self.found: list[SettingProblem] = []
+        self._text = text
+
+    def checked(self, section: str, given: Mapping[str, Any], checks: _Checks) -> dict[str, Any]:
+        """Return the settings of a section that can be used."""
+        settings = {}
+        for key, (field, check) in checks.items():
+            if key not in given:
+                continue
+            try:
+                settings[field] = check(given[key])
+            except ValueError as expected:
+                wrong = f"{section}.{key} = {given[key]!r} in its metadata is not {expected}"
+                self._add(Topic.CONFIG, wrong, section, key)
+        return settings
+
+    def assets(self, listed: object) -> tuple[str, ...]:
+        """Return the assets that a notebook names; a bad one is left out."""
+        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+            wrong = f"{OWN}.{_ASSETS} = {listed!r} in its metadata is not a list of paths"
+            self._add(Topic.CONFIG, wrong, OWN, _ASSETS)
+            return ()
+        assets = set()
+        for item in listed:
+            try:
+                assets.add(inner_path(item))
+            except ValueError as error:
+                wrong = f"{OWN}.{_ASSETS} in its metadata: {error} of the notebook; it is left out"
+                self._add(Topic.CONFIG, wrong, OWN, _ASSETS)
+        return tuple(sorted(assets))
+
+    def unknown_keys(
+        self, metadata: Mapping[str, Any], own: Mapping[str, Any], execution: Mapping[str, Any]
+    ) -> None:
+        """Note keys of the metadata that nothing reads, where they are ours or look like it."""
+        for key in own:
+            if key not in _OWN_KEYS:
+                meant = did_you_mean(key, _OWN_KEYS)
+                wrong = f"nothing reads `{OWN}.{key}` in its metadata{meant}"
+                self._add(Topic.METADATA, wrong, OWN, str(key))
+        for key in execution.keys() - _EXECUTION_OF_OTHERS:
+            if meant := one_edit_away(str(key), _EXECUTION):
+                self._slip(f"{EXECUTION}.{key}", f"{EXECUTION}.{meant}", EXECUTION, str(key))
+        for key in metadata:
+            if meant := one_edit_away(str(key), (OWN,)):
+                self._slip(str(key), meant, str(key))
+
+    def promises(self, notebook: Notebook) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Yield what cells are to raise, by their numbers; what is no such promise is left out."""
+        for numbered in notebook.code_cells:
+            if PROMISE not in numbered.cell.metadata:
+                continue
+            value = numbered.cell.metadata[PROMISE]
+            try:
+                yield numbered.number, values.exceptions(value)
+            except ValueError as expected:
+                wrong = f"{PROMISE} = {value!r} of code cell {numbered.number} is not {expected}"
+                line = numbered.cell.line or None
+                self.found.append(SettingProblem(wrong, line, Topic.CONFIG))
+
+    def slips_in_cell(self, number: int, cell: Cell) -> None:
+        """Note tags and keys of a cell that are one slip away from such as have an effect."""
+        what = f"code cell {number}" if cell.kind == "code" else f"a {cell.kind} cell"
+        line = cell.line or None
+        for tag in sorted(cell.tags.difference(_ALL_TAGS)):
+            if meant := one_edit_away(tag, _ALL_TAGS):
+                wrong = f"the tag `{tag}` of {what} has no effect; did you mean `{meant}`?"
+                self.found.append(SettingProblem(wrong, line, Topic.TAG))
+        for key in cell.metadata if cell.kind == "code" else ():
+            if meant := one_edit_away(str(key), _CELL_KEYS):
+                wrong = f"nothing reads `{key}` in the metadata of {what}; did you mean `{meant}`?"
+                self.found.append(SettingProblem(wrong, line, Topic.METADATA))
+
+    def _slip(self, key: str, meant: str, *path: str) -> None:
+        wrong = f"nothing reads `{key}` in its metadata; did you mean `{meant}`?"
+        self._add(Topic.METADATA, wrong, *path)
+
+    def _add(self, topic: Topic, wrong: str, *path: str) -> None:
+        self.found.append(SettingProblem(wrong, self._line_of(*path), topic))
+
+    def _line_of(self, *path: str) -> int | None:
+        """Return the line of a key; that of the one above it, if it does not stand by itself."""
+        return line_of_key(self._text, *path) or None
+
+
+def _section(metadata: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    section = metadata.get(key)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _numbered(cells: Iterable[Cell]) -> Iterator[tuple[int, Cell]]:
+    """Yield cells, each with the number of code cells up to there."""
+    number = 0
+    for cell in cells:
+        number += cell.kind == "code"
+        yield number, cell

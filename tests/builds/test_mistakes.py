@@ -1,0 +1,385 @@
+"""Twenty mistakes of users: each message has the file, the line, the cause, and a remedy."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+import pytest
+from support import Book, Built, code_cell
+from support_cli import CommandLine
+
+pytestmark = pytest.mark.kernel
+
+PERCENT = """\
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       format_name: percent
+#   kernelspec:
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A script
+
+# %%
+values = {}
+
+# %%
+def look_up():
+    return values["price"]
+
+look_up()
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A book with mistakes, and two builds of it: mistakes must be told in both of them."""
+
+    book: Book
+    first: Built
+    second: Built
+
+    def told(self, place: str, subtype: str) -> str:
+        """Return what both builds say of a place in a file, with a subtype."""
+        found = []
+        for built in (self.first, self.second):
+            start, end = f"{self.book.folder}/{place}: ", f"[nbcache.{subtype}]"
+            lines = [line for line in built.warnings.splitlines() if line.endswith(end)]
+            found.append([line.removeprefix(start) for line in lines if line.startswith(start)])
+        assert len(found[0]) == len(found[1]) == 1, (place, self.first.warnings)
+        assert found[0] == found[1]
+        return found[0][0]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A book with most of the mistakes. It is built twice, for all tests."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    book = Book(folder / "project" / "book", folder / "counter.txt")
+    write_book(book)
+    return Made(book, book.build(), book.build())
+
+
+def write_book(book: Book) -> None:
+    """Write a book with one mistake after the other."""
+    book.conf(
+        """\
+        nbcache_timout = 60
+        nbcache_on_error = "warning"
+        nbcache_kernel_aliases = {
+            "old-python": "python3",
+            "(": "python3",
+        }
+        nbcache_formats = {".py": "py:percent", ".jl": "jl:percnt"}
+        nb_execution_mode = "cache"
+        nbsphinx_allow_errors = True
+        """,
+        exclude=["never/*", 3],
+    )
+    names = "syntax raises script late kernel broken open text keys tags slow pair typo".split()
+    book.index(*names, "julia")
+    book.ipynb("syntax.ipynb", "# S", "%%x = 1", as_lists("y = 2\nfor x in range(3)\n    x"))
+    book.myst("raises.md", "# R", "%%values = {}\n\nvalues['price']", counts=False)
+    book.write("script.py", PERCENT)
+    book.ipynb("late.ipynb", "# L", "%%import time\ntime.sleep(60)", execution={"timeout": 1})
+    spec = {"name": "pyhton3", "display_name": "P"}
+    book.ipynb("kernel.ipynb", "# K", "%%1", kernelspec=spec)
+    book.write("broken.md", "---\nkernelspec:\n  name: python3: x\n---\n\n# B\n")
+    book.write("open.md", "---\nkernelspec:\n  name: python3\n\n# O\n")
+    book.write("text.md", "---\ntitle: T\nkernelspec: python3\n---\n\n# T\n")
+    front = "---\nkernelspec:\n  name: python3\nexecution:\n  timeuot: 3\n"
+    front += "nbcache:\n  retires: 3\n  run_in: tmep\nnbcahe:\n  alone: true\n---\n\n# K\n"
+    book.write("keys.md", front)
+    cells = [code_cell("1", "hide_inputs"), code_cell("2", "hide-input", "mine")]
+    cells[1]["metadata"]["raise"] = "ValueError"
+    book.ipynb("tags.ipynb", "# T", *cells, counts=False)
+    book.myst("slow.md", "# S", "%%while True: pass", counts=False, nbcache={"notebook_timeout": 2})
+    book.myst("pair.md", "# P", "%%1")
+    book.ipynb("pair.ipynb", "# Another", "%%2")
+    book.myst(
+        "typo.md", "# T\n\n```{code-cell}\n:tag: [hide-input]\n:raises: 3\n\n1\n```", counts=False
+    )
+    book.write("julia.jl", PERCENT.replace("python3", "julia").replace("percent", "percnt"))
+
+
+def as_lists(source: str) -> dict[str, object]:
+    """Return a code cell as every editor writes it: line by line."""
+    return code_cell("") | {"source": source.splitlines(keepends=True)}
+
+
+def line_of(made: Made, name: str, text: str) -> int:
+    """Return the line of a file in which a text stands."""
+    lines = (made.book.folder / name).read_text(encoding="utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def test_an_option_that_there_is_not(made: Made) -> None:
+    line = line_of(made, "conf.py", "nbcache_timout")
+    told = made.told(f"conf.py:{line}", "option")
+    assert "there is no option `nbcache_timout`; did you mean `nbcache_timeout`?" in told
+
+
+def test_a_word_that_an_option_does_not_take(made: Made) -> None:
+    line = line_of(made, "conf.py", "nbcache_on_error")
+    told = made.told(f"conf.py:{line}", "config")
+    assert "'warning' is not one of 'warn', 'fail', 'stop'; did you mean `warn`?" in told
+    assert "The default 'warn' is used" in told
+
+
+def test_a_bad_entry_of_a_mapping_costs_no_other(made: Made) -> None:
+    line = line_of(made, "conf.py", "nbcache_kernel_aliases")
+    told = made.told(f"conf.py:{line}", "config")
+    assert "nbcache_kernel_aliases['('] = 'python3' is not" in told
+    assert "that entry is left out" in told
+
+
+def test_a_bad_entry_of_a_list_costs_no_other(made: Made) -> None:
+    line = line_of(made, "conf.py", "nbcache_exclude")
+    assert "nbcache_exclude[1] = 3 is not a glob" in made.told(f"conf.py:{line}", "config")
+
+
+def test_options_of_extensions_that_are_not_loaded(made: Made) -> None:
+    text = "no loaded extension reads `nb_execution_mode`, `nbsphinx_allow_errors` of conf.py"
+    assert made.first.log.count(text) == made.second.log.count(text) == 1
+
+
+def test_a_syntax_error_in_an_ipynb_file(made: Made) -> None:
+    line = line_of(made, "syntax.ipynb", "for x in range(3)")
+    told = made.told(f"syntax.ipynb:{line}", "execution")
+    assert "the notebook failed in code cell 3, line 2: SyntaxError: expected ':';" in told
+    assert ".py" not in told
+
+
+def test_an_exception_in_a_text_notebook(made: Made) -> None:
+    line = line_of(made, "raises.md", "values['price']")
+    told = made.told(f"raises.md:{line}", "execution")
+    assert "the notebook failed in code cell 1, line 3: KeyError: 'price'" in told
+
+
+def test_an_exception_in_a_function_of_a_script(made: Made) -> None:
+    line = line_of(made, "script.py", 'return values["price"]')
+    told = made.told(f"script.py:{line}", "execution")
+    assert "the notebook failed in code cell 2, line 2: KeyError: 'price'" in told
+
+
+def test_a_cell_that_takes_too_long(made: Made) -> None:
+    line = line_of(made, "late.ipynb", "time.sleep")
+    told = made.told(f"late.ipynb:{line}", "execution")
+    assert "in code cell 2: CellTimeoutError: the cell took longer than 1 s" in told
+    assert "nbcache_timeout, or execution.timeout in the notebook's metadata, gives it" in told
+
+
+def test_a_notebook_that_takes_too_long(made: Made) -> None:
+    # Its kernel may not be ready by then: it depends on the load whether a cell is to blame.
+    for built in (made.first, made.second):
+        (told,) = (line for line in built.warnings.splitlines() if "/slow.md" in line)
+        assert "the notebook took longer than 2 s (nbcache_notebook_timeout, or" in told
+
+
+def test_a_kernel_that_there_is_not(made: Made) -> None:
+    told = made.told("kernel.ipynb", "execution")
+    assert "there is no kernel named 'pyhton3' (installed: " in told
+    assert "did you mean `python3`?" in told
+
+
+def test_front_matter_that_is_not_yaml(made: Made) -> None:
+    told = made.told("broken.md:3", "source")
+    assert "not valid YAML: mapping values are not allowed in this context" in told
+    assert "cannot be read" in made.book.page("broken")
+
+
+def test_front_matter_that_does_not_end(made: Made) -> None:
+    told = made.told("open.md:1", "source")
+    assert "the front matter does not end; put a line `---` after it" in told
+
+
+def test_a_kernelspec_that_is_a_text(made: Made) -> None:
+    told = made.told("text.md:3", "source")
+    assert "write the kernel's name below it, as `name: python3`" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "subtype", "words"),
+    [
+        ("timeuot", "metadata", "nothing reads `execution.timeuot` in its metadata; did you mean"),
+        ("retires", "metadata", "`nbcache.retires` in its metadata; did you mean `retries`?"),
+        ("run_in", "config", "nbcache.run_in = 'tmep' in its metadata is not one of"),
+        ("nbcahe", "metadata", "nothing reads `nbcahe` in its metadata; did you mean `nbcache`?"),
+    ],
+)
+def test_a_slip_in_the_metadata_of_a_notebook(
+    made: Made, text: str, subtype: str, words: str
+) -> None:
+    assert words in made.told(f"keys.md:{line_of(made, 'keys.md', text)}", subtype)
+
+
+def test_a_slip_in_a_tag(made: Made) -> None:
+    line = line_of(made, "tags.ipynb", '"source": "1"')
+    told = made.told(f"tags.ipynb:{line}", "tag")
+    assert "the tag `hide_inputs` of code cell 1 has no effect; did you mean `hide_input`?" in told
+
+
+def test_a_slip_in_the_metadata_of_a_cell(made: Made) -> None:
+    line = line_of(made, "tags.ipynb", '"source": "2"')
+    told = made.told(f"tags.ipynb:{line}", "metadata")
+    assert "`raise` in the metadata of code cell 2; did you mean `raises`?" in told
+    line = line_of(made, "typo.md", ":tag:") + 3
+    assert "did you mean `tags`?" in made.told(f"typo.md:{line}", "metadata")
+
+
+def test_a_promise_that_is_none(made: Made) -> None:
+    line = line_of(made, "typo.md", ":tag:") + 3
+    assert "raises = 3 of code cell 1 is not a list" in made.told(f"typo.md:{line}", "config")
+
+
+def test_a_format_that_jupytext_has_not(made: Made) -> None:
+    told = made.told("julia.jl", "source")
+    assert "jupytext has no format `percnt`; did you mean `percent`?" in told
+
+
+def test_two_files_for_one_page(made: Made) -> None:
+    text = "the text notebook counts: pair.md is used, and pair.ipynb is not"
+    assert made.first.log.count(text) == made.second.log.count(text) == 1
+    assert "pair.md" in made.book.runs()
+    assert "pair.ipynb" not in made.book.runs()
+
+
+def test_every_mistake_has_one_message_and_no_other_message_is_there(made: Made) -> None:
+    lines = [line for line in made.first.warnings.splitlines() if "[nbcache." in line]
+    assert len(lines) == len(set(lines)) == 22, made.first.warnings
+    assert all(re.search(r"\w+\.\w+(:\d+)?: WARNING: ", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [(("nbcache_execute=frozen",), 1), (("nbcache_on_error=fail",), 1), ((), 0)],
+)
+def test_broken_front_matter_fails_the_builds_that_failures_fail(
+    book: Book, options: tuple[str, ...], status: int
+) -> None:
+    book.conf()
+    book.index("broken")
+    book.write("broken.md", "---\nkernelspec:\n  name: python3: x\n---\n\n# B\n")
+    overrides = [word for option in options for word in ("-D", option)]
+    for _ in range(2):
+        built = book.build(*overrides)
+        assert built.status == status
+        assert f"{book.folder}/broken.md:3: " in built.warnings
+    book.write("broken.md", "---\nkernelspec:\n  name: python3\n---\n\n# B\n")
+    assert book.build(*overrides).warnings == ""
+
+
+@pytest.mark.parametrize("value", ["Off", "0", "frozn"])
+def test_a_wrong_word_for_what_is_run_ends_the_build_before_anything_is_run(
+    book: Book, value: str
+) -> None:
+    book.conf()
+    book.index("a")
+    book.myst("a.md", "%%1")
+    built = book.build("-D", f"nbcache_execute={value}")
+    assert built.status == 2
+    assert f"nbcache_execute = {value!r} is not one of 'changed', 'missing'" in built.warnings
+    assert "did you mean" in built.warnings
+    assert built.ran == ()
+
+
+def test_a_wrong_value_for_what_is_run_names_its_line_in_conf_py(book: Book) -> None:
+    book.conf(execute=False)
+    book.index("a")
+    built = book.build()
+    assert built.status == 2
+    assert f"{book.folder}/conf.py:4: nbcache_execute = False is not one of" in built.warnings
+
+
+def test_a_wrong_value_for_what_is_run_is_a_usage_error_of_the_command_line(
+    book: Book, cli: CommandLine
+) -> None:
+    book.conf(execute="frozn")
+    book.index("a")
+    done = cli("project", "plan", "--conf", str(book.folder))
+    assert done.code == 2
+    assert "did you mean `frozen`?" in done.err
+
+
+def test_an_option_on_the_command_line_that_there_is_not(book: Book) -> None:
+    book.conf()
+    book.index()
+    built = book.build("-D", "nbcache_exeute=off")
+    assert "there is no option `nbcache_exeute`; did you mean `nbcache_execute`?" in built.warnings
+    assert "[nbcache.option]" in built.warnings
+
+
+def test_names_of_helpers_in_conf_py_are_no_options(book: Book) -> None:
+    book.conf(
+        """\
+        import os as nbcache_os
+        def nb_helper(): pass
+        nbcache_execute = "off"
+        """
+    )
+    book.index()
+    built = book.build()
+    assert built.warnings == ""
+    assert "no loaded extension" not in built.log
+
+
+@pytest.mark.parametrize("kind", ["myst-nb", "jupyter_notebook"])
+def test_the_file_types_of_other_extensions_are_read_here(book: Book, kind: str) -> None:
+    book.conf(f"source_suffix = {{'.rst': 'restructuredtext', '.ipynb': {kind!r}}}")
+    book.index("a")
+    book.ipynb("a.ipynb", "# T", "%%print('out', 'put')")
+    built = book.build()
+    assert built.status == 0
+    assert built.warnings == ""
+    assert "out put" in book.page("a")
+    assert built.log.count(f"sphinx_nbcache reads `.ipynb` (`{kind}`)") == 1
+
+
+def test_tags_and_keys_of_other_tools_are_no_slips(book: Book) -> None:
+    book.conf()
+    book.index("a")
+    cell = code_cell("1", "parameters", "scroll-output", "hide_input", "tag_x")
+    cell["metadata"] |= {"name": "x", "editable": True, "slideshow": {}, "collapsed": False}
+    execution = {"mode": "auto", "raise_on_error": True, "show_tb": True}
+    book.ipynb("a.ipynb", "# T", cell, counts=False, execution=execution, toc={"x": 1})
+    assert book.build().warnings == ""
+
+
+def test_one_notebook_is_run_again_by_its_name(book: Book) -> None:
+    book.conf()
+    book.index("guide/fit", "b")
+    book.ipynb("guide/fit.ipynb", "# F", "%%1")
+    book.myst("b.md", "%%2")
+    book.build()
+    again = book.build("-D", "nbcache_rerun=guide/fit")
+    assert again.ran == ("guide/fit.ipynb",)
+    assert "nbcache_rerun names it" in again.log
+    both = book.build("-D", "nbcache_rerun=b.md, guide").ran
+    assert sorted(both) == ["b.md", "guide/fit.ipynb"]
+    # It holds for that build alone, also for the commands that take over its settings.
+    assert book.build().ran == ()
+    settings = json.loads(next(book.store.rglob("project.json")).read_text(encoding="utf-8"))
+    assert "rerun" not in settings["settings"]
+
+
+def test_a_rerun_that_runs_nothing_says_why(book: Book) -> None:
+    book.conf(exclude=["b.md"])
+    book.index("guide/fit", "b")
+    book.ipynb("guide/fit.ipynb", "# F", "%%1")
+    book.myst("b.md", "%%2")
+    book.build()
+    built = book.build("-D", "nbcache_rerun=guide/fti,b")
+    assert built.ran == ()
+    text = "nbcache_rerun names `guide/fti`, which matches no notebook; did you mean `guide/fit`?"
+    assert text in built.warnings
+    assert "nbcache_rerun does not run b.md: excluded by 'b.md'" in built.warnings
+    built = book.build("-D", "nbcache_rerun=guide/fit", "-D", "nbcache_execute=frozen")
+    assert 'nbcache_rerun does not run guide/fit.ipynb: nbcache_execute is "frozen"' in (
+        built.warnings
+    )
+    assert built.status == 0
