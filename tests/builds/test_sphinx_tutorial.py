@@ -16,7 +16,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="
 def block(language: str, number: int) -> str:
     """Return a block of code of the page, counted from 0 among those of its language."""
     fence = r"^(`{3,4})" + language + r"\n(.*?)^\1$"
-    return re.findall(fence, PAGE, flags=re.MULTILINE | re.DOTALL)[number][1]
+    found: list[tuple[str, str]] = re.findall(fence, PAGE, flags=re.MULTILINE | re.DOTALL)
+    return found[number][1]
 
 
 def build(folder: Path, expected: int, *arguments: str) -> None:
