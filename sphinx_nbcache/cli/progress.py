@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import tell
@@ -14,6 +14,7 @@ from sphinx_nbcache.project import Progress, Settled
 from sphinx_nbcache.report.running import Watch
 from sphinx_nbcache.report.status_line import end_of
 from sphinx_nbcache.report.words import in_words
+from sphinx_nbcache.signals import Interrupted
 
 # What stands before a text: that something happens, and for how long. A name is told with its
 # number if it has so much room beside that.
@@ -125,14 +126,22 @@ class _LiveLines:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Return who is told what happens, and shows it in a way that suits the standard error."""
+    shown, below = _suiting()
+    try:
+        with below:
+            yield shown
+    except (KeyboardInterrupt, Interrupted) as interrupt:
+        interrupt.add_note(shown.kept)
+        raise
+
+
+def _suiting() -> tuple[Watch, AbstractContextManager[object]]:
     if given().verbosity < USUAL:
-        yield Progress()
-    elif sys.stderr.isatty():
-        lines = _LiveLines()
-        with lines.bar:
-            yield Live(lines)
-    else:
-        yield Lines()
+        return Watch(), nullcontext()
+    if not sys.stderr.isatty():
+        return Lines(), nullcontext()
+    lines = _LiveLines()
+    return Live(lines), lines.bar
 
 
 def ended_in_words(settled: Settled) -> str:

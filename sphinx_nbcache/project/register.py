@@ -121,6 +121,22 @@ class Register:
         """
         return self.remove([item.id for item in self])
 
+    def note_built(self, names: Iterable[str]) -> None:
+        """Add the notebooks that a build is about to run, so that commands know them meanwhile.
+
+        Nothing is removed: a file that is missing now may be one that a notebook writes.
+
+        Args:
+            names: The notebooks.
+        """
+        found = dict.fromkeys(names)
+
+        def change(roll: Roll) -> Roll:
+            known = {item.name for item in roll.notebooks}
+            return _with(roll, [Registered(0, n, by_build=True) for n in found if n not in known])
+
+        try_to_change_roll(self._store, change)
+
     def set_built(self, names: Iterable[str], below: str) -> None:
         """Make those that builds have added the ones that this build has found.
 

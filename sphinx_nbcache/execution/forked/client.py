@@ -96,11 +96,13 @@ class DeathWatch(nbclient.NotebookClient):
             await super()._async_poll_kernel_alive()
             return
         await fork.ended()
-        assert self.kc is not None
-        # What it had sent is still to be fetched, by the one who waits for outputs.
+        # What it had sent is still to be fetched, by the one who waits for outputs. nbclient does
+        # not cancel this task with the run, and drops its client then (nbclient 0.11).
         is_silent = False
         while not is_silent:
             await asyncio.sleep(_SILENCE_SECONDS)
+            if self.kc is None:
+                return
             is_silent = not await self.kc.iopub_channel.msg_ready()
         if self.task_poll_for_reply is not None:
             self.task_poll_for_reply.cancel()
