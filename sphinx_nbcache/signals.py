@@ -25,6 +25,8 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _STATUS = 128
 # Programs such as `uv run` pass on the SIGINT that the terminal has sent to their child as well.
 _REPEAT_SECONDS = 0.1
+# Until the start of a worker is over.
+_FORK_SECONDS = 0.02
 
 _last_acts: list[Callable[[], object]] = []
 
@@ -105,10 +107,14 @@ class SignalHandlers:
         finally:
             self._is_silent = False
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             # A worker that multiprocessing has forked: its parent decides, and says so.
             os._exit(_STATUS + number)
+        if _is_forking(frame):
+            # The worker could not be found, and would outlive this process.
+            threading.Timer(_FORK_SECONDS, os.kill, [self._pid, number]).start()
+            return
         if self._first is not None:
             self._handle_again(number)
             return
@@ -143,6 +149,16 @@ def write_line(text: str) -> None:
         # Sphinx shows its progress without an end of line.
         stream.write(f"\n{text}\n" if stream.isatty() else f"{text}\n")
         stream.flush()
+
+
+def _is_forking(frame: FrameType | None) -> bool:
+    """Tell whether multiprocessing is about to start a process, given the frame of the caller."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if name == ("multiprocessing.process", "start"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _end_workers() -> None:

@@ -100,9 +100,8 @@ class Watch(Progress):
         """What is kept if it is interrupted now, in words."""
         if not self.total:
             return KEPT
-        return (
-            f"{self.executed} of {self.total} notebooks were executed, and their results are kept"
-        )
+        kept = ", and their results are kept" if self.executed else ""
+        return f"{self.executed} of {self.total} notebooks were executed{kept}"
 
     def late(self) -> Iterator[str]:
         """Yield a line for each cell that has become late; for one that stays so, now and then."""
