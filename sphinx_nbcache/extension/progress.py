@@ -95,8 +95,8 @@ class TerminalProgress(LogProgress):
         self._shown = 0
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Show the notebook."""
-        Watch.started(self, planned, number, total)
+        """Tell which notebook starts, above what is shown."""
+        super().started(planned, number, total)
         self._show()
 
     def still_running(self) -> None:

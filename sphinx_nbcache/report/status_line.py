@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
@@ -10,6 +11,7 @@ _BETWEEN = " · "
 # A name is told with so many columns at least, or not at all.
 _NAME = 14
 _CUT = "…"
+_BETWEEN_WORDS = re.compile(r"[\W_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,19 @@ def _shared(room: int, wanted: Sequence[int]) -> list[int]:
 
 
 def end_of(text: str, columns: int) -> str:
-    """Return the end of a text that is too wide."""
+    """Return the end of a text that is too wide, from the beginning of a word on.
+
+    A text is cut within a word only where less than half of the room would be used otherwise.
+    """
     if width_of(text) <= columns:
         return text
-    return _CUT + start_of(reversed(text), columns - 1)[::-1]
+    end = start_of(reversed(text), columns - 1)[::-1]
+    before = text[: len(text) - len(end)][-1:]
+    if before.isalnum() and (between := _BETWEEN_WORDS.search(end)) is not None:
+        whole_words = end[between.start() :]
+        if 2 * width_of(whole_words) >= columns:
+            end = whole_words
+    return _CUT + end
 
 
 def start_of(text: Iterable[str], columns: int) -> str:
