@@ -170,7 +170,8 @@ class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """Relative to the root."""
     outcome: str
-    """`executed`, `reused`, `as-is`, `refused`, `unreadable`, `missing`."""
+    """`executed`, `reused`, `as-is`, `refused`, `unreadable`, `missing`; `removed` if its file was
+    removed before its turn, `edited` if it was being edited then."""
     failed: bool
     """Whether it has no valid result."""
     reason: str

@@ -21,7 +21,12 @@ from sphinx_nbcache.project.references import Reference
 from sphinx_nbcache.report.making import draft
 from sphinx_nbcache.store.records import Registered
 
-_OTHERS = {"reused": "up to date", "as-is": "not to be executed"}
+_OTHERS = {
+    "reused": "up to date",
+    "as-is": "not to be executed",
+    "removed": "removed meanwhile",
+    "edited": "being edited",
+}
 
 
 def execute_notebooks(

@@ -19,6 +19,9 @@ from sphinx_nbcache.planning import (
 from sphinx_nbcache.store.records import Stored
 
 
+GONE = "removed while the build ran"
+
+
 class NotebookFailedError(Exception):
     """A notebook failed, and `nbcache_on_error = "stop"`."""
 
@@ -33,6 +36,7 @@ class Settled:
         ran_here: Whether this project ran it for this plan.
         ran_elsewhere: Whether another build on the same store ran it meanwhile.
         is_tried_again: If it failed: whether the next build runs it again in any case.
+        is_gone: Whether its file was removed before its turn came.
     """
 
     planned: Planned
@@ -40,6 +44,7 @@ class Settled:
     ran_here: bool = False
     ran_elsewhere: bool = False
     is_tried_again: bool = True
+    is_gone: bool = False
 
     @property
     def failed(self) -> bool:
@@ -158,6 +163,8 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         text = f"the notebook failed{where}: {what}{instead}; {outlook}"
         line = cell.line or None if cell is not None else None
         yield Notice(Topic.EXECUTION, text, planned.path, line, is_error=errors)
+    if settled.is_gone:
+        yield Notice(Topic.SOURCE, f"{planned.name} was {GONE}", planned.path)
     for cell in settled.kept_silent:
         text = f"{broken_promise(cell)}; correct the cell, or its metadata"
         yield Notice(Topic.RAISES, text, planned.path, cell.line or None)

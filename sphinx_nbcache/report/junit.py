@@ -9,9 +9,11 @@ from xml.etree import ElementTree as ET
 from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.report.model import (
     AS_IS,
+    EDITED,
     EXECUTED,
     MAY_WAIT,
     REUSED,
+    REMOVED,
     WAITING,
     Report,
     ReportEntry,
@@ -19,7 +21,7 @@ from sphinx_nbcache.report.model import (
 
 # What XML 1.0 cannot hold, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT})
+_NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT, REMOVED, EDITED})
 _SUITE = "notebooks"
 
 

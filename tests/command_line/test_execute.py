@@ -181,3 +181,13 @@ def test_what_is_told_while_a_kernel_starts_does_not_fail_its_notebook(cli: Comm
     done = cli.ok("--conf", ".", "execute", "a.ipynb")
     assert "1 succeeded" in done.out
     assert "no_such_module" in done.err
+
+
+def test_a_notebook_that_is_deleted_before_its_turn_is_said_to_be_removed(cli: CommandLine) -> None:
+    cli.ipynb("a.ipynb", "%%import pathlib; pathlib.Path('b.ipynb').unlink(missing_ok=True)")
+    cli.ipynb("b.ipynb", "%%1")
+    done = cli.ok("execute", "a.ipynb", "b.ipynb", "--executor", "local-serial", "--json")
+    gone = next(item for item in done.json["notebooks"] if item["path"] == "b.ipynb")
+    assert (gone["outcome"], gone["status"], gone["failed"]) == ("removed", None, False)
+    assert gone["reason"] == "removed while the build ran"
+    assert "b.ipynb was removed while the build ran" in done.err
