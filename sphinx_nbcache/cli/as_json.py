@@ -143,6 +143,8 @@ class FactItem(msgspec.Struct, frozen=True, kw_only=True):
     """`files`, `imports`, `versions`, `environment`; `always` if it was declared."""
     text: str
     """What it is, for people."""
+    baseline: bool
+    """Whether every run in such a kernel depends on it."""
 
 
 class TraceItem(msgspec.Struct, frozen=True, kw_only=True):

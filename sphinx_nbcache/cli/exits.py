@@ -24,6 +24,8 @@ class Exit(IntEnum):
     """What was asked for cannot be done: an unknown id, a missing file, a wrong option."""
     STORE = 3
     """The store is damaged, or cannot be read or written."""
+    NOTHING = 5
+    """There is no notebook to execute: the project has none."""
     HUNG_UP = 129
     """It was ended by SIGHUP: the terminal was closed. Results are kept as after Ctrl-C."""
     INTERRUPTED = 130

@@ -27,7 +27,7 @@ from sphinx_nbcache.project.results import StoredInfo
 from sphinx_nbcache.project.run import GONE
 from sphinx_nbcache.store.records import Failure, Registered, Result, Status, Stored
 from sphinx_nbcache.traces.facts import Trace
-from sphinx_nbcache.traces.wording import facts_in_words
+from sphinx_nbcache.traces.wording import facts_in_words, is_baseline
 
 _OUTCOMES = {
     Action.REUSE: "reused",
@@ -203,10 +203,10 @@ def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -
 
 def trace_item(trace: Trace) -> TraceItem:
     """Return the item for the trace of a run."""
-    facts = facts_in_words(trace)
+    facts = zip(facts_in_words(trace), map(is_baseline, trace.facts), strict=True)
     return TraceItem(
         tracked=None if trace.tracked is None else tuple(map(str, trace.tracked)),
-        facts=tuple(FactItem(kind=kind, text=text) for kind, text in facts),
+        facts=tuple(FactItem(kind=kind, text=text, baseline=base) for (kind, text), base in facts),
         written=tuple(written.path for written in trace.written),
         removed=trace.removed,
         untracked=trace.untracked,

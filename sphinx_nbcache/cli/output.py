@@ -27,6 +27,12 @@ def say(text: str) -> None:
     click.echo(harmless(text))
 
 
+def say_done(text: str) -> None:
+    """Write what was done to the standard output, unless the user wants to be told less."""
+    if given().verbosity >= USUAL:
+        say(text)
+
+
 def tell(text: str, *, level: int = USUAL) -> None:
     """Write what goes on to the standard error, unless the user wants to be told less."""
     if given().verbosity >= level:

@@ -8,41 +8,41 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import tell
-from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
-from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.cli.verbosity import USUAL
+from sphinx_nbcache.planning import Planned, shortened
 from sphinx_nbcache.project import Progress, Settled
 from sphinx_nbcache.report.running import Watch
 from sphinx_nbcache.report.status_line import end_of
-from sphinx_nbcache.report.words import in_words
 from sphinx_nbcache.signals import Interrupted
 
 # What stands before a text: that something happens, and for how long. A name is told with its
 # number if it has so much room beside that.
 _BESIDE, _NAME = 10, 20
+# Of a reason a line has so much; `explain` has all.
+_REASON = 200
 
 
 class Lines(Watch):
-    """Writes a line as each notebook starts, and one as it ends.
+    """Writes a line as each notebook starts, and one on what the summary does not list.
 
-    Durations are only told to who wants more: so the text of a run is the same each time.
+    No line has a duration: so the text of a run is the same each time.
     """
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Tell which notebook starts; and why, to who wants more."""
+        """Tell which notebook starts, and why."""
         super().started(planned, number, total)
-        tell(f"Executing {number} of {total}: {planned.name}")
-        tell(f"  because: {planned.decision.reason}", level=DEBUG)
+        reason = shortened(planned.decision.reason.text, _REASON)
+        tell(f"Executing {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
         """Tell that another process is running it."""
         tell(f"Waiting for another process that executes {planned.name}")
 
     def finished(self, settled: Settled) -> None:
-        """Tell how a notebook ended."""
+        """Tell how a notebook ended, unless the summary will say no more."""
         super().finished(settled)
-        tell(ended_in_words(settled))
-        if settled.ran_here and settled.result is not None:
-            tell(f"  in {in_words(settled.result.result.seconds)}", level=DEBUG)
+        if text := ended_in_words(settled):
+            tell(text)
 
     def still_running(self) -> None:
         """Name cells that run much longer than before."""
@@ -58,8 +58,8 @@ class Live(Lines):
         self._lines = lines
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Show the notebook."""
-        Watch.started(self, planned, number, total)
+        """Tell which notebook starts, above what is shown, and show it."""
+        super().started(planned, number, total)
         self._show(planned.name)
         # What is to come stands below all that runs.
         self._lines.show("", "")
@@ -145,7 +145,7 @@ def _suiting() -> tuple[Watch, AbstractContextManager[object]]:
 
 
 def ended_in_words(settled: Settled) -> str:
-    """Return a line on how a notebook ended."""
+    """Return a line on how a notebook ended; empty if it just succeeded."""
     name = settled.planned.name
     if settled.result is None:
         return f"Not executed: {name} is being edited"
@@ -156,7 +156,7 @@ def ended_in_words(settled: Settled) -> str:
         where = f", code cell {cell.number}" if cell is not None else ""
         return f"Failed{again}: {name}{where}: {result.failure.headline}"
     if settled.ran_here:
-        return f"Executed{again}: {name}"
+        return f"Executed{again}: {name}" if again else ""
     if settled.ran_elsewhere:
         return f"Executed by another process: {name}"
     return f"Same code as {result.notebook}: {name}"

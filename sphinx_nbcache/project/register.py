@@ -8,11 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.notebooks.assets import asset_of
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notebooks.readers import format_for_reader
+from sphinx_nbcache.notebooks.scan import scan_file
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.references import Reference, names_meant
 from sphinx_nbcache.store.records import Registered, Roll
@@ -83,7 +85,7 @@ class Register:
         """Add notebooks. One that is there already keeps its id, and gets these settings.
 
         Args:
-            paths: Their files. They are neither read nor copied.
+            paths: Their files. They are not copied.
             reader: What reads them (see [](format_for_reader)); empty if their suffix tells.
             assets: Files or folders that they need. They lie in or below the notebook's folder.
 
@@ -179,7 +181,26 @@ class Register:
         for asset in assets:
             if not asset.exists():
                 raise ProjectError(f"there is no asset {asset}")
+        if not is_notebook(path, self._formats, reader):
+            raise ProjectError(f"{path} is not a notebook: it names neither a kernel nor a format")
         return Registered(0, portable_path(path, self._root), reader, inner)
+
+
+def is_notebook(path: Path, formats: Formats, reader: str = "") -> bool:
+    """Tell whether a file is a notebook, also if it cannot be read as one.
+
+    Args:
+        path: The file.
+        formats: What suffixes mean.
+        reader: What reads it; empty if its suffix tells.
+
+    Raises:
+        ProjectError: The file cannot be read at all.
+    """
+    try:
+        return scan_file(path, formats, reader).fmt is not None
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {trouble_in_words(error)}") from None
 
 
 def _meant(reference: Reference, notebooks: Sequence[Registered], root: Path) -> Registered:

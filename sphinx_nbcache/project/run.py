@@ -18,7 +18,6 @@ from sphinx_nbcache.planning import (
 )
 from sphinx_nbcache.store.records import Stored
 
-
 GONE = "removed while the build ran"
 
 

@@ -68,8 +68,11 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         wanted = list(keys)
+        nothing: list[tuple[str, bytes | DamagedEntryError]] = []
         with self._lock, translated(self.folder):
-            yield from self._read(lambda execute, disk: list(rows_of(execute, disk, wanted)), [])
+            yield from self._read(
+                lambda execute, disk: list(rows_of(execute, disk, wanted)), nothing
+            )
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin so, in order.
