@@ -141,13 +141,18 @@ class SignalHandlers:
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 
 
-def write_line(text: str) -> None:
-    """Write a line to the standard error, also from a signal handler, also if nobody reads it."""
+def write_line(text: str, *, is_at_start: bool = False) -> None:
+    """Write a line to the standard error, also from a signal handler, also if nobody reads it.
+
+    Args:
+        text: The line.
+        is_at_start: Whether the cursor is known to be where a line begins.
+    """
     stream = sys.stderr
     # The handler may have interrupted a write to this stream: then it raises RuntimeError.
     with suppress(OSError, RuntimeError, ValueError, AttributeError):
-        # Sphinx shows its progress without an end of line.
-        stream.write(f"\n{text}\n" if stream.isatty() else f"{text}\n")
+        # Sphinx shows its progress without an end of line, and terminals show `^C`.
+        stream.write(f"{text}\n" if is_at_start or not stream.isatty() else f"\n{text}\n")
         stream.flush()
 
 

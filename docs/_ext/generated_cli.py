@@ -18,7 +18,6 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx_nbcache.cli import PROGRAM, as_json, cache, exits, jcache, options, project
 from sphinx_nbcache.report import as_json as report_as_json
 
-_COMMON = {"cache_path", "conf", "quiet", "verbose", "verbosity"}
 _JSON_TYPES = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "time"}
 
 
@@ -104,7 +103,7 @@ def _options(command: click.Command, *, common: bool) -> list[str]:
     lines: list[str] = []
     for param in command.params:
         record = param.get_help_record(context)
-        if isinstance(param, click.Option) and record and (param.name in _COMMON) is common:
+        if isinstance(param, click.Option) and record and options.is_common(param) is common:
             lines += [f"`{record[0]}`", f": {record[1]}", ""]
     return lines
 

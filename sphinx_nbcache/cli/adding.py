@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sphinx_nbcache.cli.as_json import AddedItem, AddedResults, RefusedItem
-from sphinx_nbcache.cli.output import asked, say_done, tell
+from sphinx_nbcache.cli.output import asked, from_here, say_done, tell
 from sphinx_nbcache.cli.verbosity import NOTHING
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.errors import StoreTroubleError, ValidityError
@@ -48,7 +48,7 @@ def files_of(project: Project, path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     if not (found := project.found_below(path)):
-        raise ProjectError(f"there is no notebook below {path}")
+        raise ProjectError(f"there is no notebook below {from_here(path)}")
     return found
 
 

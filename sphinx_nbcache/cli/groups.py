@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sphinx_nbcache.cli.exits import errors_as_messages
-from sphinx_nbcache.cli.options import COMMON_NAMES
+from sphinx_nbcache.cli.options import is_common
 from sphinx_nbcache.cli.verbosity import with_named_levels
 
 
@@ -96,7 +96,8 @@ class Group(click.Group):
 def _write_options(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter, *, common: bool
 ) -> None:
-    params = (p for p in command.get_params(ctx) if (p.name in COMMON_NAMES) is common)
+    options = (param for param in command.get_params(ctx) if isinstance(param, click.Option))
+    params = (param for param in options if is_common(param) is common)
     if records := [record for param in params if (record := param.get_help_record(ctx))]:
         with formatter.section("Common options" if common else "Options"):
             formatter.write_dl(records)

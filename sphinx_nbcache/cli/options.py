@@ -95,7 +95,13 @@ _COMMON = (
     ),
 )
 
-COMMON_NAMES = frozenset({"cache_path", "conf", "quiet", "verbose", "verbosity", "help"})
+_COMMON_NAMES = frozenset({"cache_path", "conf", "quiet", "verbose", "verbosity"})
+
+
+def is_common(param: click.Parameter) -> bool:
+    """Tell whether a parameter is an option that every command has."""
+    return param.name in _COMMON_NAMES or "--help" in param.opts
+
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON to the standard output, and only that."

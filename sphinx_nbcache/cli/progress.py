@@ -15,9 +15,9 @@ from sphinx_nbcache.report.running import Watch
 from sphinx_nbcache.report.status_line import end_of
 from sphinx_nbcache.signals import Interrupted
 
-# What stands before a text: that something happens, and for how long. A name is told with its
-# number if it has so much room beside that.
-_BESIDE, _NAME = 10, 20
+# What stands before a text, which is that something happens and for how long, and room for `^C`
+# behind it. A name is told with its number if it has so much room besides that.
+_BESIDE, _NAME = 10 + len("^C"), 20
 # Of a reason a line has so much; `explain` has all.
 _REASON = 200
 

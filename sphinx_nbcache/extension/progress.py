@@ -112,7 +112,9 @@ class TerminalProgress(LogProgress):
     def close(self) -> None:
         """Take away what is shown."""
         if self._shown:
-            self._write("\r" + " " * self._shown + "\r")
+            # The terminal may have put `^C` after it.
+            width = min(self._shown + len("^C"), shutil.get_terminal_size().columns - 1)
+            self._write("\r" + " " * width + "\r")
             self._shown = 0
 
     def _show(self) -> None:
@@ -147,7 +149,8 @@ def shown_progress(app: Sphinx) -> Iterator[LogProgress]:
     except (KeyboardInterrupt, Interrupted) as interrupt:
         progress.close()
         more = "; the next build executes the others" if progress.total else ""
-        write_line(f"{in_words_of_signal(interrupt)}: {progress.kept}{more}")
+        line = f"{in_words_of_signal(interrupt)}: {progress.kept}{more}"
+        write_line(line, is_at_start=bool(progress.total))
         raise
     finally:
         progress.close()

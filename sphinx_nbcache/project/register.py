@@ -182,7 +182,8 @@ class Register:
             if not asset.exists():
                 raise ProjectError(f"there is no asset {asset}")
         if not is_notebook(path, self._formats, reader):
-            raise ProjectError(f"{path} is not a notebook: it names neither a kernel nor a format")
+            name = portable_path(path, self._root)
+            raise ProjectError(f"{name} is not a notebook: it names neither a kernel nor a format")
         return Registered(0, portable_path(path, self._root), reader, inner)
 
 
