@@ -12,12 +12,12 @@ from sphinx_nbcache.cli.verbosity import USUAL
 from sphinx_nbcache.planning import Planned, shortened
 from sphinx_nbcache.project import Progress, Settled
 from sphinx_nbcache.report.running import Watch
-from sphinx_nbcache.report.status_line import end_of
+from sphinx_nbcache.report.status_line import end_of, is_whole
 from sphinx_nbcache.signals import Interrupted
 
 # What stands before a text, which is that something happens and for how long, and room for `^C`
-# behind it. A name is told with its number if it has so much room besides that.
-_BESIDE, _NAME = 10 + len("^C"), 20
+# behind it.
+_BESIDE = 10 + len("^C")
 # Of a reason a line has so much; `explain` has all.
 _REASON = 200
 
@@ -81,13 +81,20 @@ class Live(Lines):
         super().finished(settled)
 
     def _show(self, name: str) -> None:
-        if (running := self.running.get(name)) is not None:
-            number = f" ({running.number} of {self.total})"
-            room = self._lines.room - len(running.at_cell)
-            if room - len(number) < _NAME:
-                number = ""
-            shown = end_of(name, room - len(number))
-            self._lines.show(name, f"{shown}{number}{running.at_cell}")
+        """Show a notebook, with as much about it as leaves room for whole words of its name."""
+        if (running := self.running.get(name)) is None:
+            return
+        number, cell, room = (
+            f" ({running.number} of {self.total})",
+            running.at_cell,
+            self._lines.room,
+        )
+        for more in (f"{number}{cell}", cell):
+            shown = end_of(name, room - len(more))
+            if is_whole(shown, name):
+                self._lines.show(name, f"{shown}{more}")
+                return
+        self._lines.show(name, end_of(name, room))
 
 
 class _LiveLines:

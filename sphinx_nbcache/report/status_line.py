@@ -83,6 +83,13 @@ def end_of(text: str, columns: int) -> str:
     return _CUT + end
 
 
+def is_whole(shown: str, text: str) -> bool:
+    """Tell whether what [](end_of) returned for a text begins where a word of it begins."""
+    end = shown.removeprefix(_CUT)
+    before = text[: len(text) - len(end)][-1:]
+    return not (before.isalnum() and end[:1].isalnum())
+
+
 def start_of(text: Iterable[str], columns: int) -> str:
     """Return as much of a text as fits in."""
     kept = ""

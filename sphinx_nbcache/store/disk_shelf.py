@@ -153,7 +153,9 @@ class DiskShelf:
     @property
     def _is_absent(self) -> bool:
         """Whether there is nothing to read: a command that only reads must not make the folder."""
-        return self._cache is None and not self.folder.parent.exists()
+        if self._cache is not None or self.folder.parent.exists():
+            return False
+        return next(path for path in self.folder.parents if path.exists()).is_dir()
 
     def _read(self, query: Callable[[Execute, SafeDisk], _Value], nothing: _Value) -> _Value:
         """Read without writing, if that is possible.

@@ -124,7 +124,7 @@ def test_groups_can_be_used_on_their_own() -> None:
         ["execute", "--timeout", "0"],
         ["execute", "--timeout", "soon"],
         ["execute", "--conf", "missing"],
-        ["list"],
+        ["add"],
     ],
     ids=" ".join,
 )
