@@ -69,7 +69,7 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
     """Return the lines of `project show`."""
     notebook = details.notebook
     lines = [
-        f"ID: {notebook.id}",
+        f"ID: notebook {notebook.id}",
         f"Path: {one_line(notebook.path)}",
         f"Reader: {one_line(notebook.reader or 'by suffix')}",
         f"Added: {moment(notebook.added)} UTC",
@@ -88,7 +88,7 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
 def result_text(result: ResultDetails, *, traceback: bool) -> str:
     """Return the lines of `cache show`."""
     lines = [
-        f"ID: {result.id}",
+        f"ID: result {result.id}",
         f"Notebook: {one_line(result.notebook)}",
         f"Status: {status_in_words(result.status)[0]} {result.status}",
         f"Created: {moment(result.created)} UTC",

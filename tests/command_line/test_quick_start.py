@@ -44,7 +44,7 @@ def test_the_quick_start(cli: CommandLine) -> None:
     assert listed[3].endswith("❌")
 
     shown = cli.ok("show", "1", group=cache).out
-    assert "ID: 1\n" in shown
+    assert "ID: result 1\n" in shown
     assert f"Notebook: {UNRUN}\n" in shown
     assert "2 of 2 code cells run" in shown
 
