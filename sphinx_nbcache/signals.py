@@ -9,6 +9,7 @@ Only the standard library is imported: the command line needs this before anythi
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -21,6 +22,8 @@ from types import FrameType
 
 # Windows has no SIGHUP.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+# The standard output and the standard error.
+_STREAMS = (1, 2)
 # Shells report a process that was ended by signal N with this status plus N.
 _STATUS = 128
 # Programs such as `uv run` pass on the SIGINT that the terminal has sent to their child as well.
@@ -119,6 +122,7 @@ class SignalHandlers:
             self._handle_again(number)
             return
         self._first = time.monotonic()
+        _let_go_of_closed_terminal()
         _end_workers()
         # At exit Python would look for garbage in all that Sphinx has made: half a second.
         gc.freeze()
@@ -164,6 +168,18 @@ def _is_forking(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _let_go_of_closed_terminal() -> None:
+    """Write to nothing from now on if the terminal has gone: each write would raise an error."""
+    for stream in _STREAMS:
+        try:
+            os.get_terminal_size(stream)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, stream)
+                os.close(nothing)
 
 
 def _end_workers() -> None:

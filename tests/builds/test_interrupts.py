@@ -345,3 +345,36 @@ def test_kill_before_the_environment_is_stored_leaves_no_old_page(book: Book) ->
     after = book.build()
     assert after.ran == ()
     assert "version 2" in book.page("note")
+
+
+@pytest.mark.parametrize("module", ["sphinx", "sphinx_nbcache"])
+def test_a_terminal_that_is_closed_ends_a_build_and_a_command_with_the_status_of_sighup(
+    book: Book, tmp_path: Path, module: str
+) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    mark = tmp_path / "waits"
+    book.index("a")
+    book.myst("a.md", f"%%\n{WAITS.format(mark=str(mark))}")
+    arguments = {"sphinx": ["-b", "html", ".", "_build/html"], "sphinx_nbcache": ["execute", "."]}
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments[module]],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=book.folder,
+        start_new_session=True,
+        preexec_fn=take_terminal,  # noqa: PLW1509 (there are no threads here)
+    )
+    os.close(theirs)
+    wait_for(mark)
+    os.close(ours)
+    assert process.wait(30) == 129
+    assert_no_kernel_is_left(book)
