@@ -39,13 +39,19 @@ def status_line(heads: Sequence[str], running: Sequence[Shown], columns: int) ->
     """
     told = [(item.name, item.state) for item in running]
     in_brief = [(item.name, item.brief) for item in running]
-    lines = (_line(head, told, columns) for head in heads)
-    shortest = (_line(heads[-1], in_brief, columns), start_of(heads[-1], columns))
-    return next(filter(None, (*lines, *shortest)), "")
+    lines = [_line(head, told, columns) for head in heads]
+    lines.append(_line(heads[-1], in_brief, columns))
+    found = [text for text, has_whole_words in lines if text and has_whole_words]
+    found += [text for text, _ in lines if text]
+    return found[0] if found else start_of(heads[-1], columns)
 
 
-def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> str:
-    """Return a line with as many notebooks as there is room for; empty if that is none."""
+def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> tuple[str, bool]:
+    """Return a line with as many notebooks as there is room for; empty if that is none.
+
+    Returns:
+        The line, and whether no name in it is cut within a word.
+    """
     for number in range(len(running), 0, -1):
         shown, left = running[:number], len(running) - number
         more = f"{_BETWEEN}+{left}" if left else ""
@@ -53,9 +59,11 @@ def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> str:
         wanted = [width_of(name) for name, _ in shown]
         given = _shared(room - sum(width_of(state) for _, state in shown), wanted)
         if all(g >= min(_NAME, w) for g, w in zip(given, wanted, strict=True)):
-            parts = (end_of(name, g) + state for (name, state), g in zip(shown, given, strict=True))
-            return _BETWEEN.join([head, *parts]) + more
-    return head if not running and width_of(head) <= columns else ""
+            names = [end_of(name, g) for (name, _), g in zip(shown, given, strict=True)]
+            parts = [name + state for name, (_, state) in zip(names, shown, strict=True)]
+            whole = all(is_whole(cut, name) for cut, (name, _) in zip(names, shown, strict=True))
+            return _BETWEEN.join([head, *parts]) + more, whole
+    return (head if not running and width_of(head) <= columns else ""), True
 
 
 def _shared(room: int, wanted: Sequence[int]) -> list[int]:
