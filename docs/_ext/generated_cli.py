@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx_nbcache.cli import PROGRAM, as_json, cache, exits, jcache, options, project
 from sphinx_nbcache.report import as_json as report_as_json
 
-_COMMON = {"cache_path", "conf", "quiet", "verbose", "verbosity"}
+_OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 _JSON_TYPES = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "time"}
 
 
@@ -92,7 +93,7 @@ def _command(
     context = click.Context(command, info_name=names[0], parent=parent)
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     lines = [f"{'#' * level} `{names[0]}`", "", "```console", f"$ {usage}", "```", ""]
-    lines += [inspect.cleandoc(command.help or ""), ""]
+    lines += [_with_literals(inspect.cleandoc(command.help or "")), ""]
     if names[1:]:
         lines += [f"Other names: {', '.join(f'`{name}`' for name in names[1:])}.", ""]
     return lines + _options(command, common=False)
@@ -104,9 +105,16 @@ def _options(command: click.Command, *, common: bool) -> list[str]:
     lines: list[str] = []
     for param in command.params:
         record = param.get_help_record(context)
-        if isinstance(param, click.Option) and record and (param.name in _COMMON) is common:
-            lines += [f"`{record[0]}`", f": {record[1]}", ""]
+        if isinstance(param, click.Option) and record and options.is_common(param) is common:
+            lines += [f"`{record[0]}`", f": {_with_literals(record[1])}", ""]
     return lines
+
+
+def _with_literals(text: str) -> str:
+    """Mark options as literal text: Sphinx would make one dash of the two of `--json`."""
+    parts = text.split("`")
+    parts[::2] = [_OPTION.sub(r"`\g<0>`", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _parts() -> list[type[msgspec.Struct]]:

@@ -13,9 +13,12 @@ import click
 from sphinx_nbcache import __version__
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.cache_commands import cache_group as cache
+from sphinx_nbcache.cli.exits import kept
 from sphinx_nbcache.cli.groups import Group
+from sphinx_nbcache.cli.project_commands import list_notebooks, show
 from sphinx_nbcache.cli.project_commands import project_group as project
-from sphinx_nbcache.cli.run_commands import execute, explain, report
+from sphinx_nbcache.cli.run_commands import execute, explain, plan, report
+from sphinx_nbcache.signals import Interrupted, SignalHandlers, write_line
 
 __all__ = ["cache", "jcache", "main", "notebook", "project"]
 
@@ -44,12 +47,15 @@ def jcache(ctx: click.Context, /, *, print_path: bool) -> None:
 
 notebook = project.called("notebook", help="The same as `project`.")
 
+jcache.add(execute)
+jcache.add(list_notebooks)
+jcache.add(plan)
+jcache.add(show)
+jcache.add(explain)
+jcache.add(report)
 jcache.add(project)
 jcache.add(notebook)
 jcache.add(cache)
-jcache.add(execute)
-jcache.add(explain)
-jcache.add(report)
 
 
 def main() -> None:
@@ -58,4 +64,11 @@ def main() -> None:
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             # What an old code page cannot write must not end the command.
             reconfigure(errors="replace")
-    jcache(prog_name=PROGRAM)
+    # Whoever catches it knows what is kept, and says so.
+    handlers = SignalHandlers(lambda _words: None)
+    handlers.install()
+    try:
+        jcache(prog_name=PROGRAM)
+    except Interrupted as interrupt:
+        write_line(f"{interrupt}: {kept(interrupt)}")
+        raise

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sphinx_nbcache.cli.as_json import AddedItem, AddedResults, RefusedItem
-from sphinx_nbcache.cli.output import asked, say, tell
+from sphinx_nbcache.cli.output import asked, from_here, say_done, tell
 from sphinx_nbcache.cli.verbosity import NOTHING
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.errors import StoreTroubleError, ValidityError
@@ -39,6 +39,19 @@ def add_executed(
     )
 
 
+def files_of(project: Project, path: Path) -> list[Path]:
+    """Return a file, or the notebooks below a folder.
+
+    Raises:
+        ProjectError: There is no notebook below the folder.
+    """
+    if not path.is_dir():
+        return [path]
+    if not (found := project.found_below(path)):
+        raise ProjectError(f"there is no notebook below {from_here(path)}")
+    return found
+
+
 def _added(
     project: Project,
     paths: Sequence[Path],
@@ -56,7 +69,7 @@ def _added(
             yield RefusedItem(path=project.name_of(path), reason=str(error))
         else:
             if not quietly:
-                say(f"Added: {item.path} [{item.result}]")
+                say_done(f"Added: {item.path} (result {item.result})")
             yield item
 
 

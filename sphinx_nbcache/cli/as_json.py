@@ -143,6 +143,8 @@ class FactItem(msgspec.Struct, frozen=True, kw_only=True):
     """`files`, `imports`, `versions`, `environment`; `always` if it was declared."""
     text: str
     """What it is, for people."""
+    baseline: bool
+    """Whether every run in such a kernel depends on it."""
 
 
 class TraceItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +172,8 @@ class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """Relative to the root."""
     outcome: str
-    """`executed`, `reused`, `as-is`, `refused`, `unreadable`, `missing`."""
+    """`executed`, `reused`, `as-is`, `refused`, `unreadable`, `missing`; `removed` if its file was
+    removed before its turn, `edited` if it was being edited then."""
     failed: bool
     """Whether it has no valid result."""
     reason: str

@@ -10,7 +10,7 @@ import click
 from sphinx_nbcache.cli import options, values
 from sphinx_nbcache.cli.exits import Exit
 from sphinx_nbcache.cli.groups import Command, Group
-from sphinx_nbcache.cli.output import confirm, say, say_json, width
+from sphinx_nbcache.cli.output import confirm, say, say_done, say_json, width
 from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.values import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.wording import counted, size_in_words
@@ -216,7 +216,7 @@ def _add(
     if done.refused:
         click.get_current_context().exit(Exit.USAGE)
     if not as_json:
-        say("Success!")
+        say_done("Success!")
 
 
 def _remove(

@@ -47,7 +47,7 @@ def comparison_lines(compared: Sequence[ComparedItem]) -> list[str]:
     total = counted(len(compared), "notebook")
     lines = [f"Run again: {total}, {len(differing)} with other outputs."]
     for item in differing:
-        lines.append(f"- {item.path} [{item.result}]")
+        lines.append(f"- {item.path} (result {item.result})")
         if item.failure is not None:
             message = item.failure.message.strip().partition("\n")[0]
             where = "" if item.failure.cell is None else f"code cell {item.failure.cell}: "

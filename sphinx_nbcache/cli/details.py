@@ -13,7 +13,7 @@ from sphinx_nbcache.cli.items import (
     trace_item,
 )
 from sphinx_nbcache.cli.values import as_reference
-from sphinx_nbcache.cli.wording import moment, size_in_words, status_in_words
+from sphinx_nbcache.cli.wording import counted, moment, size_in_words, status_in_words
 from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project.executed import ADDED
 from sphinx_nbcache.report.words import in_words
@@ -69,11 +69,11 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
     """Return the lines of `project show`."""
     notebook = details.notebook
     lines = [
-        f"ID: {notebook.id}",
+        f"ID: notebook {notebook.id}",
         f"Path: {one_line(notebook.path)}",
         f"Reader: {one_line(notebook.reader or 'by suffix')}",
         f"Added: {moment(notebook.added)} UTC",
-        f"Status: {status_in_words(notebook.status, notebook.result)[0]}",
+        f"Status: {status_in_words(notebook.status)[0]}",
     ]
     lines.append(f"Next: {notebook.action or 'nothing'} ({notebook.reason})")
     if details.result is not None:
@@ -88,7 +88,7 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
 def result_text(result: ResultDetails, *, traceback: bool) -> str:
     """Return the lines of `cache show`."""
     lines = [
-        f"ID: {result.id}",
+        f"ID: result {result.id}",
         f"Notebook: {one_line(result.notebook)}",
         f"Status: {status_in_words(result.status)[0]} {result.status}",
         f"Created: {moment(result.created)} UTC",
@@ -106,27 +106,34 @@ def result_text(result: ResultDetails, *, traceback: bool) -> str:
     return "\n".join(lines + _failure_lines(result.failure, traceback=traceback))
 
 
-def explanation(details: NotebookDetails) -> str:
-    """Return the lines of `explain`."""
+def explanation(details: NotebookDetails, *, every_fact: bool = False) -> str:
+    """Return the lines of `explain`.
+
+    Args:
+        details: What is known of the notebook.
+        every_fact: Whether to list what every run depends on as well.
+    """
     notebook, result = details.notebook, details.result
     lines = [f"{one_line(notebook.path)} {_WOULD[notebook.action]}: {notebook.reason}."]
     if details.code_key is not None:
         lines.append(f"Its code key is {details.code_key}.")
     if result is not None:
         lines.append(
-            f"Result [{result.id}] of this code: {result.status}, made at"
+            f"Result {result.id} of this code: {result.status}, made at"
             f" {moment(result.created)} UTC from {one_line(result.notebook)}"
             f" in {in_words(result.seconds)}."
         )
     elif notebook.action == "execute" and details.trace is None:
         lines.append("The store has no result of this code that could be used.")
     if details.trace is not None:
-        lines += _trace_lines(details.trace)
+        lines += _trace_lines(details.trace, every_fact=every_fact)
     return "\n".join(lines)
 
 
-def _trace_lines(trace: TraceItem) -> list[str]:
+def _trace_lines(trace: TraceItem, *, every_fact: bool) -> list[str]:
     """Return what a run depended on, a line for each fact."""
+    shown = [fact.text for fact in trace.facts if every_fact or not fact.baseline]
+    hidden = len(trace.facts) - len(shown)
     lines = []
     if trace.unreliable is not None:
         lines.append(f"That result cannot be reused: {one_line(trace.unreliable)}.")
@@ -134,9 +141,15 @@ def _trace_lines(trace: TraceItem) -> list[str]:
         lines.append("What its run depended on was not tracked: only what is declared counts.")
     elif not trace.facts:
         lines.append("Nothing but its code counts.")
-    if trace.facts:
+    if shown:
         lines.append("The last run of this code depended on:")
-        lines += [f"- {one_line(fact.text)}" for fact in trace.facts]
+        lines += [f"- {one_line(text)}" for text in shown]
+    if hidden:
+        also = "also " if shown else ""
+        lines.append(
+            f"It {also}depended on {counted(hidden, 'thing')} that every run depends on, such as"
+            " the version of Python; -v lists them."
+        )
     for title, listed in (
         ("It wrote:", trace.written),
         ("It removed:", trace.removed),

@@ -2,55 +2,71 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sphinx_nbcache.cli.adding import files_of
 from sphinx_nbcache.cli.as_json import ExecutionSummary, NotebookItem, SettledItem
 from sphinx_nbcache.cli.comparing import compare_outputs, compared_item, comparison_lines
 from sphinx_nbcache.cli.items import notebook_items, settled_item
-from sphinx_nbcache.cli.output import tell, warn
+from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.output import say, tell, warn
 from sphinx_nbcache.cli.progress import progress
 from sphinx_nbcache.cli.session import as_references
+from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.planning import Plan
 from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project import Project, UnknownReferenceError, notices_of
 from sphinx_nbcache.project.references import Reference
-from sphinx_nbcache.report.making import draft
+from sphinx_nbcache.report.words import in_words
 from sphinx_nbcache.store.records import Registered
 
-_OTHERS = {"reused": "up to date", "as-is": "not to be executed"}
+_OTHERS = {
+    "reused": "up to date",
+    "as-is": "not to be executed",
+    "removed": "removed meanwhile",
+    "edited": "being edited",
+}
+
+
+def named_notebooks(project: Project, texts: Sequence[str]) -> list[Registered]:
+    """Return the notebooks that were named; files that are not in the project are added to it.
+
+    Args:
+        project: The project.
+        texts: References to notebooks, as they were given; none means all. A folder stands for
+            the notebooks below it.
+
+    Raises:
+        ProjectError: One is unknown, or no notebook. Nothing is added then.
+    """
+    if (wanted := as_references(texts)) is None:
+        return list(project.notebooks)
+    files: list[Reference] = []
+    for reference in wanted:
+        files += files_of(project, reference) if isinstance(reference, Path) else [reference]
+    _add_new(project, files)
+    return project.notebooks.find(files)
 
 
 def execute_notebooks(
-    project: Project, texts: Sequence[str], *, compare: bool = False
+    project: Project, meant: Sequence[Registered], *, compare: bool = False
 ) -> ExecutionSummary:
     """Execute what has no valid result; warn about sources that have something wrong.
 
     Args:
         project: The project.
-        texts: References to notebooks, as they were given; none means all. Files that are not in
-            the project are added to it.
+        meant: The notebooks.
         compare: Whether to run again what was reused, and to compare outputs.
-
-    Raises:
-        UnknownReferenceError: A notebook is unknown. Nothing is done then.
     """
-    wanted = as_references(texts)
-    if wanted is not None:
-        _add_new(project, wanted)
-    meant = list(project.notebooks) if wanted is None else project.notebooks.find(wanted)
-    if not meant:
-        tell("There are no notebooks in the project; `project add` adds some")
     made = project.plan([item.id for item in meant])
     with progress() as told:
         run = project.execute(_in_order(made, meant), told)
         compared = compare_outputs(project, run, told) if compare else None
-    # To a script, the text of a run is the same each time.
-    summary = draft(run, {}).outline.summary
-    tell(summary, level=0 if sys.stderr.isatty() else 1)
     for settled in run.notebooks:
         for notice in notices_of(settled, project.settings):
             if notice.topic is Topic.SOURCE:
@@ -62,23 +78,63 @@ def execute_notebooks(
     return ExecutionSummary(seconds=run.seconds, notebooks=tuple(items), compared=again)
 
 
-def summary_text(summary: ExecutionSummary) -> str:
-    """Return what came of it: totals, then the notebooks that were executed or failed."""
-    items = summary.notebooks
-    failed = [item for item in items if item.failed]
+def say_summary(summary: ExecutionSummary, *, tracebacks: bool) -> None:
+    """Write what came of it, as much as the user wants to be told."""
+    if text := summary_text(summary, verbosity=given().verbosity, tracebacks=tracebacks):
+        say(text)
+
+
+def summary_text(summary: ExecutionSummary, *, verbosity: int, tracebacks: bool) -> str:
+    """Return what came of it: totals, then the notebooks that were executed or failed.
+
+    Args:
+        summary: What came of it.
+        verbosity: How much is told. Who wants to be told less is told of failures only.
+        tracebacks: Whether to show the traceback of each failure.
+    """
+    failed = [item for item in summary.notebooks if item.failed]
+    lines = _done_lines(summary.notebooks, verbosity) if verbosity >= USUAL else []
+    if failed:
+        lines.append("failed:")
+        for item in failed:
+            lines.append(f"- {_failed_line(item)}")
+            if tracebacks and item.failure is not None:
+                lines += [f"  {line}" for line in item.failure.traceback.rstrip().splitlines()]
+    if summary.compared is not None:
+        lines += comparison_lines(summary.compared)
+    return "\n".join(lines)
+
+
+def tell_what_helps(project: Project, summary: ExecutionSummary) -> None:
+    """Name the command that shows why a notebook failed."""
+    failed = [item for item in summary.notebooks if item.failure is not None]
+    if failed:
+        path = os.path.relpath(project.root / failed[0].path)
+        words = ["sphinx-nbcache", *_given_options(), "show", path]
+        each = "" if len(failed) == 1 else ", and so for the others"
+        tell(f"To see the traceback: {shlex.join(words)}{each}")
+
+
+def _given_options() -> list[str]:
+    """Return the options by which the project was found, as they were given."""
+    asked = given()
+    named = {"--conf": asked.conf, "--cache-path": asked.cache_path}
+    return [word for name, path in named.items() if path for word in (name, os.fspath(path))]
+
+
+def _done_lines(items: Sequence[SettledItem], verbosity: int) -> list[str]:
     executed = [item for item in items if item.outcome == "executed" and not item.failed]
-    totals = [f"{len(executed)} succeeded", f"{len(failed)} failed"]
+    totals = [f"{len(executed)} succeeded", f"{sum(item.failed for item in items)} failed"]
     for outcome, words in _OTHERS.items():
         if others := sum(item.outcome == outcome and not item.failed for item in items):
             totals.append(f"{others} {words}")
     lines = [f"Finished! {', '.join(totals)}."]
     if executed:
-        lines += ["succeeded:", *(f"- {item.path} [{item.result}]" for item in executed)]
-    if failed:
-        lines += ["failed:", *(f"- {_failed_line(item)}" for item in failed)]
-    if summary.compared is not None:
-        lines += comparison_lines(summary.compared)
-    return "\n".join(lines)
+        lines.append("succeeded:")
+    for item in executed:
+        seconds = f" in {in_words(item.seconds or 0.0)}" if verbosity >= DEBUG else ""
+        lines.append(f"- {item.path} (result {item.result}){seconds}")
+    return lines
 
 
 def _add_new(project: Project, wanted: Sequence[Reference]) -> None:
@@ -88,11 +144,13 @@ def _add_new(project: Project, wanted: Sequence[Reference]) -> None:
         try:
             project.notebooks.get(reference)
         except UnknownReferenceError:
+            if isinstance(reference, str):
+                raise UnknownReferenceError(f"there is no such file: {reference}") from None
             if not isinstance(reference, Path):
                 raise
             new.append(reference)
     for added in project.notebooks.add(new) if new else ():
-        tell(f"Added: {added.name} [{added.id}]")
+        tell(f"Added: {added.name}")
 
 
 def _in_order(made: Plan, meant: Sequence[Registered]) -> Plan:
@@ -127,7 +185,7 @@ def _unplanned(item: NotebookItem) -> SettledItem:
 
 
 def _failed_line(item: SettledItem) -> str:
-    number = "" if item.result is None else f" [{item.result}]"
+    number = "" if item.result is None else f" (result {item.result})"
     if item.failure is None:
         return f"{item.path}{number}: {item.reason}"
     where = "" if item.failure.cell is None else f"code cell {item.failure.cell}: "

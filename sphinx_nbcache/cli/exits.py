@@ -24,8 +24,14 @@ class Exit(IntEnum):
     """What was asked for cannot be done: an unknown id, a missing file, a wrong option."""
     STORE = 3
     """The store is damaged, or cannot be read or written."""
+    NOTHING = 5
+    """There is no notebook to execute: the project has none."""
+    HUNG_UP = 129
+    """It was ended by SIGHUP: the terminal was closed. Results are kept as after Ctrl-C."""
     INTERRUPTED = 130
     """It was ended by Ctrl-C. Results of notebooks that had ended are kept."""
+    TERMINATED = 143
+    """It was ended by SIGTERM. Results are kept as after Ctrl-C."""
 
 
 class Stopped(click.ClickException):
@@ -36,6 +42,12 @@ class Stopped(click.ClickException):
         self.exit_code = code  # type: ignore[misc]  # declared for classes there
 
 
+def kept(interrupt: BaseException) -> str:
+    """Return what is kept of a command that was interrupted, in words."""
+    notes: list[str] = getattr(interrupt, "__notes__", [])
+    return notes[-1] if notes else "what had ended is kept"
+
+
 @contextmanager
 def errors_as_messages() -> Iterator[None]:
     """End a command with a message and an exit code where the user's input is at fault.
@@ -44,8 +56,8 @@ def errors_as_messages() -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise Stopped("interrupted; what had ended is kept", Exit.INTERRUPTED) from None
+    except KeyboardInterrupt as interrupt:
+        raise Stopped(f"interrupted: {kept(interrupt)}", Exit.INTERRUPTED) from None
     except Exception as error:
         code = _code_of(error)
         if code is None:

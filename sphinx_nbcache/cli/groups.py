@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sphinx_nbcache.cli.exits import errors_as_messages
+from sphinx_nbcache.cli.options import is_common
 from sphinx_nbcache.cli.verbosity import with_named_levels
 
 
@@ -23,6 +24,11 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the arguments apart."""
         return super().parse_args(ctx, with_named_levels(args))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write its own options, then those of all commands."""
+        _write_options(self, ctx, formatter, common=False)
+        _write_options(self, ctx, formatter, common=True)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
@@ -70,6 +76,12 @@ class Group(click.Group):
         """Return a command's first name and its second names."""
         return [first, *(second for second, of in self.second_names.items() if of == first)]
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write its own options, its commands, then the options of all commands."""
+        _write_options(self, ctx, formatter, common=False)
+        self.format_commands(ctx, formatter)
+        _write_options(self, ctx, formatter, common=True)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, with their second names."""
         with formatter.section("Commands"):
@@ -79,6 +91,16 @@ class Group(click.Group):
         others = ", ".join(self.names_of(name)[1:])
         text = self.commands[name].get_short_help_str(limit=100)
         return f"{text} (Also: {others}.)" if others else text
+
+
+def _write_options(
+    command: click.Command, ctx: click.Context, formatter: click.HelpFormatter, *, common: bool
+) -> None:
+    options = (param for param in command.get_params(ctx) if isinstance(param, click.Option))
+    params = (param for param in options if is_common(param) is common)
+    if records := [record for param in params if (record := param.get_help_record(ctx))]:
+        with formatter.section("Common options" if common else "Options"):
+            formatter.write_dl(records)
 
 
 def _respect_colour_wishes(ctx: click.Context) -> None:

@@ -24,9 +24,10 @@ from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.planning import Action, Plan, Planned, cell_of
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.results import StoredInfo
+from sphinx_nbcache.project.run import GONE
 from sphinx_nbcache.store.records import Failure, Registered, Result, Status, Stored
 from sphinx_nbcache.traces.facts import Trace
-from sphinx_nbcache.traces.wording import facts_in_words
+from sphinx_nbcache.traces.wording import facts_in_words, is_baseline
 
 _OUTCOMES = {
     Action.REUSE: "reused",
@@ -202,10 +203,10 @@ def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -
 
 def trace_item(trace: Trace) -> TraceItem:
     """Return the item for the trace of a run."""
-    facts = facts_in_words(trace)
+    facts = zip(facts_in_words(trace), map(is_baseline, trace.facts), strict=True)
     return TraceItem(
         tracked=None if trace.tracked is None else tuple(map(str, trace.tracked)),
-        facts=tuple(FactItem(kind=kind, text=text) for kind, text in facts),
+        facts=tuple(FactItem(kind=kind, text=text, baseline=base) for (kind, text), base in facts),
         written=tuple(written.path for written in trace.written),
         removed=trace.removed,
         untracked=trace.untracked,
@@ -216,19 +217,29 @@ def trace_item(trace: Trace) -> TraceItem:
 def settled_item(settled: Settled, number: int) -> SettledItem:
     """Return the item for what became of a notebook, whose id is given."""
     planned, stored = settled.planned, settled.result
-    action = planned.decision.action
-    executed = "executed" if settled.ran_here else "reused"
+    outcome, reason = _outcome(settled)
     return SettledItem(
         id=number,
         path=planned.name,
-        outcome=_OUTCOMES.get(action, executed),
+        outcome=outcome,
         failed=settled.failed,
-        reason=planned.decision.reason.text,
+        reason=reason,
         result=stored.id if stored is not None else None,
         status=stored.result.status.value if stored is not None else None,
         seconds=stored.result.seconds if stored is not None else None,
         failure=failure_item(stored.result.failure, planned.scan) if stored is not None else None,
     )
+
+
+def _outcome(settled: Settled) -> tuple[str, str]:
+    """Return what became of a notebook, and why."""
+    decision = settled.planned.decision
+    if settled.is_gone:
+        return "removed", GONE
+    if decision.action is Action.EXECUTE and settled.result is None:
+        return "edited", "it was being edited"
+    executed = "executed" if settled.ran_here else "reused"
+    return _OUTCOMES.get(decision.action, executed), decision.reason.text
 
 
 def _fields_of(item: msgspec.Struct) -> dict[str, Any]:

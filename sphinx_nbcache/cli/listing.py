@@ -52,7 +52,7 @@ def list_text(
             shortened(item.path, path_length),
             item.reader or "-",
             moment(item.added),
-            status_in_words(item.status, item.result),
+            status_in_words(item.status),
             str(len(item.assets)),
         )
         for item in listed.notebooks

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from sphinx_nbcache.cli.completion import META, references_for
 from sphinx_nbcache.cli.values import PATH
 from sphinx_nbcache.cli.verbosity import LEVELS, NOTHING
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
-_META = "sphinx_nbcache.cli"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Given:
 
 def given() -> Given:
     """Return what was given to the command that runs now."""
-    meta: dict[str, Any] = click.get_current_context().meta.get(_META, {})
+    meta: dict[str, Any] = click.get_current_context().meta.get(META, {})
     level = LEVELS[meta.get("verbosity", "INFO")] + meta.get("verbose", 0) - meta.get("quiet", 0)
     return Given(meta.get("cache_path"), meta.get("conf"), max(level, NOTHING))
 
@@ -48,11 +48,11 @@ def common(command: _Decorated) -> _Decorated:
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Keep what was given. Contexts of a group and its command share it; the command's wins."""
     if value is not None:
-        ctx.meta.setdefault(_META, {})[param.name] = value
+        ctx.meta.setdefault(META, {})[param.name] = value
 
 
 def _add(ctx: click.Context, param: click.Parameter, value: int) -> None:
-    kept = ctx.meta.setdefault(_META, {})
+    kept = ctx.meta.setdefault(META, {})
     kept[param.name] = kept.get(param.name, 0) + value
 
 
@@ -64,8 +64,7 @@ _COMMON = (
         metavar="DIR",
         expose_value=False,
         callback=_keep,
-        help="The folder of the store. By default what the environment variable JUPYTERCACHE says,"
-        " else that of the Sphinx project that was built here, else .jupyter_cache.",
+        help="The folder of the store.",
     ),
     click.option(
         "--conf",
@@ -73,7 +72,7 @@ _COMMON = (
         metavar="DIR",
         expose_value=False,
         callback=_keep,
-        help="Read the settings of the Sphinx project whose conf.py is in this folder.",
+        help="Take the settings from the conf.py in this folder.",
     ),
     click.option(
         "-q",
@@ -81,20 +80,28 @@ _COMMON = (
         count=True,
         expose_value=False,
         callback=_add,
-        help="Tell less: no progress; twice: no warnings either.",
+        help="Print only results, warnings and errors; -qq: no warnings.",
     ),
     click.option(
-        "-v", "--verbose", count=True, expose_value=False, callback=_add, help="Tell more."
+        "-v", "--verbose", count=True, expose_value=False, callback=_add, help="Print more."
     ),
     click.option(
         "--verbosity",
         type=click.Choice(list(LEVELS), case_sensitive=False),
         expose_value=False,
         callback=_keep,
-        help="How much is told, by name; also `-v LEVEL`. DEBUG is as -v, INFO as usual, WARNING as"
-        " -q, ERROR as -qq; CRITICAL leaves out errors that do not end the command, too.",
+        metavar="LEVEL",
+        help="The same by name: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
     ),
 )
+
+_COMMON_NAMES = frozenset({"cache_path", "conf", "quiet", "verbose", "verbosity"})
+
+
+def is_common(param: click.Parameter) -> bool:
+    """Tell whether a parameter is an option that every command has."""
+    return param.name in _COMMON_NAMES or "--help" in param.opts
+
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON to the standard output, and only that."
@@ -107,7 +114,11 @@ path_length = click.option(
     help="Show only the last N parts of paths.",
 )
 force = click.option("-f", "--force", is_flag=True, help="Do not ask.")
-references = click.argument("references", nargs=-1, metavar="[ID|PATH]...")
-some_references = click.argument("references", nargs=-1, required=True, metavar="ID|PATH...")
-reference = click.argument("reference", metavar="ID|PATH")
+references = click.argument(
+    "references", nargs=-1, metavar="[ID|PATH]...", shell_complete=references_for
+)
+some_references = click.argument(
+    "references", nargs=-1, required=True, metavar="ID|PATH...", shell_complete=references_for
+)
+reference = click.argument("reference", metavar="ID|PATH", shell_complete=references_for)
 paths = click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")

@@ -27,6 +27,12 @@ def say(text: str) -> None:
     click.echo(harmless(text))
 
 
+def say_done(text: str) -> None:
+    """Write what was done to the standard output, unless the user wants to be told less."""
+    if given().verbosity >= USUAL:
+        say(text)
+
+
 def tell(text: str, *, level: int = USUAL) -> None:
     """Write what goes on to the standard error, unless the user wants to be told less."""
     if given().verbosity >= level:
@@ -43,7 +49,7 @@ def warn(notice: Notice) -> None:
     where = ""
     if notice.path is not None:
         line = f":{notice.line}" if notice.line else ""
-        where = f"{_from_here(notice.path)}{line}: "
+        where = f"{from_here(notice.path)}{line}: "
     kind, colour = ("error", "red") if notice.is_error else ("warning", "yellow")
     label = click.style(f"{kind}:", fg=colour)
     _to_standard_error(harmless(f"{where}{label} {notice.text}"))
@@ -96,7 +102,7 @@ def _to_standard_error(text: str) -> None:
         click.echo(text, err=True)
 
 
-def _from_here(path: os.PathLike[str]) -> str:
+def from_here(path: os.PathLike[str]) -> str:
     """Return a path as it is seen from the working directory, if it is below it."""
     relative = os.path.relpath(path)
     return os.fspath(path) if relative.startswith("..") else relative

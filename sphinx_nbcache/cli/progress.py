@@ -4,44 +4,45 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import tell
-from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
-from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.cli.verbosity import USUAL
+from sphinx_nbcache.planning import Planned, shortened
 from sphinx_nbcache.project import Progress, Settled
 from sphinx_nbcache.report.running import Watch
-from sphinx_nbcache.report.status_line import end_of
-from sphinx_nbcache.report.words import in_words
+from sphinx_nbcache.report.status_line import end_of, is_whole
+from sphinx_nbcache.signals import Interrupted
 
-# What stands before a text: that something happens, and for how long. A name is told with its
-# number if it has so much room beside that.
-_BESIDE, _NAME = 10, 20
+# What stands before a text, which is that something happens and for how long, and room for `^C`
+# behind it.
+_BESIDE = 10 + len("^C")
+# Of a reason a line has so much; `explain` has all.
+_REASON = 200
 
 
 class Lines(Watch):
-    """Writes a line as each notebook starts, and one as it ends.
+    """Writes a line as each notebook starts, and one on what the summary does not list.
 
-    Durations are only told to who wants more: so the text of a run is the same each time.
+    No line has a duration: so the text of a run is the same each time.
     """
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Tell which notebook starts; and why, to who wants more."""
+        """Tell which notebook starts, and why."""
         super().started(planned, number, total)
-        tell(f"Executing {number} of {total}: {planned.name}")
-        tell(f"  because: {planned.decision.reason}", level=DEBUG)
+        reason = shortened(planned.decision.reason.text, _REASON)
+        tell(f"Executing {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
         """Tell that another process is running it."""
         tell(f"Waiting for another process that executes {planned.name}")
 
     def finished(self, settled: Settled) -> None:
-        """Tell how a notebook ended."""
+        """Tell how a notebook ended, unless the summary will say no more."""
         super().finished(settled)
-        tell(ended_in_words(settled))
-        if settled.ran_here and settled.result is not None:
-            tell(f"  in {in_words(settled.result.result.seconds)}", level=DEBUG)
+        if text := ended_in_words(settled):
+            tell(text)
 
     def still_running(self) -> None:
         """Name cells that run much longer than before."""
@@ -57,8 +58,8 @@ class Live(Lines):
         self._lines = lines
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Show the notebook."""
-        Watch.started(self, planned, number, total)
+        """Tell which notebook starts, above what is shown, and show it."""
+        super().started(planned, number, total)
         self._show(planned.name)
         # What is to come stands below all that runs.
         self._lines.show("", "")
@@ -80,13 +81,20 @@ class Live(Lines):
         super().finished(settled)
 
     def _show(self, name: str) -> None:
-        if (running := self.running.get(name)) is not None:
-            number = f" ({running.number} of {self.total})"
-            room = self._lines.room - len(running.at_cell)
-            if room - len(number) < _NAME:
-                number = ""
-            shown = end_of(name, room - len(number))
-            self._lines.show(name, f"{shown}{number}{running.at_cell}")
+        """Show a notebook, with as much about it as leaves room for whole words of its name."""
+        if (running := self.running.get(name)) is None:
+            return
+        number, cell, room = (
+            f" ({running.number} of {self.total})",
+            running.at_cell,
+            self._lines.room,
+        )
+        for more in (f"{number}{cell}", cell):
+            shown = end_of(name, room - len(more))
+            if is_whole(shown, name):
+                self._lines.show(name, f"{shown}{more}")
+                return
+        self._lines.show(name, end_of(name, room))
 
 
 class _LiveLines:
@@ -125,18 +133,26 @@ class _LiveLines:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Return who is told what happens, and shows it in a way that suits the standard error."""
+    shown, below = _suiting()
+    try:
+        with below:
+            yield shown
+    except (KeyboardInterrupt, Interrupted) as interrupt:
+        interrupt.add_note(shown.kept)
+        raise
+
+
+def _suiting() -> tuple[Watch, AbstractContextManager[object]]:
     if given().verbosity < USUAL:
-        yield Progress()
-    elif sys.stderr.isatty():
-        lines = _LiveLines()
-        with lines.bar:
-            yield Live(lines)
-    else:
-        yield Lines()
+        return Watch(), nullcontext()
+    if not sys.stderr.isatty():
+        return Lines(), nullcontext()
+    lines = _LiveLines()
+    return Live(lines), lines.bar
 
 
 def ended_in_words(settled: Settled) -> str:
-    """Return a line on how a notebook ended."""
+    """Return a line on how a notebook ended; empty if it just succeeded."""
     name = settled.planned.name
     if settled.result is None:
         return f"Not executed: {name} is being edited"
@@ -147,7 +163,7 @@ def ended_in_words(settled: Settled) -> str:
         where = f", code cell {cell.number}" if cell is not None else ""
         return f"Failed{again}: {name}{where}: {result.failure.headline}"
     if settled.ran_here:
-        return f"Executed{again}: {name}"
+        return f"Executed{again}: {name}" if again else ""
     if settled.ran_elsewhere:
         return f"Executed by another process: {name}"
     return f"Same code as {result.notebook}: {name}"

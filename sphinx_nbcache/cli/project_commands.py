@@ -10,7 +10,7 @@ import click
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.cache_commands import limit
 from sphinx_nbcache.cli.groups import Command, Group
-from sphinx_nbcache.cli.output import confirm, say, say_json, width
+from sphinx_nbcache.cli.output import confirm, say, say_done, say_json, width
 from sphinx_nbcache.cli.run_commands import execute, plan
 from sphinx_nbcache.cli.session import as_references, opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.values import ASSET, PATH, as_reference
@@ -27,17 +27,26 @@ reader = click.option(
 
 
 @click.command("add", cls=Command)
-@options.paths
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH...",
+)
 @reader
 @options.as_json
 @options.common
 def add(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
-    """Add notebooks to the project. Nothing is copied or run."""
+    """Add notebooks to the project, also all below a folder. Nothing is copied or run."""
     with opened_to_change() as project:
-        added = project.notebooks.add([path.absolute() for path in paths], reader=reader)
+        from sphinx_nbcache.cli.adding import files_of
+
+        found = [file for path in paths for file in files_of(project, path.absolute())]
+        added = project.notebooks.add(found, reader=reader)
         _say_change("Added", added, as_json=as_json)
     if not as_json:
-        say("Success!")
+        say_done("Success!")
 
 
 @click.command("add-with-assets", cls=Command)
@@ -54,7 +63,7 @@ def add_with_assets(*, assets: tuple[Path, ...], nbpath: Path, reader: str, as_j
         )
         _say_change("Added", added, as_json=as_json)
     if not as_json:
-        say("Success!")
+        say_done("Success!")
 
 
 @click.command("list", cls=Command)
@@ -107,8 +116,8 @@ def merge(*, reference: str, output: Path) -> None:
         node = project.merge(as_reference(reference))
         sources = [project.root / item.name for item in project.notebooks]
         write_notebook(node, output, project.formats, keep=sources)
-    say(f"Merged into {output}")
-    say("Success!")
+    say_done(f"Merged into {output}")
+    say_done("Success!")
 
 
 @click.command("invalidate", cls=Command)
@@ -158,7 +167,7 @@ def clear(*, force: bool, as_json: bool) -> None:
         if as_json:
             _say_change("", removed, as_json=True)
         else:
-            say(f"Project cleared: {counted(len(removed), 'notebook')} taken out")
+            say_done(f"Project cleared: {counted(len(removed), 'notebook')} taken out")
 
 
 @click.command("version", cls=Command)
@@ -172,7 +181,7 @@ def version() -> None:
 def _say_change(verb: str, notebooks: Iterable[Registered], *, as_json: bool) -> None:
     if not as_json:
         for item in notebooks:
-            say(f"{verb}: {item.name} [{item.id}]")
+            say_done(f"{verb}: {item.name} (notebook {item.id})")
         return
     from sphinx_nbcache.cli.as_json import RegisterChange
     from sphinx_nbcache.cli.items import listed_item

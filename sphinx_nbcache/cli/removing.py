@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sphinx_nbcache.cli.as_json import RemovedResults
-from sphinx_nbcache.cli.output import say, say_json
+from sphinx_nbcache.cli.output import say_done, say_json
 from sphinx_nbcache.cli.wording import counted
 
 
@@ -20,7 +20,7 @@ def say_removed(removed: Sequence[_HasId], *, as_json: bool) -> None:
     if as_json:
         say_json(RemovedResults(removed=tuple(item.id for item in removed)))
         return
-    say(f"Removed {counted(len(removed), 'result')}{_ids(removed)}")
+    say_done(f"Removed {counted(len(removed), 'result')}{_ids(removed)}")
 
 
 def _ids(removed: Sequence[_HasId]) -> str:

@@ -8,11 +8,18 @@ from typing import Any
 import click
 
 from sphinx_nbcache.cli import options
-from sphinx_nbcache.cli.exits import Exit
+from sphinx_nbcache.cli.completion import executors_for
+from sphinx_nbcache.cli.exits import Exit, Stopped
 from sphinx_nbcache.cli.groups import Command
 from sphinx_nbcache.cli.output import say, say_json, tell, width
 from sphinx_nbcache.cli.session import as_references, opened
 from sphinx_nbcache.cli.values import executor, seconds
+from sphinx_nbcache.cli.verbosity import DEBUG
+
+_NOTHING = (
+    "there is no notebook to execute; name notebooks or a folder of them, such as"
+    " `sphinx-nbcache execute .`"
+)
 
 
 @click.command(cls=Command)
@@ -21,6 +28,7 @@ from sphinx_nbcache.cli.values import executor, seconds
     "-e",
     "--executor",
     type=executor,
+    shell_complete=executors_for,
     metavar="NAME",
     help="How and where notebooks are run: local-serial, local-parallel, temp-serial,"
     " temp-parallel, or what another package announces.",
@@ -55,6 +63,7 @@ from sphinx_nbcache.cli.values import executor, seconds
     " ones. Results in the store, and files that notebooks wrote, stay as they are. If outputs"
     " differ, the exit code is 1.",
 )
+@click.option("--show-traceback", is_flag=True, help="Print the traceback of each failure.")
 @options.as_json
 @options.common
 @click.pass_context
@@ -70,25 +79,36 @@ def execute(
 ) -> None:
     """Execute what has no valid result.
 
-    That is looked for in the whole project, or among the notebooks that are named. Those that
-    are not in the project yet are added to it. Where no Sphinx project was built, an executor
-    that is named is used from then on.
+    That is looked for in the whole project, or among the notebooks that are named; a folder
+    stands for all notebooks below it. Those that are not in the project yet are added to it.
+    Where no Sphinx project was built, an executor that is named is used from then on.
     """
+    show_traceback = given.pop("show_traceback")
     chosen = {name: value for name, value in given.items() if value is not None}
     if force and compare:
         raise click.UsageError("--force leaves nothing with which outputs could be compared")
     if force:
         chosen["execute"] = "force"
     with opened(**chosen) as project:
-        if given["executor"] is not None:
-            project.notebooks.choose_executor(given["executor"])
-        from sphinx_nbcache.cli.executing import execute_notebooks, summary_text
+        from sphinx_nbcache.cli.executing import (
+            execute_notebooks,
+            named_notebooks,
+            say_summary,
+            tell_what_helps,
+        )
 
-        summary = execute_notebooks(project, references, compare=compare)
+        meant = named_notebooks(project, references)
+        if given["executor"] is not None and meant:
+            project.notebooks.choose_executor(given["executor"])
+        summary = execute_notebooks(project, meant, compare=compare)
         if as_json:
             say_json(summary)
-        else:
-            say(summary_text(summary))
+        elif meant:
+            say_summary(summary, tracebacks=show_traceback)
+        if not meant:
+            raise Stopped(_NOTHING, Exit.NOTHING)
+        if not show_traceback:
+            tell_what_helps(project, summary)
         keeps = project.is_lasting
     differs = any(not item.same for item in summary.compared or ())
     if differs or any(item.failed for item in summary.notebooks):
@@ -126,7 +146,7 @@ def explain(*, reference: str, as_json: bool) -> None:
         if as_json:
             say_json(details)
         else:
-            say(explanation(details))
+            say(explanation(details, every_fact=options.given().verbosity >= DEBUG))
 
 
 @click.command(cls=Command)

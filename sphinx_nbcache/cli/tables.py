@@ -20,6 +20,7 @@ Cell = str | tuple[str, str]
 _LINE_ENDS = re.compile(r"[\n\r\t\x1b]")
 _GAP = "   "
 _RULE = "─"
+_PARTS = re.compile(r"[^/_.-]*[/_.-]|[^/_.-]+")
 # What is tried one after the other until a table fits: what stands between columns, how narrow
 # texts that fold may become, and whether the other columns may be broken between words, too.
 _LAYOUTS = ((_GAP, 10, False), (_GAP, 10, True), (" ", 10, True), (" ", 4, True))
@@ -127,5 +128,16 @@ def _folded(text: str, width: int) -> list[str]:
         if cell_len(longer) <= width:
             lines[-1] = longer
             continue
-        lines += chop_cells(word, width)
+        lines += _broken(word, width)
     return [line for line in lines if line]
+
+
+def _broken(word: str, width: int) -> list[str]:
+    """Break a word, such as a path, into lines: after a separator, if that is possible."""
+    lines = [""]
+    for part in _PARTS.findall(word):
+        if cell_len(lines[-1] + part) <= width:
+            lines[-1] += part
+        else:
+            lines += chop_cells(part, width)
+    return lines

@@ -19,10 +19,9 @@ _SYMBOLS = {
 }
 
 
-def status_in_words(status: str, result: int | None = None) -> tuple[str, str]:
-    """Return how a state is written, with the id of the result that it rests on; and its colour."""
-    text, colour = _SYMBOLS.get(status, (status, ""))
-    return (text if result is None else f"{text} [{result}]"), colour
+def status_in_words(status: str) -> tuple[str, str]:
+    """Return how a state is written, and its colour."""
+    return _SYMBOLS.get(status, (status, ""))
 
 
 def moment(when: datetime | None) -> str:

@@ -8,14 +8,18 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
 from typing import Any, Protocol, Self
 
+from sphinx_nbcache.execution.forked.zygote import Zygote
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.kernels import KernelManager
 from sphinx_nbcache.execution.threads import usable_cores
+from sphinx_nbcache.signals import at_sudden_end
 
 Runner = Callable[[Job], Coroutine[Any, Any, Outcome]]
 
-# How long runs that were cancelled may take to end their kernels.
+# How long runs that were cancelled may take to end their kernels; and after Ctrl-C or another
+# signal, where the user waits for the prompt.
 _CANCEL_SECONDS = 15
+_INTERRUPTED_SECONDS = 0.4
 _KILL_SECONDS = 5
 
 
@@ -64,6 +68,7 @@ class _LoopExecutor:
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     def __enter__(self) -> Self:
+        at_sudden_end(_kill_all)
         self._thread.start()
         return self
 
@@ -72,14 +77,20 @@ class _LoopExecutor:
         return asyncio.run_coroutine_threadsafe(self._tracked(job), self._loop)
 
     def __exit__(self, *exception: object) -> None:
+        is_interrupted = isinstance(exception[1], KeyboardInterrupt | SystemExit)
+        patience = _INTERRUPTED_SECONDS if is_interrupted else _CANCEL_SECONDS
         ending = asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        if is_interrupted:
+            # A thread waits for it, and would be waited for.
+            Zygote.kill_all(unready=True)
         try:
-            ending.result(_CANCEL_SECONDS)
+            ending.result(patience)
         except (KeyboardInterrupt, TimeoutError):
             # The second Ctrl-C, or a kernel that does not end: no more asking.
-            KernelManager.kill_all()
+            _kill_all()
             ending.result(_KILL_SECONDS)
-            raise
+            if not is_interrupted:
+                raise
         finally:
             self._stop()
 
@@ -105,6 +116,11 @@ class _LoopExecutor:
         await self._loop.shutdown_asyncgens()
         # Sphinx forks after this: no thread may be left.
         await self._loop.shutdown_default_executor()
+
+
+def _kill_all() -> None:
+    KernelManager.kill_all()
+    Zygote.kill_all()
 
 
 async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:

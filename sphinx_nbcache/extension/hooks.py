@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -26,7 +27,12 @@ from sphinx_nbcache.extension.options import (
     settings_of,
     take_over_suffixes,
 )
-from sphinx_nbcache.extension.progress import log_summary, shown_progress
+from sphinx_nbcache.extension.progress import (
+    is_command_line,
+    log_summary,
+    say_interrupted,
+    shown_progress,
+)
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
 from sphinx_nbcache.extension.translation import offer_to_translators
 from sphinx_nbcache.extension.written import WrittenPages
@@ -43,6 +49,7 @@ from sphinx_nbcache.report.document import (
 )
 from sphinx_nbcache.report.files import files_state, write_files
 from sphinx_nbcache.report.making import draft
+from sphinx_nbcache.signals import SignalHandlers
 from sphinx_nbcache.store.records import Result
 
 STYLE_SHEET = "nbcache.css"
@@ -72,9 +79,13 @@ class Hooks:
         self.seconds = 0.0
         self.report: BuildReport | None = None
         self.written: WrittenPages | None = None
+        self.signals = SignalHandlers(say_interrupted)
 
     def connect(self, app: Sphinx) -> None:
         """Connect the hooks, in the order in which a build meets them."""
+        if is_command_line(sys._getframe()):  # noqa: SLF001 (inspect.currentframe is the same)
+            # Where something else drives Sphinx, what a signal does is not ours to decide.
+            self.signals.install()
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
@@ -195,6 +206,7 @@ class Hooks:
 
     def finish(self, app: Sphinx, exception: Exception | None) -> None:
         """`build-finished`: what was written has been written."""
+        self.signals.restore()
         if self.project is not None:
             self.project.close()
         if self.written is not None and exception is None:
@@ -236,8 +248,14 @@ class Hooks:
 
         plan = project.plan(needs_outputs=needs_outputs)
         runs = bool(plan.to_run)
+        if runs:
+            project.notebooks.note_built(planned.name for planned in plan)
         try:
-            with shown_progress(app) as progress, collection(running=runs):
+            with (
+                self.signals.silent(),
+                shown_progress(app) as progress,
+                collection(running=runs),
+            ):
                 run = project.execute(plan, progress)
         except NotebookFailedError as error:
             text = f'{error} (nbcache_on_error is "stop")'

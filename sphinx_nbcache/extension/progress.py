@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import TextIO
 
 from sphinx.application import Sphinx
@@ -15,9 +16,11 @@ from sphinx_nbcache.planning import Planned, shortened
 from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project import FormerRun, Settled
 from sphinx_nbcache.report.model import Report
-from sphinx_nbcache.report.running import Watch
+from sphinx_nbcache.report.running import KEPT, Watch
 from sphinx_nbcache.report.status_line import Shown, status_line, width_of
 from sphinx_nbcache.report.words import in_words
+from sphinx_nbcache.signals import Interrupted, write_line
+from sphinx_nbcache.signals import in_words as in_words_of_signal
 
 # Of reasons and failures, the log has so much; the report and the warnings have all.
 _LENGTH = 200
@@ -25,10 +28,6 @@ _LENGTH = 200
 
 class LogProgress(Watch):
     """Writes a line to the log as each notebook starts, and on what deserves one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.finished_count = 0
 
     def queued(
         self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
@@ -58,7 +57,6 @@ class LogProgress(Watch):
         """Tell what is worth a line: failures, and where a result came from if not from here."""
         super().finished(settled)
         name = settled.planned.name
-        self.finished_count += settled.ran_here
         if settled.result is None:
             return
         result = settled.result.result
@@ -97,8 +95,8 @@ class TerminalProgress(LogProgress):
         self._shown = 0
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Show the notebook."""
-        Watch.started(self, planned, number, total)
+        """Tell which notebook starts, above what is shown."""
+        super().started(planned, number, total)
         self._show()
 
     def still_running(self) -> None:
@@ -114,7 +112,9 @@ class TerminalProgress(LogProgress):
     def close(self) -> None:
         """Take away what is shown."""
         if self._shown:
-            self._write("\r" + " " * self._shown + "\r")
+            # The terminal may have put `^C` after it.
+            width = min(self._shown + len("^C"), shutil.get_terminal_size().columns - 1)
+            self._write("\r" + " " * width + "\r")
             self._shown = 0
 
     def _show(self) -> None:
@@ -146,14 +146,31 @@ def shown_progress(app: Sphinx) -> Iterator[LogProgress]:
     progress = TerminalProgress(terminal) if terminal and is_terminal else LogProgress()
     try:
         yield progress
-    except KeyboardInterrupt:
-        progress.say(
-            f"interrupted: {progress.finished_count} of {progress.total} notebooks were executed,"
-            " and their results are kept; the next build executes the others"
-        )
+    except (KeyboardInterrupt, Interrupted) as interrupt:
+        progress.close()
+        more = "; the next build executes the others" if progress.total else ""
+        line = f"{in_words_of_signal(interrupt)}: {progress.kept}{more}"
+        write_line(line, is_at_start=bool(progress.total))
         raise
     finally:
         progress.close()
+
+
+def say_interrupted(what: str) -> None:
+    """Say what ended a build in which no notebook is running."""
+    write_line(f"{what}: {KEPT}")
+
+
+def is_command_line(frame: FrameType | None) -> bool:
+    """Tell whether `sphinx-build` has called a function, given its frame.
+
+    That program catches `KeyboardInterrupt`, and exits with status 2.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "sphinx.cmd.build":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def log_summary(report: Report) -> None:

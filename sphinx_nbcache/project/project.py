@@ -32,7 +32,7 @@ from sphinx_nbcache.project.observing import Observer
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
 from sphinx_nbcache.project.references import Reference
-from sphinx_nbcache.project.register import Register
+from sphinx_nbcache.project.register import Register, is_notebook
 from sphinx_nbcache.project.reproducing import Comparison, Reruns
 from sphinx_nbcache.project.results import Node, Results
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Run, Settled
@@ -140,13 +140,7 @@ class Project:
         """
         base = Path(folder).resolve()
         settings = checked_settings(options)
-        formats = Formats(settings.formats)
-        names = list(_files_below(base, formats))
-        no_documents = not_documents(base, names, formats)
-        left_out = set(no_documents)
-        if text := no_documents.words:
-            notify(Notice(Topic.SOURCE, text, is_information=True))
-        sources = [base / name for name in names if name not in left_out]
+        sources = _documents_below(base, Formats(settings.formats), notify)
         where = Path(place).resolve() if place is not None else store_place(base, base, settings)
         return cls(sources, base=base, place=where, settings=settings, notify=notify)
 
@@ -170,6 +164,14 @@ class Project:
     def name_of(self, path: Path) -> str:
         """Return the name of a notebook: its path relative to the root."""
         return portable_path(path, self.root)
+
+    def found_below(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Return the notebooks in and below a folder, whether or not they are in the list.
+
+        Hidden folders, `_build`, and folders to which Sphinx has written pages are passed over.
+        """
+        found = _documents_below(Path(folder).absolute(), self.formats)
+        return [path for path in found if is_notebook(path, self.formats)]
 
     def plan(
         self,
@@ -522,6 +524,16 @@ def _stop_at_failures(plan: Plan) -> None:
     ]
     if failed:
         raise NotebookFailedError("; ".join(failed))
+
+
+def _documents_below(base: Path, formats: Formats, notify: Notify = say_nothing) -> list[Path]:
+    """Return the files that may be notebooks, without scripts and the second file of a pair."""
+    names = list(_files_below(base, formats))
+    no_documents = not_documents(base, names, formats)
+    left_out = set(no_documents)
+    if text := no_documents.words:
+        notify(Notice(Topic.SOURCE, text, is_information=True))
+    return [base / name for name in names if name not in left_out]
 
 
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:

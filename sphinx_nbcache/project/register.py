@@ -8,11 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.notebooks.assets import asset_of
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notebooks.readers import format_for_reader
+from sphinx_nbcache.notebooks.scan import scan_file
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.references import Reference, names_meant
 from sphinx_nbcache.store.records import Registered, Roll
@@ -83,7 +85,7 @@ class Register:
         """Add notebooks. One that is there already keeps its id, and gets these settings.
 
         Args:
-            paths: Their files. They are neither read nor copied.
+            paths: Their files. They are not copied.
             reader: What reads them (see [](format_for_reader)); empty if their suffix tells.
             assets: Files or folders that they need. They lie in or below the notebook's folder.
 
@@ -120,6 +122,22 @@ class Register:
             StoreTroubleError: The store cannot be written.
         """
         return self.remove([item.id for item in self])
+
+    def note_built(self, names: Iterable[str]) -> None:
+        """Add the notebooks that a build is about to run, so that commands know them meanwhile.
+
+        Nothing is removed: a file that is missing now may be one that a notebook writes.
+
+        Args:
+            names: The notebooks.
+        """
+        found = dict.fromkeys(names)
+
+        def change(roll: Roll) -> Roll:
+            known = {item.name for item in roll.notebooks}
+            return _with(roll, [Registered(0, n, by_build=True) for n in found if n not in known])
+
+        try_to_change_roll(self._store, change)
 
     def set_built(self, names: Iterable[str], below: str) -> None:
         """Make those that builds have added the ones that this build has found.
@@ -163,7 +181,27 @@ class Register:
         for asset in assets:
             if not asset.exists():
                 raise ProjectError(f"there is no asset {asset}")
+        if not is_notebook(path, self._formats, reader):
+            name = portable_path(path, self._root)
+            raise ProjectError(f"{name} is not a notebook: it names neither a kernel nor a format")
         return Registered(0, portable_path(path, self._root), reader, inner)
+
+
+def is_notebook(path: Path, formats: Formats, reader: str = "") -> bool:
+    """Tell whether a file is a notebook, also if it cannot be read as one.
+
+    Args:
+        path: The file.
+        formats: What suffixes mean.
+        reader: What reads it; empty if its suffix tells.
+
+    Raises:
+        ProjectError: The file cannot be read at all.
+    """
+    try:
+        return scan_file(path, formats, reader).fmt is not None
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {trouble_in_words(error)}") from None
 
 
 def _meant(reference: Reference, notebooks: Sequence[Registered], root: Path) -> Registered:

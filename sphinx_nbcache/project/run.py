@@ -24,6 +24,8 @@ from sphinx_nbcache.planning import (
 from sphinx_nbcache.store.records import Stored
 from sphinx_nbcache.suggestions import did_you_mean
 
+GONE = "removed while the build ran"
+
 
 class NotebookFailedError(Exception):
     """A notebook failed, and `nbcache_on_error = "stop"`."""
@@ -39,6 +41,7 @@ class Settled:
         ran_here: Whether this project ran it for this plan.
         ran_elsewhere: Whether another build on the same store ran it meanwhile.
         is_tried_again: If it failed: whether the next build runs it again in any case.
+        is_gone: Whether its file was removed before its turn came.
     """
 
     planned: Planned
@@ -46,6 +49,7 @@ class Settled:
     ran_here: bool = False
     ran_elsewhere: bool = False
     is_tried_again: bool = True
+    is_gone: bool = False
 
     @property
     def failed(self) -> bool:
@@ -195,6 +199,8 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         text = f"the notebook failed{where}: {what}{instead}; {outlook}"
         line = None if place is None else place.line_in_file
         yield Notice(Topic.EXECUTION, text, planned.path, line, is_error=errors)
+    if settled.is_gone:
+        yield Notice(Topic.SOURCE, f"{planned.name} was {GONE}", planned.path)
     for cell in settled.kept_silent:
         text = f"{broken_promise(cell)}; correct the cell, or its metadata"
         yield Notice(Topic.RAISES, text, planned.path, cell.line or None)

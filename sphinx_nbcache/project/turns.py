@@ -272,7 +272,7 @@ class Turns:
         self._replanned[first.name] += edited
         planned = self.replan(first)
         if planned is None:
-            self._unsettled.discard(first.name)
+            self._settle_one(Settled(first, None, is_gone=True))
             self.progress.spared(first)
             return again
         if planned.decision.action is not Action.EXECUTE:

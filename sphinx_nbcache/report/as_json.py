@@ -100,7 +100,8 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     docname: str | None
     """Its document in the build."""
     decision: str | None
-    """What was done with it: `executed`, `reused`, `as it is`, `refused`, `unreadable`; in a
+    """What was done with it: `executed`, `reused`, `as it is`, `refused`, `unreadable`,
+    `removed` (its file was removed before its turn) or `edited` (its file was being edited); in a
     report of the command line `to be executed` and `may be executed` as well."""
     reason: str | None
     """Why."""

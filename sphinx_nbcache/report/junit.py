@@ -9,8 +9,10 @@ from xml.etree import ElementTree as ET
 from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.report.model import (
     AS_IS,
+    EDITED,
     EXECUTED,
     MAY_WAIT,
+    REMOVED,
     REUSED,
     WAITING,
     Report,
@@ -19,7 +21,7 @@ from sphinx_nbcache.report.model import (
 
 # What XML 1.0 cannot hold, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT})
+_NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT, REMOVED, EDITED})
 _SUITE = "notebooks"
 
 

@@ -10,13 +10,15 @@ import msgspec
 
 from sphinx_nbcache import __version__
 from sphinx_nbcache.planning import Action, Plan, Planned, broken_promise, failed_attempts
-from sphinx_nbcache.project.run import Run, Settled
+from sphinx_nbcache.project.run import GONE, Run, Settled
 from sphinx_nbcache.report.facts import changed_since, facts_of
 from sphinx_nbcache.report.model import (
     AS_IS,
+    EDITED,
     EXECUTED,
     MAY_WAIT,
     REFUSED,
+    REMOVED,
     REUSED,
     UNREADABLE,
     WAITING,
@@ -156,7 +158,7 @@ def _entry(item: Settled, docname: str, past: Sequence[PastRun]) -> ReportEntry:
     planned = item.planned
     decision, reason = _DECISIONS[planned.decision.action], planned.decision.reason.text
     if planned.decision.action is Action.EXECUTE and not item.ran_here:
-        decision, reason = REUSED, _who_ran(item)
+        decision, reason = _instead(item)
     entry = ReportEntry(
         planned.name,
         docname,
@@ -219,9 +221,12 @@ def _failure(item: Settled, result: Result) -> ReportFailure | None:
     return ReportFailure(failure.name, failure.message, failure.traceback, number)
 
 
-def _who_ran(item: Settled) -> str:
-    """Say where the result of a notebook came from that was to be run, but was not."""
+def _instead(item: Settled) -> tuple[str, str]:
+    """Return the decision on a notebook that was to be run, but was not, and the reason."""
+    if item.is_gone:
+        return REMOVED, GONE
+    if item.result is None:
+        return EDITED, "it was being edited"
     if item.ran_elsewhere:
-        return "another build has run it meanwhile"
-    name = item.result.result.notebook if item.result is not None else ""
-    return f"same code as {name}, which this build has run" if name else "it was being edited"
+        return REUSED, "another build has run it meanwhile"
+    return REUSED, f"same code as {item.result.result.notebook}, which this build has run"

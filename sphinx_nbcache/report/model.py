@@ -14,8 +14,20 @@ from sphinx_nbcache.store.records import content_digest
 EXECUTED, REUSED, AS_IS = "executed", "reused", "as it is"
 REFUSED, UNREADABLE, WAITING = "refused", "unreadable", "to be executed"
 MAY_WAIT = "may be executed"
-DECISIONS = (EXECUTED, REUSED, AS_IS, REFUSED, UNREADABLE, WAITING, MAY_WAIT)
+REMOVED, EDITED = "removed", "edited"
+DECISIONS = (
+    EXECUTED,
+    REUSED,
+    AS_IS,
+    REFUSED,
+    UNREADABLE,
+    WAITING,
+    MAY_WAIT,
+    REMOVED,
+    EDITED,
+)
 FAILED = "failed"
+_IN_THE_MEANTIME = {REMOVED: "removed", EDITED: "being edited"}
 
 _NAMED_AT_MOST = 5
 
@@ -262,7 +274,12 @@ class Report:
             others.append(f"{self.waiting} to be executed")
         if may_wait := self._count(MAY_WAIT):
             others.append(f"{may_wait} may be executed")
-        if left := len(self.entries) - self.executed - self.reused - self.waiting - may_wait:
+        counted = self.executed + self.reused + self.waiting + may_wait
+        for decision, words in _IN_THE_MEANTIME.items():
+            if changed := self._count(decision):
+                others.append(f"{changed} {words}")
+                counted += changed
+        if left := len(self.entries) - counted:
             others.append(f"{left} not to be executed")
         return f"{text} ({'; '.join(others)})" if others else text
 

@@ -14,6 +14,8 @@ from sphinx_nbcache.report.words import in_words
 # A cell is late if it takes so many times as long as before, and some seconds more; one of which
 # nothing is known, after a minute.
 _TIMES, _SECONDS, _UNKNOWN = 3, 10.0, 60.0
+# What is said where nothing is known of what was executed.
+KEPT = "results of notebooks are kept"
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Watch(Progress):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.total = 0
+        self.executed = 0
         self.running: dict[str, RunningNotebook] = {}
         self.to_come: dict[str, Planned] = {}
         self._former: Mapping[str, FormerRun] = {}
@@ -90,6 +93,15 @@ class Watch(Progress):
         """Take note that a notebook has ended, or need not run."""
         self.to_come.pop(settled.planned.name, None)
         self.running.pop(settled.planned.name, None)
+        self.executed += settled.ran_here
+
+    @property
+    def kept(self) -> str:
+        """What is kept if it is interrupted now, in words."""
+        if not self.total:
+            return KEPT
+        kept = ", and their results are kept" if self.executed else ""
+        return f"{self.executed} of {self.total} notebooks were executed{kept}"
 
     def late(self) -> Iterator[str]:
         """Yield a line for each cell that has become late; for one that stays so, now and then."""

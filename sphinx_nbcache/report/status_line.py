@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
@@ -10,6 +11,7 @@ _BETWEEN = " · "
 # A name is told with so many columns at least, or not at all.
 _NAME = 14
 _CUT = "…"
+_BETWEEN_WORDS = re.compile(r"[\W_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,19 @@ def status_line(heads: Sequence[str], running: Sequence[Shown], columns: int) ->
     """
     told = [(item.name, item.state) for item in running]
     in_brief = [(item.name, item.brief) for item in running]
-    lines = (_line(head, told, columns) for head in heads)
-    shortest = (_line(heads[-1], in_brief, columns), start_of(heads[-1], columns))
-    return next(filter(None, (*lines, *shortest)), "")
+    lines = [_line(head, told, columns) for head in heads]
+    lines.append(_line(heads[-1], in_brief, columns))
+    found = [text for text, has_whole_words in lines if text and has_whole_words]
+    found += [text for text, _ in lines if text]
+    return found[0] if found else start_of(heads[-1], columns)
 
 
-def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> str:
-    """Return a line with as many notebooks as there is room for; empty if that is none."""
+def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> tuple[str, bool]:
+    """Return a line with as many notebooks as there is room for; empty if that is none.
+
+    Returns:
+        The line, and whether no name in it is cut within a word.
+    """
     for number in range(len(running), 0, -1):
         shown, left = running[:number], len(running) - number
         more = f"{_BETWEEN}+{left}" if left else ""
@@ -51,9 +59,11 @@ def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> str:
         wanted = [width_of(name) for name, _ in shown]
         given = _shared(room - sum(width_of(state) for _, state in shown), wanted)
         if all(g >= min(_NAME, w) for g, w in zip(given, wanted, strict=True)):
-            parts = (end_of(name, g) + state for (name, state), g in zip(shown, given, strict=True))
-            return _BETWEEN.join([head, *parts]) + more
-    return head if not running and width_of(head) <= columns else ""
+            names = [end_of(name, g) for (name, _), g in zip(shown, given, strict=True)]
+            parts = [name + state for name, (_, state) in zip(names, shown, strict=True)]
+            whole = all(is_whole(cut, name) for cut, (name, _) in zip(names, shown, strict=True))
+            return _BETWEEN.join([head, *parts]) + more, whole
+    return (head if not running and width_of(head) <= columns else ""), True
 
 
 def _shared(room: int, wanted: Sequence[int]) -> list[int]:
@@ -66,10 +76,26 @@ def _shared(room: int, wanted: Sequence[int]) -> list[int]:
 
 
 def end_of(text: str, columns: int) -> str:
-    """Return the end of a text that is too wide."""
+    """Return the end of a text that is too wide, from the beginning of a word on.
+
+    A text is cut within a word only where less than half of the room would be used otherwise.
+    """
     if width_of(text) <= columns:
         return text
-    return _CUT + start_of(reversed(text), columns - 1)[::-1]
+    end = start_of(reversed(text), columns - 1)[::-1]
+    before = text[: len(text) - len(end)][-1:]
+    if before.isalnum() and (between := _BETWEEN_WORDS.search(end)) is not None:
+        whole_words = end[between.start() :]
+        if 2 * width_of(whole_words) >= columns:
+            end = whole_words
+    return _CUT + end
+
+
+def is_whole(shown: str, text: str) -> bool:
+    """Tell whether what [](end_of) returned for a text begins where a word of it begins."""
+    end = shown.removeprefix(_CUT)
+    before = text[: len(text) - len(end)][-1:]
+    return not (before.isalnum() and end[:1].isalnum())
 
 
 def start_of(text: Iterable[str], columns: int) -> str:

@@ -68,8 +68,11 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         wanted = list(keys)
+        nothing: list[tuple[str, bytes | DamagedEntryError]] = []
         with self._lock, translated(self.folder):
-            yield from self._read(lambda execute, disk: list(rows_of(execute, disk, wanted)))
+            yield from self._read(
+                lambda execute, disk: list(rows_of(execute, disk, wanted)), nothing
+            )
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin so, in order.
@@ -78,7 +81,7 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         with self._lock, translated(self.folder):
-            return self._read(lambda execute, _: keys_of(execute, prefix))
+            return self._read(lambda execute, _: keys_of(execute, prefix), [])
 
     def file_names(self) -> frozenset[str]:
         """Return the names of the files that hold values, relative to the folder.
@@ -87,7 +90,7 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         with self._lock, translated(self.folder):
-            return self._read(lambda execute, _: files_of(execute))
+            return self._read(lambda execute, _: files_of(execute), frozenset())
 
     def size(self) -> int:
         """Return how much room the database and its files take, in bytes.
@@ -96,7 +99,7 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         with self._lock, translated(self.folder):
-            return int(self._open().volume())
+            return 0 if self._is_absent else int(self._open().volume())
 
     def set(self, key: str, value: bytes) -> None:
         """Keep a value.
@@ -147,8 +150,22 @@ class DiskShelf:
             self._snapshot.close()
             self._snapshot = None
 
-    def _read(self, query: Callable[[Execute, SafeDisk], _Value]) -> _Value:
-        """Read without writing, if that is possible."""
+    @property
+    def _is_absent(self) -> bool:
+        """Whether there is nothing to read: a command that only reads must not make the folder."""
+        if self._cache is not None or self.folder.parent.exists():
+            return False
+        return next(path for path in self.folder.parents if path.exists()).is_dir()
+
+    def _read(self, query: Callable[[Execute, SafeDisk], _Value], nothing: _Value) -> _Value:
+        """Read without writing, if that is possible.
+
+        Args:
+            query: Takes a function that executes statements, and what reads values.
+            nothing: What the query finds in an empty database.
+        """
+        if self._is_absent:
+            return nothing
         if self._cache is None and self._snapshot is None:
             self._snapshot = Snapshot.of(self.folder)
             if self._snapshot is not None:

@@ -27,6 +27,10 @@ from sphinx_nbcache.traces.facts import (
 
 # How many modules of a long list are told.
 _TOLD = 3
+# Where IPython's configuration is, in whatever folder.
+_PROFILE = "/profile_default/"
+# The interpreter's own variables.
+_PYTHON = "PYTHON*"
 # How much of a long name is told.
 _LONGEST = 60
 
@@ -37,6 +41,17 @@ def facts_in_words(trace: Trace) -> Iterator[tuple[str, str]]:
         importer = trace.imported_by.get(fact.path) if isinstance(fact, File) else None
         by = f", imported by {importer}" if importer else ""
         yield kind_of(fact).value, fact_in_words(fact) + by
+
+
+def is_baseline(fact: Fact) -> bool:
+    """Tell whether every run in such a kernel depends on something, whatever its notebook does.
+
+    That is the interpreter with its variables, and IPython with its configuration.
+    """
+    if isinstance(fact, File | Absent | Listing):
+        return _PROFILE in fact.path
+    is_variable = isinstance(fact, EnvironmentVariable) and fact.name == _PYTHON
+    return is_variable or isinstance(fact, Interpreter | Baseline)
 
 
 def fact_in_words(fact: Fact) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import processes
 import psutil
 import pytest
 from running import marked, users_of
@@ -87,7 +89,7 @@ def test_ctrl_c_ends_running_cells_and_keeps_what_is_finished(book: Book, tmp_pa
     build.send_signal(signal.SIGINT)
     log, _ = build.communicate(timeout=30)
     assert time.monotonic() - begin < 10
-    assert build.returncode != 0
+    assert build.returncode == 130
     assert "interrupted: 1 of 2 notebooks were executed, and their results are kept" in log
     assert "Traceback" not in log
     assert "never awaited" not in log
@@ -98,7 +100,7 @@ def test_ctrl_c_ends_running_cells_and_keeps_what_is_finished(book: Book, tmp_pa
 
 
 def test_a_second_ctrl_c_ends_at_once(book: Book, tmp_path: Path) -> None:
-    """The first one waits for a cell that will not be interrupted; the second does not."""
+    """The first one gives kernels a moment; the second does not."""
     mark = tmp_path / "running"
     book.index("stubborn")
     stubborn = f"""%%
@@ -121,7 +123,118 @@ while time.time() < end:
     build.send_signal(signal.SIGINT)
     build.communicate(timeout=30)
     assert time.monotonic() - begin < 3
+    assert build.returncode == 130
     assert_no_kernel_is_left(book)
+
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+# What a shell reports.
+STATUSES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+WAITS = "open({mark!r}, 'w').close(); __import__('time').sleep(100)"
+# A phase of the build -> what `conf.py` does so that the build stays in it.
+PHASES = {
+    "configuring": "app.connect('config-inited', wait)",
+    "planning": "app.connect('env-before-read-docs', wait, priority=1)",
+    "reading": "app.connect('source-read', wait)",
+    "writing": "app.connect('html-page-context', wait)",
+}
+
+
+def assert_ended_by(build: processes.Process, name: str, mark: Path) -> str:
+    """Send a signal when the mark is there; the build ends soon, in one line."""
+    wait_for(mark)
+    begin = time.monotonic()
+    build.send_signal(getattr(signal, name))
+    log, _ = build.communicate(timeout=30)
+    assert time.monotonic() - begin < 5
+    assert build.returncode == STATUSES[name], log
+    words = "interrupted" if name == "SIGINT" else f"interrupted by {name}"
+    assert f"{words}: " in log.splitlines()[-1]
+    assert log.count("interrupted") == 1
+    for noise in ("Traceback", "never", "Exception ignored", "Interrupted!"):
+        assert noise not in log
+    return log
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_signal_ends_each_phase_in_one_line_with_the_status_of_shells(
+    book: Book, tmp_path: Path, phase: str, name: str, workers: int
+) -> None:
+    mark = tmp_path / "waits"
+    book.conf(f"""
+        def wait(*_):
+            {WAITS.format(mark=str(mark))}
+        def setup(app):
+            {PHASES[phase]}
+            return {{'parallel_read_safe': True, 'parallel_write_safe': True}}
+        """)
+    names = [f"page{number}" for number in range(8)]
+    book.index(*names)
+    for page in names:
+        book.write(f"{page}.rst", f"{page}\n=====\n")
+    build = book.start("-j", str(workers))
+    log = assert_ended_by(build, name, mark)
+    assert log.endswith("results of notebooks are kept\n")
+    assert_no_kernel_is_left(book)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_one_signal_ends_running_cells(book: Book, tmp_path: Path, name: str) -> None:
+    mark = tmp_path / "waits"
+    book.index("a")
+    book.myst("a.md", f"%%\n{WAITS.format(mark=str(mark))}")
+    log = assert_ended_by(book.start(), name, mark)
+    assert "0 of 1 notebooks were executed; the next build executes the others" in log
+    assert_no_kernel_is_left(book)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+@pytest.mark.parametrize("name", SIGNALS)
+def test_one_signal_ends_the_start_of_a_kernel(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    mark = tmp_path / "waits"
+    (tmp_path / "slow_to_import.py").write_text(WAITS.format(mark=str(mark)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    book.conf(preload=["slow_to_import"], kernel_start="fork")
+    book.index("a")
+    book.myst("a.md")
+    assert_ended_by(book.start(), name, mark)
+    assert_no_kernel_is_left(book)
+
+
+def test_commands_know_the_notebooks_of_a_first_build_that_was_interrupted(
+    book: Book, tmp_path: Path
+) -> None:
+    mark = tmp_path / "waits"
+    book.index("a", "b", "plain")
+    book.conf(executor="local-serial")
+    book.myst("a.md", f"%%\n{WAITS.format(mark=str(mark))}")
+    book.myst("b.md", "%%\n1")
+    book.write("plain.md", "# No notebook\n")
+    assert_ended_by(book.start(), "SIGINT", mark)
+    done = processes.run("sphinx_nbcache", "project", "list", "--json", folder=book.folder)
+    listed = json.loads(done.stdout)["notebooks"]
+    assert [Path(item["path"]).name for item in listed] == ["a.md", "b.md"]
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(book: Book, tmp_path: Path) -> None:
+    """As under `nohup`, and of a command that a script starts with `&`."""
+    mark = tmp_path / "runs"
+    book.index("a")
+    book.myst("a.md", f"%%\nopen({str(mark)!r}, 'w').close()\nimport time; time.sleep(1)")
+    script = "trap '' INT HUP; exec \"$@\""
+    command = [sys.executable, "-m", "sphinx", "-b", "html", str(book.folder), str(tmp_path / "o")]
+    build = subprocess.Popen(
+        ["sh", "-c", script, "sh", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    wait_for(mark)
+    build.send_signal(signal.SIGINT)
+    build.send_signal(signal.SIGHUP)
+    log, _ = build.communicate(timeout=60)
+    assert build.returncode == 0, log
 
 
 # It would outlive its kernel, and nobody would know whose it was. Only a fork ends it in any case.
@@ -232,3 +345,36 @@ def test_kill_before_the_environment_is_stored_leaves_no_old_page(book: Book) ->
     after = book.build()
     assert after.ran == ()
     assert "version 2" in book.page("note")
+
+
+@pytest.mark.parametrize("module", ["sphinx", "sphinx_nbcache"])
+def test_a_terminal_that_is_closed_ends_a_build_and_a_command_with_the_status_of_sighup(
+    book: Book, tmp_path: Path, module: str
+) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    mark = tmp_path / "waits"
+    book.index("a")
+    book.myst("a.md", f"%%\n{WAITS.format(mark=str(mark))}")
+    arguments = {"sphinx": ["-b", "html", ".", "_build/html"], "sphinx_nbcache": ["execute", "."]}
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments[module]],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=book.folder,
+        start_new_session=True,
+        preexec_fn=take_terminal,  # noqa: PLW1509 (there are no threads here)
+    )
+    os.close(theirs)
+    wait_for(mark)
+    os.close(ours)
+    assert process.wait(30) == 129
+    assert_no_kernel_is_left(book)

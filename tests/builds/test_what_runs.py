@@ -543,3 +543,20 @@ def test_code_that_a_cell_loads_from_a_file_is_run_when_the_file_changes(book: B
     assert changed.ran == ("a.md",)
     assert "code cells 2 and 3 changed" in changed.log
     assert book.page("a").count("second 42") == 2
+
+
+def test_a_notebook_that_is_deleted_before_its_turn_is_removed_not_reused(book: Book) -> None:
+    book.conf(executor="local-serial")
+    book.index("a", "b")
+    book.myst("a.md", "%%\nimport pathlib; pathlib.Path('b.md').unlink(missing_ok=True)")
+    book.myst("b.md", "%%\n1")
+    built = book.build()
+    assert built.ran == ("a.md",)
+    assert built.status == 0, built
+    assert "b.md was removed while the build ran" in built.warnings
+    assert "1 of 2 notebooks executed" in built.log
+    assert "(1 removed)" in built.log
+    report = json.loads((book.folder / "_build/html/nbcache-report.json").read_text())
+    entry = next(item for item in report["notebooks"] if item["path"].endswith("b.md"))
+    assert (entry["decision"], entry["status"], entry["failed"]) == ("removed", None, False)
+    assert book.build().status == 0

@@ -27,7 +27,7 @@ def test_an_empty_store_is_said_to_be_empty(cli: CommandLine) -> None:
 
 def test_a_notebook_that_was_executed_elsewhere_is_not_executed_again(cli: CommandLine) -> None:
     cli.ipynb("a.ipynb", RUN)
-    assert cli.ok("cache", "add", "a.ipynb").out == "Added: a.ipynb [1]\nSuccess!\n"
+    assert cli.ok("cache", "add", "a.ipynb").out == "Added: a.ipynb (result 1)\nSuccess!\n"
     cli.ipynb("a.ipynb", UNRUN)
     assert "1 up to date" in cli.ok("execute", "a.ipynb").out
     cli.ok("project", "merge", "a.ipynb", "out.ipynb")
@@ -41,7 +41,7 @@ def test_a_notebook_that_looks_unrun_is_refused_and_the_others_are_added(cli: Co
     assert done.code == 2
     assert "code cell 2 has execution count 7, not 2" in done.err
     assert "bad.ipynb" in done.err
-    assert done.out == "Added: good.ipynb [1]\n"
+    assert done.out == "Added: good.ipynb (result 1)\n"
     cli.ok("cache", "add", "--no-validate", "bad.ipynb")
     assert [name for _, name in results(cli)] == ["bad.ipynb", "good.ipynb"]
 
@@ -55,7 +55,8 @@ def test_it_is_asked_whether_to_add_what_looks_unrun(
     cli.ipynb("good.ipynb", RUN)
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\ny\n"))
     done = cli("cache", "add", *names)
-    assert (done.code, done.out) == (2, "Added: good.ipynb [1]\nAdded: two.ipynb [2]\n")
+    added = ["Added: good.ipynb (result 1)", "Added: two.ipynb (result 2)"]
+    assert (done.code, done.out.splitlines()) == (2, added)
     assert done.err.count("[y/N]") == 2
     assert "Not added: one.ipynb" in done.err
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\ny\n"))
@@ -139,7 +140,7 @@ def test_results_are_removed_by_id_and_ids_are_not_used_again(cli: CommandLine) 
     assert cli.ok("cache", "remove", "1", "3").out == "Removed 2 results: 1, 3\n"
     assert results(cli) == [(2, "1.ipynb")]
     assert cli.ok("cache", "remove", "--all", "--force").out == "Removed 1 result: 2\n"
-    assert cli.ok("cache", "add", "0.ipynb").out.startswith("Added: 0.ipynb [4]\n")
+    assert cli.ok("cache", "add", "0.ipynb").out.startswith("Added: 0.ipynb (result 4)\n")
 
 
 def test_only_the_newest_result_of_each_notebook_is_listed_if_asked_for(cli: CommandLine) -> None:

@@ -56,7 +56,7 @@ def test_outputs_that_differ_are_named_by_notebook_and_cell(cli: CommandLine, nu
     done = cli(*CHECK)
     assert done.code == 1
     assert "Run again: 2 notebooks, 1 with other outputs." in done.out
-    assert "- other.ipynb [" in done.out
+    assert "- other.ipynb (result " in done.out
     assert "code cell 3" in done.out
     assert "-stdout: run 1\n" in done.out
     assert "+stdout: run 2\n" in done.out

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import subprocess
 import sys
 import time
 
 import processes
 import psutil
 import pytest
+import terminal
 from support import Book
 from support_cli import CommandLine
 
@@ -144,35 +143,43 @@ def test_a_conf_that_fails_or_is_missing_is_named(cli: CommandLine) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
-def test_on_a_terminal_what_runs_is_shown_and_taken_away_again(cli: CommandLine) -> None:
-    import pty
+@pytest.mark.parametrize("columns", [100, 40])
+def test_on_a_terminal_what_runs_is_named_with_its_reason_above_a_live_line(
+    cli: CommandLine, columns: int
+) -> None:
+    name = "chapters/measuring-uncertainty.ipynb"
+    cli.ipynb(name, "%%import time; time.sleep(2.5)")
+    command = [sys.executable, "-m", "sphinx_nbcache", "execute", name]
+    shown = terminal.run(command, cli.folder, columns)
+    assert shown.status == 0
+    # rich breaks lines between words.
+    lines = " ".join(shown.text.split())
+    assert f"Executing 1 of 1: {name} (no earlier result)" in lines
+    live = lines[lines.index("(no earlier result)") :]
+    expected = f"{name} (1 of 1), cell 1 of 1" if columns == 100 else " …-uncertainty.ipynb "
+    assert expected in live, live
+    assert "uncertainty.ipynb, cell" not in shown.left
+    assert "Finished! 1 succeeded" in shown.left
 
-    cli.ipynb("a.ipynb", "%%1 + 1")
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sphinx_nbcache", "execute", "a.ipynb"],
-        stdout=subprocess.PIPE,
-        stderr=child,
-        cwd=cli.folder,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
-    )
-    os.close(child)
-    seen = b""
-    try:
-        while chunk := os.read(parent, 4096):
-            seen += chunk
-    except OSError:
-        pass  # how Linux says that the other side has gone
-    finally:
-        os.close(parent)
-    assert process.wait() == 0
-    text = seen.decode()
-    assert "a.ipynb (1 of 1)" in text
-    # On a line of its own, from which what was shown live has been taken away.
-    assert re.search(r"\x1b\[2KExecuted: a\.ipynb\r?\n", text)
-    assert process.stdout is not None
-    assert process.stdout.read().decode().startswith("Finished! 1 succeeded")
-    process.stdout.close()
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_a_command_in_one_line(cli: CommandLine, name: str, code: int) -> None:
+    cli.ipynb("a.ipynb", "%%open('began', 'w').close()", "%%import time; time.sleep(300)")
+    process = start(cli, "execute", "a.ipynb", "--timeout", "none")
+    end = time.monotonic() + 60
+    while not (cli.folder / "began").exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    begin = time.monotonic()
+    process.send_signal(getattr(signal, name))
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - begin < 5
+    assert process.returncode == code
+    words = "interrupted" if name == "SIGINT" else f"interrupted by {name}"
+    assert err.splitlines()[-1] == f"{words}: 0 of 1 notebooks were executed"
+    assert err.count("interrupted") == 1
+    assert "Traceback" not in err
 
 
 def test_what_is_told_while_a_kernel_starts_does_not_fail_its_notebook(cli: CommandLine) -> None:
@@ -181,3 +188,13 @@ def test_what_is_told_while_a_kernel_starts_does_not_fail_its_notebook(cli: Comm
     done = cli.ok("--conf", ".", "execute", "a.ipynb")
     assert "1 succeeded" in done.out
     assert "no_such_module" in done.err
+
+
+def test_a_notebook_that_is_deleted_before_its_turn_is_said_to_be_removed(cli: CommandLine) -> None:
+    cli.ipynb("a.ipynb", "%%import pathlib; pathlib.Path('b.ipynb').unlink(missing_ok=True)")
+    cli.ipynb("b.ipynb", "%%1")
+    done = cli.ok("execute", "a.ipynb", "b.ipynb", "--executor", "local-serial", "--json")
+    gone = next(item for item in done.json["notebooks"] if item["path"] == "b.ipynb")
+    assert (gone["outcome"], gone["status"], gone["failed"]) == ("removed", None, False)
+    assert gone["reason"] == "removed while the build ran"
+    assert "b.ipynb was removed while the build ran" in done.err

@@ -24,9 +24,55 @@ def test_an_empty_project_is_said_to_be_empty(cli: CommandLine) -> None:
     assert cli.ok("project", "list").out == "No notebooks in project\n"
     assert cli.ok("project", "plan").out == "No notebooks in project\n"
     assert cli.ok("project", "list", "--json").json["notebooks"] == []
-    executed = cli.ok("execute")
-    assert executed.out == "Finished! 0 succeeded, 0 failed.\n"
-    assert "project add" in executed.err
+    for more in ([], ["--executor", "temp-serial"]):
+        executed = cli("execute", *more)
+        assert (executed.code, executed.out) == (5, "")
+        assert "there is no notebook to execute" in executed.err
+    assert cli("execute", "--json").json["notebooks"] == []
+    assert list(cli.folder.iterdir()) == []
+
+
+def test_commands_that_only_read_create_no_folder(cli: CommandLine) -> None:
+    cli.ipynb("a.ipynb", "%%1")
+    before = set(cli.folder.iterdir())
+    for command in ("list", "plan", "report", "--print-path", "cache list", "cache check"):
+        cli.ok(*command.split())
+    for command in ("project version", "cache limit"):
+        cli.ok(*command.split())
+    for command in ("show 1", "explain a.ipynb", "cache show 1", "cache diff 1 a.ipynb"):
+        assert cli(*command.split()).code == 2
+    assert set(cli.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("verb", ["execute", "project add"])
+def test_a_page_that_is_no_notebook_is_refused_and_nothing_is_added(
+    cli: CommandLine, verb: str
+) -> None:
+    cli.ipynb("a.ipynb", "# Text")
+    cli.write("index.md", "# A page\n")
+    done = cli(*verb.split(), "a.ipynb", "index.md")
+    assert done.code == 2
+    assert "index.md is not a notebook: it names neither a kernel nor a format" in done.err
+    assert cli.statuses() == {}
+
+
+def test_a_file_that_is_not_there_is_named(cli: CommandLine) -> None:
+    cli.ipynb("a.ipynb", "# Text")
+    done = cli("execute", "a.ipynb", "nope.ipynb")
+    assert (done.code, done.err) == (2, "Error: there is no such file: nope.ipynb\n")
+    assert cli.statuses() == {}
+
+
+@pytest.mark.parametrize("verb", ["execute", "project add"])
+def test_a_folder_stands_for_the_notebooks_below_it(cli: CommandLine, verb: str) -> None:
+    for name in ("sub/a.ipynb", "sub/deep/b.ipynb", "sub/_build/c.ipynb", "other.ipynb"):
+        cli.ipynb(name, "# Text")
+    cli.write("sub/index.md", "# A page\n")
+    cli.ok(*verb.split(), "sub")
+    assert set(cli.statuses()) == {"sub/a.ipynb", "sub/deep/b.ipynb"}
+    cli.write("empty/page.md", "# A page\n")
+    done = cli(*verb.split(), "empty")
+    assert (done.code, done.err) == (2, "Error: there is no notebook below empty\n")
 
 
 def test_notebooks_keep_their_ids_and_no_id_is_used_again(cli: CommandLine) -> None:
@@ -34,7 +80,7 @@ def test_notebooks_keep_their_ids_and_no_id_is_used_again(cli: CommandLine) -> N
         cli.ipynb(f"{name}.ipynb", f"%%'{name}'")
     cli.ok("project", "add", "a.ipynb", "b.ipynb")
     cli.ok("project", "remove", "1")
-    assert cli.ok("project", "add", "c.ipynb").out.startswith("Added: c.ipynb [3]\n")
+    assert cli.ok("project", "add", "c.ipynb").out.startswith("Added: c.ipynb (notebook 3)\n")
     assert paths(cli) == [(2, "b.ipynb"), (3, "c.ipynb")]
     cli.ok("project", "clear", "--force")
     assert paths(cli) == []
@@ -85,8 +131,9 @@ def test_a_file_that_has_gone_is_listed_as_missing(cli: CommandLine) -> None:
 def test_a_file_that_has_gone_or_is_none_is_one_failed_notebook(cli: CommandLine) -> None:
     for name in ("gone.ipynb", "good.ipynb"):
         cli.ipynb(name, "# Text")
-    cli.write("page.md", "# A page without a kernel\n")
+    cli.write("page.md", "---\nkernelspec: {name: python3}\n---\n")
     cli.ok("project", "add", "gone.ipynb", "good.ipynb", "page.md")
+    cli.write("page.md", "# A page without a kernel\n")
     (cli.folder / "gone.ipynb").unlink()
     done = cli("execute")
     assert done.code == 1

@@ -19,8 +19,8 @@ def test_the_quick_start(cli: CommandLine) -> None:
 
     added = cli.ok("add", UNRUN, FAILING, group=project)
     assert added.out.splitlines() == [
-        f"Added: {UNRUN} [1]",
-        f"Added: {FAILING} [2]",
+        f"Added: {UNRUN} (notebook 1)",
+        f"Added: {FAILING} (notebook 2)",
         "Success!",
     ]
 
@@ -34,17 +34,17 @@ def test_the_quick_start(cli: CommandLine) -> None:
     assert first.out.splitlines() == [
         "Finished! 1 succeeded, 1 failed.",
         "succeeded:",
-        f"- {UNRUN} [1]",
+        f"- {UNRUN} (result 1)",
         "failed:",
-        f"- {FAILING} [2]: code cell 2: ZeroDivisionError: division by zero",
+        f"- {FAILING} (result 2): code cell 2: ZeroDivisionError: division by zero",
     ]
 
     listed = cli.ok("list", group=project).out.splitlines()
-    assert listed[2].endswith("✅ [1]")
-    assert listed[3].endswith("❌ [2]")
+    assert listed[2].endswith("✅")
+    assert listed[3].endswith("❌")
 
     shown = cli.ok("show", "1", group=cache).out
-    assert "ID: 1\n" in shown
+    assert "ID: result 1\n" in shown
     assert f"Notebook: {UNRUN}\n" in shown
     assert "2 of 2 code cells run" in shown
 

@@ -54,3 +54,20 @@ def test_it_works_from_a_folder_below(written: Book, cli: CommandLine) -> None:
     cli.folder = written.folder / "sub"
     assert set(cli.statuses().values()) == {"ok"}
     cli.ok("explain", "../a.ipynb")
+
+
+def test_the_variable_goes_before_the_built_project_and_the_option_before_the_variable(
+    book: Book, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.index("a")
+    book.ipynb("a.ipynb", "# Text")
+    book.build()
+    cli.folder = book.folder
+    assert cli.ok("--print-path").out == f"Cache path: {book.store}\n"
+    elsewhere = book.folder.parent / "elsewhere"
+    monkeypatch.setenv("JUPYTERCACHE", str(elsewhere))
+    assert cli.ok("--print-path").out == f"Cache path: {elsewhere}\n"
+    assert cli.ok("--print-path", "-p", book.store).out == f"Cache path: {book.store}\n"
+    book.conf(store="named")
+    named = cli.ok("--print-path", "--conf", ".").out
+    assert named == f"Cache path: {book.folder / 'named'}\n"

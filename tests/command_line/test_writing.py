@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -57,21 +58,73 @@ def test_progress_goes_to_the_standard_error(cli: CommandLine) -> None:
     cli.ipynb("a.ipynb", "%%1 + 1")
     done = cli.ok("execute", "a.ipynb", "--json")
     assert done.err.splitlines() == [
-        "Added: a.ipynb [1]",
-        "Executing 1 of 1: a.ipynb",
-        "Executed: a.ipynb",
+        "Added: a.ipynb",
+        "Executing 1 of 1: a.ipynb (no earlier result)",
     ]
     assert done.json["notebooks"][0]["outcome"] == "executed"
 
 
 @pytest.mark.kernel
-def test_quiet_leaves_out_progress_and_verbose_adds_reasons(cli: CommandLine) -> None:
+def test_each_success_is_listed_once_quiet_lists_none_and_verbose_adds_times(
+    cli: CommandLine,
+) -> None:
     cli.ipynb("a.ipynb", "%%1 + 1")
-    cli.ok("project", "add", "a.ipynb")
-    assert cli.ok("-q", "execute").err == ""
-    told = cli.ok("execute", "--force", "-v").err
-    assert "because: execution is forced" in told
-    assert re.search(r"in [\d.]+ s", told)
+    assert cli.ok("project", "add", "-q", "a.ipynb").out == ""
+    done = cli.ok("-q", "execute")
+    assert (done.out, done.err) == ("", "")
+    done = cli.ok("execute", "--force", "-v")
+    assert done.err == "Executing 1 of 1: a.ipynb (execution is forced)\n"
+    assert re.fullmatch(
+        r"Finished! 1 succeeded, 0 failed\.\nsucceeded:\n- a\.ipynb \(result 2\) in [\d.]+ s\n",
+        done.out,
+    )
+    assert cli.ok("-q", "list").out.count("a.ipynb") == 1
+
+
+@pytest.mark.kernel
+def test_a_failure_comes_with_the_command_that_shows_it_or_with_its_traceback(
+    cli: CommandLine,
+) -> None:
+    cli.ipynb("my notes/a.ipynb", "%%1 / 0")
+    done = cli("execute", "-p", "store", "my notes/a.ipynb")
+    assert "----> 1" not in done.out
+    hint = "To see the traceback: sphinx-nbcache --cache-path store show 'my notes/a.ipynb'\n"
+    assert done.err.endswith(hint)
+    command = shlex.split(hint.partition("sphinx-nbcache ")[2])
+    assert "----> 1 1 / 0" in cli.ok(*command).out
+    in_place = cli("execute", "-p", "store", "-q", "--show-traceback")
+    assert in_place.code == 1
+    assert "----> 1 1 / 0" in in_place.out
+    assert "see the traceback" not in in_place.err
+
+
+@pytest.mark.kernel
+def test_explain_hides_what_every_run_depends_on_unless_verbose(cli: CommandLine) -> None:
+    cli.write("data.csv", "1")
+    cli.ipynb("a.ipynb", "%%open('data.csv').read()")
+    cli.ok("execute", "a.ipynb")
+    brief, all_of_it = cli.ok("explain", "a.ipynb").out, cli.ok("explain", "-v", "a.ipynb").out
+    assert "- data.csv\n" in brief
+    assert "ipykernel" not in brief
+    assert "-v lists them" in brief
+    assert "- data.csv\n" in all_of_it
+    assert "- ipykernel" in all_of_it
+    assert "-v lists them" not in all_of_it
+
+
+def test_list_plan_and_show_work_at_the_top_level(filled: CommandLine) -> None:
+    for command in (["list"], ["plan"], ["show", "a.ipynb"]):
+        assert filled.ok(*command).out == filled.ok("project", *command).out
+
+
+def test_one_kind_of_id_is_shown_at_a_time(filled: CommandLine) -> None:
+    filled.ipynb("b.ipynb", RUN)
+    added = filled.ok("project", "add", "b.ipynb").out
+    assert added.splitlines()[0] == "Added: b.ipynb (notebook 2)"
+    assert filled.ok("cache", "add", "b.ipynb").out.startswith("Added: b.ipynb (result 2)")
+    for command in (["list"], ["show", "2"]):
+        assert "✅\n" in filled.ok(*command).out
+    assert "Result 2 of this code" in filled.ok("explain", "2").out
 
 
 @pytest.mark.kernel
@@ -90,9 +143,10 @@ def test_quiet_leaves_out_progress_and_verbose_adds_reasons(cli: CommandLine) ->
 def test_how_much_is_told_can_be_named(cli: CommandLine, arguments: list[str], told: str) -> None:
     cli.ipynb("a.ipynb", "%%1 + 1")
     cli.ok("project", "add", "a.ipynb")
-    err = cli.ok("execute", *arguments, "a.ipynb").err
-    assert ("because:" in err) is (told == "more")
+    done = cli.ok("execute", *arguments, "a.ipynb")
+    out, err = done.out, done.err
     assert (err == "") is (told == "nothing")
+    assert (re.search(r" in [\d.]+ s$", out.strip()) is not None) is (told == "more")
 
 
 def test_warnings_are_told_down_to_the_level_of_warnings(cli: CommandLine) -> None:
@@ -128,7 +182,7 @@ def test_colours_are_for_terminals_and_for_those_who_want_them(filled: CommandLi
     plain = process(filled, "project", "list")
     assert "\x1b[" not in plain
     coloured = process(filled, "project", "list", FORCE_COLOR="1")
-    assert "\x1b[32m✅ [1]" in coloured
+    assert "\x1b[32m✅" in coloured
     assert process(filled, "project", "list", FORCE_COLOR="1", NO_COLOR="1") == plain
 
 
@@ -144,7 +198,7 @@ def test_tables_are_as_wide_as_columns_says(filled: CommandLine) -> None:
 
 def test_an_encoding_without_our_symbols_does_not_end_a_command(filled: CommandLine) -> None:
     text = process(filled, "project", "list", PYTHONIOENCODING="cp1252")
-    assert "? [1]" in text
+    assert text.rstrip().endswith(" ?")
 
 
 def test_a_reader_that_goes_away_is_no_error(filled: CommandLine) -> None:

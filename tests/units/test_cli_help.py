@@ -124,7 +124,7 @@ def test_groups_can_be_used_on_their_own() -> None:
         ["execute", "--timeout", "0"],
         ["execute", "--timeout", "soon"],
         ["execute", "--conf", "missing"],
-        ["list"],
+        ["add"],
     ],
     ids=" ".join,
 )
@@ -203,3 +203,56 @@ def test_names_of_commands_are_completed() -> None:
         _SPHINX_NBCACHE_COMPLETE="bash_complete", COMP_WORDS="sphinx-nbcache cache ", COMP_CWORD="2"
     )
     assert "plain,prune" in done.stdout.split()
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_options_of_all_commands_are_one_short_group_at_the_end(path: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(jcache, [*path, "--help"]).output
+    own, _, common = text.partition("Common options:\n")
+    assert len(common.splitlines()) <= 10
+    for name in ("--cache-path", "--conf", "--quiet", "--verbose", "--verbosity", "--help"):
+        assert name in common
+        assert f"  {name}" not in own
+
+
+def completions(folder: Path, words: str) -> list[str]:
+    """Return what bash is offered after these words, of which the last is incomplete."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx_nbcache"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=os.environ
+        | {
+            "_SPHINX_NBCACHE_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"sphinx-nbcache {words}",
+            "COMP_CWORD": str(len(words.split(" "))),
+        },
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="completion is for Unix shells")
+def test_notebooks_folders_paths_and_executors_are_completed(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    for name in ("book/fit.ipynb", "first.md", "data.csv"):
+        (tmp_path / name).write_text("---\nkernelspec: {name: python3}\n---\n")
+    assert completions(tmp_path, "execute fi") == ["plain,first.md"]
+    assert completions(tmp_path, "show book/") == ["plain,book/fit.ipynb"]
+    assert completions(tmp_path, "execute ") == ["plain,book/", "plain,first.md"]
+    assert completions(tmp_path, "project add d") == ["file,d"]
+    assert completions(tmp_path, "execute --executor temp") == [
+        "plain,temp-serial",
+        "plain,temp-parallel",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["book", "data.csv", "first.md"]
+    subprocess.run(
+        [sys.executable, "-m", "sphinx_nbcache", "project", "add", "first.md"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "first.md").unlink()
+    assert completions(tmp_path, "explain fi") == ["plain,first.md"]

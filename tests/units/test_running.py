@@ -167,7 +167,11 @@ def test_a_terminal_shows_one_line_that_is_gone_at_the_end(
     assert last.rstrip() == ("executed 0 of 3 (1 queued) · a.md, cell 3 of 3, 12 s · b.md, 12 s")
     clock.now += 60
     progress.still_running()
-    assert lines == ["a.md: code cell 3 has been running for 1 min 12 s"]
+    assert lines == [
+        "executing notebook 1 of 3: a.md (no earlier result)",
+        "executing notebook 2 of 3: b.md (no earlier result)",
+        "a.md: code cell 3 has been running for 1 min 12 s",
+    ]
     progress.close()
     assert terminal.getvalue().endswith(" \r")
     assert "\n" not in terminal.getvalue()
@@ -201,7 +205,7 @@ WIDEST = (
 )
 WIDE = (
     "executed 2 of 9 (5 queued, about 41 s left) · …with-a-long-name.md, cell 2 of 9, 12 s"
-    " · fit.md, 3 s · …ther-one-of-them.md, cell 1 of 2, 1 s"
+    " · fit.md, 3 s · …-one-of-them.md, cell 1 of 2, 1 s"
 )
 
 
@@ -210,10 +214,10 @@ WIDE = (
     [
         (180, WIDEST),
         (140, WIDE),
-        (79, "executed 2 of 9 · …ok-with-a-long-name.md, cell 2 of 9, 12 s · fit.md, 3 s · +1"),
-        (60, "executed 2 of 9 · …th-a-long-name.md, cell 2 of 9, 12 s · +2"),
+        (79, "executed 2 of 9 · …-with-a-long-name.md, cell 2 of 9, 12 s · fit.md, 3 s · +1"),
+        (60, "executed 2 of 9 · …-a-long-name.md, cell 2 of 9, 12 s · +2"),
         (47, "2 of 9 · …-long-name.md, cell 2 of 9, 12 s · +2"),
-        (39, "2 of 9 · …ith-a-long-name.md, 12 s · +2"),
+        (39, "2 of 9 · …-a-long-name.md, 12 s · +2"),
         (20, "2 of 9"),
         (3, "2 o"),
     ],
@@ -228,7 +232,7 @@ def test_a_terminal_shows_what_matters_most_in_the_room_that_it_has(
 def test_wide_letters_take_two_columns() -> None:
     assert width_of("日本語/é.md") == 11
     line = status_line(("1 of 2",), [Shown("日本語/ノートブック/" * 3, ", 1 s", "")], 40)
-    assert line == "1 of 2 · …ック/日本語/ノートブック/, 1 s"
+    assert line == "1 of 2 · …/日本語/ノートブック/, 1 s"
     assert width_of(line) <= 40
 
 

@@ -96,7 +96,8 @@ class DeathWatch(nbclient.NotebookClient):
             await super()._async_poll_kernel_alive()
             return
         await fork.ended()
-        # What it had sent is still to be fetched, by the one who waits for outputs.
+        # What it had sent is still to be fetched, by the one who waits for outputs. nbclient does
+        # not cancel this task with the run, and drops its client then (nbclient 0.11).
         is_silent = False
         while not is_silent:
             await asyncio.sleep(_SILENCE_SECONDS)

@@ -8,11 +8,12 @@ import struct
 import subprocess
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -137,6 +138,10 @@ class Zygote:
     kernel_info: dict[str, Any] | None = None
     """What its kernels say of themselves, if one was asked: they all say the same."""
 
+    _live: ClassVar[weakref.WeakSet[Zygote]] = weakref.WeakSet()
+    is_ready = False
+    """Whether it has imported what it is to import, and can fork."""
+
     def __init__(
         self,
         python: Sequence[str],
@@ -164,6 +169,18 @@ class Zygote:
                 self._control.close()
                 log.close()
                 raise ZygoteError(str(error)) from None
+        self._live.add(self)
+
+    @classmethod
+    def kill_all(cls, *, unready: bool = False) -> None:
+        """Kill every zygote, and with it its kernels, from whatever thread, without waiting.
+
+        Args:
+            unready: Whether to kill only those that still import, and have no kernels.
+        """
+        for zygote in list(cls._live):
+            if not (unready and zygote.is_ready):
+                zygote.kill()
 
     def preload(self, modules: Sequence[str]) -> None:
         """Let it preload modules, and wait until it is ready to fork.
@@ -175,6 +192,7 @@ class Zygote:
             told = {"modules": list(modules), "before": preparing_texts()}
             self._control.sendall(json.dumps(told).encode() + b"\n")
             self.report = self._read_report()
+            self.is_ready = True
         except (OSError, EOFError, msgspec.DecodeError) as error:
             # All that it says is there when it has ended.
             self._end()
@@ -237,6 +255,10 @@ class Zygote:
             raise
         return mine
 
+    def kill(self) -> None:
+        """Kill it without waiting; its kernels die with it."""
+        self._process.kill()
+
     def close(self) -> None:
         """End it, and all its kernels."""
         self._end()
@@ -247,6 +269,9 @@ class Zygote:
             # Copies of the socket may be in other processes: those that were forked from this.
             self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
+        if not self.is_ready:
+            # It looks at the socket when it has imported everything, which may take long.
+            self.kill()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -22,7 +22,7 @@ _CHOICES = (
     ("Executed", ("executed",)),
     ("Reused", ("reused",)),
     ("To be executed", ("to-be-executed", "may-be-executed")),
-    ("Not run", ("as-it-is", "refused", "unreadable")),
+    ("Not run", ("as-it-is", "refused", "unreadable", "removed", "edited")),
 )
 
 

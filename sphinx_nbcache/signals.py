@@ -1,0 +1,192 @@
+"""How Ctrl-C, SIGTERM and SIGHUP end a program: one line, and the exit status that shells use.
+
+Sphinx catches `KeyboardInterrupt` and exits with status 2; SIGTERM and SIGHUP would end the process
+without any clean-up. The handlers here raise [](Interrupted) in the main thread instead, so that
+`finally` blocks run. A second signal ends the process at once.
+
+Only the standard library is imported: the command line needs this before anything else.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+# Windows has no SIGHUP.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+# The standard output and the standard error.
+_STREAMS = (1, 2)
+# Shells report a process that was ended by signal N with this status plus N.
+_STATUS = 128
+# Programs such as `uv run` pass on the SIGINT that the terminal has sent to their child as well.
+_REPEAT_SECONDS = 0.1
+# Until the start of a worker is over.
+_FORK_SECONDS = 0.02
+
+_last_acts: list[Callable[[], object]] = []
+
+
+class Interrupted(SystemExit):
+    """A signal ends this program, with the exit status that shells use for that signal.
+
+    It is no `KeyboardInterrupt`, which Sphinx and click turn into statuses of their own.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(_STATUS + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return in_words(self)
+
+
+def in_words(interrupt: BaseException) -> str:
+    """Return the beginning of the line that says what ended the program."""
+    number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
+    name = signal.Signals(number).name
+    return "interrupted" if name == "SIGINT" else f"interrupted by {name}"
+
+
+def at_sudden_end(act: Callable[[], object]) -> None:
+    """Register what a second signal does before it ends the process.
+
+    Args:
+        act: Must neither block nor raise. It is registered once.
+    """
+    if act not in _last_acts:
+        _last_acts.append(act)
+
+
+class SignalHandlers:
+    """The handlers of one program.
+
+    Args:
+        say: Writes the line. It is called in the signal handler, so it must not block.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._is_silent = False
+        self._first: float | None = None
+        self._replaced: dict[signal.Signals, object] = {}
+        self._pid = 0
+
+    def install(self) -> None:
+        """Install the handlers where the defaults are in place.
+
+        A signal that was ignored when the program started stays ignored: `nohup` ignores SIGHUP,
+        and shells without job control ignore SIGINT for commands that end with `&`. Handlers of
+        the application that embeds this one are left alone.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._pid = os.getpid()
+        for name in _NAMES:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) in _DEFAULTS:
+                self._replaced[number] = signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Put the former handlers back."""
+        for number, former in self._replaced.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, former)  # type: ignore[arg-type]  # as `signal` returned it
+        self._replaced.clear()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Leave the line to the caller, who knows more and catches [](Interrupted)."""
+        self._is_silent = True
+        try:
+            yield
+        finally:
+            self._is_silent = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # A worker that multiprocessing has forked: its parent decides, and says so.
+            os._exit(_STATUS + number)
+        if _is_forking(frame):
+            # The worker could not be found, and would outlive this process.
+            threading.Timer(_FORK_SECONDS, os.kill, [self._pid, number]).start()
+            return
+        if self._first is not None:
+            self._handle_again(number)
+            return
+        self._first = time.monotonic()
+        _let_go_of_closed_terminal()
+        _end_workers()
+        # At exit Python would look for garbage in all that Sphinx has made: half a second.
+        gc.freeze()
+        interrupt = Interrupted(number)
+        if not self._is_silent:
+            self._say(str(interrupt))
+        raise interrupt
+
+    def _handle_again(self, number: int) -> None:
+        """End at once. A terminal that is closed sends several SIGHUP, which count as one."""
+        assert self._first is not None
+        is_repeated = time.monotonic() - self._first < _REPEAT_SECONDS
+        if is_repeated or number == getattr(signal, "SIGHUP", None):
+            return
+        for act in _last_acts:
+            act()
+        os._exit(_STATUS + number)
+
+
+_DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
+
+
+def write_line(text: str, *, is_at_start: bool = False) -> None:
+    """Write a line to the standard error, also from a signal handler, also if nobody reads it.
+
+    Args:
+        text: The line.
+        is_at_start: Whether the cursor is known to be where a line begins.
+    """
+    stream = sys.stderr
+    # The handler may have interrupted a write to this stream: then it raises RuntimeError.
+    with suppress(OSError, RuntimeError, ValueError, AttributeError):
+        # Sphinx shows its progress without an end of line, and terminals show `^C`.
+        stream.write(f"{text}\n" if is_at_start or not stream.isatty() else f"\n{text}\n")
+        stream.flush()
+
+
+def _is_forking(frame: FrameType | None) -> bool:
+    """Tell whether multiprocessing is about to start a process, given the frame of the caller."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if name == ("multiprocessing.process", "start"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _let_go_of_closed_terminal() -> None:
+    """Write to nothing from now on if the terminal has gone: each write would raise an error."""
+    for stream in _STREAMS:
+        try:
+            os.get_terminal_size(stream)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, stream)
+                os.close(nothing)
+
+
+def _end_workers() -> None:
+    """End the processes in which Sphinx reads and writes: at exit, Python would wait for them."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is None:
+        return
+    for worker in multiprocessing.active_children():
+        with suppress(OSError, ValueError):
+            worker.terminate()
