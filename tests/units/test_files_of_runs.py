@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,45 @@ def test_a_file_of_the_user_that_a_run_changed_is_never_taken_away(checkout: Che
     checkout.notebook("a", "print(3)")
     checkout.build()
     assert (checkout.root / "mine").read_text() == "123"
+
+
+COMMAND = "import os; _ = os.system('cat data > out.dat'); print({})"
+
+
+def test_a_file_that_only_seems_to_be_written_is_neither_replaced_nor_removed(
+    checkout: Checkout,
+) -> None:
+    checkout.write(data="first")
+    checkout.notebook("a", COMMAND.format(1))
+    assert checkout.build() == (["a.ipynb"], {"a": "1"})
+    assert checkout.build() == ([], {"a": "1"})
+    product = checkout.root / "out.dat"
+    product.unlink()
+    assert checkout.build() == ([], {"a": "1"})
+    assert product.read_text() == "first"
+    # The other content may be the user's: only the notebook itself may write over it.
+    product.write_text("mine")
+    assert checkout.build()[0] == ["a.ipynb"]
+    checkout.notebook("a", "print(2) # no file any more")
+    assert checkout.build() == (["a.ipynb"], {"a": "2"})
+    assert product.read_text() == "first"
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
+
+
+def test_a_file_that_git_tracks_is_never_removed(checkout: Checkout) -> None:
+    git(checkout.root, "init", "-q")
+    write = "open('{}', 'w').write('made'); print(1)"
+    for name in ("tracked", "other"):
+        checkout.notebook(name, write.format(f"{name}.txt"))
+    checkout.build()
+    git(checkout.root, "add", "tracked.txt")
+    git(checkout.root, "commit", "-qm", "x")
+    for name in ("tracked", "other"):
+        checkout.notebook(name, "print(2)")
+    checkout.build()
+    assert (checkout.root / "tracked.txt").read_text() == "made"
+    assert not (checkout.root / "other.txt").exists()
