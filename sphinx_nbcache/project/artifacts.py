@@ -280,7 +280,7 @@ class Artifacts:
     def carry_out(self, changes: Iterable[Change]) -> set[str]:
         """Change the files; return the names of those that were changed."""
         wanted = [
-            (change, move_of(change.name))
+            (change, move_of(change.name, change.found))
             for change in changes
             if self.state_now(change.name) != change.state
         ]

@@ -46,6 +46,8 @@ class Move(msgspec.Struct, frozen=True):
     """The file in it."""
     token: Name
     """Random, in hexadecimal."""
+    found: Name = ""
+    """The digest of the content that the run gave it; empty if nothing was there."""
 
     @property
     def aside(self) -> str:
@@ -76,10 +78,10 @@ class Move(msgspec.Struct, frozen=True):
         return self.name.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
-def move_of(path: str) -> Move:
+def move_of(path: str, found: str = "") -> Move:
     """Return a new move of a file, which is named relative to the root."""
     folder, _, name = path.rpartition("/")
-    return Move(folder, name, secrets.token_hex(8))
+    return Move(folder, name, secrets.token_hex(8), found)
 
 
 def remove(folder: OpenFolder, move: Move, digest: str) -> None:
@@ -124,7 +126,8 @@ def place(folder: OpenFolder, move: Move, found: str, content: Iterable[bytes], 
         finally:
             # The old file is proven to be the run's, and is not needed if the name is taken.
             if found and folder.look(move.name) is not None:
-                folder.remove(move.aside)
+                with suppress(FileNotFoundError):  # it has its name again
+                    folder.remove(move.aside)
     finally:
         with suppress(FileNotFoundError):
             folder.remove(move.partial)
@@ -140,7 +143,11 @@ def recover(folder: OpenFolder, move: Move) -> str | None:
         folder.remove(move.partial)
     if not is_plain_file(folder.look(move.aside)):
         return None
-    return _give_back(folder, move)
+    kept = _give_back(folder, move)
+    if kept is not None and move.found and _content(folder, kept) == move.found:
+        folder.remove(kept)  # it was replaced, and is proven to be the run's
+        return None
+    return kept
 
 
 def _take(folder: OpenFolder, move: Move, digest: str) -> None:

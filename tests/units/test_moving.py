@@ -195,17 +195,47 @@ def test_a_move_whose_process_was_killed_is_undone_or_completed(
     folder: OpenFolder, before: Callable[[str, Callable[[], None]], None], method: str
 ) -> None:
     save(folder, OURS)
-    move = move_of("out/file")
+    move = move_of("out/file", digest(OURS))
     child = os.fork()
     if child == 0:
         before(method, lambda: os._exit(1))
         place(folder, move, digest(OURS), [NEW], 0o644)
         os._exit(0)
     assert os.waitpid(child, 0)[1] != 0
-    assert recover(folder, move) in (None, move.aside)
-    left = entries(folder)
-    assert left["file"] in (OURS, NEW)
-    assert left.keys() <= {"file", "(aside)"}
+    assert recover(folder, move) is None
+    assert entries(folder) in ({"file": OURS}, {"file": NEW})
+
+
+def test_what_a_killed_process_left_aside_is_kept_if_it_is_not_the_runs(
+    folder: OpenFolder,
+) -> None:
+    move = move_of("out/file", digest(OURS))
+    save(folder, b"a second one")
+    (folder.path / move.aside).write_bytes(THEIRS)
+    assert recover(folder, move) == move.aside
+    assert entries(folder) == {"file": b"a second one", "(aside)": THEIRS}
+
+
+def test_a_file_that_cannot_be_put_in_place_gives_the_old_one_its_name_back(
+    folder: OpenFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(folder, OURS)
+    move = move_of("out/file", digest(OURS))
+    link = OpenFolder.link
+
+    def failing(self: OpenFolder, name: str, new: str) -> None:
+        if name == move.partial:
+            raise OSError("no links")
+        link(self, name, new)
+
+    def full(_folder: OpenFolder, _source: str, _name: str) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(OpenFolder, "link", failing)
+    monkeypatch.setattr(moving, "_copy", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        place(folder, move, digest(OURS), [NEW], 0o644)
+    assert entries(folder) == {"file": OURS}
 
 
 def test_a_forged_journal_moves_no_file_of_another_name() -> None:
