@@ -31,7 +31,7 @@ PROGRAM = "sphinx-nbcache"
 @options.common
 @click.pass_context
 def jcache(ctx: click.Context, /, *, print_path: bool) -> None:
-    """Execute notebooks whose code has changed, and keep the results in a store.
+    """Execute notebooks whose code, or anything it depended on, has changed; keep the results.
 
     Inside a Sphinx project that was built, this is the store of the build: what one has
     executed, the other does not execute again.
