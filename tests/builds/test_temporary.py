@@ -46,7 +46,7 @@ def slow_notebook(book: Book, mark: Path) -> None:
 
 
 def test_a_build_in_temporary_folders_leaves_nothing_behind(book: Book, temporary: Path) -> None:
-    book.conf(executor="temp-parallel")
+    book.conf(executor="temp-parallel", retry_failed="always")
     book.index("good", "bad", "missing")
     book.myst("good.md", "%%\nopen('made', 'w').write('made')\nprint('well done')")
     book.myst("bad.md", "%%\nopen('made', 'w').close()\n1 / 0")

@@ -104,7 +104,7 @@ def test_a_notebook_that_takes_too_long_is_ended_with_what_came_before(
     outcome = outcome_of(job(tmp_path, *cells, notebook_timeout=6), starts)
     assert outcome.status is Status.TIMEOUT
     assert outcome.failure is not None
-    assert outcome.failure.message == "the notebook took longer than 6 s"
+    assert outcome.failure.message.startswith("the notebook took longer than 6 s")
     assert outcome.failure.position == 1
     assert outcome.outputs.cells[0][0]["text"] == "before\n"
     assert 5 < outcome.seconds < 30
