@@ -47,6 +47,9 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory) -> None:
         os.environ[name] = str(home / name.lower())
     for name in ("JUPYTERCACHE", "NBCACHE_SECRET", "SOURCE_DATE_EPOCH", "JUPYTER_PLATFORM_DIRS"):
         os.environ.pop(name, None)
+    # nox sets the first one, also where nothing is a terminal.
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(autouse=True, scope="session")
