@@ -47,8 +47,9 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory) -> None:
         os.environ[name] = str(home / name.lower())
     for name in ("JUPYTERCACHE", "NBCACHE_SECRET", "SOURCE_DATE_EPOCH", "JUPYTER_PLATFORM_DIRS"):
         os.environ.pop(name, None)
-    # nox sets the first one, also where nothing is a terminal.
-    for name in ("FORCE_COLOR", "NO_COLOR"):
+    # Sphinx colours its output where one of the first two is set, also where nothing is a terminal
+    # (Sphinx 9.0, `sphinx._cli.util.colour.terminal_supports_colour`).
+    for name in ("CI", "FORCE_COLOR", "NO_COLOR"):
         os.environ.pop(name, None)
 
 
