@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from sphinx_nbcache.execution.kernels import KernelError, KernelManager
 from sphinx_nbcache.execution.limits import OutputLimits, cut_note
 from sphinx_nbcache.execution.memory import peak_memory
 from sphinx_nbcache.execution.tracing import RunTracer
+from sphinx_nbcache.python_code import parse_literal
 
 # A kernel that does not even answer in this time will not.
 ANSWER_SECONDS = 120
@@ -92,7 +92,7 @@ class Client(DeathWatch):
         """
         reply = await self._silently("", user_expressions={_ASKED: _CLASSES})
         try:
-            found = ast.literal_eval(reply["user_expressions"][_ASKED]["data"]["text/plain"])
+            found = parse_literal(reply["user_expressions"][_ASKED]["data"]["text/plain"])
         except (KeyError, TypeError, ValueError, SyntaxError):
             return ()
         # It may have kept another one.

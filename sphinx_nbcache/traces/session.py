@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import json
 import marshal
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from sphinx_nbcache.python_code import parse_literal
 from sphinx_nbcache.traces import in_kernel
 
 # Every Python reads this version of marshal, as long as there is no code in it.
@@ -134,7 +134,7 @@ def parse_report(reply: Any) -> dict[str, Any]:
         reply: The value of the expression in `user_expressions` of an `execute_reply`.
     """
     try:
-        text = ast.literal_eval(reply["data"]["text/plain"])
+        text = parse_literal(reply["data"]["text/plain"])
         report = json.loads(text)
     except (KeyError, TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
         return {}

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from sphinx_nbcache.python_code import parse_code
+
 # Packages that, as far as is known, look at nothing while they are imported that would be another
 # thing in a notebook: no running IPython, no thread, no folder, no clock.
 SAFE = frozenset(
@@ -33,7 +35,7 @@ def imported_modules(sources: Iterable[str]) -> frozenset[str]:
     for source in sources:
         lines = ("pass" if _MAGIC.match(line) else line for line in source.splitlines())
         try:
-            tree = ast.parse("\n".join(lines))
+            tree = parse_code("\n".join(lines))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for node in ast.walk(tree):
