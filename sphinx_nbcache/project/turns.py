@@ -221,6 +221,10 @@ class Turns:
     def _fill_slots(
         self, executor: Executor, starts: KernelStarts, waiting: deque[Group], total: int
     ) -> None:
+        if not self._running and all(map(self._must_wait, waiting)):
+            # They wait for each other in a circle: one of them has to begin.
+            begins = waiting[0][0].name
+            self.producers = {n: of for n, of in self.producers.items() if n != begins}
         for _ in range(len(waiting)):
             if not self._has_slot(executor):
                 return
@@ -230,10 +234,15 @@ class Turns:
             if must_wait or not self._start(executor, group, waiting, total):
                 waiting.append(group)
 
+    def _must_wait(self, group: Group) -> bool:
+        """Tell whether notebooks of other groups may still write what this one reads."""
+        producers = self.producers.get(group[0].name, frozenset())
+        return bool((producers & self._unsettled) - {planned.name for planned in group})
+
     def _start(self, executor: Executor, group: Group, waiting: deque[Group], total: int) -> bool:
         """Start a notebook, or settle it otherwise; False if it must wait for its claim."""
         first, claims = group[0], self.claims
-        if self.producers.get(first.name, frozenset()) & self._unsettled:
+        if self._must_wait(group):
             return False
         if first.decision.action is Action.DEPENDS:
             waiting.extendleft(reversed(self._planned_anew(group, edited=False)))

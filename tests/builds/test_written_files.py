@@ -94,3 +94,23 @@ def test_what_a_build_wrote_into_the_source_directory_is_not_taken_for_sources(
     assert (beside.warnings, beside.ran, beside.read[0]) == ("", (), 5)
     names = {planned.path.relative_to(book.folder).as_posix() for planned in book.project().plan()}
     assert names == {"one.ipynb", "two.md"}
+
+
+@pytest.mark.timeout(60)
+def test_copies_of_a_notebook_that_look_for_a_file_which_they_write_do_not_wait_for_each_other(
+    book: Book,
+) -> None:
+    code = """%%
+    from pathlib import Path
+    print(Path('data.txt').read_text())
+    if not Path('table.csv').exists():
+        Path('table.csv').write_text('kept')
+    """
+    book.index("one", "two")
+    book.write("data.txt", "1")
+    for name in ("one.ipynb", "two.ipynb"):
+        book.ipynb(name, "# Title", code, counts=False)
+    assert book.build().warnings == ""
+    book.write("data.txt", "2")
+    assert book.build().status == 0
+    assert "2" in (book.folder / "_build" / "html" / "two.html").read_text(encoding="utf-8")

@@ -306,3 +306,20 @@ def test_a_quiet_build_says_nothing_and_a_build_ends_with_one_line(book: Book) -
     assert "\r" not in log
     book.myst("one.md", "%%\n1")
     assert book.build("-q").log == ""
+
+
+@pytest.mark.kernel
+@pytest.mark.timeout(60)
+def test_notebooks_that_are_said_to_wait_for_each_other_are_run_all_the_same(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounds of a build learn of more dependencies, which need not agree with the earlier ones."""
+    for name, code in (("a.ipynb", "%%1"), ("b.ipynb", "%%2")):
+        book.ipynb(name, code, counts=False)
+    project = book.project()
+    plan = project.plan()
+    circle = {"a.ipynb": frozenset({"b.ipynb"}), "b.ipynb": frozenset({"a.ipynb"})}
+    monkeypatch.setattr(project._planner, "producers", circle)  # noqa: SLF001
+    run = project.execute(plan)
+    project.close()
+    assert [settled.ran_here for settled in run.notebooks] == [True, True]
