@@ -115,8 +115,10 @@ def place(folder: OpenFolder, move: Move, found: str, content: Iterable[bytes], 
         _write(folder, move.partial, content, mode)
         if found:
             _take(folder, move, found)
+        is_named = False
         try:
             _name(folder, move.partial, move.name)
+            is_named = True
         except FileExistsError:
             raise ForeignFileError("something else was saved there meanwhile") from None
         except OSError:
@@ -124,8 +126,9 @@ def place(folder: OpenFolder, move: Move, found: str, content: Iterable[bytes], 
                 _give_back(folder, move)
             raise
         finally:
-            # The old file is proven to be the run's, and is not needed if the name is taken.
-            if found and folder.look(move.name) is not None:
+            # The old file is proven to be the run's, and is not needed if the name was taken: by
+            # the new one, even if a user has deleted that since, or by what a user saved.
+            if found and (is_named or folder.look(move.name) is not None):
                 with suppress(FileNotFoundError):  # it has its name again
                     folder.remove(move.aside)
     finally:

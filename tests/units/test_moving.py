@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,46 @@ def test_what_is_saved_meanwhile_stays(
     except ForeignFileError:
         pass
     assert entries(folder) == {"file": THEIRS}
+
+
+@pytest.mark.parametrize("step", range(11))
+@pytest.mark.parametrize("action", [remove, partial(place, content=[NEW], mode=0o644)])
+@pytest.mark.parametrize("elsewhere", ["", "renamed"], ids=["deleted", "renamed"])
+def test_a_file_that_a_user_takes_away_at_any_step_leaves_nothing_aside(
+    folder: OpenFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    action: Callable[..., None],
+    step: int,
+    elsewhere: str,
+) -> None:
+    taken = {}
+    left = itertools.count(step, -1)
+
+    def before(method: str) -> None:
+        original = getattr(OpenFolder, method)
+
+        def acting(self: OpenFolder, *arguments: str) -> object:
+            file = folder.path / "file"
+            if next(left) == 0 and file.exists():
+                taken[elsewhere] = file.read_bytes()
+                if elsewhere:
+                    file.replace(folder.path / elsewhere)
+                else:
+                    file.unlink()
+            return original(self, *arguments)
+
+        monkeypatch.setattr(OpenFolder, method, acting)
+
+    save(folder, OURS)
+    for method in ("names", "look", "create", "open", "rename", "link", "remove"):
+        before(method)
+    with suppress(OSError):
+        action(folder, move_of("out/file"), digest(OURS))
+    monkeypatch.undo()
+    files = entries(folder)
+    files.pop("file", None)
+    taken.pop("", None)
+    assert files == taken
 
 
 def test_of_two_files_that_are_not_ours_both_are_kept(
