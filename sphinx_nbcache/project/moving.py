@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import signal
+import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -144,10 +145,15 @@ def recover(folder: OpenFolder, move: Move) -> str | None:
     """
     with suppress(FileNotFoundError):
         folder.remove(move.partial)
-    if not is_plain_file(folder.look(move.aside)):
+    aside, there = folder.look(move.aside), folder.look(move.name)
+    if aside is None:
+        return None
+    if there is not None and os.path.samestat(aside, there):
+        folder.remove(move.aside)  # it had got its name back
         return None
     kept = _give_back(folder, move)
-    if kept is not None and move.found and _content(folder, kept) == move.found:
+    is_file = is_plain_file(aside)
+    if kept is not None and is_file and move.found and _content(folder, kept) == move.found:
         folder.remove(kept)  # it was replaced, and is proven to be the run's
         return None
     return kept
@@ -162,22 +168,31 @@ def _take(folder: OpenFolder, move: Move, digest: str) -> None:
     if not is_plain_file(folder.look(move.name)):
         raise ForeignFileError("no regular file is there")
     folder.rename(move.name, move.aside)
+    is_ours, why = False, "it was changed meanwhile"
     try:
         is_ours = is_plain_file(folder.look(move.aside)) and _content(folder, move.aside) == digest
-    except BaseException:
-        _give_back(folder, move)
-        raise
+    except OSError as error:
+        why = error.strerror or str(error)
+    finally:
+        kept = None if is_ours else _give_back(folder, move)
     if not is_ours:
-        kept = _give_back(folder, move)
         where = f"; it is kept as {folder.path / kept}" if kept else ""
-        raise ForeignFileError(f"it was changed meanwhile{where}")
+        raise ForeignFileError(f"{why}{where}")
 
 
 def _give_back(folder: OpenFolder, move: Move) -> str | None:
-    """Give a file its name back; return the name that it keeps if its own is taken."""
+    """Give a file its name back; return the name that it keeps if its own is taken.
+
+    It may be anything that a user has put there in the last instant.
+    """
+    found = folder.look(move.aside)
     try:
-        _name(folder, move.aside, move.name)
-    except FileExistsError:
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            # A folder has no second name. One of that name is replaced only if it is empty.
+            folder.rename(move.aside, move.name)
+        else:
+            _name(folder, move.aside, move.name)
+    except OSError:
         return move.aside
     return None
 

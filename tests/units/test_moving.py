@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sphinx_nbcache.project import moving
-from sphinx_nbcache.project.confined import OpenFolder, open_folder
+from sphinx_nbcache.project.confined import OpenFolder, is_plain_file, open_folder
 from sphinx_nbcache.project.moving import ForeignFileError, Move, move_of, place, recover, remove
 
 OURS, NEW, THEIRS = b"ours", b"new", b"theirs"
@@ -150,6 +150,58 @@ def test_a_file_that_a_user_takes_away_at_any_step_leaves_nothing_aside(
     assert files == taken
 
 
+def put(path: Path, kind: str) -> None:
+    """Let something else be where a file is."""
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+        (path / "inner").write_bytes(THEIRS)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+@pytest.mark.parametrize("action", [remove, partial(place, content=[NEW], mode=0o644)])
+def test_anything_else_that_is_put_there_at_the_last_instant_gets_its_name_back(
+    folder: OpenFolder,
+    before: Callable[[str, Callable[[], None]], None],
+    action: Callable[..., None],
+    kind: str,
+) -> None:
+    save(folder, OURS)
+    before("rename", lambda: put(folder.path / "file", kind))
+    with pytest.raises(ForeignFileError, match=r"changed meanwhile$"):
+        action(folder, move_of("out/file"), digest(OURS))
+    assert folder.names() == ["file"]
+    path = folder.path / "file"
+    if kind == "folder":
+        assert (path / "inner").read_bytes() == THEIRS
+    else:
+        assert path.is_symlink() if kind == "link" else path.is_fifo()
+
+
+def test_a_folder_whose_name_is_taken_is_kept_and_named(
+    folder: OpenFolder, before: Callable[[str, Callable[[], None]], None]
+) -> None:
+    save(folder, OURS)
+
+    def take_the_name() -> None:
+        before("rename", lambda: save(folder, THEIRS))
+
+    def put_a_folder() -> None:
+        put(folder.path / "file", "folder")
+        take_the_name()
+
+    before("rename", put_a_folder)
+    with pytest.raises(ForeignFileError, match=r"it is kept as .*-aside-file"):
+        remove(folder, move_of("out/file"), digest(OURS))
+    (aside,) = set(folder.names()) - {"file"}
+    assert (folder.path / aside / "inner").read_bytes() == THEIRS
+    assert (folder.path / "file").read_bytes() == THEIRS
+
+
 def test_of_two_files_that_are_not_ours_both_are_kept(
     folder: OpenFolder, before: Callable[[str, Callable[[], None]], None]
 ) -> None:
@@ -231,6 +283,33 @@ def test_without_links_files_are_copied_and_still_not_overwritten(
         place(folder, move_of("out/file"), "", [NEW], 0o644)
     place(folder, move_of("out/file"), digest(OURS), [NEW], 0o644)
     assert entries(folder) == {"file": NEW}
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+@pytest.mark.parametrize("method", ["look", "link", "remove"])
+def test_what_was_put_there_before_the_process_was_killed_gets_its_name_back(
+    folder: OpenFolder,
+    before: Callable[[str, Callable[[], None]], None],
+    method: str,
+    kind: str,
+) -> None:
+    save(folder, OURS)
+    move = move_of("out/file", digest(OURS))
+    child = os.fork()
+    if child == 0:
+
+        def put_and_die() -> None:
+            put(folder.path / "file", kind)
+            before(method, lambda: os._exit(1))
+
+        before("rename", put_and_die)
+        with suppress(OSError):
+            remove(folder, move, digest(OURS))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert recover(folder, move) is None
+    assert folder.names() == ["file"]
+    assert not is_plain_file(folder.look("file"))
 
 
 @pytest.mark.parametrize("method", ["rename", "open", "link", "remove"])
