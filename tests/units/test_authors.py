@@ -219,6 +219,14 @@ NEEDED = {"h5py": "h5py", "parquet": "pyarrow", "pandas": "pyarrow", "csv": "pan
 NEEDED |= {"memmap": "numpy", "save": "numpy", "savefig": "matplotlib"}
 
 
+# A process that has not been seen may have made the link in the same cell.
+THEIRS = {
+    "same cell": ("theirs in doubt", "perhaps"),
+    "later": ("theirs in doubt",),
+    "after": ("theirs in doubt",),
+}
+
+
 def expected(kind: str, when: str, *, blind: bool) -> str:
     """Return whose a file is: never the run's if the user was the last one to save it."""
     is_unseen = kind in KILLED or (blind and (kind in IN_C or kind in CHILDREN))
@@ -268,6 +276,21 @@ def test_a_product_that_the_user_saves_later_is_the_users_where_nothing_tells_wh
 ) -> None:
     traced = observed(desk, kind, when, blind=True)
     assert whose(traced.trace) == expected(kind, when, blind=True)
+
+
+@pytest.mark.parametrize("when", ["same cell", "later", "after"])
+@pytest.mark.parametrize("kind", ["open", "h5py", "echo", "process"])
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+@NEEDS_WATCH
+def test_a_product_that_the_user_makes_a_link_is_the_users(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, link: str, kind: str, when: str
+) -> None:
+    def save() -> None:
+        desk.path.unlink()
+        getattr(desk.path, link)(desk.project.write("old", SAVED))
+
+    monkeypatch.setattr(desk, "save", save)
+    assert whose(observed(desk, kind, when, blind=False).trace) in THEIRS[when]
 
 
 # --- Handles that stay open ---------------------------------------------------------------

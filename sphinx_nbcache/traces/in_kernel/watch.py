@@ -14,6 +14,8 @@ import sys
 _CLOEXEC, _NONBLOCK, _REPORT_DIR_FID, _REPORT_NAME = 0x1, 0x2, 0x400, 0x800
 _MARK_ADD, _MARK_ONLYDIR = 0x1, 0x8
 _CLOSE_WRITE, _MOVED_TO, _OVERFLOW, _ON_CHILD = 0x8, 0x80, 0x4000, 0x08000000
+# Of a link, symbolic or not, no other event tells.
+_CREATE = 0x100
 _DFID_NAME = 2
 _EVENT = struct.Struct("=IBBHQii")
 _INFO = struct.Struct("=BBH8sIi")
@@ -108,7 +110,7 @@ class Watch:
         name = os.fsencode(folder)
         inode = _inode(folder)
         key = self._key(name)
-        mask = self._wide(_CLOSE_WRITE | _MOVED_TO | _ON_CHILD)
+        mask = self._wide(_CLOSE_WRITE | _MOVED_TO | _CREATE | _ON_CHILD)
         flags = _MARK_ADD | _MARK_ONLYDIR
         if key is None or self._functions.fanotify_mark(self._group, flags, mask, _HERE, name):
             return None
