@@ -44,6 +44,15 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", *session.posargs)
 
 
+@nox.session(name="user-files")
+def user_files(session: nox.Session) -> None:
+    """Try many random users beside many builds: each of their files must be there (30 minutes)."""
+    session.install("-e", ".", *groups("test"))
+    many = {"NBCACHE_USER_FILES": "2000", "NBCACHE_USER_BUILDS": "100"}
+    tests = ("tests/units/test_user_files_model.py", "tests/builds/test_user_files.py")
+    session.run("pytest", "-n", "2", *tests, *session.posargs, env=many)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, and that the layers point one way."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,13 @@ class CellRunner:
     Attributes:
         shells: Where.
         site: A folder with installed packages that is added to those of the interpreter.
+        pause: Called before each cell of a job and after the last one, with the sources of all
+            cells and how many of them were run.
     """
 
     shells: Shells
     site: str = ""
+    pause: Callable[[Sequence[str], int], None] | None = None
 
     def printed(self, directory: str, cells: Sequence[str]) -> str:
         """Run cells untraced; return what they printed."""
@@ -88,6 +92,7 @@ class CellRunner:
         self, directory: str, cells: Sequence[str], install: str, expression: str
     ) -> dict[str, Any]:
         site = _SITE.format(self.site) if self.site else ""
+        pause = None if self.pause is None else partial(self.pause, cells)
         return self.shells.ask(
             {
                 "directory": directory,
@@ -95,5 +100,6 @@ class CellRunner:
                 "install": _NO_BYTECODE + site + install,
                 "cells": cells,
                 "expression": expression,
-            }
+            },
+            pause,
         )

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,43 @@ class Shells:
             env=environment_here(),
         )
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(
+        self, request: dict[str, Any], pause: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
+        """Return the answer to a request.
+
+        Args:
+            request: The cells, and how to run them.
+            pause: Called before each cell and after the last one, with the number of cells that
+                were run so far. The process that runs them waits meanwhile.
+        """
+        self._send(json.dumps({**request, "pauses": pause is not None}))
+        while "paused" in (answer := self._receive()):
+            assert pause is not None
+            pause(answer["paused"])
+            self._send("go on")
+        return answer
+
+    def resume(self, pause: Callable[[int], None]) -> None:
+        """Let the process that runs cells go on to its end, for a caller that was killed."""
+        self._send("go on")
+        while "paused" in (answer := self._receive()):
+            pause(answer["paused"])
+            self._send("go on")
+
+    def abandon(self) -> None:
+        """End the process that runs cells and waits, for a caller of `ask` that was killed."""
+        self._send("")
+        assert self._receive() == {}
+
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        return dict(json.loads(self._process.stdout.readline()))
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        return dict(json.loads(self._process.stdout.readline().strip() or "{}"))
 
     def close(self) -> None:
         self._process.communicate()

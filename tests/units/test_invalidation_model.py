@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from cell_runner import CellRunner
 from hypothesis import HealthCheck, Phase, note, settings
@@ -26,13 +25,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from models import facts_with
 from support import ipynb_text
 from tracing import Shells
 
 import sphinx_nbcache.execution.run
 import sphinx_nbcache.project.worlds
 from sphinx_nbcache import Project
-from sphinx_nbcache.execution.interpreters import KernelFacts, kernel_facts
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.planning import Planned, Reason, Why
 from sphinx_nbcache.project import Progress
@@ -617,16 +616,7 @@ def test_outputs_are_always_those_of_running_everything_from_scratch(
 ) -> None:
     site = os.path.realpath(tmp_path / "site")
     runner = CellRunner(shells, site)
-    found = kernel_facts("python3", "python", os.environ)
-    assert found is not None
-    assert found.python is not None
-    python = msgspec.structs.replace(found.python, sites=(*found.python.sites, site))
-    kernel = msgspec.structs.replace(found, python=python)
-
-    def facts(_name: str, _language: str, _environment: object) -> KernelFacts:
-        return kernel
-
-    monkeypatch.setattr(sphinx_nbcache.project.worlds, "kernel_facts", facts)
+    monkeypatch.setattr(sphinx_nbcache.project.worlds, "kernel_facts", facts_with(site))
     monkeypatch.setattr(sphinx_nbcache.execution.run, "run", runner.run)
     examples = int(os.environ.get("NBCACHE_MODEL_EXAMPLES", "15"))
     run_state_machine_as_test(machine(tmp_path, runner), settings=chosen(examples, 12))
