@@ -19,6 +19,7 @@ OnError = Literal["warn", "fail", "stop"]
 KernelStart = Literal["auto", "fork", "spawn"]
 RunIn = Literal["notebook", "root", "temp"]
 RetryFailed = Literal["auto", "always", "changed"]
+Ci = Literal["auto", "github", "off"]
 Rebuild = Literal["", "env", "html"]
 
 PREFIX = "nbcache_"
@@ -291,6 +292,15 @@ class Settings:
         expects='`"warn"`, `"fail"`, `"stop"`',
         help='What a failed notebook means. `"warn"`: a warning. `"fail"`: finish the build, then'
         ' exit with status 1. `"stop"`: end the build at once.',
+    )
+    ci: Ci = option(
+        AUTO,
+        values.one_of(AUTO, "github", "off"),
+        expects='`"auto"`, `"github"`, `"off"`',
+        help='Whether a CI system is served besides the log. `"github"`: failures and warnings of'
+        " notebooks become annotations in the sources, and the summary of the job shows what ran,"
+        ' why, and what failed. `"auto"`: where GitHub Actions runs the build, which sets'
+        ' `GITHUB_ACTIONS`. `"off"`: never.',
     )
     kernel_aliases: Mapping[str, str] = option(
         {},

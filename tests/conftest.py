@@ -51,6 +51,8 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     # (Sphinx 9.0, `sphinx._cli.util.colour.terminal_supports_colour`).
     for name in ("CI", "FORCE_COLOR", "NO_COLOR"):
         os.environ.pop(name, None)
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(autouse=True, scope="session")

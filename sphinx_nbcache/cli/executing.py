@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.cli.adding import files_of
 from sphinx_nbcache.cli.as_json import ExecutionSummary, NotebookItem, SettledItem
 from sphinx_nbcache.cli.comparing import compare_outputs, compared_item, comparison_lines
@@ -17,11 +19,13 @@ from sphinx_nbcache.cli.output import say, tell, warn
 from sphinx_nbcache.cli.progress import progress
 from sphinx_nbcache.cli.session import as_references
 from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
-from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Plan
 from sphinx_nbcache.printable import one_line
-from sphinx_nbcache.project import Project, UnknownReferenceError, notices_of
+from sphinx_nbcache.project import Project, Run, UnknownReferenceError, notices_of
 from sphinx_nbcache.project.references import Reference
+from sphinx_nbcache.report.github import is_github, serve_github
+from sphinx_nbcache.report.making import draft
 from sphinx_nbcache.report.words import in_words
 from sphinx_nbcache.store.records import Registered
 
@@ -67,15 +71,27 @@ def execute_notebooks(
     with progress() as told:
         run = project.execute(_in_order(made, meant), told)
         compared = compare_outputs(project, run, told) if compare else None
-    for settled in run.notebooks:
-        for notice in notices_of(settled, project.settings):
-            if notice.topic is Topic.SOURCE:
-                warn(notice)
+    notices = [n for settled in run.notebooks for n in notices_of(settled, project.settings)]
+    for notice in notices:
+        if notice.topic is Topic.SOURCE:
+            warn(notice)
+    if is_github(project.settings.ci, os.environ):
+        _annotate(project, run, notices)
     ids = {item.name: item.id for item in meant}
     items = [settled_item(item, ids[item.planned.name]) for item in run.notebooks]
     items += [_unplanned(item) for item in _left_out(project, meant, made)]
     again = None if compared is None else tuple(compared_item(c, ids) for c in compared)
     return ExecutionSummary(seconds=run.seconds, notebooks=tuple(items), compared=again)
+
+
+def _annotate(project: Project, run: Run, notices: Sequence[Notice]) -> None:
+    """Show a run in GitHub Actions. The standard output may be JSON."""
+    made = draft(run, {}, project.past_runs).outline
+    try:
+        serve_github(notices, made, project.root.name, os.environ, sys.stderr)
+    except OSError as error:
+        text = f"the summary of the job cannot be written: {trouble_in_words(error)}"
+        warn(Notice(Topic.REPORT, text))
 
 
 def say_summary(summary: ExecutionSummary, *, tracebacks: bool) -> None:

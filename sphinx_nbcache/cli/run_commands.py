@@ -63,6 +63,12 @@ _NOTHING = (
     " ones. Results in the store, and files that notebooks wrote, stay as they are. If outputs"
     " differ, the exit code is 1.",
 )
+@click.option(
+    "--ci/--no-ci",
+    default=None,
+    help="Write annotations and the summary of the job for GitHub Actions. By default where"
+    " GITHUB_ACTIONS is set, unless nbcache_ci says otherwise.",
+)
 @click.option("--show-traceback", is_flag=True, help="Print the traceback of each failure.")
 @options.as_json
 @options.common
@@ -84,12 +90,9 @@ def execute(
     Where no Sphinx project was built, an executor that is named is used from then on.
     """
     show_traceback = given.pop("show_traceback")
-    chosen = {name: value for name, value in given.items() if value is not None}
     if force and compare:
         raise click.UsageError("--force leaves nothing with which outputs could be compared")
-    if force:
-        chosen["execute"] = "force"
-    with opened(**chosen) as project:
+    with opened(**_options(given, force=force)) as project:
         from sphinx_nbcache.cli.executing import (
             execute_notebooks,
             named_notebooks,
@@ -115,6 +118,16 @@ def execute(
         ctx.exit(Exit.FAILED)
     if not keeps:
         ctx.exit(Exit.STORE)
+
+
+def _options(given: dict[str, Any], *, force: bool) -> dict[str, Any]:
+    """Return the options of the project that were given by flags."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if force:
+        chosen["execute"] = "force"
+    if "ci" in chosen:
+        chosen["ci"] = "github" if chosen["ci"] else "off"
+    return chosen
 
 
 @click.command(cls=Command)

@@ -15,7 +15,7 @@ from sphinx.errors import SphinxError
 from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.garbage import collection, set_aside, take_back
-from sphinx_nbcache.extension.log import notifier
+from sphinx_nbcache.extension.log import annotate, notifier
 from sphinx_nbcache.extension.options import (
     AFTER_SUFFIXES,
     BEFORE_SUFFIXES,
@@ -48,6 +48,7 @@ from sphinx_nbcache.report.document import (
     is_report_source,
 )
 from sphinx_nbcache.report.files import files_state, write_files
+from sphinx_nbcache.report.github import is_github
 from sphinx_nbcache.report.making import draft
 from sphinx_nbcache.signals import SignalHandlers
 from sphinx_nbcache.store.records import Result
@@ -278,16 +279,16 @@ class Hooks:
 
     def _tell(self, app: Sphinx, project: Project) -> None:
         """Say what has to be said in the log, and write the report for programs."""
-        notify = notifier(app)
-        for item in sorted(self.settled.values(), key=lambda item: item.planned.name):
-            for notice in notices_of(item, project.settings):
-                notify(notice)
-        for notice in notices_of_reruns(
-            list(self.settled.values()), project.settings, project.base
-        ):
+        notify, settings = notifier(app), project.settings
+        items = sorted(self.settled.values(), key=lambda item: item.planned.name)
+        notices = [notice for item in items for notice in notices_of(item, settings)]
+        notices += notices_of_reruns(items, settings, project.base)
+        for notice in notices:
             notify(notice)
         assert self.report is not None
         log_summary(self.report.outline)
+        if is_github(settings.ci, os.environ):
+            annotate(app, notices, self.report.outline)
         if app.builder.name not in _WITHOUT_FILES:
             try:
                 self._write_files(Path(app.outdir), self.report)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterable
+
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from sphinx_nbcache.notices import WARNING_TYPE, Notice, Notify
+from sphinx_nbcache.atomic import trouble_in_words
+from sphinx_nbcache.notices import WARNING_TYPE, Notice, Notify, Topic
 from sphinx_nbcache.printable import colourless
+from sphinx_nbcache.report.github import serve_github
+from sphinx_nbcache.report.model import Report
 
 LOGGER = logging.getLogger(__name__)
 
@@ -33,6 +40,21 @@ def notifier(app: Sphinx) -> Notify:
             app.statuscode = 1
 
     return notify
+
+
+def annotate(app: Sphinx, notices: Iterable[Notice], report: Report) -> None:
+    """Show notices and the report in GitHub Actions, but not what `suppress_warnings` names."""
+    suppressed = app.config.suppress_warnings
+    shown = [
+        notice
+        for notice in notices
+        if not logging.is_suppressed_warning(WARNING_TYPE, notice.topic.value, suppressed)
+    ]
+    try:
+        serve_github(shown, report, app.config.project, os.environ, sys.stdout)
+    except OSError as error:
+        text = f"the summary of the job cannot be written: {trouble_in_words(error)}"
+        notifier(app)(Notice(Topic.REPORT, text))
 
 
 def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | None:

@@ -234,11 +234,16 @@ class Report:
         return sum(e.seconds or 0.0 for e in self.entries if e.decision == REUSED)
 
     @property
-    def summary(self) -> str:
-        """The totals in one line."""
+    def figures(self) -> str:
+        """The totals of what was done, without the failures."""
         total = len(self.entries)
         noun = "notebook" if total == 1 else "notebooks"
-        text = f"{total} {noun}" if self.is_reproducible else self._spent(f"{total} {noun}")
+        return f"{total} {noun}" if self.is_reproducible else self._spent(f"{total} {noun}")
+
+    @property
+    def summary(self) -> str:
+        """The totals in one line."""
+        text = self.figures
         if failed := self.failed:
             named = [entry.name + entry.at_cell for entry in failed[:_NAMED_AT_MOST]]
             if len(failed) > _NAMED_AT_MOST:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from support import Book, code_cell
@@ -357,3 +359,24 @@ def test_a_notebook_without_code_is_just_shown(book: Book) -> None:
     assert built.ran == ()
     assert "Only <em>text</em>." in book.page("prose")
     assert "it has no code" in book.page("nbcache-report")
+
+
+def test_the_problem_matcher_of_the_how_to_finds_the_line_of_a_failure(book: Book) -> None:
+    how_to = Path(__file__).parents[2] / "docs" / "how-to" / "vscode.md"
+    text = how_to.read_text(encoding="utf-8")
+    (tasks,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    pattern = json.loads(tasks)["tasks"][0]["problemMatcher"]["pattern"]
+    book.index("bad")
+    path = book.myst("bad.md", "%%\nx = 1\n1 / 0")
+    built = book.build("--no-color")
+    found = [
+        match
+        for line in built.warnings.splitlines()
+        if (match := re.match(pattern["regexp"], line))
+    ]
+    line = path.read_text(encoding="utf-8").splitlines().index("1 / 0") + 1
+    assert [(match[pattern["file"]], match[pattern["line"]]) for match in found] == [
+        (str(path), str(line))
+    ]
+    assert found[0][pattern["severity"]] == "WARNING"
+    assert found[0][pattern["message"]].startswith("the notebook failed")
