@@ -13,7 +13,7 @@ from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.report.nodes import ReportNode
-from sphinx_nbcache.report.selection import COLUMNS, SORTS, STATUSES, Selection, words
+from sphinx_nbcache.report.selection import COLUMNS, PARTS, SORTS, STATUSES, Selection, words
 from sphinx_nbcache.report.status import FACTS, StatusNode
 
 
@@ -71,6 +71,7 @@ class JcacheReport(SphinxDirective):
         "columns": lambda text: words(text or "", COLUMNS, "column"),
         "limit": directives.positive_int,
         "sort": lambda text: _sort(text or ""),
+        "part": lambda text: directives.choice(text, PARTS),
         "docs": lambda text: tuple((text or "").replace(",", " ").split()),
     }
 

@@ -38,12 +38,17 @@ class ReportNode(nodes.General, nodes.Element):
 
 def fill_reports(document: nodes.document, report: Report, links: Links, builder: Builder) -> None:
     """Put the report into each place for it."""
-    for number, place in enumerate(list(document.findall(ReportNode))):
+    places = list(document.findall(ReportNode))
+    # Parts of one report lead to each other's rows.
+    number = -1 + any(place["selection"].part for place in places)
+    for place in places:
         selection: Selection = place["selection"]
+        number += not selection.part
         if builder.name == "gettext":
             shown: list[nodes.Node] = []  # there is nothing to translate in it
         elif builder.name in _BROWSED and not selection.columns and report.entries:
-            prefix = f"report-{number + 1}-" if number else ""
+            index = 0 if selection.part else number
+            prefix = f"report-{index + 1}-" if index else ""
             pieces = report_pieces(report, selection, links, prefix)
             shown = [nodes.raw("", html, format="html") for html in _in_large_pieces(pieces)]
         else:
@@ -78,20 +83,19 @@ def report_nodes(
     counted = selection.within(report)
     entries = selection.shown(counted)
     if not report.entries:
-        return [nodes.paragraph("", "There are no notebooks.")]
+        return [nodes.paragraph("", "There are no notebooks.")] if selection.has("figures") else []
+    failed = [node for entry in entries if entry.failed for node in _failure(entry, links)]
+    if selection.part == "failures":
+        return failed or [nodes.paragraph("", "No notebook failed.")]
     listed = _table(entries, selection.columns_of(report), links)
     if is_latex and isinstance(listed, nodes.table):
         listed["classes"] = ["nbcache-list", "colwidths-given"]
         for link in [*listed.findall(nodes.reference)]:
             link[:] = [nodes.literal("", link.astext())]
-    if selection.columns:
+    if selection.columns or selection.part == "notebooks":
         return [listed]
     totals = nodes.paragraph("", f"{counted.summary}.", classes=["nbcache-totals"])
-    shown: list[nodes.Node] = [totals, listed]
-    for entry in entries:
-        if entry.failed:
-            shown.extend(_failure(entry, links))
-    return shown
+    return [totals] if selection.part else [totals, listed, *failed]
 
 
 def _table(entries: Sequence[ReportEntry], columns: Sequence[str], links: Links) -> nodes.Element:

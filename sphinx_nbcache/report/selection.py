@@ -43,6 +43,9 @@ _SORTS: Mapping[str, Callable[[ReportEntry], Any]] = {
     "date": lambda entry: entry.started or 0.0,
     "memory": lambda entry: entry.peak_memory or 0,
 }
+PARTS = ("figures", "failures", "notebooks")
+"""The parts of the report: its totals, what failed, and the table with the chart."""
+
 SORTS = tuple(_SORTS)
 """The columns by which notebooks can be sorted."""
 
@@ -57,6 +60,7 @@ class Selection:
         limit: Show so many notebooks at most.
         sort: The column to sort by, one of [](SORTS), with `-` before it for the reverse.
         docs: Show notebooks whose document matches one of these globs; empty: all.
+        part: Show one of these [](PARTS) without its heading; empty: all of them.
     """
 
     status: frozenset[str] = frozenset()
@@ -64,6 +68,11 @@ class Selection:
     limit: int | None = None
     sort: str = ""
     docs: tuple[str, ...] = ()
+    part: str = ""
+
+    def has(self, part: str) -> bool:
+        """Tell whether a part of the report is shown."""
+        return self.part in ("", part)
 
     def within(self, report: Report) -> Report:
         """Return the part of a report that is counted: the chosen documents."""

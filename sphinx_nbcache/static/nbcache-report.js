@@ -3,6 +3,9 @@
 (() => {
   "use strict";
 
+  /** So many reused notebooks are shown beside others. */
+  const MOST_UNFOLDED = 8;
+
   /** Show times in the zone of the reader; their titles tell them in full. */
   function localise(root) {
     const two = (number) => String(number).padStart(2, "0");
@@ -49,15 +52,37 @@
     }
   }
 
+  /** Let all failures be opened and closed at once. */
+  function addOpenAll(root) {
+    const all = [...root.querySelectorAll(".nbcache-failures > details")];
+    if (all.length < 2) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    const isOpen = () => all.every((details) => details.open);
+    const name = () => { button.textContent = isOpen() ? "Close all" : "Open all"; };
+    button.addEventListener("click", () => {
+      const open = !isOpen();
+      for (const details of all) details.open = open;
+      name();
+    });
+    for (const details of all) details.addEventListener("toggle", name);
+    name();
+    all[0].before(button);
+  }
+
   class Rows {
     constructor(report) {
       this.table = report.querySelector(".nbcache-table");
       this.controls = report.querySelector(".nbcache-controls");
       this.none = report.querySelector(".nbcache-none");
       this.prefix = report.dataset.nbcacheReport;
-      this.rows = [...this.table.tBodies].map((body, position) => ({
+      const bodies = [...this.table.tBodies];
+      this.group = bodies.find((body) => body.matches(".nbcache-group"));
+      const first = this.group ? bodies.indexOf(this.group) : bodies.length;
+      this.rows = bodies.filter((body) => body !== this.group).map((body, position) => ({
         body,
         position,
+        isGrouped: position >= first,
         labels: body.dataset.labels.split(" "),
         notebook: body.dataset.name,
         decision: body.dataset.decision,
@@ -73,6 +98,7 @@
       this.readAddress();
       this.addSorting();
       this.addFiltering();
+      this.addFolding(this.rows.length - first, first);
       this.controls.hidden = false;
       if (this.key) this.sort();
       this.filter();
@@ -125,6 +151,21 @@
       }
     }
 
+    /** Fold the reused notebooks if there are many, and something else to be seen. */
+    addFolding(grouped, others) {
+      this.isFolded = others > 0 && grouped > MOST_UNFOLDED;
+      if (!this.group) return;
+      const head = this.group.querySelector("th");
+      this.fold = document.createElement("button");
+      this.fold.type = "button";
+      this.fold.append(...head.childNodes);
+      head.append(this.fold);
+      this.fold.addEventListener("click", () => {
+        this.isFolded = !this.isFolded;
+        this.filter();
+      });
+    }
+
     sort() {
       const { key } = this;
       const sign = this.descends ? -1 : 1;
@@ -138,6 +179,7 @@
       // What `moveBefore` moves is not taken out of the page in between, which is quicker.
       const move = (table.moveBefore ?? table.insertBefore).bind(table);
       for (const row of this.rows) move(row.body, null);
+      this.filter();
       for (const head of this.heads) {
         if (head.dataset.sort === key) {
           head.setAttribute("aria-sort", this.descends ? "descending" : "ascending");
@@ -164,11 +206,17 @@
     filter() {
       const wanted = this.choice ? this.choice.split(" ") : null;
       const words = this.field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      // Whoever sorts or looks for something means all notebooks.
+      const hasGroup = Boolean(this.group) && !wanted && !words.length && !this.key;
+      if (this.group) {
+        this.group.hidden = !hasGroup;
+        this.fold.setAttribute("aria-expanded", String(!this.isFolded));
+      }
       let shown = 0;
       for (const row of this.rows) {
         const fits = (!wanted || wanted.some((label) => row.labels.includes(label)))
           && (!words.length || words.every((word) => this.textOf(row).includes(word)));
-        row.body.hidden = !fits;
+        row.body.hidden = !fits || (hasGroup && this.isFolded && row.isGrouped);
         shown += fits;
       }
       for (const button of this.buttons) {
@@ -189,6 +237,7 @@
       if (body.hidden) {
         this.choice = "";
         this.field.value = "";
+        this.isFolded = false;
         this.filter();
         this.writeAddress();
       }
@@ -216,6 +265,7 @@
     for (const report of document.querySelectorAll(".nbcache-report")) {
       localise(report);
       addCopyButtons(report);
+      addOpenAll(report);
       if (report.querySelector(".nbcache-table")) tables.push(new Rows(report));
     }
     followHash(tables);

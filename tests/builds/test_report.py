@@ -256,6 +256,39 @@ def test_the_report_is_nothing_to_translate(book: Book) -> None:
     assert not (book.folder / "_build" / "gettext" / "nbcache-report.json").exists()
 
 
+def test_parts_of_the_report_are_shown_below_headings_that_themes_list(book: Book) -> None:
+    book.conf(text="html_theme = 'furo'")
+    book.index("bad", "nbcache-report")
+    book.myst("bad.md", "%%\n1 / 0")
+    book.build()
+    page = book.page("nbcache-report")
+    contents = page[page.index('class="toc-tree"') :]
+    assert re.findall(r'href="#(\w+)">(\w+)<', contents)[-2:] == [
+        ("failures", "Failures"),
+        ("notebooks", "Notebooks"),
+    ]
+    row = "nb-bad.md"
+    assert page.count(f'id="{row}"') == page.count(f'id="{row}-failure"') == 1
+    assert f'href="#{row}"' in page
+    text = book.folder / "_build" / "text"
+    book.build(builder="text")
+    report = (text / "nbcache-report.txt").read_text(encoding="utf-8")
+    titles = [line for line in report.splitlines() if line in ("Failures", "Notebooks")]
+    assert titles == ["Failures", "Notebooks"]
+    assert report.count("1 / 0") >= 2  # the source, and the traceback
+    assert report.count("no earlier result") == 1
+
+
+def test_a_whole_report_beside_parts_has_ids_of_its_own(book: Book) -> None:
+    parts = "".join(f"```{{jcache-report}}\n:part: {p}\n```\n\n" for p in ("failures", "notebooks"))
+    book.index("one", "all")
+    book.myst("one.md")
+    book.write("all.md", f"# All\n\n{parts}```{{jcache-report}}\n```\n")
+    assert book.build().warnings == ""
+    ids = re.findall(r'<tbody [^>]*id="([^"]+)"', book.page("all"))
+    assert ids == ["nb-one.md", "report-2-nb-one.md"]
+
+
 def test_the_directive_chooses_sorts_and_limits(book: Book) -> None:
     text = """
 .. jcache-report::

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 
 from sphinx_nbcache.report.html.markup import Html, element
-from sphinx_nbcache.report.html.parts import cell_link
+from sphinx_nbcache.report.html.parts import Rows, cell_link
 from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.model import EXECUTED, ReportEntry
 from sphinx_nbcache.report.words import in_words
@@ -21,7 +21,7 @@ _WIDTH, _HEIGHT, _GAP = 1000.0, 10, 1.5
 _REST = "start of the kernel, and the rest"
 
 
-def chart(entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links) -> Html:
+def chart(entries: Sequence[ReportEntry], rows: Rows, links: Links) -> Html:
     """Return the chart; empty if no notebook has a time."""
     timed = sorted(
         (entry for entry in entries if entry.seconds), key=lambda e: (-(e.seconds or 0.0), e.name)
@@ -40,7 +40,7 @@ def chart(entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links) 
         element("p", text, class_="nbcache-muted"),
         _legend(drawn),
     )
-    bars = [element("li", _bar(entry, longest, ids[entry.name], links)) for entry in drawn]
+    bars = [element("li", _bar(entry, longest, rows, links)) for entry in drawn]
     return element(
         "figure", caption, element("ol", bars), _axis(ticks, longest), class_="nbcache-chart"
     )
@@ -68,8 +68,8 @@ def _axis(ticks: Sequence[float], longest: float) -> Html:
     )
 
 
-def _bar(entry: ReportEntry, longest: float, row: str, links: Links) -> list[Html]:
-    seconds = entry.seconds or 0.0
+def _bar(entry: ReportEntry, longest: float, rows: Rows, links: Links) -> list[Html]:
+    row, seconds = rows.ids[entry.name], entry.seconds or 0.0
     title = f"{entry.name}: {in_words(seconds)}"
     shapes = [
         element(
@@ -94,7 +94,7 @@ def _bar(entry: ReportEntry, longest: float, row: str, links: Links) -> list[Htm
         role="img",
         aria_labelledby=f"{row}-title {row}-desc",
     )
-    name = element("a", entry.name, href=f"#{row}")
+    name = element("a", rows.short(entry.name), href=f"#{row}")
     time = element("span", in_words(seconds), class_="nbcache-number")
     return [element("div", element("span", name, " ", _cell(entry, links)), time), svg]
 

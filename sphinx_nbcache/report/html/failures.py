@@ -1,50 +1,58 @@
-"""The notebooks that failed: what, where, the source of the cell, and the traceback."""
+"""The notebooks that failed: what, where, the source of the cell, and the traceback.
+
+All of them are closed, so that the page begins with one line of each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sphinx_nbcache.planning import shortened
 from sphinx_nbcache.report.html.markup import Html, block, coloured, element
+from sphinx_nbcache.report.html.parts import Rows
 from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.model import ReportEntry, ReportFailure
 
-# So many are shown unfolded.
-_OPEN = 3
 _LENGTH = 200
 
 
-def failures(entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links) -> Html:
-    """Return the section on the notebooks that failed; empty if none did."""
+def failures(
+    entries: Sequence[ReportEntry], rows: Rows, links: Links, *, has_heading: bool
+) -> Html:
+    """Return the section on the notebooks that failed.
+
+    Args:
+        entries: The notebooks. If none failed, the section is empty, or says so in a page that
+            has the heading.
+        rows: Their rows.
+        links: Where the section leads.
+        has_heading: Whether the section has its own heading.
+    """
     failed = [entry for entry in entries if entry.failed]
     if not failed:
-        return Html()
-    heading = element("h2", "Failed")
-    items = [
-        _failure(entry, ids[entry.name], links, is_open=position < _OPEN)
-        for position, entry in enumerate(failed)
-    ]
+        return Html() if has_heading else element("p", "No notebook failed.")
+    heading = element("h2", "Failures") if has_heading else ""
+    items = [_failure(entry, rows, links) for entry in failed]
     return element("section", heading, items, class_="nbcache-failures")
 
 
-def _failure(entry: ReportEntry, row: str, links: Links, *, is_open: bool) -> Html:
-    failure = entry.failure
+def _failure(entry: ReportEntry, rows: Rows, links: Links) -> Html:
+    failure, row = entry.failure, rows.ids[entry.name]
     what = failure.headline if failure is not None else f"{entry.decision}: {entry.reason}"
     what = shortened(what, _LENGTH)
     cell = failure.cell if failure is not None else None
     sign = element("span", "✗ ", aria_hidden="true")
-    where = entry.name + (f", cell {cell}" if cell is not None else "")
+    where = rows.short(entry.name) + entry.at_cell
     summary = element(
         "summary",
         element("strong", sign, where, class_="nbcache-bad"),
-        " ",
         element("span", what, class_="nbcache-what"),
     )
     to_row = element("a", "All that is known of it", href=f"#{row}")
     body: list[Html] = [element("p", _to_page(entry, cell, links), to_row, class_="nbcache-links")]
     if failure is not None:
         body += _traceback(failure)
-    return element("details", summary, body, open=is_open, id=f"{row}-failure")
+    return element("details", summary, body, id=f"{row}-failure")
 
 
 def _to_page(entry: ReportEntry, cell: int | None, links: Links) -> list[str]:

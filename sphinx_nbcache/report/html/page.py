@@ -9,10 +9,10 @@ from sphinx_nbcache.report.files import JSON_FILE, JUNIT_FILE
 from sphinx_nbcache.report.html.chart import chart
 from sphinx_nbcache.report.html.failures import failures
 from sphinx_nbcache.report.html.markup import Html, around, element
-from sphinx_nbcache.report.html.parts import row_ids
+from sphinx_nbcache.report.html.parts import Rows, rows_of
 from sphinx_nbcache.report.html.table import table
 from sphinx_nbcache.report.links import Links
-from sphinx_nbcache.report.model import FAILED, Report, ReportEntry
+from sphinx_nbcache.report.model import AS_IS, FAILED, REUSED, Report, ReportEntry
 from sphinx_nbcache.report.selection import Selection
 from sphinx_nbcache.report.words import in_words
 
@@ -44,12 +44,20 @@ def report_pieces(
     """
     counted = selection.within(report)
     entries = selection.shown(counted)
-    ids = row_ids(entries, prefix)
-    parts: list[Iterable[Html]] = [(_figures(counted),)]
-    if entries:
-        parts.append((failures(entries, ids, links), chart(entries, ids, links)))
-        parts.append(_table_section(entries, ids, links, report))
-    if not selection.docs:
+    rows = rows_of(entries, prefix)
+    has_headings = not selection.part
+    parts: list[Iterable[Html]] = []
+    if selection.has("figures"):
+        parts.append((_figures(counted),))
+    if selection.has("failures"):
+        parts.append((failures(entries, rows, links, has_heading=has_headings),))
+    if selection.has("notebooks") and entries:
+        if has_headings:
+            parts.append((element("h2", "Notebooks"),))
+        is_sorted = bool(selection.sort)
+        parts.append(_table_section(entries, rows, links, report, is_sorted=is_sorted))
+        parts.append((chart(entries, rows, links),))
+    if selection.has("notebooks") and not selection.docs:
         parts.append((_downloads(links),))
     pieces = chain.from_iterable(parts)
     return around("div", pieces, class_="nbcache-report", data_nbcache_report=prefix)
@@ -82,14 +90,29 @@ def _figures(report: Report) -> Html:
 
 
 def _table_section(
-    entries: Sequence[ReportEntry], ids: dict[str, str], links: Links, report: Report
+    entries: Sequence[ReportEntry],
+    rows: Rows,
+    links: Links,
+    report: Report,
+    *,
+    is_sorted: bool,
 ) -> Iterator[Html]:
+    others, group = (entries, ()) if is_sorted else _news_and_group(entries)
     pieces = chain(
-        (element("h2", "All notebooks"), _controls(entries)),
-        table(entries, ids, links, tells_all=not report.is_reproducible),
+        (_controls(entries),),
+        table(others, rows, links, tells_all=not report.is_reproducible, group=group),
         (element("p", "No notebook matches.", class_="nbcache-none", hidden=True),),
     )
     return around("section", pieces, class_="nbcache-all")
+
+
+def _news_and_group(
+    entries: Sequence[ReportEntry],
+) -> tuple[Sequence[ReportEntry], Sequence[ReportEntry]]:
+    """Return what failed, what ran, and the rest, in this order; and the reused notebooks."""
+    group = [entry for entry in entries if entry.decision == REUSED and not entry.failed]
+    others = [entry for entry in entries if entry.decision != REUSED or entry.failed]
+    return sorted(others, key=lambda e: (not e.failed, e.decision == AS_IS)), group
 
 
 def _controls(entries: Sequence[ReportEntry]) -> Html:

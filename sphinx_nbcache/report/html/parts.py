@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sphinx_nbcache.planning import utc
@@ -17,8 +19,39 @@ _WRITTEN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
 _NO_ID = re.compile(r"[^\w./-]")
 
 
-def row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
-    """Return the ids of the rows of notebooks, by name. They stay the same from build to build."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of notebooks in a view.
+
+    Attributes:
+        ids: Their ids, by name. They stay the same from build to build.
+        folder: The folder in which all notebooks are, with a `/` at its end; empty if they have
+            none in common. Names are shown without it.
+    """
+
+    ids: Mapping[str, str]
+    folder: str = ""
+
+    def short(self, name: str) -> str:
+        """Return a name as it is shown."""
+        return name.removeprefix(self.folder)
+
+
+def rows_of(entries: Sequence[ReportEntry], prefix: str) -> Rows:
+    """Return the rows of notebooks; their ids begin with a prefix."""
+    names = [entry.name for entry in entries]
+    return Rows(_row_ids(entries, prefix), common_folder(names))
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """Return the folder that several paths have in common, with a `/` at its end, or nothing."""
+    if len(names) < 2:  # noqa: PLR2004 (a single name has nothing in common)
+        return ""
+    found = posixpath.commonpath([posixpath.dirname(name) for name in names])
+    return f"{found}/" if found else ""
+
+
+def _row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for entry in entries:
@@ -32,9 +65,9 @@ def row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
     return ids
 
 
-def page_link(entry: ReportEntry, links: Links) -> Html:
+def page_link(entry: ReportEntry, rows: Rows, links: Links) -> Html:
     """Return the name of a notebook, which leads to its page. It may be broken behind a `/`."""
-    name = joined(Html("/<wbr />"), entry.name.split("/"))
+    name = joined(Html("/<wbr />"), rows.short(entry.name).split("/"))
     uri = links.page(entry.docname) if entry.docname else ""
     return element("a", name, href=uri) if uri else element("span", name)
 

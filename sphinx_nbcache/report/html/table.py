@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from sphinx_nbcache.planning import shortened
 from sphinx_nbcache.report.html.markup import Content, Html, around, element, joined
 from sphinx_nbcache.report.html.parts import (
+    Rows,
     cell_link,
     moment,
     nothing,
@@ -22,6 +23,8 @@ from sphinx_nbcache.report.words import in_words, size_in_words
 
 _SLOWEST, _LISTED = 3, 20
 _LENGTH = 200
+# A longer reason may be cut in its row.
+_IN_SIGHT = 36
 
 # What the row itself tells, if it is wide enough.
 _IN_ROW = frozenset({"Decision", "Run at"})
@@ -48,34 +51,46 @@ _COLUMNS = (
 
 
 def table(
-    entries: Sequence[ReportEntry], ids: Mapping[str, str], links: Links, *, tells_all: bool
+    entries: Sequence[ReportEntry],
+    rows: Rows,
+    links: Links,
+    *,
+    tells_all: bool,
+    group: Sequence[ReportEntry] = (),
 ) -> Iterator[Html]:
     """Yield the table of notebooks, in pieces.
 
     Args:
         entries: The notebooks.
-        ids: The ids of their rows, by name.
+        rows: Their rows.
         links: Where they lead.
         tells_all: Whether it tells what differs from build to build.
+        group: Reused notebooks, which are shown after the others as a group that folds.
     """
     columns = [column for column in _COLUMNS if tells_all or not column[3]]
-    heads = [_head(name, title, kind) for name, title, kind, _ in columns]
+    heads = [_head(name, title, kind, rows) for name, title, kind, _ in columns]
     pieces = chain(
         (
             element("caption", "All notebooks", class_="nbcache-hidden"),
             element("thead", element("tr", heads, role="row"), role="rowgroup"),
         ),
-        (_group(entry, ids[entry.name], links, columns) for entry in entries),
+        (_row(entry, rows, links, columns) for entry in entries),
+        [_group_head(len(group), len(columns))] if group else (),
+        (_row(entry, rows, links, columns) for entry in group),
     )
     # The roles of a table are lost to some browsers when its rows are laid out as boxes.
     return around("table", pieces, role="table", class_="nbcache-table")
 
 
-def _head(name: str, title: str, kind: str) -> Html:
-    zone = element("span", " (UTC)", class_="nbcache-zone") if name == "date" else ""
+def _head(name: str, title: str, kind: str, rows: Rows) -> Html:
+    more: Content = ""
+    if name == "date":
+        more = element("span", " (UTC)", class_="nbcache-zone")
+    elif name == "notebook" and rows.folder:
+        more = element("span", f" in {rows.folder}", class_="nbcache-muted")
     return element(
         "th",
-        element("span", title, zone),
+        element("span", title, more),
         scope="col",
         role="columnheader",
         data_sort=name,
@@ -83,9 +98,19 @@ def _head(name: str, title: str, kind: str) -> Html:
     )
 
 
-def _group(
-    entry: ReportEntry, row: str, links: Links, columns: Sequence[tuple[str, str, str, bool]]
+def _group_head(number: int, columns: int) -> Html:
+    """Return the row above the reused notebooks, in which the script puts a button."""
+    text = element("span", f"{number} reused")
+    head = element("th", text, colspan=columns, scope="rowgroup", role="rowheader")
+    return element(
+        "tbody", element("tr", head, role="row"), role="rowgroup", class_="nbcache-group"
+    )
+
+
+def _row(
+    entry: ReportEntry, rows: Rows, links: Links, columns: Sequence[tuple[str, str, str, bool]]
 ) -> Html:
+    row = rows.ids[entry.name]
     cells = {
         "decision": entry.decision,
         "status": state(entry),
@@ -97,7 +122,7 @@ def _group(
     )
     name = element(
         "th",
-        page_link(entry, links),
+        page_link(entry, rows, links),
         " ",
         permalink,
         scope="row",
@@ -135,6 +160,8 @@ def _time(entry: ReportEntry) -> str:
 def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
     """Return the list of what is known of a notebook."""
     facts = _of_its_end(entry, row)
+    if len(entry.reason) > _IN_SIGHT:
+        facts.append(("Reason", with_times(shortened(entry.reason, _LENGTH))))
     if entry.decision:
         facts.append(("Decision", entry.decision))
     if entry.changed:
