@@ -17,6 +17,7 @@ from sphinx_nbcache.cli.exits import kept
 from sphinx_nbcache.cli.groups import Group
 from sphinx_nbcache.cli.project_commands import list_notebooks, show
 from sphinx_nbcache.cli.project_commands import project_group as project
+from sphinx_nbcache.cli.quick_start import quickstart
 from sphinx_nbcache.cli.run_commands import execute, explain, plan, report
 from sphinx_nbcache.signals import Interrupted, SignalHandlers, write_line
 
@@ -56,6 +57,7 @@ jcache.add(report)
 jcache.add(project)
 jcache.add(notebook)
 jcache.add(cache)
+jcache.add(quickstart)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support import Book
 from support_cli import NOTEBOOKS, CommandLine
 
 from sphinx_nbcache.cli import cache, jcache, project
@@ -79,3 +80,33 @@ def test_the_traceback_of_a_failure_is_shown(cli: CommandLine) -> None:
     assert "----> 1" not in cli.ok("project", "show", "1", "--no-tb").out
     failure = cli.ok("project", "show", "1", "--json").json["result"]["failure"]
     assert (failure["name"], failure["cell"]) == ("ZeroDivisionError", 2)
+
+
+def test_the_command_writes_the_notebooks_of_the_page_and_a_book(cli: CommandLine) -> None:
+    written = cli.ok("quickstart", "demo").out.splitlines()
+    names = ["conf.py", "index.md", FAILING, UNRUN]
+    assert written == [f"Written: demo/{name}" for name in names]
+    for name in (UNRUN, FAILING):
+        original = NOTEBOOKS / name.rpartition("/")[2]
+        assert (cli.folder / "demo" / name).read_bytes() == original.read_bytes()
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(cli: CommandLine) -> None:
+    cli.write("demo/conf.py", "mine")
+    done = cli("quickstart", "demo")
+    assert (done.code, done.err.strip()) == (2, "Error: demo is not empty; name a new folder")
+    assert [path.name for path in (cli.folder / "demo").iterdir()] == ["conf.py"]
+    cli.write("file", "")
+    assert cli("quickstart", "file/demo").code == 2
+
+
+@pytest.mark.kernel
+def test_its_book_is_built_without_a_warning_but_that_of_the_failure(
+    cli: CommandLine, book: Book
+) -> None:
+    cli.ok("quickstart", "demo")
+    book.folder = cli.folder / "demo"
+    built = book.build()
+    assert built.status == 0
+    (warning,) = built.warnings.splitlines()
+    assert "the notebook failed in code cell 2, line 1: ZeroDivisionError" in warning

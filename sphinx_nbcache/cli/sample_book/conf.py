@@ -1,0 +1,3 @@
+project = "Quick start"
+extensions = ["sphinx_nbcache"]
+exclude_patterns = ["_build", ".venv"]
