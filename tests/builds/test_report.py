@@ -6,11 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from support import Book
+
+import sphinx_nbcache
+from sphinx_nbcache.report.selection import Selection
 
 pytestmark = pytest.mark.kernel
 
@@ -464,3 +468,10 @@ def test_the_report_tells_of_earlier_runs_also_of_other_code(book: Book) -> None
     ]
     assert fit["runs"][1]["started"] == fit["started"]
     assert fit["runs"][1]["seconds"] == fit["seconds"]
+
+
+def test_what_doctrees_hold_changes_with_the_version_of_the_environment() -> None:
+    """Sphinx reads all pages again where it differs; else old doctrees meet new code."""
+    held = {2: ("status", "columns", "limit", "sort", "docs", "part")}
+    (version,) = re.findall(r'"env_version": (\d+)', Path(sphinx_nbcache.__file__).read_text())
+    assert tuple(field.name for field in fields(Selection)) == held[int(version)]
