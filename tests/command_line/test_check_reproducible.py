@@ -117,7 +117,8 @@ def test_files_that_notebooks_write_are_put_back(cli: CommandLine, number: str) 
     assert cli(*CHECK).code == 0
     assert state(cli) == before
     assert (cli.folder / "made" / "file.txt").read_text() == "content 1"
-    assert "2 up to date" in cli.ok("execute").out
+    again = cli.ok("execute")
+    assert "2 up to date" in again.out, again.err  # which says why
 
 
 def test_temporary_folders_leave_nothing(cli: CommandLine, number: str) -> None:
