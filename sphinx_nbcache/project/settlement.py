@@ -13,6 +13,7 @@ from sphinx_nbcache.project.artifacts import Artifacts, Change
 from sphinx_nbcache.project.order import acyclic, in_order, producers
 from sphinx_nbcache.project.run import Settled
 from sphinx_nbcache.project.validity import Validity
+from sphinx_nbcache.store.artifacts import Artifact
 from sphinx_nbcache.store.records import Result, Stored
 
 
@@ -84,22 +85,26 @@ class Settlement:
         shown = [before.result] if before is not None and before.result is not None else []
         old = [*shown, *self._planner.earlier(planned)]
         changes = self._validity.to_clear(planned, old)
-        changes = self._without_those_of_others(planned.name, changes)
+        left_over = self._validity.left_over(old)
+        if changes or left_over:
+            others = self._artifacts_of_others(planned.name)
+            written = {artifact.path for artifact in others}
+            changes = [change for change in changes if change.name not in written]
+            # Files that others were seen to write were theirs all along: this run only saw them
+            # appear.
+            left_over -= {artifact.path for artifact in others if not artifact.inferred}
         self._note_written(planned.name, self._artifacts.carry_out(changes))
-        return self._validity.left_over(old)
+        return left_over
 
-    def _without_those_of_others(self, name: str, changes: list[Change]) -> list[Change]:
-        """Return the changes of files that no other notebook has written in the meantime."""
-        if not changes:
-            return changes
-        of_others = {
-            artifact.path
+    def _artifacts_of_others(self, name: str) -> list[Artifact]:
+        """Return the files that other notebooks of the plan have written."""
+        return [
+            artifact
             for other, settled in self._settled.items()
             for result in _results(settled)
             if other != name and not result.temporary
             for artifact in result.artifacts
-        }
-        return [change for change in changes if change.name not in of_others]
+        ]
 
     def planned_again(self, planned: Planned) -> Planned | None:
         """Plan a notebook anew; the reason tells which other one has rewritten what it reads."""

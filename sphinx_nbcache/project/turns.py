@@ -121,7 +121,7 @@ class Turns:
         from sphinx_nbcache.execution.registry import slots_of
         from sphinx_nbcache.execution.threads import thread_limits, usable_cores
 
-        total = len(waiting)
+        total = self._started + len(waiting)  # rounds before this one count
         first = [group[0] for group in waiting]
         environment = with_changes(os.environ, self.settings.environment)
         # As it will be, unless the executor is another package's: that is asked when it is made.

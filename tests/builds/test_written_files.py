@@ -114,3 +114,24 @@ def test_copies_of_a_notebook_that_look_for_a_file_which_they_write_do_not_wait_
     book.write("data.txt", "2")
     assert book.build().status == 0
     assert "2" in (book.folder / "_build" / "html" / "two.html").read_text(encoding="utf-8")
+
+
+def test_a_file_that_another_notebook_wrote_at_the_same_time_is_nothing_left_over(
+    book: Book,
+) -> None:
+    """The reader saw the file appear, and is run once more; after that nothing is in doubt."""
+    book.conf(jobs=2, executor="local-parallel")
+    book.index("reader", "writer")
+    writer = """%%
+    import time; time.sleep(0.5)
+    from pathlib import Path
+    Path('made').mkdir()
+    Path('made/file.txt').write_text('content')
+    """
+    reader = "%%import time; time.sleep(1.5); print(open('made/file.txt').read())"
+    book.ipynb("writer.ipynb", writer)
+    book.ipynb("reader.ipynb", reader)
+    first = book.build()
+    assert sorted(first.ran) == ["reader.ipynb", "reader.ipynb", "writer.ipynb"]
+    assert "executing notebook 3 of 3: reader.ipynb" in first.log
+    assert book.build().ran == ()
