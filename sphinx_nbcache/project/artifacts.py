@@ -339,7 +339,7 @@ class Artifacts:
         is_placed = change.artifact is not None
         with open_folder(self._root, change.name, create=is_placed) as (folder, _):
             if change.artifact is None:
-                moving.remove(folder, move, change.found)
+                moving.remove(folder, move, change.found, lambda: self._stays_away(change.name))
             else:
                 content = self._store.content(change.artifact)
                 moving.place(folder, move, change.found, content, change.mode)

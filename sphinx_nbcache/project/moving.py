@@ -15,7 +15,7 @@ import secrets
 import signal
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -85,14 +85,31 @@ def move_of(path: str, found: str = "") -> Move:
     return Move(folder, name, secrets.token_hex(8), found)
 
 
-def remove(folder: OpenFolder, move: Move, digest: str) -> None:
+def remove(
+    folder: OpenFolder, move: Move, digest: str, is_kept: Callable[[], bool] = lambda: False
+) -> None:
     """Remove a file if it has the content that a run left there.
 
+    Args:
+        folder: Its folder.
+        move: The move.
+        digest: The digest of that content.
+        is_kept: Tells whether the file stays all the same. It is asked when the file is aside:
+            from then on git cannot add it under its name.
+
     Raises:
-        ForeignFileError: It has not.
+        ForeignFileError: It has another content, or stays.
         OSError: It cannot be removed.
     """
     _take(folder, move, digest)
+    try:
+        stays = is_kept()
+    except BaseException:
+        _give_back(folder, move)
+        raise
+    if stays:
+        _give_back(folder, move)
+        raise ForeignFileError("git tracks it now")
     folder.remove(move.aside)
 
 

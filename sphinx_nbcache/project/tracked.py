@@ -14,13 +14,21 @@ _MARK = ".git"
 _OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
 
 
+_Stamp = tuple[int, int, int] | None
+
+
 class Tracked:
-    """The files that git tracks in and around a folder; nested repositories count as well."""
+    """The files that git tracks in and around a folder; nested repositories count as well.
+
+    Git is asked again when the index of a repository has changed: a user may commit a file while
+    a build runs.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._tops: dict[Path, Path | None] = {}
-        self._names: dict[Path, frozenset[str] | None] = {}
+        self._indexes: dict[Path, Path] = {}
+        self._names: dict[Path, tuple[_Stamp, frozenset[str] | None]] = {}
 
     def __contains__(self, name: str) -> bool:
         """Tell whether git tracks a file under the root, in any spelling of its name.
@@ -31,9 +39,7 @@ class Tracked:
         top = self._top_of(path.parent)
         if top is None:
             return False
-        if top not in self._names:
-            self._names[top] = _listed(top)
-        names = self._names[top]
+        names = self._names_in(top)
         if names is None:
             return os.path.lexists(path)
         return plain_path(path.relative_to(top).as_posix()) in names
@@ -54,6 +60,15 @@ class Tracked:
         _, blob, stage, *_ = listed.split(maxsplit=3)
         return stage == b"0" and blob == hashed.strip()
 
+    def _names_in(self, top: Path) -> frozenset[str] | None:
+        if top not in self._indexes:
+            printed = _git(top, "rev-parse", "--git-path", "index")
+            self._indexes[top] = top / os.fsdecode((printed or b".git/index").rstrip(b"\n"))
+        stamp = _stamp(self._indexes[top])
+        if top not in self._names or self._names[top][0] != stamp:
+            self._names[top] = stamp, _listed(top)
+        return self._names[top][1]
+
     def _top_of(self, folder: Path) -> Path | None:
         """Return the innermost repository that a folder is part of."""
         passed: list[Path] = []
@@ -68,6 +83,15 @@ class Tracked:
                 break
         self._tops.update(dict.fromkeys(passed, top))
         return top
+
+
+def _stamp(index: Path) -> _Stamp:
+    """Return what changes with the index, which git replaces by another file."""
+    try:
+        found = index.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _listed(top: Path) -> frozenset[str] | None:

@@ -82,6 +82,20 @@ def test_a_file_of_ours_is_removed(folder: OpenFolder) -> None:
     assert entries(folder) == {}
 
 
+def test_a_file_of_ours_stays_if_something_speaks_for_it_once_it_is_aside(
+    folder: OpenFolder,
+) -> None:
+    save(folder, OURS)
+
+    def is_kept() -> bool:
+        assert entries(folder) == {"(aside)": OURS}
+        return True
+
+    with pytest.raises(ForeignFileError, match="git tracks it now"):
+        remove(folder, move_of("out/file"), digest(OURS), is_kept)
+    assert entries(folder) == {"file": OURS}
+
+
 @pytest.mark.parametrize("by_rename", [True, False], ids=["by rename", "in place"])
 @pytest.mark.parametrize(
     ("action", "method"),

@@ -43,6 +43,16 @@ def test_tracked_files_are_known_also_when_they_are_deleted(repository: Path) ->
     assert "docs/missing/x" not in tracked
 
 
+def test_a_file_that_is_added_later_is_tracked_from_then_on(repository: Path) -> None:
+    tracked = Tracked(repository)
+    (repository / "later.txt").write_text("later")
+    assert "later.txt" not in tracked
+    git(repository, "add", "later.txt")
+    assert "later.txt" in tracked
+    git(repository, "rm", "--cached", "-q", "later.txt")
+    assert "later.txt" not in tracked
+
+
 def test_names_that_differ_only_in_spelling_count_as_tracked(repository: Path) -> None:
     tracked = Tracked(repository)
     for name in ("A.TXT", "docs/cafe\u0301.txt", "a.txt."):
