@@ -31,7 +31,8 @@ def authors(report: Report, seen: Seen, now: Callable[[str], Stat | None]) -> Au
         now: Looks at a file again.
     """
     foreign = {path for path in seen.changed if path not in seen.writes}
-    unproven = seen.inferred.keys() - seen.proven - seen.writes.keys()
+    # A user's file stays the user's under the name that the run has given it.
+    unproven = (seen.inferred.keys() - seen.proven - seen.writes.keys()) | seen.moved
     for path in {*seen.writes, *seen.inferred, *seen.others} - foreign:
         is_by_child = path in seen.by_children
         found = now(path)

@@ -13,7 +13,7 @@ import msgspec
 
 from sphinx_nbcache.notebooks.scan import Stat
 
-SCHEMA = 2
+SCHEMA = 3
 # Directory, pattern, whether only directories were asked for, and what was there.
 Listed = tuple[str, str, bool, tuple[str, ...] | None]
 
@@ -62,6 +62,8 @@ class Report(msgspec.Struct, frozen=True):
     writes: dict[str, Look]
     """How files were before the run wrote or removed them."""
     removed: tuple[str, ...]
+    moved: tuple[str, ...]
+    """New names of files that the run has not made."""
     made: tuple[str, ...]
     """Directories that the run made."""
     listings: tuple[Listed, ...]
@@ -117,6 +119,7 @@ class Seen:
     proven: set[str] = field(default_factory=set)
     left_by_children: dict[str, Stat] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    moved: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
     listings: list[Listed] = field(default_factory=list)
     processes: list[tuple[str, ...]] = field(default_factory=list)
@@ -151,6 +154,7 @@ def gather(report: Report, normal: Callable[[str], str]) -> Seen:
         for path, look in looks.items():
             _keep(found, normal(path), look)
     seen.removed.update(map(normal, report.removed))
+    seen.moved.update(map(normal, report.moved))
     seen.made.update(map(normal, report.made))
     seen.proven.update(map(normal, report.proven))
     seen.changed.update(map(normal, report.changed))
@@ -180,8 +184,8 @@ def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> N
     elif kind == "left":
         path, stat = msgspec.convert(values, tuple[str, Stat])
         seen.left_by_children[normal(path)] = stat
-    elif kind in ("remove", "make"):
-        paths = {"remove": seen.removed, "make": seen.made}[kind]
+    elif kind in ("remove", "make", "move"):
+        paths = {"remove": seen.removed, "make": seen.made, "move": seen.moved}[kind]
         paths.add(normal(msgspec.convert(values, tuple[str])[0]))
     elif kind in ("host", "import"):
         names = {"host": seen.hosts, "import": seen.imports}[kind]

@@ -293,6 +293,41 @@ def test_a_product_that_the_user_makes_a_link_is_the_users(
     assert whose(observed(desk, kind, when, blind=False).trace) in THEIRS[when]
 
 
+# --- Files that get another name ---------------------------------------------------------------
+
+RENAMES = {
+    "rename": "os.rename('params.json', 'out')",
+    "replace": "open('out', 'w').close(); os.replace('params.json', 'out')",
+    "shutil": "import shutil; shutil.move('params.json', 'out')",
+    "pathlib": "import pathlib; pathlib.Path('params.json').rename('out')",
+    "link": "os.link('params.json', 'out'); os.remove('params.json')",
+    "twice": "os.rename('params.json', 'b'); os.rename('b', 'out')",
+    "backup": "os.rename('params.json', 'out'); open('params.json', 'w').close()",
+    "folder": "os.rename('d', 'new')",
+    "appended": "with open('params.json', 'a') as f: f.write('1')\n"
+    "os.rename('params.json', 'out')",
+    "child": "import subprocess, sys\n"
+    "subprocess.run([sys.executable, '-c', 'import os; os.rename(\"params.json\", \"out\")'])",
+}
+
+
+@pytest.mark.parametrize("kind", sorted(RENAMES))
+@BLINDNESS
+def test_a_file_of_the_user_that_the_run_renames_is_not_the_runs(
+    desk: Desk, kind: str, *, blind: bool
+) -> None:
+    desk.project.write("params.json", "the user's")
+    desk.project.write("d/out", "the user's")
+    name = "new/out" if kind == "folder" else "out"
+    assert whose(desk.run(RENAMES[kind], blind=blind).trace, name) == "perhaps"
+
+
+def test_a_file_that_takes_the_name_of_a_renamed_one_is_the_runs(desk: Desk) -> None:
+    desk.project.write("a", "the user's")
+    move = "open('b', 'w').close(); os.rename('b', 'out')"
+    assert whose(desk.run("os.rename('a', 'out')", move).trace) == "own"
+
+
 # --- Handles that stay open ---------------------------------------------------------------
 
 OPEN_ACROSS = {

@@ -56,6 +56,7 @@ def report(**more: Any) -> dict[str, Any]:
     }
     empty_lists: tuple[str, ...] = (
         "removed",
+        "moved",
         "made",
         "listings",
         "packages",
@@ -67,7 +68,7 @@ def report(**more: Any) -> dict[str, Any]:
     empty_maps: tuple[str, ...] = ("reads", "writes", "named", "inferred", "modules", "missing")
     empty_maps += ("variables", "others", "left")
     return {
-        "schema": 2,
+        "schema": 3,
         "started": time.time_ns(),
         "python": python,
         "start_variables": {},
@@ -207,7 +208,7 @@ def test_an_error_of_the_tracer_makes_the_trace_unreliable(project: Project) -> 
     "raw",
     [
         {},
-        {"schema": 2},
+        {"schema": 3},
         {**report(), "schema": 1},
         {**report(), "reads": []},
         {**report(), "reads": {"/a": "x"}},

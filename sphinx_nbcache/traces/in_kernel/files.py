@@ -39,6 +39,7 @@ class Files:
         self.inferred = {}
         self.databases = set()
         self.removed = {}
+        self.moved = {}
         self.made = {}
         self.asked_versions = {}
         self.proof = Proof(self)
@@ -232,12 +233,29 @@ class Files:
     def _move(self, source, target):
         self.read(source)
         if self.stat(source) is not None:
+            is_made = self._is_made(source)
             self.remove(source)
-            self.write(target)
+            self._write_as(target, is_made=is_made)
 
     def on_link(self, source, target, *more):
-        self._expect(absolute(target))
-        self.write(absolute(target))
+        target = absolute(target)
+        self._expect(target)
+        self._write_as(target, is_made=self._is_made(absolute(source)))
+
+    def _is_made(self, path):
+        """Tell whether the run has made a file where nothing was."""
+        look = self.writes.get(path)
+        return look is not None and look[1] == "" and path not in self.moved
+
+    def _write_as(self, path, *, is_made):
+        """Note that a path is about to name a file that had another name before."""
+        self.write(path)
+        if is_made:
+            self.moved.pop(path, None)
+        else:
+            # The content is somebody's, who may have it nowhere else.
+            self.moved[path] = True
+            self.log.note("move", path)
 
     def on_truncate(self, path, *more):
         if type(path) is not int:

@@ -18,7 +18,7 @@ from .outside import Outside
 from .probes import Probes
 from .variables import Variables
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Tracer:
@@ -135,6 +135,7 @@ class Tracer:
             "reads": self.files.reads.unpacked(),
             "writes": self.files.writes,
             "removed": list(self.files.removed),
+            "moved": list(self.files.moved),
             "made": list(self.files.made),
             "listings": [[*key, names] for key, names in self.listings.found.items()],
             "named": self.named.looks,
