@@ -233,9 +233,17 @@ def _look(path: str) -> Entry:
 def _list(path: str) -> tuple[str, ...] | None:
     try:
         with os.scandir(path) as entries:
-            return tuple(sorted(e.name + "/" if e.is_dir() else e.name for e in entries))
+            return tuple(sorted(e.name + "/" if _is_folder(e) else e.name for e in entries))
     except OSError:
         return None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a directory: no link in a circle or to a forbidden place."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _hash_file(path: str) -> tuple[str, Stat, Stat]:

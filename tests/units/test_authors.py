@@ -304,8 +304,7 @@ RENAMES = {
     "twice": "os.rename('params.json', 'b'); os.rename('b', 'out')",
     "backup": "os.rename('params.json', 'out'); open('params.json', 'w').close()",
     "folder": "os.rename('d', 'new')",
-    "appended": "with open('params.json', 'a') as f: f.write('1')\n"
-    "os.rename('params.json', 'out')",
+    "appended": "with open('params.json', 'a') as f: f.write('1')\nos.rename('params.json', 'out')",
     "child": "import subprocess, sys\n"
     "subprocess.run([sys.executable, '-c', 'import os; os.rename(\"params.json\", \"out\")'])",
 }

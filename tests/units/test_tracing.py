@@ -59,6 +59,49 @@ def test_a_file_that_is_read_counts(project: Project) -> None:
     assert project.says(traced) == "data/prices.csv changed"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('latest/a.csv').read()",
+        "import os; os.chdir('latest')\nopen('a.csv').read()",
+        "import os; os.chdir('v1'); os.chdir('../latest')\nopen('a.csv').read()",
+        "open('v1/../latest/a.csv').read()",
+        "open('v1/../v1/../latest/../latest/a.csv').read()",
+    ],
+)
+def test_a_link_on_the_way_to_a_file_counts(project: Project, code: str) -> None:
+    project.write("v1/a.csv", "1")
+    project.write("v2/a.csv", "2")
+    link = project.root / "latest"
+    link.symlink_to("v1")
+    traced = project.run(code)
+    assert project.says(traced) is None
+    link.unlink()
+    link.symlink_to("v2")
+    assert project.says(traced) == "latest/a.csv changed"
+
+
+def test_a_working_directory_whose_link_leads_elsewhere_meanwhile_is_where_it_was(
+    project: Project,
+) -> None:
+    project.write("v1/a.csv", "1")
+    project.write("v2/a.csv", "2")
+    (project.root / "latest").symlink_to("v1")
+    change = "os.remove('../latest'); os.symlink('v2', '../latest')"
+    traced = project.run(f"import os; os.chdir('latest'); {change}", "open('a.csv').read()")
+    assert "v1/a.csv" in traced.paths(File)
+
+
+def test_a_link_in_a_circle_does_not_hide_what_else_is_in_its_folder(project: Project) -> None:
+    project.write("data/a")
+    (project.root / "data" / "loop").symlink_to("loop")
+    (project.root / "loop").symlink_to("loop")
+    traced = project.run("import os; os.listdir('data')")
+    assert project.says(traced) is None
+    project.write("data/b")
+    assert project.says(traced) == "data/b appeared"
+
+
 def test_a_trace_holds_in_another_checkout(project: Project, tmp_path: Path) -> None:
     project.write("nb/data/a.csv")
     project.write("helpers.py", "import sub.part")

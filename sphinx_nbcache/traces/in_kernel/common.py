@@ -23,6 +23,10 @@ IMPORTLIB = ("<frozen importlib", os.path.join(os.path.dirname(os.__file__), "im
 
 # The working directory, as long as it is not changed: asking for it takes longer than all else.
 HERE = []
+# The name under which the run has gone there: a link of which may lead elsewhere by the next build.
+ENTERED = []
+# The real function: the wrapped one would note what is looked at in here.
+_stat = os.stat
 
 
 def absolute(path):
@@ -31,11 +35,43 @@ def absolute(path):
         path = os.fsdecode(path)
     if path[:1] != "/" and (_IS_POSIX or not os.path.isabs(path)):
         if not HERE:
-            HERE.append(os.getcwd())
+            HERE.append(_here())
         path = HERE[0] + "/" + path if _IS_POSIX else os.path.join(HERE[0], path)
     if (_DOT in path or _DOUBLE in path or path[-1] == os.sep) and ".." not in path:
         path = os.path.normpath(path)
     return path
+
+
+def _here():
+    """Return the working directory, by the name that the run used if that is still right."""
+    found = os.getcwd()
+    for name in ENTERED:
+        try:
+            if os.path.samestat(_stat(name), _stat(found)):
+                return name
+        except (OSError, ValueError):
+            break
+    return found
+
+
+def without_dots(path):
+    """Return an absolute path without `..`, which goes up from where a link leads.
+
+    Links after the last `..` are kept.
+    """
+    above, dots, rest = (path + os.sep).rpartition(".." + os.sep)
+    return os.path.normpath(os.path.join(os.path.realpath(above + dots), rest) if dots else path)
+
+
+def is_folder(entry):
+    """Tell whether an entry of a directory is one, or a link to one.
+
+    `os.DirEntry.is_dir` raises for links that form a circle, or whose target is forbidden.
+    """
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def source_of(path):

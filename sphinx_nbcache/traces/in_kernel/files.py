@@ -7,7 +7,7 @@ import stat as modes
 import sys
 import time
 
-from .common import HERE, absolute, outer, source_of
+from .common import ENTERED, HERE, absolute, outer, source_of, without_dots
 from .looks import Looks
 from .watch import Proof, Watch, short
 
@@ -194,8 +194,11 @@ class Files:
             self._expect(absolute(path))
 
     def on_chdir(self, path):
+        ENTERED.clear()
         if type(path) is not int:
-            self._expect(absolute(path))
+            full = absolute(path)
+            self._expect(full)
+            ENTERED.append(without_dots(full))
         self.forget()
 
     def _expect(self, path):

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 
-from .common import IMPORTLIB, PATHS, absolute, outer
+from .common import IMPORTLIB, PATHS, absolute, is_folder, outer
 
 
 class Listings:
@@ -39,7 +39,7 @@ class Listings:
             return
         try:
             with os.scandir(path) as entries:
-                names = sorted(e.name + "/" if e.is_dir() else e.name for e in entries)
+                names = sorted(e.name + "/" if is_folder(e) else e.name for e in entries)
         except OSError:
             names = None
         for kind in new:

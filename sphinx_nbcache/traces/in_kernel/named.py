@@ -9,7 +9,7 @@ import time
 import types
 
 from .changes import OTHER, OWN
-from .common import absolute, shell
+from .common import absolute, is_folder, shell
 
 # Files that are read by libraries in C. Only of these a name that leads nowhere is noted.
 _DATA = re.compile(
@@ -194,18 +194,24 @@ class Named:
 
     def _list_folders(self):
         """List the working directory and those in it, unless they are as they were."""
-        here = os.getcwd()
+        here = absolute(".")
         if self._list(here):
             with os.scandir(here) as entries:
-                inside = [e.path for e in entries if e.name[0] not in "._" and e.is_dir()]
+                inside = [e.path for e in entries if e.name[0] not in "._" and is_folder(e)]
             for folder in inside[:_MOST_FOLDERS]:
                 self._list(folder)
 
     def _list(self, folder):
-        changed = os.stat(folder).st_mtime_ns
-        if self.folders.get(folder, (0, None))[0] != changed:
-            names = os.listdir(folder)
-            self.folders[folder] = changed, frozenset(names) if len(names) < _MOST_NAMES else None
+        """Take note of what is in a folder; return whether that is known now."""
+        try:
+            changed = os.stat(folder).st_mtime_ns
+            if self.folders.get(folder, (0, None))[0] != changed:
+                names = os.listdir(folder)
+                known = frozenset(names) if len(names) < _MOST_NAMES else None
+                self.folders[folder] = changed, known
+        except OSError:  # it is forbidden, or has just gone
+            self.folders.pop(folder, None)
+            return False
         return self.folders[folder][1] is not None
 
     def consider_words(self, text):
