@@ -46,7 +46,10 @@ def work_folder(longest: int | None = None) -> Iterator[Path]:
 
 
 def _base(longest: int | None) -> Path:
-    usual = Path(tempfile.gettempdir()).resolve()
+    try:
+        usual = Path(tempfile.gettempdir()).resolve()
+    except OSError:
+        return _SHORT  # nothing can be written there either, as whoever tries will say
     length = len(os.fsencode(_lock_of(usual / f"{_PREFIX}{'0' * 16}")))
     if longest is None or length <= longest or not os.access(_SHORT, os.W_OK):
         return usual

@@ -35,6 +35,14 @@ _TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
 
 
+def _usual_temporary() -> tuple[str, ...]:
+    """Return the system's folder of temporary files; nothing if no such folder can be written."""
+    try:
+        return (tempfile.gettempdir(),)
+    except OSError:
+        return ()
+
+
 @dataclass(frozen=True)
 class Places:
     """The directories that paths are told apart by.
@@ -54,7 +62,7 @@ class Places:
     home: str = field(default_factory=lambda: os.path.expanduser("~"))
     ignored: tuple[str, ...] = ()
     globs: tuple[str, ...] = ()
-    temporary: tuple[str, ...] = field(default_factory=lambda: (tempfile.gettempdir(),))
+    temporary: tuple[str, ...] = field(default_factory=_usual_temporary)
 
     def ignoring(self, directories: Iterable[str]) -> Places:
         """Return the same places with further ignored directories; the same ones if asked again."""
@@ -103,11 +111,15 @@ class Places:
         return not name.startswith("~/") and not os.path.isabs(name)
 
     def normal(self, path: str) -> str:
-        """Return the path without `.` and `..`. A `..` goes up from where a link leads."""
-        if ".." in path and "\0" not in path:
-            folder, name = os.path.split(path)
-            if ".." in folder.split(os.sep) or name == "..":
-                return os.path.realpath(path)
+        """Return the path without `.` and `..`. A `..` goes up from where a link leads.
+
+        Links after the last `..` are kept: they may lead elsewhere by the next build.
+        """
+        parts = path.split(os.sep)
+        if ".." in parts and "\0" not in path:
+            last = len(parts) - parts[::-1].index("..")
+            above = os.path.realpath(os.sep.join(parts[:last]))
+            return os.path.normpath(os.path.join(above, *parts[last:]))
         return os.path.normpath(path)
 
     def is_temporary(self, path: str) -> bool:

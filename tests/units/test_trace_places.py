@@ -44,6 +44,16 @@ def test_a_path_has_a_name_and_a_name_a_path(path: str, name: str) -> None:
     assert places().path_of(name) == os.path.normpath(path)
 
 
+def test_without_a_folder_for_temporary_files_there_are_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", full)
+    assert Places("/projects/book").temporary == ()
+
+
 @pytest.mark.parametrize(
     "path",
     [
