@@ -7,6 +7,7 @@ imported when it runs: so `--help` answers at once.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -19,6 +20,7 @@ from sphinx_nbcache.cli.project_commands import list_notebooks, show
 from sphinx_nbcache.cli.project_commands import project_group as project
 from sphinx_nbcache.cli.quick_start import quickstart
 from sphinx_nbcache.cli.run_commands import execute, explain, plan, report
+from sphinx_nbcache.cli.verbosity import USUAL
 from sphinx_nbcache.signals import Interrupted, SignalHandlers, write_line
 
 __all__ = ["cache", "jcache", "main", "notebook", "project"]
@@ -27,16 +29,21 @@ PROGRAM = "sphinx-nbcache"
 
 
 @click.group(cls=Group, invoke_without_command=True)
-@click.version_option(__version__, prog_name=PROGRAM)
+@click.option(
+    "--version", is_flag=True, help="Show the version; with --verbose also what it works with."
+)
 @click.option("--print-path", is_flag=True, help="Show the folder of the store.")
 @options.common
 @click.pass_context
-def jcache(ctx: click.Context, /, *, print_path: bool) -> None:
+def jcache(ctx: click.Context, /, *, version: bool, print_path: bool) -> None:
     """Execute notebooks whose code, or anything it depended on, has changed; keep the results.
 
     Inside a Sphinx project that was built, this is the store of the build: what one has
     executed, the other does not execute again.
     """
+    if version:
+        _print_version()
+        ctx.exit()
     if print_path:
         from sphinx_nbcache.cli.session import opened
 
@@ -44,6 +51,15 @@ def jcache(ctx: click.Context, /, *, print_path: bool) -> None:
             click.echo(f"Cache path: {found.store.folder.parent}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+def _print_version() -> None:
+    click.echo(f"{PROGRAM}, version {__version__}")
+    if options.given().verbosity > USUAL:
+        from sphinx_nbcache.cli.about import about
+        from sphinx_nbcache.cli.session import found_store_or_why_not
+
+        click.echo(about(*found_store_or_why_not(), Path.cwd()))
 
 
 notebook = project.called("notebook", help="The same as `project`.")

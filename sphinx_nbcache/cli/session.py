@@ -15,6 +15,7 @@ from sphinx_nbcache.cli.output import warn
 from sphinx_nbcache.cli.values import as_reference
 
 if TYPE_CHECKING:
+    from sphinx_nbcache.config import Settings
     from sphinx_nbcache.notices import Notice, Notify
     from sphinx_nbcache.project import Project
 
@@ -64,6 +65,33 @@ def opened_to_change() -> Iterator[Project]:
             text = f"the store {project.store.folder} cannot be used, so that nothing was changed"
             raise Stopped(text, Exit.STORE)
         yield project
+
+
+def found_store_or_why_not() -> tuple[Path | str, Settings]:
+    """Return the folder of the store that [](opened) uses, or why it has none, and the options.
+
+    Nothing is opened.
+    """
+    from sphinx_nbcache.config import Settings
+    from sphinx_nbcache.project import ProjectError
+
+    try:
+        return _found_store()
+    except ProjectError as error:
+        return f"not found: {error}", Settings()
+
+
+def _found_store() -> tuple[Path, Settings]:
+    from sphinx_nbcache.project.discovery import find_settings, find_store
+
+    asked = given()
+    if asked.conf is not None:
+        from sphinx_nbcache.extension.conf import find_conf_store
+
+        place, settings = find_conf_store(asked.conf)
+        return asked.cache_path or place, settings
+    place = find_store(Path.cwd(), asked.cache_path)
+    return place, find_settings(place)
 
 
 def _open(notify: Notify, options: dict[str, Any]) -> Project:

@@ -51,19 +51,13 @@ def open_conf_project(
     checked_settings(options)
     base = folder.resolve()
     values = _values(base)
-    raw = {
-        name: values[PREFIX + name]
-        for name, (declared, _) in declared_options().items()
-        if PREFIX + name in values and declared.is_lasting
-    }
-    settings, problems = read_settings(raw | options)
+    settings, problems = read_settings(_lasting(values) | options)
     conf = base / "conf.py"
     for problem in problems:
         notify(Notice(Topic.CONFIG, problem.text, conf, line_in_conf(problem.option, conf)))
     for option in unknown_options(values):
         notify(notice_of_unknown(option, conf, is_in_conf=True))
-    where = place or _declared_store(base, settings) or built_store(base)
-    where = where or store_place(base, base / "_build", settings)
+    where = place or _store_of(base, settings)
     project = Project((), base=base, place=where.resolve(), settings=settings, notify=notify)
     excluded = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
     names = [
@@ -80,6 +74,31 @@ def open_conf_project(
     project.notebooks.set_built(found, project.name_of(base))
     project.sources = None
     return project
+
+
+def find_conf_store(folder: Path) -> tuple[Path, Settings]:
+    """Return the folder of the store of a source directory, and its options. Nothing is opened.
+
+    Raises:
+        ProjectError: There is no `conf.py`, or it fails.
+    """
+    base = folder.resolve()
+    settings, _ = read_settings(_lasting(_values(base)))
+    return _store_of(base, settings).resolve(), settings
+
+
+def _lasting(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of ours in a `conf.py`, by name without `nbcache_`."""
+    return {
+        name: values[PREFIX + name]
+        for name, (declared, _) in declared_options().items()
+        if PREFIX + name in values and declared.is_lasting
+    }
+
+
+def _store_of(base: Path, settings: Settings) -> Path:
+    found = _declared_store(base, settings) or built_store(base)
+    return found or store_place(base, base / "_build", settings)
 
 
 def _declared_store(base: Path, settings: Settings) -> Path | None:

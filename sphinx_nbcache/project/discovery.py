@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sphinx_nbcache.config import checked_settings, read_settings
+from sphinx_nbcache.config import Settings, checked_settings, read_settings
 from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.project.errors import ProjectError
 from sphinx_nbcache.project.place import ROOT_MARKS, STORE_FOLDER, STORE_VARIABLE
@@ -43,8 +43,7 @@ def open_project(
         ProjectError: Several Sphinx projects that were built are found, and none is nearest.
     """
     here = Path(folder).resolve()
-    given = place if place is not None else os.environ.get(STORE_VARIABLE)
-    where = Path(given).resolve() if given else built_store(here) or here / STORE_FOLDER
+    where = find_store(here, place)
     built = read_project_file(where)
     if built is None:
         project = _unbuilt(here, where, notify, options)
@@ -61,6 +60,26 @@ def open_project(
     return Project(
         None, base=base, place=where, settings=settings, notify=notify, root=root, quiet=quiet
     )
+
+
+def find_store(here: Path, place: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of the store that [](open_project) opens; it may not exist yet.
+
+    Args:
+        here: The folder of the user, absolute.
+        place: The folder of the store, if the user names it.
+
+    Raises:
+        ProjectError: Several Sphinx projects that were built are found, and none is nearest.
+    """
+    given = place if place is not None else os.environ.get(STORE_VARIABLE)
+    return Path(given).resolve() if given else built_store(here) or here / STORE_FOLDER
+
+
+def find_settings(place: Path) -> Settings:
+    """Return the options that the last build with a store left there; nothing else is opened."""
+    built = read_project_file(place)
+    return read_settings(built.settings if built is not None else {})[0]
 
 
 def _unbuilt(here: Path, place: Path, notify: Notify, options: dict[str, Any]) -> Project:

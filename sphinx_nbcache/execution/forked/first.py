@@ -7,7 +7,6 @@ be is guessed, and what was started is used if the guess was right.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,7 +16,12 @@ from typing import Any
 from jupyter_core.paths import jupyter_path
 
 from sphinx_nbcache.config import KernelStart
-from sphinx_nbcache.execution.forked.fitting import UnfitError, command_of, unfit_variables
+from sphinx_nbcache.execution.forked.fitting import (
+    UnfitError,
+    command_of,
+    may_fork,
+    unfit_variables,
+)
 from sphinx_nbcache.execution.forked.zygote import Zygote, ZygoteError, ZygoteKey
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 
@@ -64,7 +68,7 @@ def first_zygote(
         below: In which folder it has its own; it is made.
     """
     first = FirstZygote()
-    if mode != "spawn" and sys.platform == "linux":
+    if may_fork(mode):
         with suppress(UnfitError, ZygoteError, OSError, ValueError):
             spec = _kernelspec(kernel or (DEFAULT_KERNEL if language in ("", "python") else ""))
             python = _python(spec)

@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
+from sphinx_nbcache.config import KernelStart
+
 CONNECTION_FILE = "{connection_file}"
 WITHOUT_HISTORY = "--HistoryManager.hist_file=:memory:"
 """Lets an ipykernel write no history."""
@@ -45,6 +47,16 @@ class Command:
     def is_plain(self) -> bool:
         """Whether the arguments can make the kernel execute nothing when it starts."""
         return set(self.arguments) <= {"-f", CONNECTION_FILE, WITHOUT_HISTORY}
+
+
+def may_fork(mode: KernelStart) -> bool:
+    """Tell whether kernels that can be forked are forked on this system.
+
+    Args:
+        mode: `nbcache_kernel_start`.
+    """
+    # macOS has `os.fork`, but neither `/proc` nor `prctl`, on which zygotes rely.
+    return mode != "spawn" and sys.platform == "linux" and hasattr(os, "fork")
 
 
 def command_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from jupyter_client.kernelspec import KernelSpec
 
 from sphinx_nbcache.config import AUTO, KernelStart
 from sphinx_nbcache.execution.forked.first import FirstZygote
-from sphinx_nbcache.execution.forked.fitting import UnfitError
+from sphinx_nbcache.execution.forked.fitting import UnfitError, may_fork
 from sphinx_nbcache.execution.forked.kernel import ForkedKernel, Start, fork_kernel
 from sphinx_nbcache.execution.forked.preload import (
     imported_modules,
@@ -285,9 +284,7 @@ def kernel_starts(
         notify: Takes what is to be told.
         first: A zygote that was started ahead, if one was.
     """
-    if mode == "spawn":
-        return KernelStarts()
-    if sys.platform != "linux":
+    if not may_fork(mode):
         if mode == "fork":
             text = "nbcache_kernel_start = 'fork' works on Linux only; 'spawn' is used"
             notify(Notice(Topic.CONFIG, text))

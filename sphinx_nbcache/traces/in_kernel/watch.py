@@ -151,11 +151,15 @@ class Watch:
             self._group = None
         return self._group is not None
 
-    def _after_fork(self):
-        """Begin again in a child: the events of the inherited group are those of its parent."""
+    def close(self):
+        """Watch nothing any more."""
         if self._group is not None and _is_fanotify(self._group):
             os.close(self._group)
         self._begin()
+
+    def _after_fork(self):
+        """Begin again in a child: the events of the inherited group are those of its parent."""
+        self.close()
 
     def _key(self, name):
         """Return the handle of a folder, as events have it."""
