@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -14,7 +16,24 @@ nox.options.sessions = ["tests", "lint", "typing", "docs", "book"]
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 STRICT = ["--fail-on-warning", "--keep-going", "--quiet"]
+
+# By the names of check-jsonschema, which has them with it: nothing is downloaded.
+SCHEMAS = {
+    "github-workflows": ".github/workflows/*.yml",
+    "github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
+    "github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
+    "dependabot": ".github/dependabot.yml",
+    "readthedocs": ".readthedocs.yaml",
+    "citation-file-format": "CITATION.cff",
+}
+SMOKE = [
+    "tests/builds/test_what_runs.py",
+]
+PORTABLE = [
+    "tests/units",
+]
 
 
 def groups(*names: str) -> list[str]:
@@ -22,7 +41,7 @@ def groups(*names: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, *names))
 
 
-@nox.session(python=["3.11", "3.12", "3.13"], tags=["all-pythons"])
+@nox.session(python=PYTHONS, tags=["all-pythons"])
 def pythons(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed."""
     session.install("-e", ".", *groups("test", "book"))
@@ -44,6 +63,28 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", *session.posargs)
 
 
+@nox.session
+def newest(session: nox.Session) -> None:
+    """Run the tests with the newest versions of all dependencies, pre-releases included."""
+    session.install("--upgrade", "--pre", "-e", ".", *groups("test", "book"))
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def smoke(session: nox.Session) -> None:
+    """Run some tests of each part, for another Python than that of `tests` (2 minutes)."""
+    session.install("-e", ".", *groups("test"))
+    session.run("pytest", "-n", "2", *SMOKE, *session.posargs)
+
+
+@nox.session
+def portable(session: nox.Session) -> None:
+    """Run tests with what Windows lacks hidden from the package (4 minutes)."""
+    session.install("-e", ".", *groups("test"))
+    hiding = {"PYTHONPATH": str(Path("tests", "portable").absolute())}
+    session.run("pytest", "-n", "2", *(session.posargs or PORTABLE), env=hiding)
+
+
 @nox.session(name="user-files")
 def user_files(session: nox.Session) -> None:
     """Try many random users beside many builds: each of their files must be there (30 minutes)."""
@@ -55,11 +96,18 @@ def user_files(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, and that the layers point one way."""
+    """Check style, that the layers point one way, and the files that other services read."""
     session.install("-e", ".", *groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    for schema, pattern in SCHEMAS.items():
+        files = sorted(map(str, Path().glob(pattern)))
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    session.run("pre-commit", "validate-config", ".pre-commit-config.yaml")
+    session.run("pre-commit", "validate-manifest", ".pre-commit-hooks.yaml")
+    workflows = sorted(map(str, Path(".github/workflows").iterdir()))
+    session.run("actionlint", "-shellcheck=", "-pyflakes=", *workflows)
 
 
 @nox.session
@@ -67,6 +115,21 @@ def typing(session: nox.Session) -> None:
     """Check types."""
     session.install("-e", ".", "nox", *groups("typing"))
     session.run("mypy")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist and the wheel, check their metadata, and install the wheel."""
+    session.install("build", "twine")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    sdist, wheel = sorted(Path("dist").iterdir(), key=lambda path: path.suffix)
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+    version = wheel.name.split("-")[1]
+    if (tag := os.environ.get("RELEASE_TAG", f"v{version}")) != f"v{version}":
+        session.error(f"the tag is {tag}, and the version is {version}")
+    session.install("--force-reinstall", str(wheel))
+    session.run("sphinx-nbcache", "--version", "--verbose")
 
 
 @nox.session
