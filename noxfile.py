@@ -28,12 +28,22 @@ SCHEMAS = {
     "readthedocs": ".readthedocs.yaml",
     "citation-file-format": "CITATION.cff",
 }
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 SMOKE = [
     "tests/builds/test_what_runs.py",
+    "tests/builds/test_pages.py",
+    "tests/command_line/test_tutorial.py",
+    "tests/units/test_tracing.py",
+    "tests/units/test_moving.py",
 ]
 PORTABLE = [
     "tests/units",
 ]
+
+
+def has_browser() -> bool:
+    """Tell whether there is a browser that the tests can drive."""
+    return "NBCACHE_BROWSER" in os.environ or any(map(shutil.which, BROWSERS))
 
 
 def groups(*names: str) -> list[str]:
@@ -83,6 +93,18 @@ def portable(session: nox.Session) -> None:
     session.install("-e", ".", *groups("test"))
     hiding = {"PYTHONPATH": str(Path("tests", "portable").absolute())}
     session.run("pytest", "-n", "2", *(session.posargs or PORTABLE), env=hiding)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Look at the report in a real browser; Chromium is installed where `apt-get` may do so."""
+    session.install("-e", ".", *groups("test", "book"))
+    if not has_browser() and shutil.which("apt-get") and os.geteuid() == 0:
+        for command in (["update"], ["install", "-y", "chromium"]):
+            session.run("apt-get", "-qq", *command, external=True, success_codes=[0, 100])
+    if not has_browser():
+        session.skip("there is no Chromium or Chrome, and none can be installed")
+    session.run("pytest", "tests/browser", *session.posargs, env={"NBCACHE_NEEDS_BROWSER": "1"})
 
 
 @nox.session(name="user-files")

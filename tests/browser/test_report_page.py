@@ -32,6 +32,8 @@ TOO_WIDE = """
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = os.environ.get("NBCACHE_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None and "NBCACHE_NEEDS_BROWSER" in os.environ:
+        pytest.fail("there is no Chromium or Chrome")
     if found is None:
         pytest.skip("there is no Chromium or Chrome; NBCACHE_BROWSER can name one")
     with sync_playwright() as playwright:
