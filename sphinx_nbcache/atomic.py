@@ -36,7 +36,8 @@ def replace_if_changed(target: Path, content: str | bytes) -> None:
     """
     encoded = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        if target.read_bytes() == encoded:
+        # One of another size need not be read: others may have made it huge.
+        if target.stat().st_size == len(encoded) and target.read_bytes() == encoded:
             return
     except OSError:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from sphinx_nbcache.store.schemas import folder_name
 
 _NAME = "project.json"
 _FORMAT = 2
+_LARGEST = 1 << 24
 
 
 class ProjectFile(msgspec.Struct, frozen=True):
@@ -80,7 +81,8 @@ def read_project_file(place: Path) -> ProjectFile | None:
     if path.is_symlink() or not path.is_file():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=ProjectFile)
+        with path.open("rb") as file:
+            found = msgspec.json.decode(file.read(_LARGEST), type=ProjectFile)
     except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return None
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -10,7 +12,10 @@ from docutils.utils import new_document
 from myst_parser.config.main import MdParserConfig
 from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
+from sphinx import addnodes
+from sphinx.environment import BuildEnvironment
 
+from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.context import Context
 
 LATEX_RAW = "text/latex; raw"
@@ -42,7 +47,8 @@ def render_html(value: Any, _context: Context) -> list[nodes.Node]:
 def render_markdown(value: Any, context: Context) -> list[nodes.Node]:
     """Return Markdown, parsed as a document of its own: CommonMark, tables and `$` maths.
 
-    What it defines (link references, headings) stays in it.
+    What it defines (link references, headings) stays in it. It shows and offers files of the
+    source directory only.
     """
     parsed = new_document(context.document["source"], context.document.settings)
     parsed.reporter = context.document.reporter
@@ -56,6 +62,7 @@ def render_markdown(value: Any, context: Context) -> list[nodes.Node]:
         if token.type == "fence":
             token.info = token.info.replace("{", "").replace("}", "")  # code, never a directive
     parser.renderer.render(tokens, parser.options, env)
+    _leave_out_private_files(parsed, context)
     content = nodes.container(classes=["output", "text_markdown"])
     content += [_without_section(child) for child in parsed.children]
     return [content]
@@ -77,6 +84,55 @@ def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:
     if _DELIMITED.fullmatch(text) or _MATHS.fullmatch(text) or "\\begin{" not in text:
         return []
     return [nodes.raw(text, text, format="latex", classes=["output", "text_latex"])]
+
+
+def _leave_out_private_files(parsed: nodes.document, context: Context) -> None:
+    """Replace images and downloads that would publish a file from elsewhere by their text.
+
+    Sphinx copies every file that a page refers to into the site. A stranger's output could name
+    `../.git/config` or a key in the home directory.
+    """
+    left_out = [
+        (node, name)
+        for node, name in _files_in(parsed)
+        if not is_public(name, context.document.settings.env)
+    ]
+    for node, _ in left_out:
+        node.replace_self(node.children or nodes.Text(node.get("alt", "")))
+    if left_out:
+        context.warn(
+            Topic.MIME,
+            f"an output refers to {left_out[0][1]!r:.100}, which is hidden or lies outside of the"
+            " source directory; it is not published",
+        )
+
+
+def _files_in(parsed: nodes.document) -> Iterator[tuple[nodes.Element, str]]:
+    """Yield the nodes whose files Sphinx would copy, and what they call the file."""
+    for image in parsed.findall(nodes.image):
+        yield image, image["uri"]
+    for download in parsed.findall(addnodes.download_reference):
+        yield download, download["reftarget"]
+
+
+def is_public(name: str, env: BuildEnvironment) -> bool:
+    """Tell whether an output may refer to a file: it is part of the sources, and not hidden.
+
+    Args:
+        name: A URL, or a path as Sphinx takes it.
+        env: The environment, at the page that shows the output.
+    """
+    # As in `sphinx.environment.collectors.asset`, Sphinx 9.0.
+    if name.startswith("data:") or "://" in name:
+        return True
+    if name.endswith(".*"):
+        return False  # Sphinx looks for files that match; no Markdown means that
+    try:
+        real = Path(env.relfn2path(name, env.docname)[1]).resolve()
+        inner = real.relative_to(Path(env.srcdir).resolve())
+    except (OSError, ValueError, RuntimeError):
+        return False
+    return not any(part.startswith(".") for part in inner.parts)
 
 
 def _formula(text: str, *, nowrap: bool = False) -> nodes.math_block:

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -134,8 +135,9 @@ def _read_file(path: Path) -> bytes:
 def foreign_entry(folder: Path) -> str | None:
     """Say what in the folder of a store no store puts there: a link, a pipe or a device.
 
-    diskcache, SQLite and locks would follow a link to files of the user. What is two levels
-    below is looked at when it is used.
+    diskcache, SQLite and locks would follow a link to files of the user, and write into a file
+    that has another name elsewhere: archives can hold such hard links. What is two levels below
+    is looked at when it is used.
     """
     if folder.is_symlink():
         return f"{folder.name} is a link"
@@ -148,19 +150,27 @@ def foreign_entry(folder: Path) -> str | None:
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+    if entry.is_dir(follow_symlinks=False):
+        return True
+    # Windows tells no number of names here: it is 0.
+    is_file = entry.is_file(follow_symlinks=False)
+    return is_file and entry.stat(follow_symlinks=False).st_nlink <= 1
 
 
 def refuse_link(path: Path) -> None:
     """Refuse to lock a file that is a link, or in a folder that is one.
 
-    filelock before 3.20.1 follows links, and truncates the file (CVE-2025-68146).
+    filelock before 3.20.1 follows links, and truncates the file (CVE-2025-68146). So do later
+    versions with a hard link.
 
     Raises:
         OSError: It is one.
     """
     if path.is_symlink() or path.parent.is_symlink():
         raise OSError(f"{path} is a link")
+    with suppress(FileNotFoundError):
+        if path.stat().st_nlink > 1:
+            raise OSError(f"{path} is a hard link")
 
 
 def is_file_name(filename: object) -> TypeGuard[str]:

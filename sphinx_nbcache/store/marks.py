@@ -75,7 +75,8 @@ def secret_path() -> Path:
 
 def _read_secret(notify: Notify) -> bytes | None:
     """Return the secret of the environment or of the account; `None` if there is none yet."""
-    if text := os.environ.get(SECRET_VARIABLE):
+    # A job may get it with a line end from a file. Where it has no secret, CI sets an empty one.
+    if text := os.environ.get(SECRET_VARIABLE, "").strip():
         if len(text) >= _SHORTEST_TEXT:
             return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
         problem = f"{SECRET_VARIABLE} has fewer than {_SHORTEST_TEXT} characters; it is not used"

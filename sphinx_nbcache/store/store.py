@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from sphinx_nbcache.bounded import LARGEST_RECORD, Many
+from sphinx_nbcache.bounded import LARGEST_RECORD
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notify
 from sphinx_nbcache.store.access import Access, batches, encoded
@@ -42,7 +42,8 @@ _ID_DIGITS = 19
 PIECE = 1 << 23
 _UNTRACED = Trace()
 
-Entries = Annotated[list[Entry], Many]
+# A longer list was forged: it could name one large record a million times.
+Entries = Annotated[list[Entry], msgspec.Meta(max_length=_RESULTS_PER_KEY)]
 _Kind = TypeVar("_Kind")
 
 

@@ -285,3 +285,19 @@ def test_one_reading_serves_html_and_latex(book: Book) -> None:
     text = tex.read_text(encoding="utf-8")
     assert "x^2" in text
     assert "<b class='mine'>" not in text
+
+
+def test_markdown_of_an_output_publishes_no_file_that_is_hidden_or_elsewhere(book: Book) -> None:
+    """An output may come from a store that somebody else wrote to."""
+    book.write(".git/config", "secret")
+    book.write("plot.png", "picture")
+    (book.folder.parent / "key.txt").write_text("secret")
+    text = "![a](.git/config) [b](../key.txt) ![c](plot.png)"
+    book.index("n")
+    book.myst("n.md", f"%%\nfrom IPython.display import Markdown\nMarkdown({text!r})")
+    built = book.build()
+    assert "n.md" in built.warnings
+    assert "it is not published" in built.warnings
+    published = [path for path in (book.folder / "_build" / "html").rglob("*") if path.is_file()]
+    assert [path.name for path in published if path.read_bytes() == b"secret"] == []
+    assert "plot.png" in [path.name for path in published]

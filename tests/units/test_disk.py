@@ -14,7 +14,7 @@ import diskcache
 import pytest
 from diskcache.core import MODE_BINARY, MODE_NONE, MODE_PICKLE, MODE_RAW, MODE_TEXT
 
-from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
+from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError, foreign_entry, refuse_link
 from sphinx_nbcache.store.disk_shelf import DiskShelf
 from sphinx_nbcache.store.opening import open_shelf
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
@@ -232,3 +232,16 @@ def test_a_value_whose_file_has_gone_is_damaged_and_one_cut_short_is_short(
         shelf.get("large")
     shelf.set("large", LARGE)
     assert shelf.get("large") == LARGE
+
+
+def test_a_file_of_a_store_that_has_another_name_elsewhere_is_not_written(tmp_path: Path) -> None:
+    """Archives can hold hard links to files of the user, which SQLite and locks would change."""
+    users = tmp_path / "users.txt"
+    users.write_text("the user's")
+    store = tmp_path / "store"
+    store.mkdir()
+    assert foreign_entry(store) is None
+    os.link(users, store / "cache.db-wal")
+    assert foreign_entry(store) is not None
+    with pytest.raises(OSError, match="is a hard link"):
+        refuse_link(store / "cache.db-wal")
