@@ -36,9 +36,6 @@ SMOKE = [
     "tests/units/test_tracing.py",
     "tests/units/test_moving.py",
 ]
-PORTABLE = [
-    "tests/units",
-]
 
 
 def has_browser() -> bool:
@@ -85,14 +82,6 @@ def smoke(session: nox.Session) -> None:
     """Run some tests of each part, for another Python than that of `tests` (2 minutes)."""
     session.install("-e", ".", *groups("test"))
     session.run("pytest", "-n", "2", *SMOKE, *session.posargs)
-
-
-@nox.session
-def portable(session: nox.Session) -> None:
-    """Run tests with what Windows lacks hidden from the package (4 minutes)."""
-    session.install("-e", ".", *groups("test"))
-    hiding = {"PYTHONPATH": str(Path("tests", "portable").absolute())}
-    session.run("pytest", "-n", "2", *(session.posargs or PORTABLE), env=hiding)
 
 
 @nox.session
