@@ -456,6 +456,8 @@ def test_what_users_save_is_there_byte_for_byte(
         except Exception as error:
             raise AssertionError(f"sequence {seed}-{each}: {error}") from error
         totals.update(scenario.shadow.events)
+    # Or nothing that matters has happened. Few sequences meet the moments of a single call.
+    common = ("killed", "removed", "replaced", "restored", "at cell", "at store")
+    rare = ("at rename", "at link") if number >= 2000 else ()
     if number >= 200:
-        happened = ("killed", "removed", "replaced", "restored", "at cell", "at rename", "at link")
-        assert [event for event in happened if not totals[event]] == []
+        assert [event for event in (*common, *rare) if not totals[event]] == []
