@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import diskcache
-from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA
+from diskcache.core import DBNAME, DEFAULT_SETTINGS
 
 from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
-from sphinx_nbcache.store.rows import Execute, files_of, keys_of, rows_of
+from sphinx_nbcache.store.foreign import Execute, limit_steps, refuse_foreign
+from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 from sphinx_nbcache.store.snapshot import Snapshot
 
@@ -34,6 +35,7 @@ _SETTINGS = {
     "eviction_policy": "none",
     "cull_limit": 0,
 }
+OUR_SETTINGS = frozenset(_SETTINGS)
 
 
 class DiskShelf:
@@ -169,7 +171,7 @@ class DiskShelf:
         if self._cache is None and self._snapshot is None:
             self._snapshot = Snapshot.of(self.folder)
             if self._snapshot is not None:
-                self._snapshot.read(_refuse_foreign_settings_of)
+                self._snapshot.read(lambda execute: refuse_foreign(execute, OUR_SETTINGS))
         if self._snapshot is not None:
             disk = SafeDisk(str(self.folder))
             found = self._snapshot.read(lambda execute: query(execute, disk))
@@ -185,13 +187,14 @@ class DiskShelf:
         if self._cache is None:
             folder = str(self.folder)
             try:
-                _refuse_foreign_settings(self.folder)
+                _refuse_foreign_database(self.folder)
                 self._cache = diskcache.Cache(
                     folder, timeout=_BUSY_SECONDS, disk=SafeDisk, **_SETTINGS
                 )
             except (ValueError, TypeError, AttributeError) as error:
                 # Settings whose text is no text, whose number is none, and the like.
                 raise sqlite3.DatabaseError(f"damaged settings: {error}") from None
+        limit_steps(self._cache._con)  # noqa: SLF001 (each thread has its own)
         return self._cache
 
     def __getstate__(self) -> Path:
@@ -201,28 +204,19 @@ class DiskShelf:
         self.__init__(folder)  # type: ignore[misc]
 
 
-def _refuse_foreign_settings(folder: Path) -> None:
-    """Look whether a database has settings that diskcache would act on, and that we never write.
+def _refuse_foreign_database(folder: Path) -> None:
+    """Look whether a database is one that we could have made, before diskcache opens it.
 
     Raises:
-        ShelfError: It has. diskcache makes attributes, arguments and pragmas of them.
+        sqlite3.DatabaseError: It is not.
     """
     database = folder / DBNAME
     if not database.exists():
         return
-    with closing(
-        sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
-    ) as connection:
-        _refuse_foreign_settings_of(connection.execute)
-
-
-def _refuse_foreign_settings_of(execute: Execute) -> None:
-    try:
-        names = {row[0] for row in execute("SELECT key FROM Settings")}
-    except sqlite3.OperationalError:
-        return  # just being made by another process, or unreadable: diskcache will tell
-    if foreign := names - _SETTINGS.keys() - METADATA.keys():
-        raise sqlite3.DatabaseError(f"settings that are never written: {sorted(map(str, foreign))}")
+    uri = f"{database.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        limit_steps(connection)
+        refuse_foreign(connection.execute, OUR_SETTINGS)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from pathlib import Path
 from diskcache.core import DBNAME
 
 from sphinx_nbcache.store.disk import SafeDisk
-from sphinx_nbcache.store.disk_shelf import translated
+from sphinx_nbcache.store.disk_shelf import OUR_SETTINGS, translated
+from sphinx_nbcache.store.foreign import limit_steps, refuse_foreign
 from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 
@@ -125,6 +126,9 @@ class ReadOnlyShelf:
             else:
                 uri = f"{database.absolute().as_uri()}?mode=ro&immutable=1"
                 self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            limit_steps(self._connection)
+            refuse_foreign(self._connection.execute, OUR_SETTINGS)
+        limit_steps(self._connection)
         return self._connection
 
     def __getstate__(self) -> tuple[Path, str]:

@@ -8,15 +8,12 @@ since diskcache 3, and there for every program that uses SQLite.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from sphinx_nbcache.bounded import LONGEST_NAME
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
+from sphinx_nbcache.store.foreign import Execute
 from sphinx_nbcache.store.shelf import DamagedEntryError
-
-Execute = Callable[..., Any]
-"""Executes a statement with parameters, and returns a cursor."""
 
 # SQLite allows 999 parameters in a statement by default (32,766 since version 3.32).
 _AT_ONCE = 500

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from diskcache.core import DBNAME
 
 from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.store.foreign import limit_steps
 
 _Value = TypeVar("_Value")
 
@@ -49,6 +50,7 @@ class Snapshot:
         Raises:
             sqlite3.Error: The database cannot be read.
         """
+        limit_steps(self._connection)
         try:
             found = query(self._connection.execute)
         except sqlite3.Error:

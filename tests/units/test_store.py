@@ -485,9 +485,9 @@ def test_when_writing_begins_to_fail_results_live_in_memory_with_one_notice(
     store: Store, told: Told
 ) -> None:
     commit(store, 1)
-    store.close()
     with closing(sqlite3.connect(store.folder / "cache.db")) as database, database:
-        # What a full disk does: reading works, writing does not.
+        # What a full disk does: reading works, writing does not. (A store that is opened with a
+        # trigger is moved aside.)
         database.execute(
             "CREATE TRIGGER full BEFORE INSERT ON Cache BEGIN SELECT RAISE(ABORT, 'full'); END"
         )

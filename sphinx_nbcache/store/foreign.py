@@ -1,0 +1,105 @@
+"""Databases that somebody else made: they must not cost more than ours, or do anything else.
+
+What a statement does depends on the database as well. A view or a trigger can compute without
+end, and pages can refer to each other so that a table of a few pages has more rows than can ever
+be read. So the definitions are compared with those of diskcache, and statements are stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import diskcache
+from diskcache.core import DBNAME, METADATA
+
+Execute = Callable[..., Any]
+"""Executes a statement with parameters, and returns a cursor."""
+
+# Instructions of SQLite's virtual machine; reading a row takes about ten. Less than two seconds.
+_STEP, _MOST_STEPS = 1_000_000, 50
+# diskcache has about twenty definitions and as many settings.
+_MOST_ROWS = 100
+_LARGEST_SIZE = 1 << 53
+# Those of diskcache 5.6.3, so that none have to be made to compare with.
+KNOWN = frozenset(
+    {
+        "1609245ab9385ad3",
+        "20449cc051481e07",
+        "288284b4c5dac98a",
+        "314f99712c1a0440",
+        "7c77a1c1b40a9c03",
+        "aac61ccafe9c61bb",
+        "aae37c3acd1d6a1d",
+        "b6aea2528f5e2c65",
+        "b9221b950916e1eb",
+        "c3e6e14c99048362",
+    }
+)
+
+
+def limit_steps(connection: sqlite3.Connection) -> None:
+    """Interrupt what is executed from now on if it takes many times what it takes for our data."""
+    steps = iter(range(_MOST_STEPS))
+    connection.set_progress_handler(lambda: next(steps, None) is None, _STEP)
+
+
+def refuse_foreign(execute: Execute, settings: frozenset[str]) -> None:
+    """Look whether a database has anything that diskcache would act on, and that we never write.
+
+    Args:
+        execute: Executes a statement.
+        settings: The names of the settings that are replaced by ours.
+
+    Raises:
+        sqlite3.DatabaseError: It has. diskcache makes attributes and pragmas of settings.
+    """
+    _refuse_definitions(execute)
+    try:
+        rows = list(islice(execute("SELECT key, value FROM Settings"), _MOST_ROWS))
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return  # just being made by another process
+        raise
+    values = dict(rows)
+    foreign = values.keys() - settings - METADATA.keys()
+    if foreign or len(values) < len(rows):
+        raise sqlite3.DatabaseError(f"settings that are never written: {sorted(map(str, foreign))}")
+    # diskcache adds them up (`Cache.volume`).
+    if not all(_is_size(values[name]) for name in METADATA.keys() & values.keys()):
+        raise sqlite3.DatabaseError("a size that is none")
+
+
+def definitions(execute: Execute) -> frozenset[str]:
+    """Return digests of the definitions of a database: its tables, indexes and triggers."""
+    rows = execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    return frozenset(map(_digest, islice(rows, _MOST_ROWS)))
+
+
+def _refuse_definitions(execute: Execute) -> None:
+    # Some may be missing: another process may just be making the database.
+    found = definitions(execute)
+    if not found <= KNOWN and not found <= made_by_diskcache():
+        raise sqlite3.DatabaseError("tables, views or triggers that are never written")
+
+
+def made_by_diskcache() -> frozenset[str]:
+    """Return the definitions that this version of diskcache makes."""
+    with tempfile.TemporaryDirectory(prefix="nbcache-") as folder:
+        diskcache.Cache(folder, eviction_policy="none").close()
+        with closing(sqlite3.connect(Path(folder, DBNAME))) as connection:
+            return definitions(connection.execute)
+
+
+def _digest(row: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(row).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value <= _LARGEST_SIZE
