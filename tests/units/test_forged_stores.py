@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -712,6 +713,14 @@ def test_entries_of_lists_that_no_run_writes_do_no_harm(site: Site, entry: Any) 
     assert_untouched(site)
 
 
+def test_a_list_that_names_one_result_a_hundred_thousand_times_is_not_used(site: Site) -> None:
+    key, digest = site.result.result.code_key, site.result.digest
+    site.forge.record(f"results/{key}", [[number, digest] for number in range(1, 10**5)])
+    begin = time.process_time()
+    assert assert_untouched(site).ran == ["a.ipynb"]
+    assert time.process_time() - begin < 10
+
+
 @pytest.mark.parametrize("number", [-5, HUGE, 0, 2**63])
 def test_results_with_an_impossible_number_are_listed_and_used_without_a_crash(
     site: Site, number: int
@@ -770,6 +779,49 @@ def test_pages_show_forged_outputs_or_run_the_notebook_and_builds_go_on(book: Bo
     assert book.sources() == before
     assert "Traceback" not in built.log + built.warnings
     assert len(built.warnings.splitlines()) <= 2 * len(names)
+
+
+def test_an_output_publishes_no_file_from_elsewhere(book: Book) -> None:
+    """Sphinx copies what pages refer to. With it, a store could publish keys and passwords."""
+    (book.folder.parent / "private.txt").write_text("the user's password")
+    book.write(".env", "the user's password")
+    book.write("public.csv", "1,2")
+    (book.folder / "way").symlink_to(book.folder.parent)
+    book.write("page.rst", "Another page\n============")
+    book.myst("a.md", "# A", "%%print(1)", counts=False)
+    book.index("a", "page")
+    book.remember({"a.md": ["1"]})
+    private = ("../private.txt", "/../private.txt", ".env", "way/private.txt", "../private.*")
+    text = "\n\n".join(
+        f"![shown]({name}) [offered]({name}) [offered](path:{name}) <path:{name}>"
+        for name in (*private, str(book.folder.parent / "private.txt"))
+    )
+    text += "\n\n[offered](public.csv) [linked](page.rst)\n\n[ref]: ../private.txt\n\n[x][ref]"
+    forge = Forge(book.store)
+    (stored,) = forge.genuine()
+    output = {"output_type": "display_data", "data": {"text/markdown": text}, "metadata": {}}
+    forge.result(stored, outputs=forge.blob(json.dumps({"cells": [[output]]}).encode()))
+    built = book.build("-D", "nbcache_execute=frozen")
+    published = [path for path in book.folder.glob("_build/html/**/*") if path.is_file()]
+    assert "public.csv" in {path.name for path in published}
+    assert not any(b"password" in path.read_bytes() for path in published)
+    assert 'href="page.html"' in book.page("a")
+    assert "offered" in book.page("a")
+    assert built.warnings.count("is not published") == 1
+
+
+def test_latex_in_an_output_goes_into_the_sources_for_tex_as_it_is(book: Book) -> None:
+    book.myst("a.md", "# A", "%%print(1)", counts=False)
+    book.index("a")
+    book.remember({"a.md": ["1"]})
+    forge = Forge(book.store)
+    (stored,) = forge.genuine()
+    text = "\\begin{center}\\input{/etc/hostname}\\end{center}"
+    output = {"output_type": "display_data", "data": {"text/latex": text}, "metadata": {}}
+    forge.result(stored, outputs=forge.blob(json.dumps({"cells": [[output]]}).encode()))
+    book.build("-D", "nbcache_execute=frozen", builder="latex")
+    (tex,) = (book.folder / "_build" / "latex").glob("*.tex")
+    assert text in tex.read_text(encoding="utf-8")
 
 
 # -- what else a store holds
@@ -1031,6 +1083,28 @@ def _piped(name: str) -> Callable[[Site], None]:
     return make
 
 
+def _named_twice(name: str, target: str = "canary") -> Callable[[Site], None]:
+    """Give a file of the user a second name, as an archive can do that is unpacked."""
+
+    def make(site: Site) -> None:
+        path = site.forge.folder / name
+        path.unlink(missing_ok=True)
+        path.parent.mkdir(exist_ok=True)
+        os.link(site.outside / target, path)
+
+    return make
+
+
+def _each_lock_is_named_twice(site: Site) -> None:
+    for name in [*(f"{number:02x}" for number in range(256)), "moving"]:
+        _named_twice(f"locks/{name}.lock")(site)
+
+
+def _database_of_the_user_is_named_twice(site: Site) -> None:
+    _database_of_the_user(site)
+    _named_twice("cache.db", "user.db")(site)
+
+
 def _database_of_the_user(site: Site) -> None:
     with contextlib.closing(sqlite3.connect(site.outside / "user.db")) as database:
         database.execute("CREATE TABLE places (x)")
@@ -1105,6 +1179,12 @@ FOLDERS: dict[str, Callable[[Site], None]] = {
     "store is dangling": _store_is_dangling,
     "store is a file": _store_is_a_file,
     "folders of values": _folders_are_links,
+    "locks are files of the user": _each_lock_is_named_twice,
+    "database is also elsewhere": _database_of_the_user_is_named_twice,
+    "log is also elsewhere": _named_twice("cache.db-wal"),
+    "shared memory is also elsewhere": _named_twice("cache.db-shm"),
+    "journal is also elsewhere": _named_twice("cache.db-journal"),
+    "sign of damage is also elsewhere": _named_twice("damaged"),
 }
 
 
@@ -1202,6 +1282,15 @@ def test_a_project_file_without_the_mark_of_the_account_says_nothing(site: Site)
     ):
         path.write_text(json.dumps({**genuine, **changed}))
         assert read_project_file(site.place) is None
+
+
+def test_a_project_file_of_any_size_is_not_read_into_memory(site: Site) -> None:
+    path = site.forge.folder / "project.json"
+    path.touch()
+    os.truncate(path, 2**41)  # it takes no room
+    assert read_project_file(site.place) is None
+    write_project_file(site.place, site.root, site.root, {})
+    assert read_project_file(site.place) is not None
 
 
 # -- races
@@ -1450,6 +1539,19 @@ def test_secret_of_the_environment(account: Path, monkeypatch: pytest.MonkeyPatc
     told.clear()
     assert is_kept(told.append)
     assert told == []
+    monkeypatch.setenv("NBCACHE_SECRET", " \n" * 20)
+    marks = Marks(SCHEMA, told.append)
+    guessed = [_mark_by(text, b"") for text in ("", " \n" * 20)]
+    assert marks.of("result/a", b"") not in guessed
+    monkeypatch.setenv("NBCACHE_SECRET", "a long and random text\n")
+    assert Marks(SCHEMA, told.append).is_ours(mark, "result/a", b"content")
+    assert told == []
+
+
+def _mark_by(text: str, content: bytes) -> bytes:
+    """Return the mark that anyone can make who knows the text of the secret."""
+    secret = hashlib.sha256(text.encode()).digest()
+    return hmac.digest(secret, b"%d\0result/a\0%b" % (SCHEMA, content), "sha256")
 
 
 def test_of_two_processes_that_make_the_secret_at_once_both_have_the_same(account: Path) -> None:
