@@ -14,6 +14,8 @@ from itertools import zip_longest
 import click
 from rich.cells import cell_len, chop_cells
 
+from sphinx_nbcache.printable import one_line
+
 Cell = str | tuple[str, str]
 """A text, or a text and its colour."""
 
@@ -58,7 +60,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int)
 
 def _cell(cell: Cell) -> tuple[str, str]:
     text, colour = (cell, "") if isinstance(cell, str) else cell
-    return _LINE_ENDS.sub(" ", text), colour
+    return one_line(_LINE_ENDS.sub(" ", text)), colour
 
 
 def _layout(

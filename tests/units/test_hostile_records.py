@@ -422,7 +422,7 @@ def test_commands_show_mutated_records_or_say_what_is_wrong(
 def test_names_of_a_store_are_no_orders_to_a_terminal(
     hostile: Hostile, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evil = f"x{COLOUR_ORDER}\nWARNING: forged"
+    evil = f"x{COLOUR_ORDER}\nWARNING: forged\u2028\u202edesrever"
     record = hostile.result("1")
     failure = {**record["failure"], "name": evil, "message": evil}
     more = {"notebook": evil, "kernel": evil, "executor": evil, "failure": failure}
@@ -434,6 +434,7 @@ def test_names_of_a_store_are_no_orders_to_a_terminal(
         assert not ORDERS.search(shown), command
         assert not re.search("^WARNING", shown, re.MULTILINE), command
         assert "\x1b" not in shown or "--tb" in command
+        assert not re.search("[\u2028\u202e]", shown) or "--json" in command
 
 
 def test_a_reason_has_no_control_characters() -> None:
