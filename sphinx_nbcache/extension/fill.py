@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from docutils import nodes
@@ -112,9 +114,10 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
         shown = Shown()
     if placeholders and (text := shown.failure_at(None)):
         _put_before(placeholders[0], text)
+    warnings = _Warnings()
     for node in placeholders:
         try:
-            _fill_cell(env, document, node, shown)
+            _fill_cell(env, document, node, shown, warnings)
         except OSError as error:
             LOGGER.warning(
                 "code cell %d: its outputs are left out, because an image cannot be written: %s",
@@ -124,9 +127,38 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
                 subtype=Topic.CELL.value,
                 location=node,
             )
-            _fill_cell(env, document, node, Shown())
+            _fill_cell(env, document, node, Shown(), warnings)
             fits = False  # the next build tries it again
+    warnings.issue()
     return fits
+
+
+class _Warnings:
+    """Warnings about the cells of a document: of each kind the first one, and a count.
+
+    A result of a stranger can have a million outputs that cannot be shown.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[Topic, tuple[CodeCellNode, int, str]] = {}
+        self._counts: Counter[Topic] = Counter()
+
+    def add(self, node: CodeCellNode, topic: Topic, text: str) -> None:
+        self._first.setdefault(topic, (node, node["number"], one_line(text)))
+        self._counts[topic] += 1
+
+    def issue(self) -> None:
+        for topic, (node, number, text) in self._first.items():
+            others = self._counts[topic] - 1
+            LOGGER.warning(
+                "code cell %d: %s%s",
+                number,
+                text,
+                f" (and {others} more of this kind on the page)" if others else "",
+                type=WARNING_TYPE,
+                subtype=topic.value,
+                location=node,
+            )
 
 
 def lexers_of(results: Iterable[Stored | None]) -> set[str]:
@@ -148,20 +180,14 @@ def fill_unplanned(env: BuildEnvironment, document: nodes.document) -> None:
 
 
 def _fill_cell(
-    env: BuildEnvironment, document: nodes.document, node: CodeCellNode, shown: Shown
+    env: BuildEnvironment,
+    document: nodes.document,
+    node: CodeCellNode,
+    shown: Shown,
+    warnings: _Warnings,
 ) -> None:
     cell = node["cell"]
-
-    def warn(topic: Topic, text: str) -> None:
-        LOGGER.warning(
-            "code cell %d: %s",
-            node["number"],
-            one_line(text),
-            type=WARNING_TYPE,
-            subtype=topic.value,
-            location=node,
-        )
-
+    warn = partial(warnings.add, node)
     outputs = shown.outputs_of(node)
     folder = image_folder(env)
     context = Context(document, folder, lambda path: image_uri(env, path), warn)

@@ -810,6 +810,20 @@ def test_an_output_publishes_no_file_from_elsewhere(book: Book) -> None:
     assert built.warnings.count("is not published") == 1
 
 
+def test_a_thousand_outputs_that_cannot_be_shown_are_one_warning(book: Book) -> None:
+    book.myst("a.md", "# A", "%%print(1)", "%%print(2)", counts=False)
+    book.index("a")
+    book.remember({"a.md": ["1", "2"]})
+    forge = Forge(book.store)
+    (stored,) = forge.genuine()
+    output = {"output_type": "display_data", "data": {"image/png": "AA=A"}, "metadata": {}}
+    forge.result(stored, outputs=forge.blob(json.dumps({"cells": [[output] * 500] * 2}).encode()))
+    built = book.build("-D", "nbcache_execute=frozen")
+    (line,) = built.warnings.splitlines()
+    assert "a.md:8: WARNING: code cell 1" in line
+    assert "(and 1999 more" in line
+
+
 def test_latex_in_an_output_goes_into_the_sources_for_tex_as_it_is(book: Book) -> None:
     book.myst("a.md", "# A", "%%print(1)", counts=False)
     book.index("a")
