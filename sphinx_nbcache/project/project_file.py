@@ -2,8 +2,8 @@
 
 By it the command line finds the root and the settings of a project that was built, so that
 both share their results. Settings can name functions to import, so the file carries the mark of
-the account (see [](sphinx_nbcache.store.marks)): one that came with a store from elsewhere is
-ignored.
+the account (see [](sphinx_nbcache.store.marks)) for one checkout. A file that came with a store
+from elsewhere is ignored, also if the account made it there: another project may allow more.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sphinx_nbcache.bounded import Count, Json, Many, Name
 from sphinx_nbcache.config import declared_options
 from sphinx_nbcache.notices import say_nothing
 from sphinx_nbcache.store.disk import foreign_entry
+from sphinx_nbcache.store.files import checkout_id
 from sphinx_nbcache.store.marks import Marks
 from sphinx_nbcache.store.records import SCHEMA
 from sphinx_nbcache.store.schemas import folder_name
@@ -66,7 +67,7 @@ def write_project_file(
         _plain(raw),
         tuple(sorted(_relative(path, folder) for path in quiet)),
     )
-    mark = Marks(SCHEMA, say_nothing).of(_NAME, _unmarked(content)).hex()
+    mark = Marks(SCHEMA, say_nothing).of(_key(content, folder), _unmarked(content)).hex()
     marked = msgspec.structs.replace(content, mark=mark)
     encoded = msgspec.json.format(msgspec.json.encode(marked, order="sorted"), indent=2)
     with suppress(OSError):
@@ -89,8 +90,15 @@ def read_project_file(place: Path) -> ProjectFile | None:
         mark = bytes.fromhex(found.mark)
     except ValueError:
         return None
-    is_ours = Marks(SCHEMA, say_nothing).is_ours(mark, _NAME, _unmarked(found))
+    key = _key(found, path.parent)
+    is_ours = Marks(SCHEMA, say_nothing).is_ours(mark, key, _unmarked(found))
     return found if found.format == _FORMAT and is_ours else None
+
+
+def _key(content: ProjectFile, folder: Path) -> str:
+    """Return what the mark counts for: this file, of the checkout to which it leads."""
+    root = Path(os.path.normpath(folder / content.root))
+    return f"{_NAME}/{checkout_id(root)}"
 
 
 def _unmarked(content: ProjectFile) -> bytes:

@@ -1298,6 +1298,18 @@ def test_a_project_file_without_the_mark_of_the_account_says_nothing(site: Site)
         assert read_project_file(site.place) is None
 
 
+def test_a_project_file_of_another_project_of_the_account_says_nothing(site: Site) -> None:
+    """The other project may allow more, and lie at another depth."""
+    other = site.folder / "other"
+    other.mkdir()
+    write_project_file(other / "place", other, other, {"restore": ["**"]})
+    assert read_project_file(other / "place") is not None
+    shutil.copy(other / "place" / site.forge.folder.name / "project.json", site.forge.folder)
+    assert read_project_file(site.place) is None
+    moved = other.rename(site.folder / "moved")
+    assert read_project_file(moved / "place") is not None
+
+
 def test_a_project_file_of_any_size_is_not_read_into_memory(site: Site) -> None:
     path = site.forge.folder / "project.json"
     path.touch()
