@@ -287,11 +287,15 @@ class Artifacts:
         if not wanted:
             return set()
         failed: dict[str, str] = {}
+        done: list[Change] = []
         with self._journal.of([move for _, move in wanted]):
             for change, move in wanted:
+                if self._is_done(change):
+                    continue  # by another build, while this one waited for the journal
                 if (trouble := self._trouble(change, move)) is not None:
                     failed[change.name] = trouble
-            done = [change for change, _ in wanted if change.name not in failed]
+                else:
+                    done.append(change)
             self._note_placed(done)
         self._say_failed([change for change, _ in wanted if change.name in failed], failed)
         return {change.name for change in done}
@@ -321,6 +325,11 @@ class Artifacts:
                 if kept is not None:
                     text = f"{move.path}: a build was killed while it changed this file; what was"
                     self._say(f"{text} there before is kept beside it as {kept}")
+
+    def _is_done(self, change: Change) -> bool:
+        path = self.path(change.name)
+        self._fingerprints.renew(path)
+        return self._fingerprints.state(path) == change.state
 
     def _trouble(self, change: Change, move: Move) -> str | None:
         """Carry out a change; return what went wrong, if something did."""

@@ -16,8 +16,10 @@ from tracing import Shells
 
 import sphinx_nbcache.execution.run
 from sphinx_nbcache import Project
+from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress
+from sphinx_nbcache.project.journal import Journal
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
 
@@ -243,3 +245,24 @@ def test_a_file_that_git_tracks_is_never_removed(checkout: Checkout) -> None:
     checkout.build()
     assert (checkout.root / "tracked.txt").read_text() == "made"
     assert not (checkout.root / "other.txt").exists()
+
+
+def test_a_file_that_another_build_puts_back_first_is_no_trouble(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "for name in 'ab': open(name, 'w').write('1')"
+    checkout.notebook("one", code)
+    checkout.build()
+    for name in "ab":
+        (checkout.root / name).unlink()
+    wait = Journal.of
+
+    def other_build_first(*arguments: Any) -> Any:
+        checkout.write(a="1")
+        return wait(*arguments)
+
+    monkeypatch.setattr(Journal, "of", other_build_first)
+    notices: list[Notice] = []
+    assert checkout.build(notify=notices.append)[0] == []
+    assert (checkout.root / "b").read_text() == "1"
+    assert notices == []
