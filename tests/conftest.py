@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from support import Book
 from support_cli import CommandLine
 
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.execution.kernels import KernelStarts
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,6 +30,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip on Windows what needs a POSIX system."""
+    if sys.platform == "win32":
+        for item in items:
+            if item.get_closest_marker("posix"):
+                item.add_marker(pytest.mark.skip(reason="needs a POSIX system"))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -85,7 +94,7 @@ def _forks() -> Iterator[KernelStarts]:
     params=[
         "spawn",
         pytest.param(
-            "fork", marks=pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only")
+            "fork", marks=pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only")
         ),
     ]
 )

@@ -8,9 +8,10 @@ Windows, a full path is used, and the race remains.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,8 +110,7 @@ def open_folder(root: Path, name: str, *, create: bool = False) -> Iterator[tupl
         raise OSError(never)
     inner, last = Path(real).parent, name.rpartition("/")[2]
     if not _HAS_FOLDERS:
-        if create:
-            (base / inner).mkdir(parents=True, exist_ok=True)
+        _walk(base, inner.parts, create=create)
         yield OpenFolder(base / inner, None), last
         return
     descriptor = os.open(base, _FOLDER)
@@ -123,14 +123,29 @@ def open_folder(root: Path, name: str, *, create: bool = False) -> Iterator[tupl
         os.close(descriptor)
 
 
+def _walk(folder: Path, parts: Iterable[str], *, create: bool) -> None:
+    """Check or make folders where none can be held open, as on Windows."""
+    for part in parts:
+        above, folder = folder, folder / part
+        if create and not os.path.lexists(folder):
+            _refuse_look_alike(part, (path.name for path in above.iterdir()))
+            folder.mkdir()
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def _refuse_look_alike(part: str, names: Iterable[str]) -> None:
+    if (other := look_alike(part, names)) is not None:
+        raise OSError(f"the folder {part!r} would differ from {other!r} only in its spelling")
+
+
 def _entered(folder: int, part: str, *, create: bool) -> int:
     try:
         return os.open(part, _FOLDER, dir_fd=folder)
     except FileNotFoundError:
         if not create:
             raise
-    if (other := look_alike(part, os.listdir(folder))) is not None:
-        raise OSError(f"the folder {part!r} would differ from {other!r} only in its spelling")
+    _refuse_look_alike(part, os.listdir(folder))
     os.mkdir(part, dir_fd=folder)
     return os.open(part, _FOLDER, dir_fd=folder)
 

@@ -19,6 +19,7 @@ from running import marked, users_of
 from support import Book
 
 from sphinx_nbcache import Action, Project
+from sphinx_nbcache.execution.forked.fitting import may_fork
 
 pytestmark = [
     pytest.mark.kernel,
@@ -190,7 +191,7 @@ def test_one_signal_ends_running_cells(book: Book, tmp_path: Path, name: str) ->
     assert_no_kernel_is_left(book)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
+@pytest.mark.skipif(not may_fork("fork"), reason="kernels are forked on Linux only")
 @pytest.mark.parametrize("name", SIGNALS)
 def test_one_signal_ends_the_start_of_a_kernel(
     book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -14,6 +14,7 @@ import pytest
 from support import Book, code_cell
 
 from sphinx_nbcache import Action
+from sphinx_nbcache.execution.forked.fitting import may_fork
 
 pytestmark = pytest.mark.kernel
 
@@ -166,7 +167,7 @@ print(open("data.txt").read())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only")
+@pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only")
 @pytest.mark.timeout(600)
 def test_an_ipykernel_of_another_python_is_forked_and_traced(
     book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from support_cli import CommandLine
 import sphinx_nbcache
 from sphinx_nbcache.cli import jcache
 from sphinx_nbcache.cli.about import PACKAGES, in_words, kernel_start, state_of_store, versions
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.traces.means import tracing_means
 
 FIRST_LINE = f"version {sphinx_nbcache.__version__}\n"
@@ -25,6 +25,12 @@ def facts(text: str) -> dict[str, str]:
     """Return the lines below the first one, by name."""
     lines = text.splitlines()[1:]
     return {line[:16].strip(): line[16:] for line in lines}
+
+
+def state(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Return what changes when something below a folder is written."""
+    found = ((path, path.stat()) for path in folder.rglob("*"))
+    return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in found}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +62,7 @@ def test_verbose_tells_versions_platform_tracer_kernel_start_and_store(
     assert {name: told[name] for name in PACKAGES} == {n: metadata.version(n) for n in PACKAGES}
     assert told["platform"] == platform.platform()
     assert "audit hooks" in told["tracer"]
-    way = "fork" if sys.platform == "linux" else "spawn"
+    way = "fork" if may_fork("auto") else "spawn"
     assert told["kernel start"] == f"{way} (nbcache_kernel_start = 'auto')"
     assert told["store"] == f"{cli.folder.resolve() / '.jupyter_cache'} (not there yet)"
 
@@ -66,9 +72,9 @@ def test_nothing_is_created_run_or_changed(cli: CommandLine) -> None:
     cli.ok("project", "add", "a.ipynb")
     (place,) = (cli.folder / ".jupyter_cache").iterdir()
     (place / "cache.db").write_bytes(b"damaged")
-    before = {path: path.stat() for path in cli.folder.rglob("*")}
+    before = state(cli.folder)
     assert facts(cli.ok("--version", "-v").out)["store"].endswith(" (writable)")
-    assert {path: path.stat() for path in cli.folder.rglob("*")} == before
+    assert state(cli.folder) == before
 
 
 def test_the_store_and_the_options_are_those_of_the_build(

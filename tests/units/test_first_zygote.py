@@ -13,12 +13,13 @@ import pytest
 from running import FORKED, job, outcome_of, soon, text
 
 from sphinx_nbcache.execution.forked.first import first_zygote
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.notices import say_nothing
 
 pytestmark = [
     pytest.mark.kernel,
-    pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only"),
+    pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only"),
 ]
 
 

@@ -21,6 +21,7 @@ import psutil
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.execution.forked.manager import ForkManager
 from sphinx_nbcache.execution.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.execution.job import Outcome
@@ -32,7 +33,7 @@ from sphinx_nbcache.store.records import Status
 
 pytestmark = [
     pytest.mark.kernel,
-    pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only"),
+    pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only"),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from jupyter_client.manager import AsyncKernelManager
 from running import job, outcome_of, text
 
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.job import Outcome, Tracing
 from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
@@ -68,7 +68,7 @@ for name in ("log", "startup", "security", "pid"):
     params=[
         "spawn",
         pytest.param(
-            "fork", marks=pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only")
+            "fork", marks=pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only")
         ),
     ]
 )

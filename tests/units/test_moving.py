@@ -71,8 +71,13 @@ def before(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], None]
 
 def test_a_file_of_ours_is_replaced(folder: OpenFolder) -> None:
     save(folder, OURS)
-    place(folder, move_of("out/file"), digest(OURS), [b"n", b"ew"], 0o755)
+    place(folder, move_of("out/file"), digest(OURS), [b"n", b"ew"], 0o644)
     assert entries(folder) == {"file": NEW}
+
+
+@pytest.mark.posix
+def test_a_file_is_put_in_place_with_its_mode(folder: OpenFolder) -> None:
+    place(folder, move_of("out/file"), "", [NEW], 0o755)
     assert (folder.path / "file").stat().st_mode & 0o777 == 0o755
 
 
@@ -234,6 +239,7 @@ def test_nothing_is_put_where_something_is(folder: OpenFolder) -> None:
     assert entries(folder) == {"file": THEIRS}
 
 
+@pytest.mark.posix
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_a_file_that_is_being_written_stays(folder: OpenFolder) -> None:
     save(folder, OURS)
@@ -385,6 +391,7 @@ def test_a_forged_journal_moves_no_file_of_another_name() -> None:
     assert move_of("a/b").is_plausible
 
 
+@pytest.mark.posix
 def test_a_folder_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     (root / "out").mkdir(parents=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import psutil
 import pytest
 from running import job, kernels, soon, text, users_of
 
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.execution.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.run import run
@@ -20,7 +20,7 @@ from sphinx_nbcache.notices import say_nothing
 
 pytestmark = [
     pytest.mark.kernel,
-    pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only"),
+    pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only"),
 ]
 
 WHO = "import os; print(os.getpid(), os.getcwd(), os.environ.get('SEEN'))"

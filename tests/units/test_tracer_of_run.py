@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from running import job, kernels, outcome_of, soon
 
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.job import Job, Outcome, Tracing
 from sphinx_nbcache.execution.kernels import KernelStarts
@@ -19,7 +19,7 @@ from sphinx_nbcache.traces import session
 
 pytestmark = [
     pytest.mark.kernel,
-    pytest.mark.skipif(sys.platform != "linux", reason="forks work on Linux only"),
+    pytest.mark.skipif(not may_fork("fork"), reason="forks work on Linux only"),
 ]
 
 WAYS = ["fork", "spawn"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from support import ipynb_text
 
 from sphinx_nbcache import open_project
+from sphinx_nbcache.execution.forked.fitting import may_fork
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.project.differences import differences
 from sphinx_nbcache.store.outputs import RunOutputs
@@ -24,7 +24,7 @@ from sphinx_nbcache.traces.facts import File, Trace
 
 pytestmark = [
     pytest.mark.kernel,
-    pytest.mark.skipif(sys.platform != "linux", reason="works on Linux only"),
+    pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only"),
 ]
 
 OLD_NS = 1_600_000_000_123_456_789
