@@ -213,6 +213,30 @@ def test_a_link_counts_by_what_it_leads_to(project: Project, tmp_path: Path) -> 
     assert project.says(traced) == "link.csv changed"
 
 
+def test_a_link_to_itself_beside_the_notebook_does_not_end_the_tracing(project: Project) -> None:
+    project.write("data.csv", "1")
+    (project.root / "loop.ipynb").symlink_to("loop.ipynb")
+    (project.root / "nowhere.ipynb").symlink_to("gone.ipynb")
+    traced = project.run("open('data.csv').read()")
+    assert project.says(traced) is None
+    assert traced.paths(File) == ["data.csv"]
+
+
+def test_a_folder_that_cannot_be_listed_does_not_end_the_tracing(project: Project) -> None:
+    # Root may list every folder; one that is removed while it is looked at fails in the same way.
+    project.write("private/data.csv", "1")
+    refuse = (
+        "import os; listdir = os.listdir\n"
+        "def refuse(path='.'):\n"
+        "    if str(path).endswith('private'): raise PermissionError(13, 'denied', path)\n"
+        "    return listdir(path)\n"
+        "os.listdir = refuse\n"
+        "os.utime('private', (5, 5)); os.utime('.', (5, 5))"
+    )
+    traced = project.run(refuse, "1", "os.listdir = listdir")
+    assert project.says(traced) is None
+
+
 # --- What the run itself writes -----------------------------------------------------------
 
 
