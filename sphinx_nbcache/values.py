@@ -151,13 +151,28 @@ def glob_list(value: Any) -> tuple[str, ...]:
     """
     if isinstance(value, list | tuple):
         return _checked_entries(enumerate(value), _glob, lambda found: tuple(found.values()))
-    return strings(value)
+    return glob_list(list(strings(value)))
 
 
 def _glob(_position: Any, entry: Any) -> str:
     if not isinstance(entry, str):
         raise ValueError("a glob")  # noqa: TRY004 (one error type for all values)
+    if wrong := _wrong_class(entry):
+        raise ValueError(f"a glob: {wrong}; write `[[]` for a bracket itself")
     return entry.strip()
+
+
+def _wrong_class(glob: str) -> str:
+    """Return what is wrong with the character classes of a glob; empty if they are right."""
+    for found in re.finditer(r"\[(?:([^\]]+)\])?", glob):
+        if found[1] is None:
+            return "a `[` in it begins no set of characters, such as `[a-z]`"
+        inner = found[1].removeprefix("!").replace("[", r"\[")
+        try:
+            re.compile(f"[{inner}]")
+        except re.error as error:
+            return f"it has a {error.msg}"
+    return ""
 
 
 def _checked_entries(

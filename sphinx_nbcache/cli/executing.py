@@ -161,12 +161,19 @@ def _add_new(project: Project, wanted: Sequence[Reference]) -> None:
             project.notebooks.get(reference)
         except UnknownReferenceError:
             if isinstance(reference, str):
-                raise UnknownReferenceError(f"there is no such file: {reference}") from None
+                raise UnknownReferenceError(_no_such_file(reference)) from None
             if not isinstance(reference, Path):
                 raise
             new.append(reference)
     for added in project.notebooks.add(new) if new else ():
         tell(f"Added: {added.name}")
+
+
+def _no_such_file(reference: str) -> str:
+    if os.path.islink(reference):  # noqa: PTH114 (what no path can be raises nothing)
+        target = os.readlink(reference)  # noqa: PTH115 (as above)
+        return f"{reference} is a link to a file that does not exist: {target}"
+    return f"there is no such file: {reference}"
 
 
 def _in_order(made: Plan, meant: Sequence[Registered]) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -89,8 +90,7 @@ def notebook_item(
     """
     listed = _fields_of(listed_item(registered))
     if planned is None:
-        is_there = (project.root / registered.name).exists()
-        status, reason = _NO_NOTEBOOK if is_there else _NO_FILE
+        status, reason = _why_not_planned(project.root / registered.name)
         return NotebookItem(
             **listed, status=status, result=None, action=None, why=None, reason=reason
         )
@@ -103,6 +103,17 @@ def notebook_item(
         why=decision.reason.why.value,
         reason=decision.reason.text,
     )
+
+
+def _why_not_planned(path: Path) -> tuple[str, str]:
+    """Return the state of a file that cannot be planned as a notebook, and the reason."""
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, ValueError):
+        return _NO_FILE
+    except OSError as error:
+        return "unreadable", f"it cannot be read ({error.strerror or error})"
+    return _NO_NOTEBOOK
 
 
 def present_results(project: Project, plan: Plan) -> dict[str, Stored]:

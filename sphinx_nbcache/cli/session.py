@@ -113,5 +113,5 @@ def as_references(texts: Sequence[str]) -> list[int | str | Path] | None:
 def some_or_all(references: Sequence[str], *, everything: bool) -> list[int | str | Path] | None:
     """Return what was referred to; `None` for everything, which has to be asked for."""
     if everything == bool(references):
-        raise click.UsageError("name what is meant, or give --all: one of the two")
+        raise click.UsageError("give ids or paths, or --all; not both")
     return as_references(references)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from sphinx_nbcache.suggestions import did_you_mean
+
 PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 # What an executor copies may be a folder.
@@ -42,7 +44,9 @@ def executor(text: str) -> str:
 
     known = OURS if text in OURS else tuple(dict.fromkeys([*OURS, *announced(EXECUTORS)]))
     if text not in known:
-        raise click.BadParameter(f"there is no executor {text!r} (known: {', '.join(known)}).")
+        meant = did_you_mean(text, known)
+        listed = ", ".join(known)
+        raise click.BadParameter(f"there is no executor {text!r} (known: {listed}){meant}")
     return text
 
 

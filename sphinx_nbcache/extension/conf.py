@@ -67,8 +67,8 @@ def open_conf_project(
     ]
     no_documents = not_documents(base, names, project.formats)
     left_out = set(no_documents)
-    if text := no_documents.words:
-        notify(Notice(Topic.SOURCE, text, is_information=True))
+    for notice in no_documents.notices:
+        notify(notice)
     project.sources = sorted(base / name for name in names if name not in left_out)
     found = [planned.name for planned in project.plan(needs_outputs=lambda _name, _result: False)]
     project.notebooks.set_built(found, project.name_of(base))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,21 @@ def check_options(app: Sphinx, config: Config) -> None:
         line = line_in_conf(error.option, conf) if error.option not in config.overrides else None
         raise ConfigError(f"{conf}:{line}: {error}" if line else str(error)) from None
     notify = notifier(app)
-    for problem in problems:
+    for problem in (*problems, *_missing_root(settings, Path(app.srcdir))):
         is_in_conf = problem.option not in config.overrides
         line = line_in_conf(problem.option, conf) if is_in_conf else None
         notify(Notice(Topic.CONFIG, problem.text, conf if is_in_conf else None, line))
     config[PREFIX + "formats"] = dict(settings.formats)
     for suffix in settings.formats:
         app.add_source_suffix(suffix, FILE_TYPE, override=True)
+
+
+def _missing_root(settings: Settings, srcdir: Path) -> Iterator[OptionProblem]:
+    if settings.root is not None and not (srcdir / settings.root).is_dir():
+        text = (
+            f"nbcache_root = {settings.root!r} is not a folder (relative to the source directory)"
+        )
+        yield OptionProblem(PREFIX + "root", text)
 
 
 def check_names(app: Sphinx, config: Config) -> None:
@@ -134,8 +143,8 @@ def guard_sources(app: Sphinx, config: Config) -> None:
     ]
     no_documents = not_documents(app.srcdir, candidates, formats)
     excluded |= {_glob_of(name): None for name in no_documents}
-    if text := no_documents.words:
-        notifier(app)(Notice(Topic.SOURCE, text, is_information=True))
+    for notice in no_documents.notices:
+        notifier(app)(notice)
     # A new list: the old one may be the default, which all configurations share.
     config.exclude_patterns = list(excluded)
 
@@ -169,4 +178,6 @@ def _outputs(app: Sphinx) -> list[str]:
 def _glob_of(name: str) -> str:
     """Return the glob for a name, which is none even if it looks like one."""
     # Of `[[]`, Python would warn that it may come to mean something.
-    return re.sub(r"([\[*?])", r"[/\1]", name)
+    glob = re.sub(r"([\[*?])", r"[/\1]", name)
+    # Sphinx could not save its environment with a lone surrogate in it.
+    return re.sub("[\udc80-\udcff]", "[! -\ud7ff]", glob)

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sphinx_nbcache.notebooks.model import Cell, CellKind, Notebook, NotebookError
+from sphinx_nbcache.notebooks.yaml_text import CONFLICT, CONFLICT_TEXT
 
 CURRENT_MAJOR = 4
 OLDEST_MAJOR = 3
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+# What git has instead of a large file, until git-lfs fetches it (https://git-lfs.com).
+_LFS_POINTER = "version https://git-lfs.github.com/spec/"
 # How nbformat and every editor write a cell's source: one line of the file for each line of
 # the cell, at a fixed depth. Other layouts are valid JSON too; their lines are then unknown.
 _SOURCE_LINE = re.compile(r'^ {3}"source": (\[|")', re.MULTILINE)
@@ -110,13 +112,16 @@ def _notebook(data: Mapping[str, Any], cells: list[Any], lines: list[tuple[int, 
 def _json(text: str) -> Mapping[str, Any]:
     if not text.strip():
         raise NotebookError("the file is empty", 1)
-    if conflict := _CONFLICT.search(text):
+    if text.startswith(_LFS_POINTER):
+        raise NotebookError("a pointer of Git LFS; `git lfs pull` fetches the notebook", 1)
+    if conflict := CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
-        raise NotebookError("an unresolved merge conflict", line)
+        raise NotebookError(CONFLICT_TEXT, line)
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise NotebookError(f"not valid JSON: {error.msg}", error.lineno) from None
+        problem = error.msg.removesuffix(" starting at")
+        raise NotebookError(f"not valid JSON: {problem}", error.lineno) from None
     except ValueError as error:
         raise NotebookError(f"not a notebook: {error}") from None
     if not isinstance(data, dict):

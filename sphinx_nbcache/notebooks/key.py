@@ -104,6 +104,8 @@ def portable_path(path: Path, root: Path) -> str:
     """Return a path as it is stored: POSIX, and relative to the root if it is inside it."""
     # `Path.relative_to` would take a tenth of the time of a build in which nothing changed.
     text, inside = str(path), os.path.join(root, "")  # noqa: PTH118 (with a separator at the end)
-    if text.startswith(inside):
+    # `root/../other` begins with the root, and is not inside it.
+    if text.startswith(inside) and os.pardir not in text:
         return text.removeprefix(inside).replace(os.sep, "/")
-    return "." if path == root else Path(os.path.normpath(path)).as_posix()
+    normal = os.path.normpath(path)
+    return "." if normal == str(root) else Path(normal.removeprefix(inside)).as_posix()

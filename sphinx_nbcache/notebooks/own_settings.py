@@ -18,6 +18,7 @@ from sphinx_nbcache.suggestions import did_you_mean, one_edit_away
 
 # The keys of a notebook's metadata below which it has settings of its own.
 OWN, EXECUTION = "nbcache", "execution"
+KERNELSPEC = "kernelspec"
 # The key in a cell's metadata that says what exceptions it raises.
 PROMISE = "raises"
 _ASSETS = "assets"
@@ -63,8 +64,9 @@ def own_settings(notebook: Notebook, text: str = "") -> OwnSettings:
         notebook: The notebook.
         text: The text that it was read from, to find the lines of problems.
     """
-    own, execution = (_section(notebook.metadata, key) for key in (OWN, EXECUTION))
     problems = _Problems(text)
+    own, execution = (problems.section(notebook.metadata, key) for key in (OWN, EXECUTION))
+    problems.kernel(notebook)
     settings = problems.checked(EXECUTION, execution, _EXECUTION)
     settings |= problems.checked(OWN, own, _OWN)
     settings[_ASSETS] = problems.assets(own.get(_ASSETS, []))
@@ -108,6 +110,24 @@ class _Problems:
     def __init__(self, text: str) -> None:
         self.found: list[SettingProblem] = []
         self._text = text
+
+    def section(self, metadata: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        """Return the settings below a key; what is no mapping has none."""
+        section = metadata.get(key)
+        if section is None or isinstance(section, Mapping):
+            return section or {}
+        wrong = f"{key} = {section!r:.200} in its metadata is not a mapping from settings to values"
+        self._add(Topic.CONFIG, wrong, key)
+        return {}
+
+    def kernel(self, notebook: Notebook) -> None:
+        """Note a kernelspec that names no kernel: another one would run the notebook."""
+        spec = notebook.metadata.get(KERNELSPEC)
+        if spec in (None, {}) or notebook.kernel_name or notebook.language:
+            return
+        name = f"{spec:.40}" if isinstance(spec, str) else "python3"
+        wrong = f"{KERNELSPEC} in its metadata has no `name`, so the default kernel is used"
+        self._add(Topic.CONFIG, f"{wrong}; write one, such as `{name}`, below it", KERNELSPEC)
 
     def checked(self, section: str, given: Mapping[str, Any], checks: _Checks) -> dict[str, Any]:
         """Return the settings of a section that can be used."""
@@ -170,6 +190,10 @@ class _Problems:
         """Note tags and keys of a cell that are one slip away from such as have an effect."""
         what = f"code cell {number}" if cell.kind == "code" else f"a {cell.kind} cell"
         line = cell.line or None
+        tags = cell.metadata.get("tags")
+        if not _are_tags(tags):
+            wrong = f"tags = {tags!r:.200} of {what} is not a list of texts"
+            self.found.append(SettingProblem(wrong, line, Topic.TAG))
         for tag in sorted(cell.tags.difference(_ALL_TAGS)):
             if meant := one_edit_away(tag, _ALL_TAGS):
                 wrong = f"the tag `{tag}` of {what} has no effect; did you mean `{meant}`?"
@@ -191,9 +215,11 @@ class _Problems:
         return line_of_key(self._text, *path) or None
 
 
-def _section(metadata: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    section = metadata.get(key)
-    return section if isinstance(section, Mapping) else {}
+def _are_tags(value: object) -> bool:
+    """Tell whether a value is one that tags can have; a text has commas between them."""
+    if value is None or isinstance(value, str):
+        return True
+    return isinstance(value, list | tuple) and all(isinstance(tag, str) for tag in value)
 
 
 def _numbered(cells: Iterable[Cell]) -> Iterator[tuple[int, Cell]]:

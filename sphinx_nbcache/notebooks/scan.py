@@ -43,7 +43,7 @@ _SECOND_NS = 1_000_000_000
 _UNKNOWN = "unknown"
 # Raised when what a scan holds of an unchanged file changes. Results are not concerned, as they
 # are by the schema of the store.
-_READING = "2"
+_READING = "3"
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +62,10 @@ class Stat(msgspec.Struct, frozen=True, array_like=True):
         Raises:
             OSError: It cannot be looked at.
         """
-        found = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
+        try:
+            found = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
+        except ValueError as error:  # the file system's encoding has no such character
+            raise OSError(str(error)) from None
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
     def is_racy(self, seen_ns: int) -> bool:
@@ -230,7 +233,7 @@ def decode_source(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise NotebookError(f"not UTF-8 (byte {error.start})", line) from None
+        raise NotebookError(f"not UTF-8 (byte {error.start}); save it in UTF-8", line) from None
 
 
 def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:

@@ -12,9 +12,12 @@ from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.scan import decode_source
+from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.printable import one_line
 
 # Sphinx writes it to the output directory of every builder of HTML pages.
 _OUTPUT_MARK = ".buildinfo"
+NOT_A_NAME = "its name is not in the encoding of the file system; rename it"
 # So many pairs are listed in one line.
 _LISTED = 5
 _GLOB_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -64,14 +67,25 @@ class LeftOut:
     Attributes:
         scripts: Scripts that are no notebooks: `conf.py`, helper modules.
         twins: Files whose document another one is the source of, each with that other one.
+        unnamed: Files whose names are not text. Neither Sphinx nor a record can name them.
     """
 
     scripts: tuple[str, ...]
     twins: Mapping[str, str]
+    unnamed: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[str]:
         yield from self.scripts
         yield from self.twins
+        yield from self.unnamed
+
+    @property
+    def notices(self) -> Iterator[Notice]:
+        """What to tell of these files."""
+        for name in self.unnamed:
+            yield Notice(Topic.SOURCE, f"{one_line(name)} is left out: {NOT_A_NAME}")
+        if text := self.words:
+            yield Notice(Topic.SOURCE, text, is_information=True)
 
     @property
     def words(self) -> str:
@@ -96,16 +110,28 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftO
     """
     by_document: dict[str, list[str]] = {}
     scripts = []
+    unnamed = []
     for name in sorted(names):
         suffix = formats.suffix_of(name)
-        if suffix in formats.extra and not _is_notebook(srcdir / name, formats):
+        if not is_text(name):
+            unnamed.append(name)
+        elif suffix in formats.extra and not _is_notebook(srcdir / name, formats):
             scripts.append(name)
         elif suffix:
             by_document.setdefault(name.removesuffix(suffix), []).append(name)
     twins: dict[str, str] = {}
     for pair in by_document.values():
         twins |= _twins(srcdir, pair, formats)
-    return LeftOut(tuple(scripts), twins)
+    return LeftOut(tuple(scripts), twins, tuple(unnamed))
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a file name can be encoded: other bytes are lone surrogates in Python."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:

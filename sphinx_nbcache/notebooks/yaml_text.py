@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# What git leaves in a file that several have changed.
+CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+CONFLICT_TEXT = "an unresolved merge conflict"
 
 
 class YamlError(Exception):
@@ -27,8 +32,29 @@ def load_yaml(text: str) -> Any:
         return yaml.load(text, loader)  # noqa: S506 (a safe loader, in either form)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else None
         words = (getattr(error, "problem", None), getattr(error, "context", None))
         problem = " ".join(filter(None, words)) or "unreadable"
-        raise YamlError(problem, mark.line + 1 if mark is not None else None) from None
+        usual, usual_line = _usual_mistake(text, line)
+        raise YamlError(usual or problem, usual_line) from None
     except Exception as error:  # noqa: BLE001 (PyYAML lets through impossible dates and more)
         raise YamlError(str(error), None) from None
+
+
+def _usual_mistake(text: str, line: int | None) -> tuple[str, int | None]:
+    """Return what is wrong in words that tell the remedy, where YAML's own words do not.
+
+    Args:
+        text: The text, which is not YAML.
+        line: The line at which the parser stopped.
+
+    Returns:
+        What is wrong, empty if it is nothing usual; and the line of it.
+    """
+    if conflict := CONFLICT.search(text):
+        return CONFLICT_TEXT, text.count("\n", 0, conflict.start()) + 1
+    lines = text.splitlines()
+    stopped = lines[line - 1] if line is not None and line <= len(lines) else ""
+    if "\t" in stopped[: len(stopped) - len(stopped.lstrip())]:
+        return "YAML cannot be indented with tabs; use spaces", line
+    return "", line

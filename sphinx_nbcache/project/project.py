@@ -330,7 +330,8 @@ class Project:
         """
         (planned,) = self.plan([reference]).notebooks or (None,)
         if planned is None:
-            raise ProjectError(f"{reference} has gone, or is no notebook any more")
+            name = self.notebooks.get(reference).name
+            raise ProjectError(f"{name} has gone, or is no notebook any more")
         return self._merged(planned)
 
     def plan_node(self, node: Node, path: str | os.PathLike[str]) -> Planned:
@@ -531,8 +532,8 @@ def _documents_below(base: Path, formats: Formats, notify: Notify = say_nothing)
     names = list(_files_below(base, formats))
     no_documents = not_documents(base, names, formats)
     left_out = set(no_documents)
-    if text := no_documents.words:
-        notify(Notice(Topic.SOURCE, text, is_information=True))
+    for notice in no_documents.notices:
+        notify(notice)
     return [base / name for name in names if name not in left_out]
 
 
@@ -545,5 +546,6 @@ def _files_below(base: Path, formats: Formats) -> Iterable[str]:
             if not (name.startswith((".", "_build")) or is_output(Path(folder) / name))
         )
         for name in sorted(files):
-            if formats.suffix_of(name):
+            # A link to a file that has gone is listed, too.
+            if formats.suffix_of(name) and (Path(folder) / name).is_file():
                 yield (Path(folder) / name).relative_to(base).as_posix()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from dataclasses import dataclass
 
 import pytest
-from support import Book, Built, code_cell
+from support import Book, Built, code_cell, ipynb_text
 from support_cli import CommandLine
 
 pytestmark = pytest.mark.kernel
@@ -247,6 +249,163 @@ def test_two_files_for_one_page(made: Made) -> None:
     assert made.first.log.count(text) == made.second.log.count(text) == 1
     assert "pair.md" in made.book.runs()
     assert "pair.ipynb" not in made.book.runs()
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A file with a mistake, and what the build says of it."""
+
+    name: str
+    content: bytes
+    place: str
+    """The text on the line that the message names; empty if it names none."""
+    subtype: str
+    words: str
+
+
+def in_ipynb(name: str, metadata: dict[str, object], place: str, words: str) -> Mistake:
+    """Return a notebook with a mistake in its metadata."""
+    text = ipynb_text(["# T", "%%1"], {"kernelspec": {"name": "python3"}} | metadata)
+    return Mistake(name, text.encode(), place, "config", words)
+
+
+GOOD = ipynb_text(["# T", "%%1"], {})
+FRONT = "---\nkernelspec:\n  name: python3\n---\n\n"
+CONFLICT = "kernelspec:\n<<<<<<< HEAD\n  name: python3\n=======\n  name: julia\n>>>>>>> fix\n"
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 1234\n"
+MORE = [
+    Mistake("empty.ipynb", b"", "1", "source", "the file is empty"),
+    Mistake("pointer.ipynb", LFS, "version", "source", "`git lfs pull` fetches the notebook"),
+    Mistake("half.ipynb", GOOD[: GOOD.index("# T")].encode(), '"source', "source", "Unterminated string)"),
+    Mistake(
+        "conflict.ipynb",
+        GOOD.replace('   "source": "# T"', '<<<<<<< HEAD\n"source": "# T"\n=======').encode(),
+        "<<<<<<<",
+        "source",
+        "an unresolved merge conflict",
+    ),
+    Mistake(
+        "conflict_md.md",
+        f"---\n{CONFLICT}---\n# T\n".encode(),
+        "<<<<<<<",
+        "source",
+        "an unresolved merge conflict",
+    ),
+    Mistake(
+        "tab.md",
+        b"---\nkernelspec:\n\tname: python3\n---\n# T\n",
+        "\t",
+        "source",
+        "YAML cannot be indented with tabs; use spaces",
+    ),
+    Mistake(
+        "latin.md", (FRONT + "# Über\n").encode("latin-1"), "ber", "source", "; save it in UTF-8)"
+    ),
+    Mistake("utf16.ipynb", GOOD.encode("utf-16"), "1", "source", "; save it in UTF-8)"),
+    Mistake(
+        "future.ipynb",
+        GOOD.replace('"nbformat": 4', '"nbformat": 5').encode(),
+        "",
+        "source",
+        "nbformat 5 is not supported: it must be 3 or 4",
+    ),
+    Mistake(
+        "object.ipynb",
+        GOOD.replace('"markdown"', '"markdwon"').encode(),
+        "",
+        "source",
+        "cell 1 is not a code, Markdown or raw cell",
+    ),
+    in_ipynb("text.ipynb", {"kernelspec": "python3"}, "kernelspec", "write one, such as `python3`"),
+    in_ipynb("number.ipynb", {"kernelspec": {"name": 3}}, "kernelspec", "has no `name`, so the"),
+    in_ipynb("own.ipynb", {"nbcache": "no"}, "nbcache", "nbcache = 'no' in its metadata is not a"),
+    in_ipynb("run.ipynb", {"execution": [1]}, '"execution":', "execution = [1] in its metadata is"),
+    Mistake(
+        "misnamed.md",
+        FRONT.replace("name", "nmae").encode(),
+        "kernelspec",
+        "config",
+        "has no `name`, so the default kernel is used",
+    ),
+    Mistake(
+        "numbers.ipynb",
+        ipynb_text(["# T", {**code_cell("7"), "metadata": {"tags": [1]}}], {}).encode(),
+        '"source": "7"',
+        "tag",
+        "tags = [1] of code cell 1 is not a list of texts",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A book with further mistakes, in files of all kinds. It is built twice."""
+    folder = tmp_path_factory.mktemp("more")
+    book = Book(folder / "project" / "book", folder / "counter.txt")
+    book.conf(exclude=["[abc", "[z-a]/*", "never/*"], root="nowhere")
+    book.index(*(mistake.name.rpartition(".")[0] for mistake in MORE), "bom", "crlf", "folder")
+    for mistake in MORE:
+        (book.folder / mistake.name).write_bytes(mistake.content)
+    (book.folder / "folder.ipynb").mkdir()
+    text = FRONT + "# T\n\n```{code-cell}\nprint('out', 'put')\n```\n"
+    (book.folder / "bom.md").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (book.folder / "crlf.md").write_bytes(text.replace("\n", "\r\n").encode())
+    return Made(book, book.build(), book.build())
+
+
+@pytest.mark.parametrize("mistake", MORE, ids=lambda mistake: mistake.name)
+def test_a_file_with_a_mistake_is_named_with_line_and_remedy(more: Made, mistake: Mistake) -> None:
+    place = mistake.name
+    if mistake.place == "1":
+        place += ":1"
+    elif mistake.place:
+        lines = mistake.content.decode("latin-1").splitlines()
+        place += f":{next(n for n, line in enumerate(lines, 1) if mistake.place in line)}"
+    assert mistake.words in more.told(place, mistake.subtype)
+    others = [line for line in more.first.warnings.splitlines() if f"/{mistake.name}" in line]
+    assert len(others) == 1
+
+
+def test_marks_of_editors_are_no_mistakes(more: Made) -> None:
+    for name in ("bom", "crlf"):
+        assert "out put" in more.book.page(name)
+        assert f"{name}.md" not in more.first.warnings
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("[abc", "nbcache_exclude[0] = '[abc' is not a glob: a `[` in it begins no set"),
+        ("[z-a]/*", "nbcache_exclude[1] = '[z-a]/*' is not a glob: it has a bad character range"),
+    ],
+)
+def test_a_broken_glob_is_told_and_left_out(more: Made, entry: str, words: str) -> None:
+    line = line_of(more, "conf.py", entry)
+    start = f"{more.book.folder}/conf.py:{line}: WARNING: "
+    for built in (more.first, more.second):
+        assert start + words in built.warnings
+        assert "write `[[]` for a bracket itself" in built.warnings
+
+
+def test_a_root_that_there_is_not(more: Made) -> None:
+    (line,) = (text for text in more.first.warnings.splitlines() if "nbcache_root" in text)
+    assert f"conf.py:{line_of(more, 'conf.py', 'nbcache_root')}: " in line
+    assert "nbcache_root = 'nowhere' is not a folder" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_no_text_is_left_out(book: Book) -> None:
+    book.conf()
+    book.index("a")
+    book.myst("a.md", "%%1")
+    odd = os.fsencode(book.folder) + b"/b\xfc.ipynb"
+    with open(odd, "w", encoding="utf-8") as file:  # noqa: PTH123 (a name in bytes)
+        file.write(GOOD)
+    built = book.build()
+    assert built.status == 0
+    assert r"WARNING: b\udcfc.ipynb is left out: its name is not in the encoding" in built.warnings
+    assert "; rename it [nbcache.source]" in built.warnings
+    assert built.ran == ("a.md",)
 
 
 def test_every_mistake_has_one_message_and_no_other_message_is_there(made: Made) -> None:

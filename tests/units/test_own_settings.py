@@ -58,7 +58,7 @@ def test_a_key_that_nothing_reads_is_told(metadata: dict[str, Any], key: str, me
     [
         {"execution": {"mode": "off", "show_tb": True, "depth": 1}},
         {"cache": {}, "toc": {}, "nbsphinx": {}},
-        {"nbcache": 3, "execution": None},
+        {"nbcache": None, "execution": None},
     ],
 )
 def test_keys_of_other_tools_are_left_to_them(metadata: dict[str, Any]) -> None:

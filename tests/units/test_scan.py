@@ -255,10 +255,12 @@ def test_a_bad_setting_of_a_notebook_is_a_problem_and_counts_as_absent(
     assert len(scan.cells) == 1
 
 
-@pytest.mark.parametrize("odd", [None, 3, "x", [], [{"timeout": 3}]])
-def test_odd_execution_metadata_says_nothing(tmp_path: Path, odd: Any) -> None:
+@pytest.mark.parametrize("odd", [3, "x", [], [{"timeout": 3}]])
+def test_odd_execution_metadata_sets_nothing_and_is_a_problem(tmp_path: Path, odd: Any) -> None:
     scan = scan_file(old_file(tmp_path / "a.ipynb", ipynb("1", execution=odd)), NONE)
-    assert (scan.timeout, scan.problems) == (msgspec.UNSET, ())
+    assert scan.timeout is msgspec.UNSET
+    (problem,) = scan.problems
+    assert "is not a mapping" in problem.text
 
 
 def test_problems_of_the_text_are_in_the_scan_with_their_lines(tmp_path: Path) -> None:
