@@ -19,6 +19,7 @@ from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
 from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.printable import harmless, one_line
 from sphinx_nbcache.store.records import (
+    CellRun,
     Failure,
     History,
     HistoryCell,
@@ -327,30 +328,36 @@ class FailedPlace:
 
 def failed_place(result: Result, scan: Scan) -> FailedPlace | None:
     """Return where in a notebook a run of its code failed, if it was in one cell."""
-    failure, cell = result.failure, failed_cell(result, scan)
-    if failure is None or failure.position is None or cell is None:
-        return None
-    counts = dict(enumerate(run.execution_count for run in result.cells))
-    line = line_in_cell(failure.traceback, counts.get(failure.position))
-    return FailedPlace(cell, line)
+    return None if result.failure is None else place_of(result.failure, result.cells, scan)
 
 
-def failed_cell(result: Result, scan: Scan) -> ScannedCell | None:
-    """Return the cell of a notebook at which a run of its code failed, if it was one cell."""
-    return None if result.failure is None else cell_of(result.failure, scan)
+def place_of(failure: Failure, cells: Sequence[CellRun], scan: Scan) -> FailedPlace | None:
+    """Return where in a notebook a run failed, if it was in one cell.
 
-
-def cell_of(failure: Failure, scan: Scan) -> ScannedCell | None:
-    """Return the cell of a notebook at which a run failed, if it was one cell."""
+    Args:
+        failure: Why the run failed.
+        cells: What it did with each cell.
+        scan: The notebook's reading.
+    """
     position = failure.position
-    return None if position is None else dict(enumerate(scan.cells)).get(position)
+    if position is None or position >= len(scan.cells):
+        return None
+    return FailedPlace(scan.cells[position], failed_line(failure, cells))
+
+
+def failed_line(failure: Failure, cells: Sequence[CellRun]) -> int | None:
+    """Return the line of its cell at which a run failed, if it is known."""
+    position = failure.position
+    if position is None or position >= len(cells):
+        return None
+    return line_in_cell(failure.traceback, cells[position].execution_count)
 
 
 def failed_attempts(result: Result, scan: Scan) -> Iterator[str]:
     """Yield why attempts failed before that of which a result is, each in a line."""
     for number, failure in enumerate(result.retried, start=1):
-        cell = cell_of(failure, scan)
-        where = "" if cell is None else f" in code cell {cell.number}"
+        place = place_of(failure, (), scan)
+        where = "" if place is None else f" in {place}"
         yield f"attempt {number} failed{where}: {failure.headline}"
 
 

@@ -41,7 +41,9 @@ FAILED = ReportEntry(
     started=STARTED,
     seconds=5.0,
     cells=(ReportCell(1, 1.5), ReportCell(7, 2.0, "KeyError"), ReportCell(8)),
-    failure=ReportFailure("KeyError", "'b'", TRACEBACK, 7, "frame = pd.DataFrame()\nframe['b']"),
+    failure=ReportFailure(
+        "KeyError", "'b'", TRACEBACK, 7, 2, 41, "frame = pd.DataFrame()\nframe['b']"
+    ),
     kernel="python3",
     executor="local-parallel",
     peak_memory=212_000_000,

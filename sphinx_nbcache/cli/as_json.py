@@ -68,6 +68,10 @@ class FailureItem(msgspec.Struct, frozen=True, kw_only=True):
     """Its message."""
     cell: int | None
     """Number of the code cell, counted from 1, if it was one cell."""
+    line_in_cell: int | None
+    """The line of that cell, counted from 1, if it is known."""
+    line: int | None
+    """The line of the notebook's file, if it is known."""
     traceback: str
     """As the kernel sent it, with ANSI colours."""
 

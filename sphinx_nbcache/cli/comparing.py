@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from sphinx_nbcache.cli.as_json import ComparedItem, DifferingCellItem
 from sphinx_nbcache.cli.items import failure_item
 from sphinx_nbcache.cli.output import tell
-from sphinx_nbcache.cli.wording import counted
-from sphinx_nbcache.printable import one_line
+from sphinx_nbcache.cli.wording import counted, failure_in_words
 from sphinx_nbcache.project import Comparison, Progress, Project, Run
 
 
@@ -35,7 +34,7 @@ def compared_item(comparison: Comparison, ids: Mapping[str, int]) -> ComparedIte
             DifferingCellItem(cell=d.cell.number, line=d.cell.line or None, diff=d.diff)
             for d in comparison.cells
         ),
-        failure=failure_item(comparison.again.failure, planned.scan),
+        failure=failure_item(comparison.again.failure, planned.scan, comparison.again.cells),
     )
 
 
@@ -49,10 +48,7 @@ def comparison_lines(compared: Sequence[ComparedItem]) -> list[str]:
     for item in differing:
         lines.append(f"- {item.path} (result {item.result})")
         if item.failure is not None:
-            message = item.failure.message.strip().partition("\n")[0]
-            where = "" if item.failure.cell is None else f"code cell {item.failure.cell}: "
-            failed = one_line(f"{where}{item.failure.name}: {message}")
-            lines.append(f"  the second run failed: {failed}")
+            lines.append(f"  the second run failed: {failure_in_words(item.failure)}")
         for cell in item.cells:
             where = "" if cell.line is None else f" (line {cell.line})"
             lines.append(f"  code cell {cell.cell}{where}:")

@@ -13,7 +13,13 @@ from sphinx_nbcache.cli.items import (
     trace_item,
 )
 from sphinx_nbcache.cli.values import as_reference
-from sphinx_nbcache.cli.wording import counted, moment, size_in_words, status_in_words
+from sphinx_nbcache.cli.wording import (
+    counted,
+    failure_in_words,
+    moment,
+    size_in_words,
+    status_in_words,
+)
 from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project.executed import ADDED
 from sphinx_nbcache.report.words import in_words
@@ -187,6 +193,6 @@ def _failure_lines(failure: FailureItem | None, *, traceback: bool) -> list[str]
 
 
 def _in_a_line(failure: FailureItem) -> str:
-    where = "" if failure.cell is None else f" in code cell {failure.cell}"
-    message = failure.message.strip().partition("\n")[0]
-    return one_line(f"Failed{where}: {failure.name}: {message}")
+    start = "Failed:" if failure.cell is None else "Failed in"
+    line = "" if failure.line is None else f" (line {failure.line} of the file)"
+    return f"{start} {failure_in_words(failure)}{line}"

@@ -19,6 +19,7 @@ from sphinx_nbcache.cli.output import say, tell, warn
 from sphinx_nbcache.cli.progress import progress
 from sphinx_nbcache.cli.session import as_references
 from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
+from sphinx_nbcache.cli.wording import failure_in_words
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Plan
 from sphinx_nbcache.printable import one_line
@@ -211,6 +212,5 @@ def _failed_line(item: SettledItem) -> str:
     number = "" if item.result is None else f" (result {item.result})"
     if item.failure is None:
         return f"{item.path}{number}: {item.reason}"
-    where = "" if item.failure.cell is None else f"code cell {item.failure.cell}: "
-    message = item.failure.message.strip().partition("\n")[0]
-    return one_line(f"{item.path}{number}: {where}{item.failure.name}: {message}")
+    line = "" if item.failure.line is None else f":{item.failure.line}"
+    return f"{one_line(item.path)}{line}{number}: {failure_in_words(item.failure)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ from sphinx_nbcache.cli.as_json import (
     TraceItem,
 )
 from sphinx_nbcache.notebooks.scan import Scan
-from sphinx_nbcache.planning import Action, Plan, Planned, cell_of
+from sphinx_nbcache.planning import Action, Plan, Planned, failed_line, place_of
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.results import StoredInfo
 from sphinx_nbcache.project.run import GONE
-from sphinx_nbcache.store.records import Failure, Registered, Result, Status, Stored
+from sphinx_nbcache.store.records import CellRun, Failure, Registered, Result, Status, Stored
 from sphinx_nbcache.traces.facts import Trace
 from sphinx_nbcache.traces.wording import facts_in_words, is_baseline
 
@@ -177,21 +177,26 @@ def info_of(project: Project, stored: Stored) -> StoredInfo:
     return next(info for info in project.results if info.id == stored.id)
 
 
-def failure_item(failure: Failure | None, scan: Scan | None) -> FailureItem | None:
+def failure_item(
+    failure: Failure | None, scan: Scan | None, cells: Sequence[CellRun] = ()
+) -> FailureItem | None:
     """Return the item for why a run failed, if it did.
 
     Args:
         failure: Why it failed.
-        scan: The reading of its notebook, which knows the numbers of cells.
+        scan: The reading of its notebook, which knows the numbers and lines of cells.
+        cells: What the run did with each cell.
     """
     if failure is None:
         return None
-    cell = cell_of(failure, scan) if scan is not None else None
+    place = place_of(failure, cells, scan) if scan is not None else None
     number = None if failure.position is None else failure.position + 1
     return FailureItem(
         name=failure.name,
         message=failure.message,
-        cell=cell.number if cell is not None else number,
+        cell=place.cell.number if place is not None else number,
+        line_in_cell=failed_line(failure, cells),
+        line=place.line_in_file if place is not None else None,
         traceback=failure.traceback,
     )
 
@@ -207,7 +212,7 @@ def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -
             CellItem(execution_count=c.execution_count, seconds=c.seconds, error=c.error)
             for c in result.cells
         ),
-        failure=failure_item(result.failure, scan),
+        failure=failure_item(result.failure, scan, result.cells),
         retried=tuple(item for f in result.retried if (item := failure_item(f, scan))),
     )
 
@@ -228,6 +233,7 @@ def trace_item(trace: Trace) -> TraceItem:
 def settled_item(settled: Settled, number: int) -> SettledItem:
     """Return the item for what became of a notebook, whose id is given."""
     planned, stored = settled.planned, settled.result
+    result = stored.result if stored is not None else None
     outcome, reason = _outcome(settled)
     return SettledItem(
         id=number,
@@ -236,9 +242,9 @@ def settled_item(settled: Settled, number: int) -> SettledItem:
         failed=settled.failed,
         reason=reason,
         result=stored.id if stored is not None else None,
-        status=stored.result.status.value if stored is not None else None,
-        seconds=stored.result.seconds if stored is not None else None,
-        failure=failure_item(stored.result.failure, planned.scan) if stored is not None else None,
+        status=result.status.value if result is not None else None,
+        seconds=result.seconds if result is not None else None,
+        failure=failure_item(result.failure, planned.scan, result.cells) if result else None,
     )
 
 

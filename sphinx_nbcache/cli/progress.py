@@ -159,9 +159,10 @@ def ended_in_words(settled: Settled) -> str:
     result = settled.result.result
     again = f" at attempt {len(result.retried) + 1}" if result.retried else ""
     if result.failure is not None:
-        cell = settled.failed_cell
-        where = f", code cell {cell.number}" if cell is not None else ""
-        return f"Failed{again}: {name}{where}: {result.failure.headline}"
+        place = settled.failed_place
+        where = f", {place}" if place is not None else ""
+        line = f":{place.line_in_file}" if place is not None and place.line_in_file else ""
+        return f"Failed{again}: {name}{line}{where}: {result.failure.headline}"
     if settled.ran_here:
         return f"Executed{again}: {name}" if again else ""
     if settled.ran_elsewhere:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.report import words
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.cli.as_json import FailureItem
 
 # Of what is not listed here there is no symbol; the word itself is written.
 _SYMBOLS = {
@@ -42,3 +47,11 @@ def size_in_words(size: int | None) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 notebook`, `2 notebooks`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def failure_in_words(failure: FailureItem) -> str:
+    """Return where and why a run failed, such as `code cell 2, line 3: ValueError: negative`."""
+    line = "" if failure.line_in_cell is None else f", line {failure.line_in_cell}"
+    where = "" if failure.cell is None else f"code cell {failure.cell}{line}: "
+    message = failure.message.strip().partition("\n")[0]
+    return one_line(f"{where}{failure.name}: {message}")

@@ -61,8 +61,8 @@ class LogProgress(Watch):
             return
         result = settled.result.result
         if result.failure is not None:
-            cell = settled.failed_cell
-            where = f" in code cell {cell.number}" if cell is not None else ""
+            place = settled.failed_place
+            where = f" in {place}" if place is not None else ""
             again = f" (attempt {len(result.retried) + 1})" if result.retried else ""
             failed = shortened(result.failure.headline, _LENGTH)
             self.say(f"failed{again}: {name}{where}: {failed}")

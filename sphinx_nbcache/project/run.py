@@ -13,9 +13,9 @@ from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import (
     Action,
     Decision,
+    FailedPlace,
     Planned,
     broken_promise,
-    failed_cell,
     failed_place,
     is_named,
     kept_silent,
@@ -62,9 +62,9 @@ class Settled:
         return why_not(self.result.result, self.planned.rules, self.planned.scan) is not None
 
     @property
-    def failed_cell(self) -> ScannedCell | None:
-        """The cell at which the notebook failed, if it was one cell."""
-        return failed_cell(self.result.result, self.planned.scan) if self.result else None
+    def failed_place(self) -> FailedPlace | None:
+        """Where the notebook failed, if it was in one cell."""
+        return failed_place(self.result.result, self.planned.scan) if self.result else None
 
     @property
     def kept_silent(self) -> tuple[ScannedCell, ...]:
@@ -185,11 +185,10 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         )
         yield Notice(Topic.FROZEN, text, planned.path, is_error=True)
     elif settled.failed and settled.result is not None:
-        failure, cell = settled.result.result.failure, settled.failed_cell
-        place = failed_place(settled.result.result, planned.scan)
+        failure, place = settled.result.result.failure, settled.failed_place
         where = "" if place is None else f" in {place}"
         what = settled.result.result.status.value if failure is None else failure.headline
-        promised = ", ".join(cell.promised) if cell is not None else ""
+        promised = ", ".join(place.cell.promised) if place is not None else ""
         instead = f" (not {promised}, as its metadata promise)" if promised else ""
         outlook = (
             "the next build tries it again"

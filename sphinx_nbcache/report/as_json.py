@@ -24,7 +24,9 @@ class ReportTotals(msgspec.Struct, frozen=True, kw_only=True):
     executed: int | None
     """How many were executed."""
     reused: int | None
-    """How many pages show a result from the store."""
+    """How many pages show a valid result from the store."""
+    not_tried_again: int | None
+    """How many failed earlier, and would only fail again."""
     to_be_executed: int | None
     """How many would have to be executed; in a build there are none."""
     failed: int
@@ -68,6 +70,10 @@ class ReportFailureItem(msgspec.Struct, frozen=True, kw_only=True):
     """Its message."""
     cell: int | None
     """Number of the code cell, counted from 1, if it was one cell."""
+    line_in_cell: int | None
+    """The line of that cell, counted from 1, if it is known."""
+    line: int | None
+    """The line of the notebook's file, if it is known."""
     source: str | None
     """Source of that cell."""
     traceback: str
@@ -162,6 +168,7 @@ def report_document(report: Report) -> ReportDocument:
         notebooks=len(report.entries),
         executed=report.executed if told else None,
         reused=report.reused if told else None,
+        not_tried_again=report.not_tried_again if told else None,
         to_be_executed=report.waiting if told else None,
         failed=len(report.failed),
         seconds=report.seconds if told else None,
@@ -223,6 +230,8 @@ def _failure(failure: ReportFailure) -> ReportFailureItem:
         name=failure.name,
         message=failure.message,
         cell=failure.cell,
+        line_in_cell=failure.line_in_cell,
+        line=failure.line,
         source=failure.source or None,
         traceback=failure.traceback,
     )

@@ -54,6 +54,8 @@ def _case(entry: ReportEntry, report: Report) -> ET.Element:
     folder, _, name = entry.name.rpartition("/")
     case = ET.Element("testcase", {"classname": _text(folder or _SUITE), "name": _text(name)})
     case.set("file", _text(entry.name))
+    if entry.failure is not None and entry.failure.line is not None:
+        case.set("line", str(entry.failure.line))
     if not report.is_reproducible:
         spent = (entry.seconds or 0.0) if entry.decision == EXECUTED else 0.0
         case.set("time", f"{spent:.3f}")
@@ -91,7 +93,7 @@ def _failed(entry: ReportEntry) -> ET.Element:
     if failure is None:
         attributes = {"message": _text(entry.reason), "type": entry.decision or "failed"}
         return ET.Element("error", attributes)
-    where = "" if failure.cell is None else f" (code cell {failure.cell})"
+    where = f" (code {failure.place})" if failure.place else ""
     attributes = {"message": _text(failure.headline + where), "type": _text(failure.name)}
     element = ET.Element("failure", attributes)
     element.text = _text(strip_ansi(failure.traceback))

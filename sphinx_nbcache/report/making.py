@@ -216,9 +216,10 @@ def _cells(item: Settled, result: Result) -> tuple[ReportCell, ...]:
 def _failure(item: Settled, result: Result) -> ReportFailure | None:
     if (failure := result.failure) is None:
         return None
-    cell = item.failed_cell
-    number = cell.number if cell is not None else None
-    return ReportFailure(failure.name, failure.message, failure.traceback, number)
+    failed = ReportFailure(failure.name, failure.message, failure.traceback)
+    if (place := item.failed_place) is None:
+        return failed
+    return replace(failed, cell=place.cell.number, line_in_cell=place.line, line=place.line_in_file)
 
 
 def _instead(item: Settled) -> tuple[str, str]:

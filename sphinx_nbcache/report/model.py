@@ -56,6 +56,8 @@ class ReportFailure:
         message: Its message.
         traceback: As the kernel sent it, with ANSI colours.
         cell: Number of the code cell, if it was one cell.
+        line_in_cell: The line of that cell, if it is known.
+        line: The line of the notebook's file, if it is known.
         source: The source of that cell, if it is known.
     """
 
@@ -63,7 +65,15 @@ class ReportFailure:
     message: str
     traceback: str
     cell: int | None = None
+    line_in_cell: int | None = None
+    line: int | None = None
     source: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is in the notebook, such as `cell 2, line 3`; empty if it was not one cell."""
+        line = "" if self.line_in_cell is None else f", line {self.line_in_cell}"
+        return "" if self.cell is None else f"cell {self.cell}{line}"
 
     @property
     def headline(self) -> str:
@@ -172,9 +182,9 @@ class ReportEntry:
 
     @property
     def at_cell(self) -> str:
-        """The cell at which it failed, to be put behind its name; empty if it was not one cell."""
-        cell = self.failure.cell if self.failure is not None else None
-        return "" if cell is None else f", cell {cell}"
+        """Where it failed, to be put behind its name; empty if it was not in one cell."""
+        place = self.failure.place if self.failure is not None else ""
+        return f", {place}" if place else ""
 
     @property
     def state(self) -> str:
@@ -215,8 +225,13 @@ class Report:
 
     @property
     def reused(self) -> int:
-        """How many pages show a result from the store."""
-        return self._count(REUSED)
+        """How many pages show a valid result from the store."""
+        return self._count(REUSED) - self.not_tried_again
+
+    @property
+    def not_tried_again(self) -> int:
+        """How many notebooks failed earlier, and would only fail again."""
+        return sum(entry.decision == REUSED and entry.failed for entry in self.entries)
 
     @property
     def waiting(self) -> int:
@@ -275,11 +290,13 @@ class Report:
         others = []
         if self.reused:
             others.append(f"{self.reused} reused, {in_words(self.saved)} saved")
+        if self.not_tried_again:
+            others.append(f"{self.not_tried_again} not tried again")
         if self.waiting:
             others.append(f"{self.waiting} to be executed")
         if may_wait := self._count(MAY_WAIT):
             others.append(f"{may_wait} may be executed")
-        counted = self.executed + self.reused + self.waiting + may_wait
+        counted = self.executed + self._count(REUSED) + self.waiting + may_wait
         for decision, words in _IN_THE_MEANTIME.items():
             if changed := self._count(decision):
                 others.append(f"{changed} {words}")

@@ -276,7 +276,13 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 1234\n"
 MORE = [
     Mistake("empty.ipynb", b"", "1", "source", "the file is empty"),
     Mistake("pointer.ipynb", LFS, "version", "source", "`git lfs pull` fetches the notebook"),
-    Mistake("half.ipynb", GOOD[: GOOD.index("# T")].encode(), '"source', "source", "Unterminated string)"),
+    Mistake(
+        "half.ipynb",
+        GOOD[: GOOD.index("# T")].encode(),
+        '"source',
+        "source",
+        "Unterminated string)",
+    ),
     Mistake(
         "conflict.ipynb",
         GOOD.replace('   "source": "# T"', '<<<<<<< HEAD\n"source": "# T"\n=======').encode(),

@@ -90,7 +90,7 @@ def test_a_second_run_that_fails_is_a_difference(cli: CommandLine, number: str) 
     cli.ok("execute", "a.ipynb")
     done = cli(*CHECK)
     assert done.code == 1
-    assert "the second run failed: code cell 2: AssertionError" in done.out
+    assert "the second run failed: code cell 2, line 1: AssertionError" in done.out
     assert cli.statuses() == {"a.ipynb": "ok"}
     assert "1 up to date" in cli.ok("execute").out
 

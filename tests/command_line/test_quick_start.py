@@ -37,7 +37,7 @@ def test_the_quick_start(cli: CommandLine) -> None:
         "succeeded:",
         f"- {UNRUN} (result 1)",
         "failed:",
-        f"- {FAILING} (result 2): code cell 2: ZeroDivisionError: division by zero",
+        f"- {FAILING}:31 (result 2): code cell 2, line 1: ZeroDivisionError: division by zero",
     ]
 
     listed = cli.ok("list", group=project).out.splitlines()
@@ -74,9 +74,10 @@ def test_the_traceback_of_a_failure_is_shown(cli: CommandLine) -> None:
     assert cli("execute", "basic_failing.ipynb").code == 1
     for arguments in (("project", "show", "1"), ("project", "info", "1"), ("cache", "show", "1")):
         shown = cli.ok(*arguments).out
-        assert "Failed in code cell 2: ZeroDivisionError: division by zero" in shown
+        assert "Failed in code cell 2, line 1: ZeroDivisionError: division by zero" in shown
         assert "----> 1" in shown
         assert "\x1b" not in shown
+    assert " division by zero (line 31 of the file)\n" in cli.ok("project", "show", "1").out
     assert "----> 1" not in cli.ok("project", "show", "1", "--no-tb").out
     failure = cli.ok("project", "show", "1", "--json").json["result"]["failure"]
     assert (failure["name"], failure["cell"]) == ("ZeroDivisionError", 2)

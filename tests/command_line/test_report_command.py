@@ -56,7 +56,7 @@ def test_all_forms_are_written_in_one_go_and_nothing_is_run(project: CommandLine
 def test_without_options_it_is_a_table_with_the_totals(project: CommandLine) -> None:
     text = project.ok("report").out
     assert text.splitlines()[-1].startswith("0 of 3 notebooks executed (1 reused, ")
-    assert text.endswith("2 to be executed); 1 failed: bad.ipynb, cell 2\n")
+    assert text.endswith("2 to be executed); 1 failed: bad.ipynb, cell 2, line 1\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")

@@ -74,14 +74,14 @@ def test_the_tutorial(filled: CommandLine, monkeypatch: pytest.MonkeyPatch) -> N
     filled.ok("add", "--reader", "jupytext", TEXT, group=notebook)
     done = filled("execute", "--executor", "local-serial", group=project)
     assert done.code == 1
-    assert "code cell 1: Exception: oopsie!" in done.out
+    assert "code cell 1, line 1: Exception: oopsie!" in done.out
     digests = [item["digest"] for item in filled.ok("list", "--json", group=cache).json["results"]]
     assert all(d[:12] in filled.ok("list", "--hashkeys", group=cache).out for d in digests)
     assert states() == [["6", "✅"], ["7", "❌"], ["8", "✅"]]
 
     done = filled("execute", "--executor", "local-serial", "-v", "CRITICAL", group=project)
     assert (done.code, done.err) == (1, "")
-    assert done.out.startswith("failed:\n- tests/notebooks/basic_failing.ipynb (result 2): ")
+    assert done.out.startswith("failed:\n- tests/notebooks/basic_failing.ipynb:7 (result 2): ")
     done = filled("execute", "--force", group=project)
     assert done.out.startswith("Finished! 1 succeeded, 1 failed, 1 up to date.\n")
     answered("n", "clear", code=2, group=cache)

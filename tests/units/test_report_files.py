@@ -28,7 +28,7 @@ STRANGE: ReportEntry = replace(
     FAILED,
     name="guide/<&>\"'\x00\x1b[31m.ipynb",
     reason="\ud800 ]]> </script> \x07",
-    failure=ReportFailure("E", "\x1b[2J\x00<b>", "\x1b[31m\x00]]>\ufffe", 7, "\x00"),
+    failure=ReportFailure("E", "\x1b[2J\x00<b>", "\x1b[31m\x00]]>\ufffe", 7, source="\x00"),
 )
 REPORTS = {
     "all kinds": REPORT,
@@ -77,6 +77,7 @@ def test_the_document_tells_what_is_known_of_each_notebook() -> None:
         "notebooks": 5,
         "executed": 2,
         "reused": 1,
+        "not_tried_again": 0,
         "to_be_executed": 0,
         "failed": 2,
         "seconds": 7.25,
@@ -126,7 +127,7 @@ def test_junit_tells_failures_with_their_tracebacks_apart_from_errors() -> None:
     (failure,) = found["fit.ipynb"].result
     assert isinstance(failure, Failure)
     assert failure.type == "KeyError"
-    assert failure.message == "KeyError: 'b' (code cell 7)"
+    assert failure.message == "KeyError: 'b' (code cell 7, line 2)"
     assert "frame['b']" in failure.text
     assert "\x1b" not in failure.text
     (error,) = found["old.md"].result

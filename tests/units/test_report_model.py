@@ -22,7 +22,7 @@ def test_the_summary_is_one_line_with_all_that_counts() -> None:
     report = Report(entries, seconds=41.2)  # type: ignore[arg-type]
     assert report.summary == (
         "12 of 300 notebooks executed in 41 s (288 reused, 9 min 12 s saved);"
-        " 1 failed: guide/fit.ipynb, cell 7"
+        " 1 failed: guide/fit.ipynb, cell 7, line 2"
     )
 
 
@@ -32,6 +32,11 @@ def test_the_summary_is_one_line_with_all_that_counts() -> None:
         ((), "0 of 0 notebooks executed"),
         ((EXECUTED,), "1 of 1 notebook executed in 2 s"),
         ((REUSED,), "0 of 1 notebook executed (1 reused, 20 s saved)"),
+        (
+            (replace(FAILED, decision="reused"), REUSED),
+            "0 of 2 notebooks executed (1 reused, 25 s saved; 1 not tried again); 1 failed:"
+            + " guide/fit.ipynb, cell 7, line 2",
+        ),
         ((AS_IS,), "0 of 1 notebook executed (1 not to be executed)"),
         (
             (replace(EXECUTED, decision="to be executed"), REUSED),
@@ -47,7 +52,7 @@ def test_the_summary_leaves_out_what_there_is_none_of(entries: tuple, summary: s
 def test_the_summary_names_no_more_than_a_few_failures() -> None:
     entries = tuple(replace(FAILED, name=f"{n}.md") for n in range(9))
     assert Report(entries).summary.endswith(
-        "9 failed: " + "; ".join(f"{n}.md, cell 7" for n in range(5)) + "; 4 more"
+        "9 failed: " + "; ".join(f"{n}.md, cell 7, line 2" for n in range(5)) + "; 4 more"
     )
 
 
