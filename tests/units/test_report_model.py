@@ -35,7 +35,7 @@ def test_the_summary_is_one_line_with_all_that_counts() -> None:
         (
             (replace(FAILED, decision="reused"), REUSED),
             "0 of 2 notebooks executed (1 reused, 25 s saved; 1 not tried again); 1 failed:"
-            + " guide/fit.ipynb, cell 7, line 2",
+            " guide/fit.ipynb, cell 7, line 2",
         ),
         ((AS_IS,), "0 of 1 notebook executed (1 not to be executed)"),
         (
