@@ -12,6 +12,9 @@ from sphinx_nbcache.report.selection import COLUMNS, STATUSES, Selection, words
 from sphinx_nbcache.report.words import in_words, size_in_words
 
 
+ONE_FAILED = "; 1 failed: guide/fit.ipynb, cell 7, line 2"
+
+
 def renamed(entry_name: str, count: int) -> tuple[object, ...]:
     kind = {"executed": EXECUTED, "reused": REUSED}[entry_name]
     return tuple(replace(kind, name=f"{entry_name}-{n}", seconds=552 / 288) for n in range(count))
@@ -34,8 +37,7 @@ def test_the_summary_is_one_line_with_all_that_counts() -> None:
         ((REUSED,), "0 of 1 notebook executed (1 reused, 20 s saved)"),
         (
             (replace(FAILED, decision="reused"), REUSED),
-            "0 of 2 notebooks executed (1 reused, 25 s saved; 1 not tried again); 1 failed:"
-            " guide/fit.ipynb, cell 7, line 2",
+            "0 of 2 notebooks executed (1 reused, 25 s saved; 1 not tried again)" + ONE_FAILED,
         ),
         ((AS_IS,), "0 of 1 notebook executed (1 not to be executed)"),
         (
