@@ -11,7 +11,6 @@ from sphinx_nbcache.report.model import Dependency, Report, digest_of
 from sphinx_nbcache.report.selection import COLUMNS, STATUSES, Selection, words
 from sphinx_nbcache.report.words import in_words, size_in_words
 
-
 ONE_FAILED = "; 1 failed: guide/fit.ipynb, cell 7, line 2"
 
 

@@ -10,10 +10,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
 from sphinx_nbcache.execution.executors import Parallel, first_done
+from sphinx_nbcache.execution.forked.client import DeathWatch
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.execution.kernels import KernelStarts
 from sphinx_nbcache.execution.registry import make_executor
@@ -107,6 +109,12 @@ def test_a_cell_that_takes_too_long_is_named_and_its_kernel_ends(
     assert text(outcome, 2) == "start\n"
     assert counts(outcome)[2] is None
     assert soon(lambda: not kernels())
+
+
+def test_looking_whether_a_kernel_lives_ends_with_its_run() -> None:
+    client = DeathWatch(nbformat.v4.new_notebook())
+    assert client.kc is None  # as after a time-out of a kernel that takes its time to end
+    asyncio.run(asyncio.wait_for(client._async_poll_kernel_alive(), timeout=10))
 
 
 def test_a_kernel_that_dies_is_a_failure_of_its_cell_with_its_last_words(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +93,13 @@ class DeathWatch(nbclient.NotebookClient):
 
     async def _async_poll_kernel_alive(self) -> None:
         fork: ForkProvisioner | None = getattr(self.km, "fork", None)
+        # nbclient does not cancel this task with the run, and drops its client then (nbclient 0.11).
         if fork is None:
-            await super()._async_poll_kernel_alive()
+            with suppress(AssertionError):
+                await super()._async_poll_kernel_alive()
             return
         await fork.ended()
-        # What it had sent is still to be fetched, by the one who waits for outputs. nbclient does
-        # not cancel this task with the run, and drops its client then (nbclient 0.11).
+        # What it had sent is still to be fetched, by the one who waits for outputs.
         is_silent = False
         while not is_silent:
             await asyncio.sleep(_SILENCE_SECONDS)
