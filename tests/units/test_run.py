@@ -114,7 +114,8 @@ def test_a_cell_that_takes_too_long_is_named_and_its_kernel_ends(
 def test_looking_whether_a_kernel_lives_ends_with_its_run() -> None:
     client = DeathWatch(nbformat.v4.new_notebook())
     assert client.kc is None  # as after a time-out of a kernel that takes its time to end
-    asyncio.run(asyncio.wait_for(client._async_poll_kernel_alive(), timeout=10))
+    poll = client._async_poll_kernel_alive()  # noqa: SLF001 (nbclient calls it)
+    asyncio.run(asyncio.wait_for(poll, timeout=10))
 
 
 def test_a_kernel_that_dies_is_a_failure_of_its_cell_with_its_last_words(

@@ -93,7 +93,7 @@ class DeathWatch(nbclient.NotebookClient):
 
     async def _async_poll_kernel_alive(self) -> None:
         fork: ForkProvisioner | None = getattr(self.km, "fork", None)
-        # nbclient does not cancel this task with the run, and drops its client then (nbclient 0.11).
+        # nbclient does not cancel this task with the run, and drops its client (nbclient 0.11).
         if fork is None:
             with suppress(AssertionError):
                 await super()._async_poll_kernel_alive()
