@@ -45,6 +45,11 @@ class KernelFacts(msgspec.Struct, frozen=True):
         """Whether nothing of it has changed. One `stat` for each file."""
         return all(_stat(Path(path)) == stat for path, stat in self.watched.items())
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether the files that it was read from are still there, in whatever state."""
+        return all(stat is None or Path(path).exists() for path, stat in self.watched.items())
+
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the environment variables that the kernel has, if it is started with these."""
         own = {n: Template(v).safe_substitute(environment) for n, v in self.variables.items()}

@@ -28,6 +28,7 @@ from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.planning import Action, Plan, Planned, Why
 from sphinx_nbcache.project.artifacts import Artifacts
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
+from sphinx_nbcache.project.forgetting import forget_missing
 from sphinx_nbcache.project.observing import Observer
 from sphinx_nbcache.project.place import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
@@ -242,6 +243,8 @@ class Project:
         self._planner.remember(settled)
         if to_run:
             keep_limits(self.store)
+            with suppress(ShelfError):
+                forget_missing(self.store.access, self.root, self._artifacts.checkout, time.time())
         return Run(settled, time.perf_counter() - begin)
 
     def _with_outlook(self, settled: Settled) -> Settled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from sphinx_nbcache.project.errors import (
     UnknownReferenceError,
     store_trouble,
 )
+from sphinx_nbcache.project.forgetting import forget_missing
 from sphinx_nbcache.project.references import SHORTEST_DIGEST, Reference, names_meant
 from sphinx_nbcache.store.artifacts import Artifact
 from sphinx_nbcache.store.checking import Finding, check_store
+from sphinx_nbcache.store.files import checkout_id
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import Limits, Sources, Status, Stored
 from sphinx_nbcache.store.schemas import remove_older_folders
@@ -209,6 +212,8 @@ class Results:
     def prune(self) -> list[Stored]:
         """Remove the results that no notebook of the project uses, and stores in older formats.
 
+        What is remembered of files that no longer exist goes with them.
+
         Raises:
             StoreTroubleError: The store cannot be written.
         """
@@ -216,6 +221,8 @@ class Results:
         with store_trouble():
             for folder in remove_older_folders(self._store.folder):
                 self._store.access.inform(f"removed {folder}, a store in an older format")
+            checkout = checkout_id(self._root)
+            forget_missing(self._store.access, self._root, checkout, time.time(), at_once=True)
         return self._remove([s for s in self._store.all_results() if s.digest not in used])
 
     @property

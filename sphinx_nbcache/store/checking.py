@@ -17,8 +17,10 @@ from sphinx_nbcache.store.files import Made
 from sphinx_nbcache.store.marks import MARK_SIZE
 from sphinx_nbcache.store.outputs import OutputsError, unpack
 from sphinx_nbcache.store.records import (
+    MISSING_KEY,
     History,
     Limits,
+    Missing,
     Result,
     Roll,
     Stored,
@@ -45,6 +47,7 @@ _RECORDS: dict[str, Any] = {
     "notebooks": Roll,
     "limits": Limits,
     "used": Times,
+    MISSING_KEY: Missing,
     "next-id": Id,
 }
 

@@ -17,7 +17,7 @@ import hashlib
 from sphinx_nbcache.store.marks import MARK_SIZE, Marks
 
 _NAMED_BY_CONTENT = ("result/", "blob/")
-_MARKED = ("scan/", "file/", "kernel/", "made/", "moving/", "notebooks", "limits")
+_MARKED = ("scan/", "file/", "kernel/", "made/", "moving/", "missing", "notebooks", "limits")
 _SIZE = 16
 
 

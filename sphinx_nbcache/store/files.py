@@ -14,7 +14,8 @@ from sphinx_nbcache.store.access import Access, encoded
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
-_FINGERPRINTS, _MADE = "file/", "made/"
+# Under them, and a path, it is remembered: an absolute one, and one relative to the root.
+FINGERPRINTS, MADE = "file/", "made/"
 # How many contents are remembered that notebooks have given one file, the newest last.
 _MOST_CONTENTS = 100
 
@@ -44,7 +45,7 @@ def checkout_id(root: Path) -> str:
 
 def fingerprints(access: Access, paths: Iterable[str]) -> dict[str, Fingerprint]:
     """Return the fingerprints that are remembered of files, by absolute path."""
-    keys = {_FINGERPRINTS + path: path for path in paths if _is_text(path)}
+    keys = {FINGERPRINTS + path: path for path in paths if _is_text(path)}
     found = access.read_many(keys, Fingerprint)
     return {keys[key]: fingerprint for key, fingerprint in found.items()}
 
@@ -68,7 +69,7 @@ def keep_fingerprints(
                 taken.stat,
                 taken.digest,
             )
-            (confirmed if is_known else records)[_FINGERPRINTS + path] = encoded(taken)
+            (confirmed if is_known else records)[FINGERPRINTS + path] = encoded(taken)
     access.write_later(confirmed)
     if records:
         with suppress(ShelfError):
@@ -77,7 +78,7 @@ def keep_fingerprints(
 
 def made_contents(access: Access, name: str, checkout: str) -> frozenset[str]:
     """Return the digests of the contents that runs have given a file in a checkout."""
-    made = access.read(_MADE + name, Made) or Made(())
+    made = access.read(MADE + name, Made) or Made(())
     return frozenset(digest for digest, where in made.contents if where == checkout)
 
 
@@ -92,25 +93,15 @@ def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> Non
     Raises:
         ShelfError: The store cannot be written.
     """
-    known = access.read_many((_MADE + name for name in contents), Made)
+    known = access.read_many((MADE + name for name in contents), Made)
     records: dict[str, bytes] = {}
     for name, digest in contents.items():
-        before = known.get(_MADE + name, Made(())).contents
+        before = known.get(MADE + name, Made(())).contents
         if (digest, checkout) not in before:
             kept = (*before[1 - _MOST_CONTENTS :], (digest, checkout))
-            records[_MADE + name] = encoded(Made(kept))
+            records[MADE + name] = encoded(Made(kept))
     if records:
         access.write(records)
-
-
-def forget_missing(access: Access, exists: Iterable[str]) -> None:
-    """Forget the fingerprints of files that are not among those that exist.
-
-    Raises:
-        ShelfError: The store cannot be written.
-    """
-    there = {_FINGERPRINTS + path for path in exists}
-    access.write({}, gone=[key for key in access.keys(_FINGERPRINTS) if key not in there])
 
 
 def _is_text(path: str) -> bool:

@@ -21,6 +21,7 @@ from sphinx_nbcache.bounded import (
     Limit,
     Many,
     MaybeDigest,
+    Moment,
     Name,
     PerCell,
     Position,
@@ -269,6 +270,18 @@ class Roll(msgspec.Struct, frozen=True):
 
 Sources = Annotated[list[str], PerCell]
 """The sources of code cells, as a blob has them."""
+
+
+MISSING_KEY = "missing"
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """What the store remembers of files that were missing when they were last looked for."""
+
+    looked: Annotated[dict[Name, Moment], Many]
+    """When they were, by checkout."""
+    since: Annotated[dict[Name, Moment], Many]
+    """When each was missed first, by the key of its record."""
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -36,6 +36,8 @@ from sphinx_nbcache.traces.facts import Trace, decode_trace
 
 # How many results one code key keeps, the newest first. A failed one gives way to the next.
 _RESULTS_PER_KEY = 20
+# Under them, and a path relative to the root, scans and histories are remembered.
+SCANS, HISTORIES = "scan/", "history/"
 _NEXT_ID = "next-id"
 _ID_DIGITS = 19
 # A larger file is kept in pieces of this size: only one of them is in memory at a time.
@@ -73,11 +75,11 @@ class Store:
 
     def scans(self, paths: Iterable[str]) -> dict[str, Scan]:
         """Return the remembered scans of source files, by path relative to the root."""
-        return self._by_path("scan/", paths, Scan)
+        return self._by_path(SCANS, paths, Scan)
 
     def histories(self, paths: Iterable[str]) -> dict[str, History]:
         """Return what notebooks last were, by path relative to the root."""
-        return self._by_path("history/", paths, History)
+        return self._by_path(HISTORIES, paths, History)
 
     def keep(self, scans: Mapping[str, Scan], histories: Mapping[str, History]) -> None:
         """Remember scans and histories, by path relative to the root, in one transaction.
@@ -85,15 +87,15 @@ class Store:
         If that fails, nothing is lost but time: the next build reads the sources again. So it
         is no warning, for the sake of builds that turn warnings into errors.
         """
-        records: dict[str, Scan | History] = {f"scan/{path}": scan for path, scan in scans.items()}
-        records |= {f"history/{path}": history for path, history in histories.items()}
+        records: dict[str, Scan | History] = {SCANS + path: scan for path, scan in scans.items()}
+        records |= {HISTORIES + path: history for path, history in histories.items()}
         if records:
             with suppress(ShelfError):
                 self.access.write({key: encoded(record) for key, record in records.items()})
 
     def keep_later(self, scans: Mapping[str, Scan]) -> None:
         """Remember scans that say the same as those before, with the next other write."""
-        self.access.write_later({f"scan/{path}": encoded(scan) for path, scan in scans.items()})
+        self.access.write_later({SCANS + path: encoded(scan) for path, scan in scans.items()})
 
     # -- results
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,23 @@ def test_a_file_that_another_build_puts_back_first_is_no_trouble(
     assert checkout.build(notify=notices.append)[0] == []
     assert (checkout.root / "b").read_text() == "1"
     assert notices == []
+
+
+def test_a_build_that_runs_something_forgets_files_that_were_gone_for_thirty_days(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout.notebook("gone", "open('made', 'w').write('1')")
+    checkout.notebook("one", "print(1)")
+    checkout.build()
+    for name in ("gone.ipynb", "made"):
+        (checkout.root / name).unlink()
+    now = time.time()
+    for days in (2, 33):
+        monkeypatch.setattr(time, "time", lambda days=days: now + days * 86_400)
+        checkout.notebook("one", f"print({days}, 'days')")
+        checkout.build()
+    project = Project.find(checkout.root, place=checkout.store)
+    keys = project.store.access.keys("")
+    project.close()
+    assert "scan/one.ipynb" in keys
+    assert [key for key in keys if key.endswith(("gone.ipynb", "/made"))] == []

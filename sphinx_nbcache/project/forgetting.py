@@ -1,0 +1,87 @@
+"""What the store remembers of files and kernels that no longer exist is forgotten in time.
+
+A file can be missing because another branch is checked out, or because another project shares the
+store. So a record goes only when its file was missing at every look for some weeks, and a look by
+a project in which the file exists starts the time again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sphinx_nbcache.execution.interpreters import KernelFacts
+from sphinx_nbcache.project.worlds import KERNEL_KEY
+from sphinx_nbcache.store.access import Access, encoded
+from sphinx_nbcache.store.files import FINGERPRINTS, MADE, Made
+from sphinx_nbcache.store.records import MISSING_KEY, Missing
+from sphinx_nbcache.store.store import HISTORIES, SCANS
+
+_DAY = 86_400
+_PATIENCE = 30 * _DAY
+_OF_FILES = (SCANS, HISTORIES, FINGERPRINTS, MADE)
+
+
+def forget_missing(
+    access: Access, root: Path, checkout: str, now: float, *, at_once: bool = False
+) -> int:
+    """Forget records of what has been missing for 30 days; look for it once a day.
+
+    Args:
+        access: The records.
+        root: The root of the project.
+        checkout: The id of this checkout. What runs wrote in others stays known.
+        now: Seconds since the epoch.
+        at_once: Whether to look now, and to forget what is missing without waiting.
+
+    Returns:
+        How many records are gone.
+
+    Raises:
+        ShelfError: The store cannot be written.
+    """
+    known = access.read(MISSING_KEY, Missing) or Missing({}, {})
+    since_look = now - known.looked.get(checkout, 0)
+    if 0 <= since_look < _DAY and not at_once:
+        return 0
+    missing = {key: known.since.get(key, int(now)) for key in _missing_keys(access, root)}
+    if at_once and not missing:
+        return 0
+    old = [key for key, since in missing.items() if at_once or now - since >= _PATIENCE]
+    with access.transaction():
+        changed, gone = _forgotten(access, [key for key in old if _is_missing(key, root)], checkout)
+        looked = {c: t for c, t in known.looked.items() if now - t < _PATIENCE}
+        left = {key: since for key, since in missing.items() if key not in gone}
+        record = Missing({**looked, checkout: int(now)}, left)
+        access.write({**changed, MISSING_KEY: encoded(record)}, gone)
+    return len(gone)
+
+
+def _missing_keys(access: Access, root: Path) -> Iterator[str]:
+    for prefix in _OF_FILES:
+        yield from (key for key in access.keys(prefix) if _is_missing(key, root))
+    kernels = access.read_many(access.keys(KERNEL_KEY), KernelFacts)
+    yield from (key for key, facts in kernels.items() if not facts.is_installed)
+
+
+def _is_missing(key: str, root: Path) -> bool:
+    prefix, _, name = key.partition("/")
+    # `join` keeps an absolute name as it is.
+    is_of_file = f"{prefix}/" in _OF_FILES
+    return not (is_of_file and os.path.lexists(os.path.join(root, name)))  # noqa: PTH118
+
+
+def _forgotten(
+    access: Access, keys: list[str], checkout: str
+) -> tuple[dict[str, bytes], frozenset[str]]:
+    """Return the records that change, because other checkouts need the rest; and those that go."""
+    changed: dict[str, bytes] = {}
+    kept: set[str] = set()
+    for key, made in access.read_many((k for k in keys if k.startswith(MADE)), Made).items():
+        others = tuple(pair for pair in made.contents if pair[1] != checkout)
+        if others:
+            kept.add(key)
+        if others and others != made.contents:
+            changed[key] = encoded(Made(others))
+    return changed, frozenset(keys) - kept
