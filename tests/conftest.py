@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from support import Book
 from support_cli import CommandLine
 
-from sphinx_nbcache.execution.forked.fitting import may_fork
+from sphinx_nbcache.execution.fitting import may_fork
 from sphinx_nbcache.execution.kernels import KernelStarts
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sphinx_nbcache import __version__
 from sphinx_nbcache.config import KernelStart, Settings
-from sphinx_nbcache.execution.forked.fitting import may_fork
+from sphinx_nbcache.execution.fitting import may_fork
 from sphinx_nbcache.traces.means import tracing_means
 
 PACKAGES = (

@@ -18,7 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from sphinx_nbcache.execution import in_kernel
 from sphinx_nbcache.execution.channels import KernelClient
-from sphinx_nbcache.execution.forked.fitting import (
+from sphinx_nbcache.execution.fitting import (
     LAUNCHER,
     WITHOUT_HISTORY,
     UnfitError,

@@ -15,7 +15,7 @@ from support_cli import CommandLine
 import sphinx_nbcache
 from sphinx_nbcache.cli import jcache
 from sphinx_nbcache.cli.about import PACKAGES, in_words, kernel_start, state_of_store, versions
-from sphinx_nbcache.execution.forked.fitting import may_fork
+from sphinx_nbcache.execution.fitting import may_fork
 from sphinx_nbcache.traces.means import tracing_means
 
 FIRST_LINE = f"version {sphinx_nbcache.__version__}\n"

@@ -21,7 +21,7 @@ import psutil
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
-from sphinx_nbcache.execution.forked.fitting import may_fork
+from sphinx_nbcache.execution.fitting import may_fork
 from sphinx_nbcache.execution.forked.manager import ForkManager
 from sphinx_nbcache.execution.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.execution.job import Outcome

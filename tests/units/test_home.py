@@ -11,7 +11,7 @@ import pytest
 from jupyter_client.manager import AsyncKernelManager
 from running import job, outcome_of, text
 
-from sphinx_nbcache.execution.forked.fitting import may_fork
+from sphinx_nbcache.execution.fitting import may_fork
 from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.job import Outcome, Tracing
 from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts

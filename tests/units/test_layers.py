@@ -1,87 +1,70 @@
-"""What is imported when: Sphinx stays outside, and what is not needed is not loaded."""
+"""The contracts on imports in `pyproject.toml` guard every module, new ones as well."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import ast
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import Book
 
-SPHINX = ("sphinx", "docutils", "myst_parser")
-RUNNING = ("nbclient", "jupyter_client", "jupyter_core", "zmq", "ipykernel", "IPython", "asyncio")
-READING = ("nbformat", "jupytext")
-OLD = 1_600_000_000_123_456_789
-
-
-def loaded(script: str, *arguments: object) -> set[str]:
-    """Run a script in a fresh interpreter; return the modules that it loaded."""
-    done = subprocess.run(
-        [sys.executable, "-c", script + "\nprint(*sys.modules, sep='\\n')", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    modules = set(done.stdout.split("\n"))
-    assert "sphinx_nbcache" in modules
-    return modules
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        *["project", "planning", "config", "notices", "report.model", "store.store"],
-        *["notebooks.scan", "notebooks.text", "execution.executors", "execution.run"],
-    ],
+TOP = Path(__file__).parents[2]
+PACKAGE = TOP / "sphinx_nbcache"
+pytestmark = pytest.mark.skipif(
+    not (TOP / "pyproject.toml").is_file(), reason="the contracts are in the repository only"
 )
-def test_only_the_sphinx_side_imports_sphinx(module: str) -> None:
-    modules = loaded(f"import sys, sphinx_nbcache.{module}")
-    assert modules.isdisjoint(SPHINX)
+ENTRIES = {"sphinx_nbcache", "sphinx_nbcache.__main__"}
 
 
-def test_importing_the_package_imports_nearly_nothing() -> None:
-    modules = loaded("import sys, sphinx_nbcache")
-    assert modules.isdisjoint(SPHINX + RUNNING + READING)
-    ours = {name for name in modules if name.startswith("sphinx_nbcache")}
-    assert ours == {"sphinx_nbcache"}
+def contract(name: str) -> dict[str, Any]:
+    """Return the contract of which the name begins so."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (found,) = (c for c in contracts if c["name"].startswith(name))
+    return dict(found)
 
 
-def test_the_public_names_can_be_imported() -> None:
-    script = (
-        "import sys, sphinx_nbcache\n"
-        "for name in sphinx_nbcache.__all__: getattr(sphinx_nbcache, name)\n"
-        "try: sphinx_nbcache.nonsense\n"
-        "except AttributeError as error: assert 'nonsense' in str(error)\n"
-        "else: raise SystemExit('no error')"
-    )
-    assert "sphinx_nbcache.project" in loaded(script)
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__")
 
 
-PLAN = """
-import sys
-from sphinx_nbcache import Project
-project = Project.find(sys.argv[1], place=sys.argv[2], formats={".txt": "py:percent"})
-plan = project.plan()
-assert len(plan) == 4, plan
-project.close()
-"""
+def imported(path: Path) -> Iterator[str]:
+    """Yield the top packages that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
-def test_planning_from_current_scans_loads_no_reader_and_no_kernel(
-    book: Book, tmp_path: Path
-) -> None:
-    book.ipynb("a.ipynb", "%%1 + 1")
-    book.myst("b.md", "%%2")
-    book.write("c.txt", "# %%\nx = 1\n")
-    book.write("d.ipynb", '{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}')
-    book.write("page.md", "# Page\n")
-    for path in book.folder.iterdir():
-        os.utime(path, ns=(OLD, OLD))
-    place = tmp_path / "store"
-    first = loaded(PLAN, book.folder, place)
-    # Without this the second look could pass for the wrong reason.
-    assert first.issuperset(READING)
-    second = loaded(PLAN, book.folder, place)
-    assert second.isdisjoint(SPHINX + RUNNING + READING)
+def unguarded(contract: dict[str, Any]) -> Iterator[Path]:
+    """Yield the modules that may import what a contract forbids."""
+    guarded = contract["source_modules"]
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = module_name(path)
+        if not any(name == g or name.startswith(g + ".") for g in guarded):
+            yield path
+
+
+def test_modules_that_may_import_sphinx_do_so_or_are_the_extension() -> None:
+    sphinx_side = contract("Sphinx")
+    for path in unguarded(sphinx_side):
+        name = module_name(path)
+        if name not in ENTRIES and not name.startswith("sphinx_nbcache.extension"):
+            assert set(imported(path)) & set(sphinx_side["forbidden_modules"]), name
+
+
+def test_only_the_command_line_may_import_click_and_rich() -> None:
+    names = {module_name(path) for path in unguarded(contract("click"))}
+    assert {name for name in names if not name.startswith("sphinx_nbcache.cli")} == ENTRIES
+
+
+def test_each_package_and_module_at_the_top_has_a_layer() -> None:
+    layers = " ".join(contract("Layers")["layers"]).split()
+    listed = {layer.partition(".")[2] for layer in layers if layer != "|"}
+    present = {
+        p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
+    assert present - {"__init__", "__main__"} == listed

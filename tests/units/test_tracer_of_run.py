@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from running import job, kernels, outcome_of, soon
 
-from sphinx_nbcache.execution.forked.fitting import may_fork
+from sphinx_nbcache.execution.fitting import may_fork
 from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.job import Job, Outcome, Tracing
 from sphinx_nbcache.execution.kernels import KernelStarts

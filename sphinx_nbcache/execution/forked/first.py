@@ -16,7 +16,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_path
 
 from sphinx_nbcache.config import KernelStart
-from sphinx_nbcache.execution.forked.fitting import (
+from sphinx_nbcache.execution.fitting import (
     UnfitError,
     command_of,
     may_fork,

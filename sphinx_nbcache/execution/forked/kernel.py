@@ -15,7 +15,7 @@ from typing import IO, Any
 from jupyter_client.connect import KernelConnectionInfo, write_connection_file
 from jupyter_client.kernelspec import KernelSpec
 
-from sphinx_nbcache.execution.forked.fitting import CONNECTION_FILE, LAUNCHER, Command
+from sphinx_nbcache.execution.fitting import CONNECTION_FILE, LAUNCHER, Command
 from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
 from sphinx_nbcache.execution.forked.zygote import Order, Zygote
 from sphinx_nbcache.execution.ports import PORTS

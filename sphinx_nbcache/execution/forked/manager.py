@@ -3,32 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from sphinx_nbcache.execution.forked.client import ForkClient
-from sphinx_nbcache.execution.forked.fitting import (
+from sphinx_nbcache.execution.fitting import (
     UnfitError,
     command_of,
     unfit_variables,
 )
+from sphinx_nbcache.execution.forked.client import ForkClient
 from sphinx_nbcache.execution.forked.kernel import ForkedKernel, Start, remove_files
 from sphinx_nbcache.execution.forked.provisioner import ForkError, ForkProvisioner
-from sphinx_nbcache.execution.forked.zygote import ZygoteError
+from sphinx_nbcache.execution.forked.zygote import Zygote, ZygoteError
 from sphinx_nbcache.execution.kernels import KernelManager
 
 if TYPE_CHECKING:
-    from sphinx_nbcache.execution.forked.starts import ForkStarts
+    import zmq.asyncio
+    from jupyter_client.kernelspec import KernelSpec
+
     from sphinx_nbcache.execution.specs import KernelSpecs
     from sphinx_nbcache.execution.tracing import Begun
     from sphinx_nbcache.traces.session import TracerConfig
 
 # What an orderly end may take: exit handlers, and threads that are waited for.
 _END_SECONDS = 5.0
+
+
+class Zygotes(Protocol):
+    """Has the zygotes, and forks kernels of them (`ForkStarts`)."""
+
+    @property
+    def context(self) -> zmq.asyncio.Context:
+        """ZeroMQ's context for all kernels."""
+
+    async def zygote(
+        self,
+        python: tuple[str, ...],
+        environment: Mapping[str, str],
+        sources: Sequence[str],
+        folder: str,
+    ) -> Zygote:
+        """Return the zygote for a notebook; it is started if need be.
+
+        Raises:
+            ZygoteError: It cannot be used.
+        """
+
+    async def kernel(self, start: Start, spec: KernelSpec) -> ForkedKernel:
+        """Return a kernel that was forked just now, or ahead.
+
+        Raises:
+            ForkError: It could not be started.
+        """
+
+    def tell_why_not(self, kernel: str, error: Exception) -> None:
+        """Tell once why a kernel is started in the ordinary way."""
 
 
 class ForkManager(KernelManager):
@@ -43,7 +76,7 @@ class ForkManager(KernelManager):
 
     def __init__(
         self,
-        starts: ForkStarts,
+        starts: Zygotes,
         specs: KernelSpecs,
         sources: Sequence[str],
         tracer: TracerConfig | None,

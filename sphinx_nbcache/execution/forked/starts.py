@@ -15,8 +15,8 @@ import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec
 
 from sphinx_nbcache.config import AUTO, KernelStart
+from sphinx_nbcache.execution.fitting import UnfitError, may_fork
 from sphinx_nbcache.execution.forked.first import FirstZygote
-from sphinx_nbcache.execution.forked.fitting import UnfitError, may_fork
 from sphinx_nbcache.execution.forked.kernel import ForkedKernel, Start, fork_kernel
 from sphinx_nbcache.execution.forked.preload import (
     imported_modules,
