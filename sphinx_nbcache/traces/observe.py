@@ -55,12 +55,6 @@ def observe(
     )
 
 
-def python_of(raw: Mapping[str, Any]) -> Python | None:
-    """Return the interpreter in a kernel's report, to be remembered for its kernel name."""
-    report = read_report(raw)
-    return _python(report) if report is not None else None
-
-
 def _python(report: Report) -> Python:
     found = report.python
     return Python(found.implementation, found.version, found.platform, found.machine, found.sites)

@@ -21,7 +21,7 @@ from sphinx_nbcache.traces.environments import Python
 from sphinx_nbcache.traces.facts import OTHER, Absent, Directory, File, Listing, Location, Trace
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
 from sphinx_nbcache.traces.in_kernel import MODULES
-from sphinx_nbcache.traces.observe import observe, python_of
+from sphinx_nbcache.traces.observe import observe
 from sphinx_nbcache.traces.session import (
     TracerConfig,
     install_code,
@@ -180,11 +180,6 @@ def test_ignored_files_are_neither_facts_nor_artifacts(project: Project) -> None
     trace = traced(project, writes={name: [None, "", 1, None, "write"] for name in looks})
     assert trace.written == ()
     assert not any(isinstance(fact, File | Absent) for fact in trace.facts)
-
-
-def test_a_report_tells_the_interpreter() -> None:
-    assert python_of(report()) == Python("CPython", "3.11", "linux", "x86_64", ())
-    assert python_of({}) is None
 
 
 def test_thousands_of_files_and_directories_take_linear_time(project: Project) -> None:
