@@ -35,10 +35,10 @@ def python_texts(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the docstrings and comments of a module, each with its line."""
     source = path.read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(source)):
-        value = getattr(node, "value", None)
-        is_text = isinstance(node, ast.Expr) and isinstance(value, ast.Constant)
-        if is_text and isinstance(value.value, str):
-            yield node.lineno, value.value
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            text = node.value.value
+            if isinstance(text, str):
+                yield node.lineno, text
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.removeprefix("#").strip()
@@ -73,7 +73,8 @@ def main() -> int:
         for text in texts:
             for line, found, instead in findings(*text):
                 count += 1
-                print(f"{path.relative_to(TOP)}:{line}: {found!r}: {instead}")
+                place = f"{path.relative_to(TOP)}:{line}"
+                sys.stdout.write(f"{place}: {found!r}: {instead}\n")
     return int(count > 0)
 
 
