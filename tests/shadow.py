@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
@@ -134,8 +135,12 @@ class Shadow:
         disk = self.disk()
         if self._was_linked and not self._is_linked():
             raise HarmError("a file that is open for writing was removed")
+        aside = {_place(path): entry for path, entry in self.aside().items()}
         for path, old, new in _differences(self.known, disk):
-            self._judge(path, old, new)
+            # A user put a folder in a product's place, and something else in the folder's place.
+            is_kept = new is None and aside.get(path) == old and self._is_taken(path)
+            if not is_kept:
+                self._judge(path, old, new)
         self.known = disk
 
     def copied(self, root: str) -> None:
@@ -159,6 +164,10 @@ class Shadow:
 
     def _is_linked(self) -> bool:
         return self.opened is not None and os.fstat(self.opened).st_nlink > 0
+
+    def _is_taken(self, path: str) -> bool:
+        """Tell whether something is in the place of one of the folders above a path."""
+        return any((self.base / p).is_symlink() or (self.base / p).is_file() for p in _above(path))
 
     def _keep(self, path: str, entry: Entry | None) -> None:
         if entry is None:
@@ -210,5 +219,16 @@ def _below(base: Path, prefix: str = "") -> Iterator[tuple[str, Entry]]:
                 yield name, Path(entry.path).read_bytes()
 
 
+def _place(path: str) -> str:
+    """Return the path that something aside had before."""
+    return re.sub(r"(^|/)\.nbcache-[0-9a-f]{16}-aside-", r"\1", path)
+
+
+def _above(path: str) -> Iterator[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:number]) for number in range(1, len(parts)))
+
+
 def _is_aside(path: str) -> bool:
-    return ASIDE.fullmatch(path.rpartition("/")[2]) is not None
+    """Tell whether a path is that of something that a build has renamed aside, or below it."""
+    return any(ASIDE.fullmatch(part) for part in path.split("/"))

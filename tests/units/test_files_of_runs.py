@@ -269,6 +269,20 @@ def test_a_file_that_another_build_puts_back_first_is_no_trouble(
     assert notices == []
 
 
+def test_what_is_written_through_a_link_out_of_the_project_is_never_put_in_its_place(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").write_text("the user's ")
+    (checkout.root / "log").symlink_to(tmp_path / "outside")
+    checkout.notebook("one", "with open('log', 'a') as file: file.write('+')")
+    checkout.build()
+    assert (tmp_path / "outside").read_text() == "the user's +"
+    (checkout.root / "log").unlink()
+    checkout.build()
+    assert "user" not in (checkout.root / "log").read_text()
+    assert (tmp_path / "outside").read_text() == "the user's +"
+
+
 def test_a_build_that_runs_something_forgets_files_that_were_gone_for_thirty_days(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -349,7 +349,7 @@ class Scenario:
 
     def is_named(self, name: str) -> bool:
         """Tell whether a message named a file that a build left."""
-        return name.rpartition("/")[2] in self.messages
+        return not self.messages.isdisjoint(name.split("/"))
 
     # -- Users.
 
