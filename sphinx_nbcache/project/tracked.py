@@ -26,7 +26,6 @@ class Tracked:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._tops: dict[Path, Path | None] = {}
         self._indexes: dict[Path, Path] = {}
         self._names: dict[Path, tuple[_Stamp, frozenset[str] | None]] = {}
 
@@ -69,20 +68,14 @@ class Tracked:
             self._names[top] = stamp, _listed(top)
         return self._names[top][1]
 
-    def _top_of(self, folder: Path) -> Path | None:
-        """Return the innermost repository that a folder is part of."""
-        passed: list[Path] = []
-        top = None
-        for above in (folder, *folder.parents):
-            if above in self._tops:
-                top = self._tops[above]
-                break
-            passed.append(above)
-            if os.path.lexists(above / _MARK):
-                top = above
-                break
-        self._tops.update(dict.fromkeys(passed, top))
-        return top
+    @staticmethod
+    def _top_of(folder: Path) -> Path | None:
+        """Return the innermost repository that a folder is part of.
+
+        It is looked for each time: a user may make a repository, or add a submodule, meanwhile.
+        """
+        above = (folder, *folder.parents)
+        return next((path for path in above if os.path.lexists(path / _MARK)), None)
 
 
 def _stamp(index: Path) -> _Stamp:

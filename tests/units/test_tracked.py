@@ -53,6 +53,15 @@ def test_a_file_that_is_added_later_is_tracked_from_then_on(repository: Path) ->
     assert "later.txt" not in tracked
 
 
+def test_a_repository_that_is_made_later_in_a_folder_counts_from_then_on(repository: Path) -> None:
+    tracked = Tracked(repository)
+    write(repository / "out" / "x.csv")
+    assert "out/x.csv" not in tracked
+    git(repository / "out", "init", "-q")
+    git(repository / "out", "add", "x.csv")
+    assert "out/x.csv" in tracked
+
+
 def test_names_that_differ_only_in_spelling_count_as_tracked(repository: Path) -> None:
     tracked = Tracked(repository)
     for name in ("A.TXT", "docs/cafe\u0301.txt", "a.txt."):
