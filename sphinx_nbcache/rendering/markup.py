@@ -110,7 +110,9 @@ def _leave_out_private_files(parsed: nodes.document, context: Context) -> None:
 def _files_in(parsed: nodes.document) -> Iterator[tuple[nodes.Element, str]]:
     """Yield the nodes whose files Sphinx would copy, and what they call the file."""
     for image in parsed.findall(nodes.image):
-        yield image, image["uri"]
+        # Sphinx knows `data:` URLs of images only; a download of that name is a file.
+        if not image["uri"].startswith("data:"):
+            yield image, image["uri"]
     for download in parsed.findall(addnodes.download_reference):
         yield download, download["reftarget"]
 
@@ -123,7 +125,7 @@ def is_public(name: str, env: BuildEnvironment) -> bool:
         env: The environment, at the page that shows the output.
     """
     # As in `sphinx.environment.collectors.asset`, Sphinx 9.0.
-    if name.startswith("data:") or "://" in name:
+    if "://" in name:
         return True
     if name.endswith(".*"):
         return False  # Sphinx looks for files that match; no Markdown means that

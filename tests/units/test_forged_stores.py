@@ -791,7 +791,16 @@ def test_an_output_publishes_no_file_from_elsewhere(book: Book) -> None:
     book.myst("a.md", "# A", "%%print(1)", counts=False)
     book.index("a", "page")
     book.remember({"a.md": ["1"]})
-    private = ("../private.txt", "/../private.txt", ".env", "way/private.txt", "../private.*")
+    private = (
+        "../private.txt",
+        "/../private.txt",
+        ".env",
+        "way/private.txt",
+        "../private.*",
+        "data:/../../private.txt",
+        "x:/../../private.txt",
+        "../private.txt#x",
+    )
     text = "\n\n".join(
         f"![shown]({name}) [offered]({name}) [offered](path:{name}) <path:{name}>"
         for name in (*private, str(book.folder.parent / "private.txt"))
