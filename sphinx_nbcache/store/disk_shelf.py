@@ -16,7 +16,7 @@ from diskcache.core import DBNAME, DEFAULT_SETTINGS
 
 from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
-from sphinx_nbcache.store.foreign import Execute, limit_steps, refuse_foreign
+from sphinx_nbcache.store.foreign import Execute, has_journal, limit_steps, refuse_foreign
 from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 from sphinx_nbcache.store.snapshot import Snapshot
@@ -213,7 +213,9 @@ def _refuse_foreign_database(folder: Path) -> None:
     database = folder / DBNAME
     if not database.exists():
         return
-    uri = f"{database.absolute().as_uri()}?mode=ro"
+    # SQLite rolls back only where it may write.
+    mode = "rw" if has_journal(database) else "ro"
+    uri = f"{database.absolute().as_uri()}?mode={mode}"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         limit_steps(connection)
         refuse_foreign(connection.execute, OUR_SETTINGS)

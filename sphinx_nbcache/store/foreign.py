@@ -8,6 +8,7 @@ be read. So the definitions are compared with those of diskcache, and statements
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -27,6 +28,8 @@ _STEP, _MOST_STEPS = 1_000_000, 50
 # diskcache has about twenty definitions and as many settings.
 _MOST_ROWS = 100
 _LARGEST_SIZE = 1 << 53
+# How a rollback journal ends that names another file (`readSuperJournal` in SQLite's pager.c).
+_NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
 # Those of diskcache 5.6.3, so that none have to be made to compare with.
 KNOWN = frozenset(
     {
@@ -74,6 +77,33 @@ def refuse_foreign(execute: Execute, settings: frozenset[str]) -> None:
     # diskcache adds them up (`Cache.volume`).
     if not all(_is_size(values[name]) for name in METADATA.keys() & values.keys()):
         raise sqlite3.DatabaseError("a size that is none")
+
+
+def has_journal(database: Path) -> bool:
+    """Tell whether a process was killed in a transaction that SQLite has yet to roll back.
+
+    That happens on file systems on which SQLite has no write-ahead log.
+
+    Raises:
+        sqlite3.DatabaseError: The journal names a file. SQLite would remove that file afterwards,
+            wherever it is (`pager_delsuper` in pager.c, SQLite 3.40). Only a transaction over
+            several databases makes such a journal, and diskcache has one.
+    """
+    try:
+        with journal_of(database).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(_NAMES_A_FILE)))
+            end = file.read()
+    except OSError:
+        return False
+    if end == _NAMES_A_FILE:
+        raise sqlite3.DatabaseError("a journal that names another file")
+    return size > 0
+
+
+def journal_of(database: Path) -> Path:
+    """Return the path of the rollback journal of a database."""
+    return database.with_name(f"{database.name}-journal")
 
 
 def definitions(execute: Execute) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 diskcache writes to a database as soon as it opens it. SQLite itself can read one in place, if it
 is told that nobody else writes (`immutable=1`). That leaves out what stands in the write-ahead
-log, so a database that has one is read from a copy.
+log or in a rollback journal, so a database that has one is read from a copy.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from diskcache.core import DBNAME
 
 from sphinx_nbcache.store.disk import SafeDisk
 from sphinx_nbcache.store.disk_shelf import OUR_SETTINGS, translated
-from sphinx_nbcache.store.foreign import limit_steps, refuse_foreign
+from sphinx_nbcache.store.foreign import has_journal, limit_steps, refuse_foreign
 from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 
-_LOG = f"{DBNAME}-wal"
+_LOGS = (f"{DBNAME}-wal", f"{DBNAME}-journal")
 
 
 class ReadOnlyShelf:
@@ -120,8 +120,8 @@ class ReadOnlyShelf:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             database = self.folder / DBNAME
-            log = self.folder / _LOG
-            if log.exists() and log.stat().st_size:
+            logs = [self.folder / name for name in _LOGS]
+            if any(log.exists() and log.stat().st_size for log in logs):
                 self._connection = _from_copy(self.folder)
             else:
                 uri = f"{database.absolute().as_uri()}?mode=ro&immutable=1"
@@ -139,10 +139,12 @@ class ReadOnlyShelf:
 
 
 def _from_copy(folder: Path) -> sqlite3.Connection:
-    """Return a connection to an image in memory of a database and its log."""
+    """Return a connection to an image in memory of a database and its logs."""
     with tempfile.TemporaryDirectory(prefix="nbcache-") as scratch:
-        for name in (DBNAME, _LOG):
-            shutil.copy(folder / name, Path(scratch) / name)
+        for name in (DBNAME, *_LOGS):
+            with suppress(FileNotFoundError):
+                shutil.copy(folder / name, Path(scratch) / name)
+        has_journal(Path(scratch) / DBNAME)  # raises if SQLite would remove another file
         memory = sqlite3.connect(":memory:", check_same_thread=False)
         copied = sqlite3.connect(Path(scratch) / DBNAME)
         try:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from diskcache.core import DBNAME
 
 from sphinx_nbcache.notebooks.scan import Stat
-from sphinx_nbcache.store.foreign import limit_steps
+from sphinx_nbcache.store.foreign import journal_of, limit_steps
 
 _Value = TypeVar("_Value")
 
@@ -72,16 +72,17 @@ def _quiet_stat(database: Path) -> Stat | None:
     """Return what tells that a database changed; `None` if it is missing or in use.
 
     A process that has written to it has a write-ahead log, which SQLite removes when the last
-    process is done.
+    process is done; or a journal, where there can be no such log.
     """
+    logs = (database.with_name(f"{database.name}-wal"), journal_of(database))
     try:
-        if database.with_name(f"{database.name}-wal").stat().st_size:
-            return None
+        return None if any(map(_has_content, logs)) else Stat.of(database)
+    except OSError:
+        return None
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
     except FileNotFoundError:
-        pass
-    except OSError:
-        return None
-    try:
-        return Stat.of(database)
-    except OSError:
-        return None
+        return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sqlite3
 import struct
 import time
@@ -150,3 +153,72 @@ def test_a_large_store_is_read_to_its_end(folder: Path) -> None:
     for shelf in (DiskShelf(folder), ReadOnlyShelf(folder)):
         assert len(shelf.keys("y/")) == 200_000
         shelf.close()
+
+
+# --- Rollback journals, of file systems without a write-ahead log --------------------------
+
+
+def kill_in_transaction(folder: Path) -> Path:
+    """Kill a process that has written half a transaction; return the journal that it leaves."""
+    child = os.fork()
+    if child == 0:
+        connection = sqlite3.connect(folder / "cache.db", isolation_level=None)
+        for sql in (
+            "PRAGMA journal_mode = DELETE",
+            "PRAGMA cache_size = 1",
+            "BEGIN IMMEDIATE",
+            "UPDATE Cache SET value = zeroblob(20000)",
+        ):
+            connection.execute(sql)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    return folder / "cache.db-journal"
+
+
+def name_a_file(journal: Path, path: Path) -> None:
+    """Let a journal name the file that SQLite removes after a transaction over databases."""
+    name = os.fsencode(path)
+    page = 0x40000000 // 4096 + 1
+    numbers = struct.pack(">II", len(name), sum(name))
+    with journal.open("ab") as file:
+        file.write(struct.pack(">I", page) + name + numbers + bytes.fromhex("d9d505f920a163d7"))
+
+
+@pytest.fixture
+def journal(folder: Path) -> Path:
+    """A journal that a killed process has left. The file system has settled since."""
+    path = kill_in_transaction(folder)
+    assert path.stat().st_size
+    for file in (path, folder / "cache.db"):
+        os.utime(file, (1e9, 1e9))
+    return path
+
+
+@pytest.mark.posix
+def test_a_transaction_whose_process_was_killed_is_rolled_back(journal: Path) -> None:
+    read_only = ReadOnlyShelf(journal.parent)
+    assert read_only.get("x/0") == b"x"
+    read_only.close()
+    assert journal.exists()
+    shelf, trouble = open_shelf(journal.parent)
+    assert trouble is None
+    assert shelf.get("x/0") == b"x"
+    shelf.set("y", b"y")
+    assert shelf.keys("") == ["x/0", "x/1", "x/2", "y"]
+    shelf.close()
+
+
+@pytest.mark.posix
+def test_a_journal_makes_sqlite_remove_no_file_of_the_user(journal: Path, tmp_path: Path) -> None:
+    """The control: SQLite itself removes it."""
+    precious = tmp_path / "precious.txt"
+    precious.write_text("the user's")
+    name_a_file(journal, precious)
+    copy = shutil.copytree(journal.parent, tmp_path / "copy")
+    with pytest.raises(ShelfError, match="names another file"):
+        ReadOnlyShelf(journal.parent).get("x/0")
+    assert_moved_aside(journal.parent, "names another file")
+    assert precious.read_text() == "the user's"
+    with closing(sqlite3.connect(copy / "cache.db")) as connection:
+        connection.execute("SELECT * FROM Cache").fetchall()
+    assert not precious.exists()
