@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.traces.report import Report, Seen
@@ -16,10 +16,12 @@ class Authors:
     Attributes:
         foreign: Something else has changed these. They are not the run's.
         unproven: The run seems to have written these, but was not seen to.
+        judged: How the files were when that was decided: a later save is the user's.
     """
 
     foreign: frozenset[str]
     unproven: frozenset[str]
+    judged: Mapping[str, Stat | None] = field(default_factory=dict)
 
 
 def authors(report: Report, seen: Seen, now: Callable[[str], Stat | None]) -> Authors:
@@ -33,9 +35,9 @@ def authors(report: Report, seen: Seen, now: Callable[[str], Stat | None]) -> Au
     foreign = {path for path in seen.changed if path not in seen.writes}
     # A user's file stays the user's under the name that the run has given it.
     unproven = (seen.inferred.keys() - seen.proven - seen.writes.keys()) | seen.moved
-    for path in {*seen.writes, *seen.inferred, *seen.others} - foreign:
+    found_now = {path: now(path) for path in {*seen.writes, *seen.inferred, *seen.others} - foreign}
+    for path, found in found_now.items():
         is_by_child = path in seen.by_children
-        found = now(path)
         left, judged = seen.left.get(path), seen.named.get(path)
         is_changed = left is not None and found is not None and left != found
         if path in seen.inferred and left is not None and judged is not None:
@@ -49,4 +51,4 @@ def authors(report: Report, seen: Seen, now: Callable[[str], Stat | None]) -> Au
             (unproven if seen.others[path] else foreign).add(path)
         elif is_by_child:
             unproven.add(path)
-    return Authors(frozenset(foreign), frozenset(unproven - foreign))
+    return Authors(frozenset(foreign), frozenset(unproven - foreign), found_now)

@@ -85,6 +85,12 @@ class Evidence:
         """Look at a path again, now that the run has ended."""
         return self.world.fingerprints.renew(path).stat
 
+    def doubt(self, path: str) -> None:
+        """Note that something else changed a file while the notebook ran, if the file counts."""
+        name = self.name(path)
+        if name is not None and not self.places.is_temporary(path):
+            self.doubts.append(f"{name} changed while the notebook ran")
+
     def state(self, path: str) -> str:
         """Return the state of a path at the end (see [](Fingerprints.state))."""
         return self.world.fingerprints.state(path)

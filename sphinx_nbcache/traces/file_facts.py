@@ -24,7 +24,7 @@ def file_facts(evidence: Evidence) -> Iterator[Fact]:
     found: dict[str, Fact] = {}
     modules = module_names(evidence)
     for path in sorted({*evidence.authors.foreign, *_modules_that_appeared(evidence)}):
-        _doubt(evidence, path)
+        evidence.doubt(path)
     for path, look in evidence.looks():
         name = evidence.name(path)
         if name is None or name in found:
@@ -46,13 +46,6 @@ def module_names(evidence: Evidence) -> set[str]:
     """Return the names of the local modules."""
     names = (evidence.name(file) for file, _ in evidence.report.modules.values())
     return {name for name in names if name is not None}
-
-
-def _doubt(evidence: Evidence, path: str) -> None:
-    """Note that something else changed a file while the notebook ran, if the file counts."""
-    name = evidence.name(path)
-    if name is not None and not evidence.places.is_temporary(path):
-        evidence.doubts.append(f"{name} changed while the notebook ran")
 
 
 def _doubt_left_over(evidence: Evidence, path: str, name: str, look: Look) -> None:
@@ -144,7 +137,7 @@ def _absent(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None
         return None
     after = evidence.state(path)
     if after != GONE and not evidence.is_written(path):
-        _doubt(evidence, path)
+        evidence.doubt(path)
         after = GONE
     return Absent(name, after or None)
 
@@ -171,7 +164,7 @@ def _read(evidence: Evidence, path: str, name: str, look: Look, *, module: bool)
     if not _is_same(evidence, path, look, state):
         if evidence.places.is_temporary(path):
             return None
-        _doubt(evidence, path)
+        evidence.doubt(path)
     return File(name, state, module=module)
 
 
@@ -222,7 +215,7 @@ def _inferred(evidence: Evidence, path: str, name: str) -> Fact | None:
     digest = evidence.world.fingerprints.digest(path)
     left = evidence.seen.named.get(path)
     if left is not None and left.stat != evidence.world.fingerprints.entry(path).stat:
-        _doubt(evidence, path)
+        evidence.doubt(path)
     was_absent = evidence.inferred[path].type == ""
     return None if was_absent or digest is None else File(name, digest)
 

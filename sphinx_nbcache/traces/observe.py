@@ -44,10 +44,11 @@ def observe(
     facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
     facts += package_facts(evidence, _environment(report, world))
     facts += world.places.locations(texts)
+    written = tuple(_written(evidence))
     doubt = next(iter(evidence.doubts), None)
     return Trace(
         facts=tuple(dict.fromkeys(facts)),
-        written=tuple(_written(evidence)),
+        written=written,
         removed=tuple(_removed(evidence)),
         untracked=tuple(untracked(report, evidence.seen)),
         imported_by=imported_by(evidence),
@@ -121,7 +122,10 @@ def _written(evidence: Evidence) -> Iterator[Written]:
             continue
         entry = evidence.world.fingerprints.renew(path)
         digest = evidence.world.fingerprints.digest(path)
-        if digest is not None:
+        # Hashing what the run has read may have taken long: a user may have saved meanwhile.
+        if evidence.world.fingerprints.entry(path).stat != evidence.authors.judged.get(path):
+            evidence.doubt(path)
+        elif digest is not None:
             inferred = path in evidence.authors.unproven
             before = evidence.seen.writes.get(path) or evidence.inferred.get(path)
             created = before is not None and before.type == ""

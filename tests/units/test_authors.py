@@ -278,6 +278,25 @@ def test_a_product_that_the_user_saves_later_is_the_users_where_nothing_tells_wh
     assert whose(traced.trace) == expected(kind, when, blind=True)
 
 
+@pytest.mark.parametrize("kind", ["open", "replace", "echo", "process"])
+@BLINDNESS
+def test_a_product_that_the_user_saves_while_the_run_is_judged_is_the_users(
+    desk: Desk, kind: str, *, blind: bool
+) -> None:
+    """What the run has read is hashed then, which may take seconds."""
+    desk.project.write("large")
+    traced = desk.run("open('large').read()", WRITERS[kind], blind=blind)
+    world = desk.project.world()
+
+    def save_once() -> int:
+        if desk.path.read_text() != desk.text:
+            desk.save()
+        return time.time_ns()
+
+    world.fingerprints.now_ns = save_once
+    assert whose(observe(traced.report, world)) == "theirs in doubt"
+
+
 @pytest.mark.parametrize("when", ["same cell", "later", "after"])
 @pytest.mark.parametrize("kind", ["open", "h5py", "echo", "process"])
 @pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
