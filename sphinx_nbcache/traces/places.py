@@ -94,17 +94,14 @@ class Places:
         return _encode(_posix(path))
 
     def path_of(self, name: str) -> str | None:
-        """Return the absolute path of a name, or `None` if it is no name that we would give."""
+        """Return the absolute path of a name, or `None` if it is no name that we would give.
+
+        So a store cannot name what came with it: a sparse file takes hours to be hashed.
+        """
         if "\0" in name or ".." in name.split("/"):
             return None
-        name = name.translate(_FROM_PRIVATE)
-        if name.startswith("~/"):
-            return os.path.join(self.home, name[2:])
-        if os.path.isabs(name):
-            return name if _may_be_read(name) else None
-        if name == ".":
-            return self.root
-        return os.path.join(self.root, name.removeprefix("./"))
+        path = self._joined(name.translate(_FROM_PRIVATE))
+        return None if path is None or self._is_in_ignored(path) else path
 
     def is_inside(self, name: str) -> bool:
         """Tell whether a name is that of a path under the root."""
@@ -151,6 +148,28 @@ class Places:
             yield Location(_encode(_posix(self.root)))
         if home_is_told:
             yield Location(_encode(_posix(self.home)), home=True)
+
+    def _joined(self, name: str) -> str | None:
+        if name.startswith("~/"):
+            return os.path.join(self.home, name[2:])
+        if os.path.isabs(name):
+            return name if _may_be_read(name) else None
+        if name == ".":
+            return self.root
+        return os.path.join(self.root, name.removeprefix("./"))
+
+    def _is_in_ignored(self, path: str) -> bool:
+        """Tell whether one of the ignored directories decides, not one of the system's."""
+        if not self.ignored:
+            return False
+        path = os.path.normpath(path)
+        # POSIX lets two slashes mean something else, so `normpath` keeps them; Linux does not.
+        path = path[1:] if os.sep == "/" and path.startswith("//") else path
+        return self._innermost(path) in self._ignored_folders
+
+    @cached_property
+    def _ignored_folders(self) -> frozenset[str]:
+        return frozenset((*self.ignored, *map(os.path.realpath, self.ignored)))
 
     @cached_property
     def _narrower(self) -> dict[tuple[str, ...], Places]:

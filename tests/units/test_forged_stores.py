@@ -1018,6 +1018,18 @@ def test_facts_that_no_run_notes_are_answered_quickly(site: Site, fact: dict[str
     assert time.process_time() - begin < 10
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("before", ["", "/", "/.", "//"])
+def test_a_sparse_file_that_came_with_a_store_is_not_hashed(site: Site, before: str) -> None:
+    """An archive or a CI cache of a few bytes can hold one: hashing it would take hours."""
+    huge = site.place / "huge"
+    huge.touch()
+    os.truncate(huge, 1 << 42)
+    fact = {"type": "file", "path": f"{before}{huge}", "digest": OTHER_DIGEST}
+    site.forge.result(site.result, trace=site.forge.trace(site.result, facts=[fact]))
+    assert site.build().ran == ["a.ipynb"]
+
+
 @pytest.mark.parametrize(
     "written",
     ["../../../../proc/kcore", "/proc/kcore", "~/x", "", "a\0b", ".git/config", "/dev/zero"],

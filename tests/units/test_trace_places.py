@@ -94,6 +94,15 @@ def test_a_name_of_somebody_else_leads_nowhere(name: str) -> None:
     assert places().path_of(name) is None
 
 
+def test_a_name_of_what_does_not_count_leads_nowhere() -> None:
+    where = places(ignored=("/projects/book/_build", "/projects"))
+    assert where.path_of("_build/huge") is None
+    assert where.path_of("./_build/./huge") is None
+    assert where.path_of("/projects/shelf/huge") is None
+    assert where.path_of("data/a.csv") == "/projects/book/data/a.csv"
+    assert where.path_of("/mnt/data/a.csv") == "/mnt/data/a.csv"
+
+
 def test_a_root_behind_a_link_has_two_paths(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.mkdir()
