@@ -28,9 +28,12 @@ INERT_SUFFIXES = frozenset(
 @lru_cache(maxsize=1 << 14)
 def plain(part: str) -> str:
     """Return the form of one component of a path in which equal files have equal names."""
+    return _folded(part).partition(":")[0].rstrip(". ")
+
+
+def _folded(part: str) -> str:
     visible = "".join(c for c in part if unicodedata.category(c) != "Cf")
-    folded = unicodedata.normalize("NFKC", visible).casefold()
-    return folded.partition(":")[0].rstrip(". ")
+    return unicodedata.normalize("NFKC", visible).casefold()
 
 
 def plain_path(name: str) -> str:
@@ -70,4 +73,14 @@ def is_inert(name: str) -> bool:
 def look_alike(part: str, entries: Iterable[str]) -> str | None:
     """Return the entry of a folder that differs from a name only in its spelling, if any."""
     wanted = plain(part)
-    return next((entry for entry in entries if entry != part and plain(entry) == wanted), None)
+    alike = (entry for entry in entries if entry != part and plain(entry) == wanted)
+    return next((entry for entry in alike if not _is_beside(part, entry)), None)
+
+
+def _is_beside(part: str, entry: str) -> bool:
+    """Tell whether a colon is part of both names, as in times, and what follows it differs.
+
+    A file system with such an entry has no streams, which Windows separates by a colon.
+    """
+    forms = [_folded(name).rstrip(". ") for name in (part, entry)]
+    return ":" in part and ":" in entry and forms[0] != forms[1]

@@ -67,3 +67,10 @@ def test_names_that_differ_only_in_spelling_are_found() -> None:
         assert look_alike(part, entries) is not None
     for part in ("README", "plots", "caf"):
         assert look_alike(part, entries) is None
+
+
+def test_names_with_times_differ_in_more_than_their_spelling() -> None:
+    assert look_alike("T12:45.png", ["T12:30.png"]) is None
+    assert look_alike("T12:45.png", ["T12:30.png", "t12:45.PNG"]) == "t12:45.PNG"
+    assert look_alike("a:b", ["a"]) == "a"
+    assert look_alike("a", ["a:b"]) == "a:b"
