@@ -24,6 +24,8 @@ from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 
 _LOGS = (f"{DBNAME}-wal", f"{DBNAME}-journal")
+# Large values are files of their own, so a database of this size has tens of thousands of results.
+_LARGEST_COPY = 1 << 30
 
 
 class ReadOnlyShelf:
@@ -139,11 +141,18 @@ class ReadOnlyShelf:
 
 
 def _from_copy(folder: Path) -> sqlite3.Connection:
-    """Return a connection to an image in memory of a database and its logs."""
+    """Return a connection to an image in memory of a database and its logs.
+
+    Raises:
+        sqlite3.DatabaseError: It is larger than any of ours, such as a sparse file.
+    """
+    present = [folder / name for name in (DBNAME, *_LOGS) if (folder / name).exists()]
+    if sum(path.stat().st_size for path in present) > _LARGEST_COPY:
+        raise sqlite3.DatabaseError("a database that is too large to be copied")
     with tempfile.TemporaryDirectory(prefix="nbcache-") as scratch:
-        for name in (DBNAME, *_LOGS):
+        for path in present:
             with suppress(FileNotFoundError):
-                shutil.copy(folder / name, Path(scratch) / name)
+                shutil.copy(path, Path(scratch) / path.name)
         has_journal(Path(scratch) / DBNAME)  # raises if SQLite would remove another file
         memory = sqlite3.connect(":memory:", check_same_thread=False)
         copied = sqlite3.connect(Path(scratch) / DBNAME)

@@ -222,3 +222,14 @@ def test_a_journal_makes_sqlite_remove_no_file_of_the_user(journal: Path, tmp_pa
     with closing(sqlite3.connect(copy / "cache.db")) as connection:
         connection.execute("SELECT * FROM Cache").fetchall()
     assert not precious.exists()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["cache.db", "cache.db-wal", "cache.db-journal"])
+def test_a_sparse_database_is_not_copied_into_memory(folder: Path, name: str) -> None:
+    """A log is only read with its database, in a copy if the store is read-only."""
+    (folder / "cache.db-wal").write_bytes(b"x" * 100)
+    (folder / name).touch()
+    os.truncate(folder / name, 1 << 42)
+    with pytest.raises(ShelfError, match="too large"):
+        ReadOnlyShelf(folder).get("x/0")
