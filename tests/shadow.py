@@ -111,7 +111,8 @@ class Shadow:
         for path, new in changes.items():
             self._keep(path, new)
             if isinstance(new, bytes):
-                self.written.setdefault(self._name(path), set()).add(new)
+                for name in (path, *self._links_to(path, disk)):
+                    self.written.setdefault(self._name(name), set()).add(new)
                 self._of_run[path] = new
                 (self._unseen.discard if seen else self._unseen.add)(path)
         self._was_linked = self._is_linked()
@@ -164,6 +165,14 @@ class Shadow:
 
     def _is_linked(self) -> bool:
         return self.opened is not None and os.fstat(self.opened).st_nlink > 0
+
+    def _links_to(self, path: str, disk: Disk) -> Iterator[str]:
+        """Yield the links of the checkout by which a cell may have written a file of it."""
+        for name, entry in disk.items():
+            if isinstance(entry, str) and name.startswith(f"{self.root}/"):
+                real = os.path.relpath(os.path.realpath(self.base / name), self.base)
+                if real == path and path.startswith(f"{self.root}/"):
+                    yield name
 
     def _is_taken(self, path: str) -> bool:
         """Tell whether something is in the place of one of the folders above a path."""
