@@ -1,4 +1,4 @@
-"""Deciding what to do with each notebook, and why. Pure functions of frozen data."""
+"""Decides what to do with each notebook, and why: pure functions of frozen data."""
 
 from __future__ import annotations
 
@@ -34,19 +34,20 @@ from sphinx_nbcache.traces.facts import Trace
 
 _Value = TypeVar("_Value")
 
-# So many runs of a notebook are remembered.
+# The number of runs of a notebook that are remembered.
 _PAST_RUNS = 12
 
 
 class Action(StrEnum):
-    """What is done with a notebook."""
+    """The actions for a notebook."""
 
     REUSE = "reuse"
     """Its page shows a result from the store."""
     EXECUTE = "execute"
     """It is run."""
     DEPENDS = "depends"
-    """It reads what a notebook that is run may rewrite: whether it is run is decided then."""
+    """It reads files that a running notebook may rewrite: whether it is run is decided
+    afterwards."""
     AS_IS = "as-is"
     """Its page shows the outputs stored in the file."""
     REFUSE = "refuse"
@@ -65,17 +66,17 @@ class Why(StrEnum):
     KERNEL_CHANGED = "kernel-changed"
     PLACE_CHANGED = "place-changed"
     DEPENDENCY_CHANGED = "dependency-changed"
-    """A file, module, package or variable that it depends on is not what it was."""
+    """A file, module, package or variable that it depends on has changed."""
     UNKNOWN_DEPENDENCIES = "unknown-dependencies"
-    """What its last run depended on is not known for certain."""
+    """The dependencies of its last run are not known for certain."""
     REWRITTEN = "rewritten"
-    """Another notebook of this build has written what it reads."""
+    """Another notebook of this build has written a file that it reads."""
     PRODUCER_RUNS = "producer-runs"
-    """Another notebook that is to be run may write what it reads."""
+    """Another notebook that is to be run may write a file that it reads."""
     FOREIGN_FILE = "foreign-file"
     """A file that it writes was replaced by something that no notebook has written."""
     NOT_RESTORED = "not-restored"
-    """A file that it writes is missing, and its result is not trusted to put it back."""
+    """A file that it writes is missing, and its result is not trusted to restore it."""
     FAILED_BEFORE = "failed-before"
     ERROR_NOT_ALLOWED = "error-not-allowed"
     FORCED = "forced"
@@ -89,12 +90,12 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision was taken: a kind for programs, a text for people.
+    """The reason for a decision: a kind for programs, a text for people.
 
     Attributes:
         why: The kind.
-        text: The text, which names the thing.
-        path: The file that it is about, by its name relative to the root; empty if it is none.
+        text: The text, which names the cause.
+        path: The file that it is about, relative to the root; empty if there is none.
     """
 
     why: Why
@@ -102,7 +103,7 @@ class Reason:
     path: str = ""
 
     def __post_init__(self) -> None:
-        # Names in it may come from a store. What is wrong with a source may take several lines.
+        # Names in the text may come from a store. Errors in a source may take several lines.
         clean = harmless if self.why is Why.UNREADABLE else one_line
         object.__setattr__(self, "text", clean(self.text))
 
@@ -112,7 +113,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done with one notebook, why, and with which result.
+    """The decision on one notebook: the action, the reason and the result.
 
     `result` is the one to reuse. For a notebook that is refused it is the failed result of the
     same code, if there is one.
@@ -130,12 +131,12 @@ class Planned:
     Attributes:
         name: Its path relative to the root, POSIX.
         path: Its absolute path.
-        folder: Absolute path of the folder where its kernel works, if that is no temporary one.
-        scan: The reading that the decision rests on.
-        key: What its code key is made of.
+        folder: Absolute path of the folder where its kernel works, if it is not a temporary one.
+        scan: The scan on which the decision is based.
+        key: The parts of its code key.
         code_key: The code key.
-        rules: What it allows a run to do.
-        decision: What is done with it.
+        rules: Its acceptance rules.
+        decision: The decision on it.
     """
 
     name: str
@@ -152,8 +153,8 @@ class Planned:
 class Plan:
     """The decisions on all notebooks of a project, in the order of their names.
 
-    `made` is when the plan was begun, in seconds since the epoch: results of other builds that
-    ended later are news to it.
+    `made` is when the plan was begun, in seconds since the epoch: the plan does not know results of
+    other builds that ended later.
     """
 
     notebooks: tuple[Planned, ...]
@@ -172,26 +173,26 @@ class Plan:
         return tuple(item for item in self.notebooks if item.decision.action in wanted)
 
     def with_action(self, action: Action) -> tuple[Planned, ...]:
-        """Return the notebooks with which this is done."""
+        """Return the notebooks with this action."""
         return tuple(item for item in self.notebooks if item.decision.action is action)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a decision on one notebook rests on.
+    """The evidence for the decision on one notebook.
 
     Attributes:
-        scan: Its reading.
-        key: What its code key is made of.
-        rules: What it allows a run to do.
+        scan: Its scan.
+        key: The parts of its code key.
+        rules: Its acceptance rules.
         excluded_by: The glob of `nbcache_exclude` that matches it, if any.
         results: The results under its code key, the newest first.
-        damaged: What is wrong with a result that was left out, if one was.
-        history: What it last was, if that is known.
-        objections: What speaks against results beside their status, by digest: what they depended
-            on is not as it was. Of those behind the first one without objection nothing is said.
-        hopeless: Digests of failed results that another run would only repeat, as long as nothing
-            that they depended on changes.
+        damaged: The damage of a result that was left out, if there is one.
+        history: Its history, if it is known.
+        objections: Objections to results besides their status, by digest: a dependency has changed.
+            Results after the first one without an objection are not checked.
+        hopeless: Digests of failed results that another run would only repeat, as long as none of
+            their dependencies changes.
         is_rerun: Whether `nbcache_rerun` names it.
     """
 
@@ -211,10 +212,10 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
     """Decide what to do with one notebook.
 
     Args:
-        evidence: What is known of it.
+        evidence: The evidence for the decision.
         settings: The options.
-        not_before: Results of runs that started earlier (seconds since the epoch) do not
-            count where everything is forced.
+        not_before: Results of runs that started earlier (seconds since the epoch) do not count if
+            execution is forced.
     """
     if kept := _kept_as_is(evidence, settings):
         return kept
@@ -240,7 +241,7 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
 
 
 def _forced(evidence: Evidence, settings: Settings) -> Reason | None:
-    """Return why a notebook is run whatever results there are, if it is."""
+    """Return why a notebook is run regardless of its results, if it is."""
     if settings.execute == "force":
         return Reason(Why.FORCED, "execution is forced")
     if evidence.is_rerun and settings.execute != "frozen":
@@ -264,14 +265,14 @@ def is_named(name: str, globs: Sequence[str]) -> bool:
 def fails_again(result: Result, trace: Trace | None, rules: Rules, settings: Settings) -> bool:
     """Tell whether another run would only repeat a failure, as long as nothing has changed.
 
-    Only an exception of a cell repeats itself, and only if everything that the run depended on is
-    known: not what came from the network, from subprocesses or through C. Whether a cell reads
-    the clock cannot be seen.
+    Only an exception of a cell repeats itself, and only if all dependencies of the run are known:
+    none may come from the network, from subprocesses or through C. Reading the clock cannot be
+    detected.
 
     Args:
         result: A result that failed.
-        trace: What its run depended on; `None` if that is not known.
-        rules: What the notebook allows a run to do now.
+        trace: The trace of its run; `None` if it is not known.
+        rules: The present acceptance rules of the notebook.
         settings: The options.
     """
     if settings.execute == "frozen" or result.rules != rules:
@@ -284,12 +285,12 @@ def fails_again(result: Result, trace: Trace | None, rules: Rules, settings: Set
 
 
 def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
-    """Hold a result against acceptance rules; return what speaks against it, if anything.
+    """Check a result against acceptance rules; return why it is rejected, if it is.
 
     Args:
         result: A result under the code key of the notebook.
-        rules: What the notebook allows a run to do.
-        scan: The notebook's reading, for the numbers of its cells.
+        rules: The acceptance rules of the notebook.
+        scan: The notebook's scan, for the numbers of its cells.
     """
     if result.status is not Status.OK:
         failure = result.failure
@@ -336,8 +337,8 @@ def place_of(failure: Failure, cells: Sequence[CellRun], scan: Scan) -> FailedPl
 
     Args:
         failure: Why the run failed.
-        cells: What it did with each cell.
-        scan: The notebook's reading.
+        cells: The run of each cell.
+        scan: The notebook's scan.
     """
     position = failure.position
     if position is None or position >= len(scan.cells):
@@ -354,7 +355,7 @@ def failed_line(failure: Failure, cells: Sequence[CellRun]) -> int | None:
 
 
 def failed_attempts(result: Result, scan: Scan) -> Iterator[str]:
-    """Yield why attempts failed before that of which a result is, each in a line."""
+    """Yield why the attempts before that of a result failed, one line for each."""
     for number, failure in enumerate(result.retried, start=1):
         place = place_of(failure, (), scan)
         where = "" if place is None else f" in {place}"
@@ -362,13 +363,13 @@ def failed_attempts(result: Result, scan: Scan) -> Iterator[str]:
 
 
 def broken_promise(cell: ScannedCell) -> str:
-    """Say that a cell did not raise what its metadata say."""
+    """Say that a cell did not raise the exception that its metadata declares."""
     promised = " or ".join(cell.promised)
     return f"code cell {cell.number} raised no exception, and its metadata promise {promised}"
 
 
 def kept_silent(result: Result, rules: Rules, scan: Scan) -> tuple[ScannedCell, ...]:
-    """Return the cells that were run and did not raise what their metadata say."""
+    """Return the cells that were run without the exception that their metadata declares."""
     return tuple(
         cell
         for position, (run, cell) in enumerate(zip(result.cells, scan.cells, strict=False))
@@ -377,10 +378,10 @@ def kept_silent(result: Result, rules: Rules, scan: Scan) -> tuple[ScannedCell, 
 
 
 def acceptance_rules(scan: Scan, settings: Settings, name: str) -> Rules:
-    """Return what a notebook allows a run to do: its own settings over the options.
+    """Return the acceptance rules of a notebook: its own settings override the options.
 
     Args:
-        scan: Its reading.
+        scan: Its scan.
         settings: The options.
         name: Its path, as globs in options see it.
     """
@@ -410,12 +411,12 @@ def _own_or(own: _Value | msgspec.UnsetType, option: _Value) -> _Value:
 def history_of(
     planned: Planned, result: Stored, former: History | None = None, *, ran_here: bool = False
 ) -> History:
-    """Return what is remembered of a notebook whose page shows a result.
+    """Return the history of a notebook whose page shows a result.
 
     Args:
         planned: The notebook.
         result: The result.
-        former: What was remembered of it so far.
+        former: Its history so far.
         ran_here: Whether it was run because of the decision on it.
     """
     return History(
@@ -436,14 +437,14 @@ def history_of(
 
 
 def _in_history(reason: Reason) -> str:
-    # What failed before is told of the run before.
+    # The failed run itself has the details.
     return "its last run failed" if reason.why is Why.FAILED_BEFORE else reason.text
 
 
 def _with_run(runs: tuple[PastRun, ...], result: Result, reason: str) -> tuple[PastRun, ...]:
-    """Return the last runs with that of a result, unless it is no new one."""
+    """Return the last runs, with that of a result if it is new."""
     if runs and result.started <= runs[-1].started:
-        return runs  # also an older one whose result holds again
+        return runs  # or an older one whose result is valid again
     run = PastRun(result.started, result.seconds, result.status, shortened(reason))
     return (*runs, run)[-_PAST_RUNS:]
 
@@ -460,7 +461,7 @@ def utc(seconds: float) -> str:
 
 
 def _kept_as_is(evidence: Evidence, settings: Settings) -> Decision | None:
-    """Return the decision on a notebook that is not for the store to decide."""
+    """Return the decision on a notebook if it does not depend on the store."""
     scan = evidence.scan
     if scan.unreadable is not None:
         where = f"line {scan.unreadable.line}: " if scan.unreadable.line else ""
@@ -508,7 +509,7 @@ def _why_run(evidence: Evidence, rejected: Mapping[str, Reason], forced: Reason 
 
 
 def _describe_change(evidence: Evidence, history: History) -> Reason | None:
-    """Say what differs from what a notebook last was; `None` if nothing does."""
+    """Return how a notebook differs from its history; `None` if it does not."""
     key = evidence.key
     if (key.kernel, key.language) != (history.kernel, history.language):
         old, new = (kernel or "default kernel" for kernel in (history.kernel, key.kernel))

@@ -1,7 +1,7 @@
 """The command line: `python -m sphinx_nbcache`, `sphinx-nbcache`.
 
-Only click is imported here, and modules that need no more than it. What a command works with is
-imported when it runs: so `--help` answers at once.
+This module imports only click and modules that need nothing else. Each command imports what it
+needs when it runs, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ def main() -> None:
     """Run the command line of this process."""
     for stream in (sys.stdout, sys.stderr):
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-            # What an old code page cannot write must not end the command.
+            # Characters that an old code page cannot encode must not end the command.
             reconfigure(errors="replace")
-    # Whoever catches it knows what is kept, and says so.
+    # Silent handlers: the code that catches `Interrupted` says what is kept.
     handlers = SignalHandlers(lambda _words: None)
     handlers.install()
     try:

@@ -1,4 +1,4 @@
-"""`--version`, and with `--verbose` what an issue about this program should state.
+"""The output of `--version`; with `--verbose`, the facts that a bug report should contain.
 
 Nothing is run, imported or created: versions come from the metadata of packages.
 """
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def about(place: Path | str, settings: Settings, here: Path) -> str:
-    """Return what this program is and works with, one fact a line.
+    """Return the versions and the environment of this program, one fact per line.
 
     Args:
         place: The folder of the store, or why it is not known.
@@ -58,19 +58,19 @@ def _version(name: str) -> str:
 
 
 def in_words(means: Mapping[str, bool]) -> str:
-    """Return which means are available, and which are not."""
+    """Return the available means and the missing ones as text."""
     there = [name for name, is_available in means.items() if is_available]
     missing = [name for name in means if name not in there]
     return ", ".join(there) + (f" (not available: {', '.join(missing)})" if missing else "")
 
 
 def kernel_start(mode: KernelStart) -> str:
-    """Return how kernels are started that can be forked."""
+    """Return how kernels that can be forked are started."""
     return f"{'fork' if may_fork(mode) else 'spawn'} (nbcache_kernel_start = {mode!r})"
 
 
 def state_of_store(place: Path) -> str:
-    """Tell whether a folder is there and can be written, without trying."""
+    """Say whether a folder exists and is writable, without writing to it."""
     if place.is_dir():
         return "writable" if os.access(place, os.W_OK | os.X_OK) else "not writable"
     if place.exists():

@@ -1,4 +1,4 @@
-"""Adding notebooks that were executed elsewhere, and asking about those that may not have been."""
+"""Adds notebooks that were executed elsewhere; asks about those that may not have been."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def add_executed(
     artifacts: Sequence[Path] = (),
     quietly: bool,
 ) -> AddedResults:
-    """Add executed notebooks; what is wrong with one does not keep the others out.
+    """Add executed notebooks; an error in one does not affect the others.
 
     Args:
         project: The project.
         paths: The notebooks.
         validate: Whether to check the execution counts, and to ask where they are odd.
-        artifacts: Files that the runs have made.
-        quietly: Whether to leave out what was added; what was not is always told.
+        artifacts: Files that the runs wrote.
+        quietly: Whether to report only the notebooks that were not added.
 
     Raises:
         StoreTroubleError: The store cannot be written.
@@ -55,9 +55,9 @@ def files_of(project: Project, path: Path) -> list[Path]:
 def _added(
     project: Project,
     paths: Sequence[Path],
-    validate: bool,  # noqa: FBT001 (handed on)
+    validate: bool,  # noqa: FBT001 (passed on)
     artifacts: Sequence[Path],
-    quietly: bool,  # noqa: FBT001 (handed on)
+    quietly: bool,  # noqa: FBT001 (passed on)
 ) -> Iterator[AddedItem | RefusedItem]:
     for path in paths:
         try:

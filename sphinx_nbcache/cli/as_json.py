@@ -1,7 +1,7 @@
-"""The documents that `--json` writes. Fields may be added; those that are here stay.
+"""The documents that `--json` writes. Fields may be added; existing ones stay.
 
-Times are in UTC, as ISO 8601. Sizes are in bytes, durations in seconds. `null` stands where
-something is not known or does not apply.
+Times are in UTC, as ISO 8601. Sizes are in bytes, durations in seconds. A value is `null` where it
+is unknown or does not apply.
 """
 
 from __future__ import annotations
@@ -20,54 +20,54 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     """A whole document."""
 
     schema: int = JSON_SCHEMA
-    """Number of this description. It is raised if a field goes or changes its meaning."""
+    """Version of this format. It is raised if a field is removed or changes its meaning."""
 
 
 class ListedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A notebook as the list of the project has it."""
+    """A notebook in the list of the project."""
 
     id: int
-    """Its id: local to the store, never used again."""
+    """Its id: local to the store, never reused."""
     path: str
     """Relative to the root."""
     reader: str
-    """The reader that it was added with; empty if its suffix tells."""
+    """The reader that it was added with; empty if its suffix determines it."""
     assets: tuple[str, ...]
     """Files that it needs, relative to its folder."""
     added: datetime
     """When it was added."""
     by_build: bool
-    """Whether a build found it among its documents, rather than a user having added it."""
+    """Whether a build found it among its documents; `false` if a user added it."""
 
 
 class NotebookItem(ListedItem, frozen=True, kw_only=True):
-    """A notebook of the project, and the state that it is in."""
+    """A notebook of the project, with its state."""
 
     status: str
     """State of the result of its present code: `ok`, `failed`, `timeout`, `died`, or `none` if
-    there is no result; `as-is` if it is not executed; `unreadable`, also if it is no notebook;
-    `missing` if the file has gone."""
+    there is no result; `as-is` if it is not executed; `unreadable`, also if it is not a notebook;
+    `missing` if there is no such file."""
     result: int | None
     """Id of that result."""
     action: str | None
-    """What would be done with it now: `reuse`, `execute`, `depends` (it is executed if what it
-    reads is rewritten before), `as-is`, `refuse`, `unreadable`; `null` if there is no such
+    """The planned action: `reuse`, `execute`, `depends` (it is executed if another notebook
+    rewrites a file that it reads), `as-is`, `refuse`, `unreadable`; `null` if there is no such
     notebook."""
     why: str | None
-    """The kind of reason for this, for programs."""
+    """The kind of reason for the action, for programs."""
     reason: str
     """The reason, for people."""
 
 
 class FailureItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run did not end well."""
+    """Why a run did not succeed."""
 
     name: str
     """Name of the exception."""
     message: str
     """Its message."""
     cell: int | None
-    """Number of the code cell, counted from 1, if it was one cell."""
+    """Number of the code cell, counted from 1; `null` if no single cell failed."""
     line_in_cell: int | None
     """The line of that cell, counted from 1, if it is known."""
     line: int | None
@@ -91,9 +91,9 @@ class ResultItem(msgspec.Struct, frozen=True, kw_only=True):
     """A result in the store."""
 
     id: int
-    """Its id: local to the store, never used again."""
+    """Its id: local to the store, never reused."""
     digest: str
-    """Its digest. The first digits are a name for it as well."""
+    """Its digest. Commands accept its first digits as well."""
     notebook: str
     """The notebook that was run, relative to the root at that time."""
     status: str
@@ -107,13 +107,13 @@ class ResultItem(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
     """Name of the kernel."""
     bytes: int | None
-    """Size of what the store keeps of it."""
+    """Its size in the store."""
     artifacts: tuple[ArtifactItem, ...]
     """Files that the run wrote."""
 
 
 class CellItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did with a code cell that has code."""
+    """The run of a code cell that has code."""
 
     execution_count: int | None
     """`null` if it was not run."""
@@ -124,7 +124,7 @@ class CellItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultDetails(ResultItem, frozen=True, kw_only=True):
-    """A result in the store, with all that is known of its run."""
+    """A result in the store, with the details of its run."""
 
     code_key: str
     """Digest of what the notebook's code could observe of the notebook."""
@@ -146,30 +146,30 @@ class FactItem(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """`files`, `imports`, `versions`, `environment`; `always` if it was declared."""
     text: str
-    """What it is, for people."""
+    """A description, for people."""
     baseline: bool
     """Whether every run in such a kernel depends on it."""
 
 
 class TraceItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was seen to depend on, and to write."""
+    """The dependencies and writes that were observed in a run."""
 
     tracked: tuple[str, ...] | None
     """The kinds of facts that counted; `null` if the run could not be traced."""
     facts: tuple[FactItem, ...]
-    """What it depended on."""
+    """Its dependencies."""
     written: tuple[str, ...]
     """Files that it created or changed, relative to the root."""
     removed: tuple[str, ...]
     """Files that it removed, relative to the root."""
     untracked: tuple[str, ...]
-    """What it did that cannot be verified."""
+    """Actions of the run that cannot be verified."""
     unreliable: str | None
-    """Why its result is never reused, if so."""
+    """Why its result is never reused; otherwise `null`."""
 
 
 class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a notebook that was to be executed."""
+    """The outcome of a notebook that was to be executed."""
 
     id: int
     """Its id in the project."""
@@ -181,7 +181,7 @@ class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool
     """Whether it has no valid result."""
     reason: str
-    """Why this was done."""
+    """The reason for the outcome."""
     result: int | None
     """Id of its result."""
     status: str | None
@@ -193,14 +193,14 @@ class SettledItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DifferingCellItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A cell whose outputs were others when it was run again."""
+    """A cell whose outputs differed when it was run again."""
 
     cell: int
     """Number of the code cell, counted from 1."""
     line: int | None
     """The line of the file at which it starts."""
     diff: str
-    """The beginning of what differs: lines that begin with `-` are stored, with `+` new."""
+    """The first differences: lines that begin with `-` are stored, those with `+` are new."""
 
 
 class ComparedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,7 +213,7 @@ class ComparedItem(msgspec.Struct, frozen=True, kw_only=True):
     result: int
     """Id of the stored result."""
     same: bool
-    """Whether the second run ended well, with the same outputs."""
+    """Whether the second run succeeded, with the same outputs."""
     cells: tuple[DifferingCellItem, ...]
     """The cells whose outputs differ."""
     failure: FailureItem | None
@@ -221,14 +221,14 @@ class ComparedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is wrong in the store."""
+    """Something in the store that is damaged or not needed."""
 
     key: str
-    """Where."""
+    """The key of the entry, or the name of its file."""
     what: str
-    """What."""
+    """The damage, for people."""
     fixed: bool
-    """Whether it was taken out."""
+    """Whether it was removed from the store."""
 
 
 class NotebookList(_Document, frozen=True, kw_only=True):
@@ -250,20 +250,20 @@ class NotebookDetails(_Document, frozen=True, kw_only=True):
     code_key: str | None
     """Digest of what its code can observe of the notebook."""
     result: ResultDetails | None
-    """The result of its present code, also if it failed."""
+    """The result of its present code, even if it failed."""
     trace: TraceItem | None
-    """What the last run of its present code depended on; `null` if it is not known."""
+    """The trace of the last run of its present code; `null` if there is none."""
 
 
 class ExecutionSummary(_Document, frozen=True, kw_only=True):
     """`execute`."""
 
     seconds: float
-    """How long all of it took."""
+    """How long the whole execution took."""
     notebooks: tuple[SettledItem, ...]
     """In the order of their ids."""
     compared: tuple[ComparedItem, ...] | None = None
-    """What `--check-reproducible` has run again; `null` without it."""
+    """The notebooks that `--check-reproducible` ran again; `null` without the option."""
 
 
 class ResultList(_Document, frozen=True, kw_only=True):
@@ -272,7 +272,7 @@ class ResultList(_Document, frozen=True, kw_only=True):
     store: str
     """The folder of the store."""
     results: tuple[ResultItem, ...]
-    """The ones used last come first."""
+    """The most recently used come first."""
 
 
 class ResultDocument(_Document, frozen=True, kw_only=True):
@@ -297,7 +297,7 @@ class RefusedItem(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """Relative to the root."""
     reason: str
-    """Why, for people."""
+    """The reason, for people."""
 
 
 class AddedResults(_Document, frozen=True, kw_only=True):
@@ -336,7 +336,7 @@ class StoreCheck(_Document, frozen=True, kw_only=True):
     """`cache check`."""
 
     findings: tuple[FindingItem, ...]
-    """What is wrong; empty if the store is whole."""
+    """The findings; empty if the store is intact."""
 
 
 DOCUMENTS: tuple[type[msgspec.Struct], ...] = (

@@ -112,7 +112,7 @@ def artifact(*, reference: str, path: str) -> None:
 def diff(*, reference: str, path: Path) -> None:
     """Compare the code of a result with a notebook."""
     with opened() as project:
-        # click takes the colours out where the output is not for a terminal.
+        # click strips the colours if the output is not a terminal.
         text = project.diff(as_reference(reference), path, colour=True)
     say(text.rstrip() or "The code is the same.")
 

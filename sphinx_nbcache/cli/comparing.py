@@ -1,4 +1,4 @@
-"""Running notebooks again by command, and what differed."""
+"""Runs notebooks again to compare outputs, and describes the differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sphinx_nbcache.project import Comparison, Progress, Project, Run
 
 
 def compare_outputs(project: Project, run: Run, progress: Progress) -> Sequence[Comparison]:
-    """Run again what was reused."""
+    """Run the reused notebooks again."""
     tell("Once more, to compare outputs")
     return project.check_reproducible(run, progress)
 
@@ -21,8 +21,8 @@ def compared_item(comparison: Comparison, ids: Mapping[str, int]) -> ComparedIte
     """Return the item for a notebook that was run again.
 
     Args:
-        comparison: What came of it.
-        ids: Of each notebook its id, by name.
+        comparison: The comparison of its outputs.
+        ids: The ids of notebooks, by name.
     """
     planned = comparison.planned
     return ComparedItem(
@@ -39,7 +39,7 @@ def compared_item(comparison: Comparison, ids: Mapping[str, int]) -> ComparedIte
 
 
 def comparison_lines(compared: Sequence[ComparedItem]) -> list[str]:
-    """Return what differed, as lines."""
+    """Return the differences as lines."""
     if not compared:
         return ["Nothing was compared: no notebook had an earlier result."]
     differing = [item for item in compared if not item.same]

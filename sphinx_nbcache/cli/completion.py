@@ -1,7 +1,7 @@
-"""What shells offer while a command is being typed.
+"""Shell completion.
 
-Nothing may go wrong here, and nothing may be written: an exception would end up in the user's
-prompt. So no `conf.py` is run either; a project that was built is found by what its build left.
+This code must neither raise nor write anything: an exception would end up in the user's prompt. So
+it runs no `conf.py` either, and finds a built project by the files that the build left.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def executors_for(
     param: click.Parameter,  # noqa: ARG001
     incomplete: str,
 ) -> list[CompletionItem]:
-    """Offer the names of executors, also of other packages."""
+    """Offer the names of executors, including those of other packages."""
     from sphinx_nbcache.execution.registry import OURS
     from sphinx_nbcache.plugins import EXECUTORS, announced
 
@@ -45,7 +45,7 @@ def executors_for(
 
 
 def _notebooks(ctx: click.Context) -> Iterator[str]:
-    """Yield the notebooks of the project, as they are seen from the working directory."""
+    """Yield the paths of the project's notebooks, relative to the working directory."""
     from sphinx_nbcache.project import open_project
 
     with closing(open_project(place=ctx.meta.get(META, {}).get("cache_path"))) as project:
@@ -54,7 +54,7 @@ def _notebooks(ctx: click.Context) -> Iterator[str]:
 
 
 def _files(incomplete: str) -> Iterator[str]:
-    """Yield the folders, and the files with a suffix of notebooks, where the user has come to."""
+    """Yield the folders, and the files with a notebook suffix, in the folder typed so far."""
     from sphinx_nbcache.notebooks.formats import Formats
 
     formats = Formats({})

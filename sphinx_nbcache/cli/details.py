@@ -1,4 +1,4 @@
-"""One notebook, or one result, with all that is known of it."""
+"""The details of one notebook or one result."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ _WOULD = {
 
 
 def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
-    """Return what is known of a notebook of the project.
+    """Return the details of a notebook of the project.
 
     Raises:
-        UnknownReferenceError: There is none.
+        UnknownReferenceError: The reference is unknown.
     """
     registered = project.notebooks.get(as_reference(reference))
     plan = project.plan([registered.id])
     planned = next(iter(plan), None)
     stored = present_results(project, plan).get(registered.name)
     scan = planned.scan if planned is not None else None
-    # Where it would be run again, what the newest run of this code depended on says why.
+    # For a notebook that would be run again, the trace of the newest run of this code says why.
     latest = project.store.results(planned.code_key) if planned is not None else []
     traced = stored or next(iter(latest), None)
     trace = project.results.trace(traced) if traced is not None else None
@@ -62,10 +62,10 @@ def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
 
 
 def details_of_result(project: Project, reference: str) -> ResultDetails:
-    """Return what is known of a result.
+    """Return the details of a result.
 
     Raises:
-        UnknownReferenceError: There is none.
+        UnknownReferenceError: The reference is unknown.
     """
     stored = project.results.get(as_reference(reference))
     return result_details(info_of(project, stored), stored.result)
@@ -116,8 +116,8 @@ def explanation(details: NotebookDetails, *, every_fact: bool = False) -> str:
     """Return the lines of `explain`.
 
     Args:
-        details: What is known of the notebook.
-        every_fact: Whether to list what every run depends on as well.
+        details: The details of the notebook.
+        every_fact: Whether to list also the facts that every run depends on.
     """
     notebook, result = details.notebook, details.result
     lines = [f"{one_line(notebook.path)} {_WOULD[notebook.action]}: {notebook.reason}."]
@@ -137,7 +137,7 @@ def explanation(details: NotebookDetails, *, every_fact: bool = False) -> str:
 
 
 def _trace_lines(trace: TraceItem, *, every_fact: bool) -> list[str]:
-    """Return what a run depended on, a line for each fact."""
+    """Return the dependencies of a run, one line for each fact."""
     shown = [fact.text for fact in trace.facts if every_fact or not fact.baseline]
     hidden = len(trace.facts) - len(shown)
     lines = []

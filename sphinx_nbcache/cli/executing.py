@@ -1,4 +1,4 @@
-"""Executing notebooks of the project by command, and what came of it."""
+"""Executes notebooks of the project by command, and describes the outcome."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def named_notebooks(project: Project, texts: Sequence[str]) -> list[Registered]:
 
     Args:
         project: The project.
-        texts: References to notebooks, as they were given; none means all. A folder stands for
+        texts: References to notebooks, as given; none means all. A folder stands for
             the notebooks below it.
 
     Raises:
-        ProjectError: One is unknown, or no notebook. Nothing is added then.
+        ProjectError: A reference is unknown, or not a notebook. Nothing is added then.
     """
     if (wanted := as_references(texts)) is None:
         return list(project.notebooks)
@@ -61,12 +61,12 @@ def named_notebooks(project: Project, texts: Sequence[str]) -> list[Registered]:
 def execute_notebooks(
     project: Project, meant: Sequence[Registered], *, compare: bool = False
 ) -> ExecutionSummary:
-    """Execute what has no valid result; warn about sources that have something wrong.
+    """Execute notebooks without a valid result; warn about problems in their sources.
 
     Args:
         project: The project.
         meant: The notebooks.
-        compare: Whether to run again what was reused, and to compare outputs.
+        compare: Whether to run reused notebooks again, and to compare outputs.
     """
     made = project.plan([item.id for item in meant])
     with progress() as told:
@@ -86,7 +86,7 @@ def execute_notebooks(
 
 
 def _annotate(project: Project, run: Run, notices: Sequence[Notice]) -> None:
-    """Show a run in GitHub Actions. The standard output may be JSON."""
+    """Show a run in GitHub Actions, on standard error: standard output may be JSON."""
     made = draft(run, {}, project.past_runs).outline
     try:
         serve_github(notices, made, project.root.name, os.environ, sys.stderr)
@@ -96,17 +96,17 @@ def _annotate(project: Project, run: Run, notices: Sequence[Notice]) -> None:
 
 
 def say_summary(summary: ExecutionSummary, *, tracebacks: bool) -> None:
-    """Write what came of it, as much as the user wants to be told."""
+    """Write the outcome, in as much detail as the user asked for."""
     if text := summary_text(summary, verbosity=given().verbosity, tracebacks=tracebacks):
         say(text)
 
 
 def summary_text(summary: ExecutionSummary, *, verbosity: int, tracebacks: bool) -> str:
-    """Return what came of it: totals, then the notebooks that were executed or failed.
+    """Return the outcome: totals, then the notebooks that were executed or failed.
 
     Args:
-        summary: What came of it.
-        verbosity: How much is told. Who wants to be told less is told of failures only.
+        summary: The outcome.
+        verbosity: How much is shown; below [](USUAL), totals and successes are left out.
         tracebacks: Whether to show the traceback of each failure.
     """
     failed = [item for item in summary.notebooks if item.failed]
@@ -133,7 +133,7 @@ def tell_what_helps(project: Project, summary: ExecutionSummary) -> None:
 
 
 def _given_options() -> list[str]:
-    """Return the options by which the project was found, as they were given."""
+    """Return the options that select the project, as they were given."""
     asked = given()
     named = {"--conf": asked.conf, "--cache-path": asked.cache_path}
     return [word for name, path in named.items() if path for word in (name, os.fspath(path))]
@@ -155,7 +155,7 @@ def _done_lines(items: Sequence[SettledItem], verbosity: int) -> list[str]:
 
 
 def _add_new(project: Project, wanted: Sequence[Reference]) -> None:
-    """Add the files that are not in the project, unless something else is unknown."""
+    """Add the files that are not in the project, unless another reference is unknown."""
     new = []
     for reference in wanted:
         try:
@@ -171,23 +171,23 @@ def _add_new(project: Project, wanted: Sequence[Reference]) -> None:
 
 
 def _no_such_file(reference: str) -> str:
-    if os.path.islink(reference):  # noqa: PTH114 (what no path can be raises nothing)
+    if os.path.islink(reference):  # noqa: PTH114 (Path raises an error for invalid paths)
         target = os.readlink(reference)  # noqa: PTH115 (as above)
         return f"{reference} is a link to a file that does not exist: {target}"
     return f"there is no such file: {reference}"
 
 
 def _in_order(made: Plan, meant: Sequence[Registered]) -> Plan:
-    """Return a plan in the order in which its notebooks were added, which is a user's own."""
+    """Return a plan in the order in which the user added its notebooks."""
     ids = {item.name: item.id for item in meant}
     ordered = sorted(made.notebooks, key=lambda planned: ids[planned.name])
     return replace(made, notebooks=tuple(ordered))
 
 
 def _left_out(project: Project, meant: Sequence[Registered], made: Plan) -> list[NotebookItem]:
-    """Return the notebooks that cannot be planned: their files have gone, or are none.
+    """Return the notebooks that cannot be planned: files that are missing or not notebooks.
 
-    What a build has found and has gone since is no fault: the next build will not find it.
+    A missing file that a build registered is not an error: the next build will not find it.
     """
     names = {planned.name for planned in made}
     lost = [item for item in meant if item.name not in names and not item.by_build]

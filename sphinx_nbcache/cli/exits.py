@@ -1,4 +1,4 @@
-"""How the command line ends: its exit codes, and messages in place of tracebacks."""
+"""The exit codes of the command line, and messages in place of tracebacks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Exit(IntEnum):
     """The exit codes."""
 
     OK = 0
-    """All is well."""
+    """Success."""
     FAILED = 1
     """A notebook has no valid result: it failed, may not be executed, or cannot be read; or
-    `--check-reproducible` has found other outputs."""
+    `--check-reproducible` found different outputs."""
     USAGE = 2
-    """What was asked for cannot be done: an unknown id, a missing file, a wrong option."""
+    """The request is invalid: an unknown id, a missing file, a wrong option."""
     STORE = 3
     """The store is damaged, or cannot be read or written."""
     NOTHING = 5
@@ -29,7 +29,7 @@ class Exit(IntEnum):
     HUNG_UP = 129
     """It was ended by SIGHUP: the terminal was closed. Results are kept as after Ctrl-C."""
     INTERRUPTED = 130
-    """It was ended by Ctrl-C. Results of notebooks that had ended are kept."""
+    """It was ended by Ctrl-C. Results of notebooks that had finished are kept."""
     TERMINATED = 143
     """It was ended by SIGTERM. Results are kept as after Ctrl-C."""
 
@@ -39,20 +39,20 @@ class Stopped(click.ClickException):
 
     def __init__(self, message: str, code: Exit) -> None:
         super().__init__(harmless(message))
-        self.exit_code = code  # type: ignore[misc]  # declared for classes there
+        self.exit_code = code  # type: ignore[misc]  # click declares it on the class
 
 
 def kept(interrupt: BaseException) -> str:
-    """Return what is kept of a command that was interrupted, in words."""
+    """Return, in words, what is kept of an interrupted command."""
     notes: list[str] = getattr(interrupt, "__notes__", [])
     return notes[-1] if notes else "what had ended is kept"
 
 
 @contextmanager
 def errors_as_messages() -> Iterator[None]:
-    """End a command with a message and an exit code where the user's input is at fault.
+    """End a command with a message and an exit code if the error is not a defect of this program.
 
-    What is left is a defect of this program, and keeps its traceback.
+    Any other exception keeps its traceback.
     """
     try:
         yield
@@ -67,11 +67,11 @@ def errors_as_messages() -> Iterator[None]:
 
 def _code_of(error: Exception) -> Exit | None:
     if isinstance(error, OSError):
-        # A reader that went away (`| head`) is click's own affair.
+        # click itself handles a closed pipe (`| head`).
         return None if error.errno == errno.EPIPE else Exit.USAGE
     if isinstance(error, click.ClickException | click.exceptions.Exit | click.Abort):
         return None
-    # Only now: a command that ends well does not need these.
+    # Imported late: a successful command does not need these.
     from sphinx_nbcache.notebooks.diffing import NoDiffError
     from sphinx_nbcache.notebooks.merging import MergeError
     from sphinx_nbcache.notebooks.model import NotebookError

@@ -17,21 +17,21 @@ class Command(click.Command):
     """A command whose errors are messages."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Groups are also used on their own, so that this cannot be inherited from the root.
+        # Groups are also used on their own, so they cannot inherit this from the root.
         kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
         super().__init__(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the arguments apart."""
+        """Parse the arguments; a level after `-v` is the value of `--verbosity`."""
         return super().parse_args(ctx, with_named_levels(args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write its own options, then those of all commands."""
+        """Write the command's own options, then the common options."""
         _write_options(self, ctx, formatter, common=False)
         _write_options(self, ctx, formatter, common=True)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it."""
+        """Run the command."""
         _respect_colour_wishes(ctx)
         with errors_as_messages():
             return super().invoke(ctx)
@@ -48,7 +48,7 @@ class Group(click.Group):
         self.second_names: dict[str, str] = {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the arguments apart."""
+        """Parse the arguments; a level after `-v` is the value of `--verbosity`."""
         return super().parse_args(ctx, with_named_levels(args))
 
     def add(self, command: click.Command, *second_names: str, name: str | None = None) -> None:
@@ -60,7 +60,7 @@ class Group(click.Group):
             self.second_names[second] = first
 
     def called(self, name: str, *, help: str) -> Group:  # noqa: A002 (click's own word)
-        """Return a group of another name with the same commands."""
+        """Return a group with another name and the same commands."""
         group = Group(name, help=help, params=self.params, callback=self.callback)
         for command in self.list_commands(click.Context(self)):
             first, *others = self.names_of(command)
@@ -77,7 +77,7 @@ class Group(click.Group):
         return [first, *(second for second, of in self.second_names.items() if of == first)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write its own options, its commands, then the options of all commands."""
+        """Write the group's own options, its commands, then the common options."""
         _write_options(self, ctx, formatter, common=False)
         self.format_commands(ctx, formatter)
         _write_options(self, ctx, formatter, common=True)

@@ -1,4 +1,4 @@
-"""From a project's records to the items that commands list, show, or write as JSON."""
+"""Turns a project's records into the items that commands list, show, or write as JSON."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _OUTCOMES = {
     Action.UNREADABLE: "unreadable",
 }
 
-# Of what cannot be planned: its state, and why.
+# State and reason of a notebook that cannot be planned.
 _NO_FILE = "missing", "there is no such file"
 _NO_NOTEBOOK = "unreadable", "it is no notebook: nothing in it names a kernel or a format"
 
 
 def utc_time(seconds: float) -> datetime:
-    """Return a time given in seconds since the epoch."""
+    """Return the UTC time for seconds since the epoch."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -67,7 +67,7 @@ def notebook_items(
     Args:
         project: The project.
         notebooks: The notebooks.
-        plan: What would be done with them.
+        plan: The plan for them.
     """
     planned = {item.name: item for item in plan}
     stored = present_results(project, plan)
@@ -85,8 +85,8 @@ def notebook_item(
     Args:
         project: The project.
         registered: The notebook.
-        planned: What would be done with it; `None` if there is no such notebook.
-        stored: The result of its present code, as of [](present_results).
+        planned: The planned notebook; `None` if it cannot be planned.
+        stored: The result of its present code, from [](present_results).
     """
     listed = _fields_of(listed_item(registered))
     if planned is None:
@@ -117,9 +117,9 @@ def _why_not_planned(path: Path) -> tuple[str, str]:
 
 
 def present_results(project: Project, plan: Plan) -> dict[str, Stored]:
-    """Return results of the present code of notebooks, by the notebooks' names.
+    """Return the results of the present code of notebooks, by the notebooks' names.
 
-    It is the one to be reused, else that of the last failure; others have none.
+    The result of a notebook is the one to reuse, or else its last failure.
     """
     stale = [item for item in plan if item.decision.action in (Action.EXECUTE, Action.REFUSE)]
     results = project.store.results_of(item.code_key for item in stale)
@@ -157,7 +157,7 @@ def result_item(info: StoredInfo) -> ResultItem:
 
 
 def result_items(project: Project, *, latest_only: bool = False) -> list[ResultItem]:
-    """Return items for all results; the ones used last come first.
+    """Return items for all results; the most recently used come first.
 
     Args:
         project: The project.
@@ -180,12 +180,12 @@ def info_of(project: Project, stored: Stored) -> StoredInfo:
 def failure_item(
     failure: Failure | None, scan: Scan | None, cells: Sequence[CellRun] = ()
 ) -> FailureItem | None:
-    """Return the item for why a run failed, if it did.
+    """Return the item for the failure of a run, if it failed.
 
     Args:
-        failure: Why it failed.
-        scan: The reading of its notebook, which knows the numbers and lines of cells.
-        cells: What the run did with each cell.
+        failure: The failure.
+        scan: The scan of its notebook, which has the numbers and lines of cells.
+        cells: The run of each cell.
     """
     if failure is None:
         return None
@@ -202,7 +202,7 @@ def failure_item(
 
 
 def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -> ResultDetails:
-    """Return everything about a result."""
+    """Return the details of a result."""
     return ResultDetails(
         **_fields_of(result_item(info)),
         code_key=result.code_key,
@@ -231,7 +231,7 @@ def trace_item(trace: Trace) -> TraceItem:
 
 
 def settled_item(settled: Settled, number: int) -> SettledItem:
-    """Return the item for what became of a notebook, whose id is given."""
+    """Return the item for the outcome of a notebook with this id."""
     planned, stored = settled.planned, settled.result
     result = stored.result if stored is not None else None
     outcome, reason = _outcome(settled)
@@ -249,7 +249,7 @@ def settled_item(settled: Settled, number: int) -> SettledItem:
 
 
 def _outcome(settled: Settled) -> tuple[str, str]:
-    """Return what became of a notebook, and why."""
+    """Return the outcome of a notebook, and the reason."""
     decision = settled.planned.decision
     if settled.is_gone:
         return "removed", GONE

@@ -11,13 +11,13 @@ from sphinx_nbcache.cli.wording import counted, moment, shortened, status_in_wor
 from sphinx_nbcache.project import Project
 from sphinx_nbcache.project.references import Reference
 
-# As many digits of a digest as tell results apart, for people.
+# Enough digits of a digest to tell results apart.
 _DIGITS = 12
 _ID, _PATH = Column("ID", is_number=True), Column("Path", folds=True)
 
 
 def notebook_list(project: Project, references: Sequence[Reference] | None = None) -> NotebookList:
-    """Return what is known of notebooks; by default of all.
+    """Return the list of notebooks; by default of all.
 
     Raises:
         UnknownReferenceError: A notebook is unknown.
@@ -34,7 +34,7 @@ def notebook_list(project: Project, references: Sequence[Reference] | None = Non
 
 
 def result_list(project: Project, *, latest_only: bool) -> ResultList:
-    """Return what is known of results: of all, or of the newest one of each notebook."""
+    """Return the list of all results, or of the newest one of each notebook."""
     items = result_items(project, latest_only=latest_only)
     return ResultList(store=str(project.store.folder), results=tuple(items))
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what was given for them."""
+"""Options that several commands share, and the values given for them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was given for the common options, before or behind the name of the command.
+    """The values of the common options, given before or after the name of the command.
 
     Attributes:
         cache_path: The folder of the store.
         conf: The folder that holds `conf.py`.
-        verbosity: How much is told, from `NOTHING` on; see [](LEVELS).
+        verbosity: How much is printed, from `NOTHING` up; see [](LEVELS).
     """
 
     cache_path: Path | None = None
@@ -32,7 +32,7 @@ class Given:
 
 
 def given() -> Given:
-    """Return what was given to the command that runs now."""
+    """Return the values given to the running command."""
     meta: dict[str, Any] = click.get_current_context().meta.get(META, {})
     level = LEVELS[meta.get("verbosity", "INFO")] + meta.get("verbose", 0) - meta.get("quiet", 0)
     return Given(meta.get("cache_path"), meta.get("conf"), max(level, NOTHING))
@@ -46,7 +46,7 @@ def common(command: _Decorated) -> _Decorated:
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Keep what was given. Contexts of a group and its command share it; the command's wins."""
+    """Keep a value in `ctx.meta`, which a group and its command share; the command's wins."""
     if value is not None:
         ctx.meta.setdefault(META, {})[param.name] = value
 

@@ -1,4 +1,4 @@
-"""What is written where: results to the standard output, all else to the standard error."""
+"""Output: results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def say(text: str) -> None:
 
 
 def say_done(text: str) -> None:
-    """Write what was done to the standard output, unless the user wants to be told less."""
+    """Report a change on standard output, unless the user asked for less output."""
     if given().verbosity >= USUAL:
         say(text)
 
 
 def tell(text: str, *, level: int = USUAL) -> None:
-    """Write what goes on to the standard error, unless the user wants to be told less."""
+    """Report progress on standard error, unless the user asked for less output."""
     if given().verbosity >= level:
         _to_standard_error(harmless(text))
 
@@ -63,14 +63,14 @@ def say_json(document: Any) -> None:
 
 
 def confirm(question: str, *, force: bool) -> None:
-    """Ask, unless forced to go on; where the answer is no, or there is nobody, stop."""
+    """Ask for confirmation, unless forced; stop if it is not given."""
     if not (force or asked(question)):
         raise Stopped("nothing was changed; --force does it without asking", Exit.USAGE)
 
 
 def asked(question: str) -> bool:
-    """Ask on the standard error; where there is nobody to answer, the answer is no."""
-    if sys.stdin is None:  # it was closed by who started us
+    """Ask on standard error; the answer is no if standard input ends or is closed."""
+    if sys.stdin is None:  # closed by the parent process
         return False
     try:
         # Some versions of click write a blank to the standard output, which may hold JSON.
@@ -82,7 +82,7 @@ def asked(question: str) -> bool:
 
 
 def width() -> int:
-    """Return how wide a text may be: that of the terminal, else COLUMNS, else 80."""
+    """Return the width for text: COLUMNS, else that of the terminal, else 80."""
     columns = re.fullmatch("[1-9][0-9]{0,4}", os.environ.get("COLUMNS", ""))
     if columns is not None:
         return int(columns[0])
@@ -92,9 +92,10 @@ def width() -> int:
 
 
 def _to_standard_error(text: str) -> None:
-    """Write to the standard error; above what is shown there live, if anything is.
+    """Write to standard error, above the live lines if there are any.
 
-    Rich puts an object in its place for that. click would write past it, into the live lines.
+    Rich replaces `sys.stderr` with a proxy for that. click would write past it, into the live
+    lines.
     """
     if hasattr(sys.stderr, "rich_proxied_file"):
         sys.stderr.write(f"{text}\n")
@@ -103,6 +104,6 @@ def _to_standard_error(text: str) -> None:
 
 
 def from_here(path: os.PathLike[str]) -> str:
-    """Return a path as it is seen from the working directory, if it is below it."""
+    """Return a path relative to the working directory, if it is below it."""
     relative = os.path.relpath(path)
     return os.fspath(path) if relative.startswith("..") else relative

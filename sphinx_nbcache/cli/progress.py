@@ -1,4 +1,4 @@
-"""What is told on the standard error while notebooks run."""
+"""Progress on standard error while notebooks run."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ from sphinx_nbcache.report.running import Watch
 from sphinx_nbcache.report.status_line import end_of, is_whole
 from sphinx_nbcache.signals import Interrupted
 
-# What stands before a text, which is that something happens and for how long, and room for `^C`
-# behind it.
+# Columns for the spinner and the elapsed time before a text, and for `^C` after it.
 _BESIDE = 10 + len("^C")
-# Of a reason a line has so much; `explain` has all.
+# The longest reason in a line; `explain` shows all of it.
 _REASON = 200
 
 
 class Lines(Watch):
-    """Writes a line as each notebook starts, and one on what the summary does not list.
+    """Writes a line when a notebook starts, and one for what the summary does not list.
 
-    No line has a duration: so the text of a run is the same each time.
+    Lines contain no durations, so that the text of a run is the same each time.
     """
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Tell which notebook starts, and why."""
+        """Report which notebook starts, and why."""
         super().started(planned, number, total)
         reason = shortened(planned.decision.reason.text, _REASON)
         tell(f"Executing {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
-        """Tell that another process is running it."""
+        """Report that another process runs the notebook."""
         tell(f"Waiting for another process that executes {planned.name}")
 
     def finished(self, settled: Settled) -> None:
-        """Tell how a notebook ended, unless the summary will say no more."""
+        """Report how a notebook ended, unless it just succeeded."""
         super().finished(settled)
         if text := ended_in_words(settled):
             tell(text)
@@ -51,37 +50,37 @@ class Lines(Watch):
 
 
 class Live(Lines):
-    """Shows, on a terminal, below those lines, which notebooks run and for how long."""
+    """Shows on a terminal, below the lines, which notebooks run and for how long."""
 
     def __init__(self, lines: _LiveLines) -> None:
         super().__init__()
         self._lines = lines
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Tell which notebook starts, above what is shown, and show it."""
+        """Report which notebook starts, and add a live line for it."""
         super().started(planned, number, total)
         self._show(planned.name)
-        # What is to come stands below all that runs.
+        # The remaining work stays below the running notebooks.
         self._lines.show("", "")
         self._lines.show("", self.rest)
 
     def cell_started(self, planned: Planned, position: int) -> None:
-        """Show the cell."""
+        """Show the running cell."""
         super().cell_started(planned, position)
         self._show(planned.name)
 
     def still_running(self) -> None:
-        """Show what is to come."""
+        """Show the remaining work."""
         super().still_running()
         self._lines.show("", self.rest)
 
     def finished(self, settled: Settled) -> None:
-        """Take it away, and tell how it ended."""
+        """Remove the notebook's live line, and report how it ended."""
         self._lines.show(settled.planned.name, "")
         super().finished(settled)
 
     def _show(self, name: str) -> None:
-        """Show a notebook, with as much about it as leaves room for whole words of its name."""
+        """Show a notebook with as much detail as leaves room for whole words of its name."""
         if (running := self.running.get(name)) is None:
             return
         number, cell, room = (
@@ -119,7 +118,7 @@ class _LiveLines:
         return self.bar.console.width - _BESIDE
 
     def show(self, key: str, text: str) -> None:
-        """Show a line, or change it; take it away if its text is empty."""
+        """Show or change a line; remove it if its text is empty."""
         task = self._tasks.get(key)
         if not text:
             if task is not None:
@@ -132,7 +131,7 @@ class _LiveLines:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Return who is told what happens, and shows it in a way that suits the standard error."""
+    """Return the progress display that suits standard error."""
     shown, below = _suiting()
     try:
         with below:

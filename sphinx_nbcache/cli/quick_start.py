@@ -1,4 +1,4 @@
-"""`quickstart`: a small project to try the other commands, and a first build, on."""
+"""`quickstart`: a small project for trying the other commands and a first build."""
 
 from __future__ import annotations
 

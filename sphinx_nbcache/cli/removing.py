@@ -1,4 +1,4 @@
-"""What is said about results that were removed."""
+"""The report of removed results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _HasId(Protocol):
 
 
 def say_removed(removed: Sequence[_HasId], *, as_json: bool) -> None:
-    """Say which results were removed."""
+    """Report which results were removed."""
     if as_json:
         say_json(RemovedResults(removed=tuple(item.id for item in removed)))
         return

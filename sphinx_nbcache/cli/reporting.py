@@ -1,4 +1,4 @@
-"""The state of all notebooks, as the report has it, without running any."""
+"""The report on the state of all notebooks, without running any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def present_report(project: Project) -> Report:
-    """Return the report on the project as it stands."""
+    """Return the report on the current state of the project."""
     plan = project.plan()
     present = present_results(project, plan)
     return draft_of_plan(plan, present, project.past_runs).whole(project.store)
@@ -48,11 +48,11 @@ def write_page(report: Report, project: Project, path: Path | None) -> Path:
 
     Args:
         report: The report.
-        project: What it is about.
+        project: The project of the report.
         path: Where to write it; by default into a temporary folder.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The page cannot be written.
     """
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
@@ -61,5 +61,5 @@ def write_page(report: Report, project: Project, path: Path | None) -> Path:
 
 
 def show_page(path: Path) -> bool:
-    """Open a page in the user's browser; tell whether there is one."""
+    """Open a page in the user's browser; return whether there is one."""
     return webbrowser.open(path.absolute().as_uri())

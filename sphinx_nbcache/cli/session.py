@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from sphinx_nbcache.project import Project
 
 
-# What is meant for builds: the command line executes because it was told to.
+# Modes for builds only: a command executes because the user asks for it.
 _FOR_BUILDS = frozenset({"off", "frozen"})
 
 
 @contextmanager
 def opened(**options: Any) -> Iterator[Project]:
-    """Open the project of the working directory, and let go of it at the end.
+    """Open the project of the working directory, and close it at the end.
 
     Args:
-        options: Options that take the place of the project's own, named as in `conf.py`
+        options: Options that override the project's own, named as in `conf.py`
             without `nbcache_`.
     """
     told: set[Notice] = set()
@@ -38,7 +38,7 @@ def opened(**options: Any) -> Iterator[Project]:
     def once(notice: Notice) -> None:
         if notice not in told:
             told.add(notice)
-            # Kernels are started in another thread, which has no context of its own.
+            # Kernels are started in another thread, which has no click context.
             with context.scope(cleanup=False):
                 warn(notice)
 
@@ -51,7 +51,7 @@ def opened(**options: Any) -> Iterator[Project]:
     try:
         yield project
         if not project.is_readable:
-            # It was told by a warning; what was shown is not what the store holds.
+            # A warning has said so; the output does not show what the store holds.
             click.get_current_context().exit(Exit.STORE)
     finally:
         project.close()
@@ -59,7 +59,7 @@ def opened(**options: Any) -> Iterator[Project]:
 
 @contextmanager
 def opened_to_change() -> Iterator[Project]:
-    """Open the project as [](opened) does; stop if what is changed would not last."""
+    """Open the project as [](opened) does; stop if changes would not last."""
     with opened() as project:
         if not project.is_lasting:
             text = f"the store {project.store.folder} cannot be used, so that nothing was changed"
@@ -68,7 +68,7 @@ def opened_to_change() -> Iterator[Project]:
 
 
 def found_store_or_why_not() -> tuple[Path | str, Settings]:
-    """Return the folder of the store that [](opened) uses, or why it has none, and the options.
+    """Return the folder of the store that [](opened) uses, or why there is none, and the options.
 
     Nothing is opened.
     """
@@ -111,7 +111,7 @@ def as_references(texts: Sequence[str]) -> list[int | str | Path] | None:
 
 
 def some_or_all(references: Sequence[str], *, everything: bool) -> list[int | str | Path] | None:
-    """Return what was referred to; `None` for everything, which has to be asked for."""
+    """Return the references; `None` for everything, which needs `--all`."""
     if everything == bool(references):
         raise click.UsageError("give ids or paths, or --all; not both")
     return as_references(references)

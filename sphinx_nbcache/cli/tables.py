@@ -1,7 +1,7 @@
-"""Tables that fit their width. Nothing in them is cut off: what is too long is folded.
+"""Tables that fit their width. Long texts are folded, never cut off.
 
-A table of rich's own takes a third of a millisecond for each row, which is seconds for a large
-store. So rich only measures here.
+A table made by rich takes a third of a millisecond for each row, which is seconds for a large
+store. So rich only measures texts here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _LINE_ENDS = re.compile(r"[\n\r\t\x1b]")
 _GAP = "   "
 _RULE = "─"
 _PARTS = re.compile(r"[^/_.-]*[/_.-]|[^/_.-]+")
-# What is tried one after the other until a table fits: what stands between columns, how narrow
-# texts that fold may become, and whether the other columns may be broken between words, too.
+# Layouts to try until a table fits: the gap between columns, the least width of columns that fold,
+# and whether the other columns may also be broken between words.
 _LAYOUTS = ((_GAP, 10, False), (_GAP, 10, True), (" ", 10, True), (" ", 4, True))
 
 
@@ -33,9 +33,9 @@ class Column:
     """A column of a table.
 
     Attributes:
-        title: What stands above it.
-        folds: Whether its texts may be broken into lines, also within words. Ids and times may
-            not; where there is no room, times are broken between words.
+        title: Its heading.
+        folds: Whether its texts may be broken into lines, even within words. Ids and times may not;
+            if there is no room, times are broken between words.
         is_number: Whether it is aligned to the right.
     """
 
@@ -47,7 +47,7 @@ class Column:
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int) -> str:
     """Return a table as text, with ANSI colours, without spaces at the ends of lines.
 
-    click takes the colours out where the output is not for a terminal.
+    click strips the colours if the output is not a terminal.
     """
     cells = [[_cell(cell) for cell in row] for row in rows]
     widths, gap = _layout(columns, cells, width)
@@ -66,7 +66,7 @@ def _cell(cell: Cell) -> tuple[str, str]:
 def _layout(
     columns: Sequence[Column], rows: Sequence[Sequence[tuple[str, str]]], width: int
 ) -> tuple[list[int], str]:
-    """Return the widths of columns, and what stands between them: as much as there is room for."""
+    """Return the widths of columns and the gap between them, as wide as there is room for."""
     texts = [[column.title, *(row[i][0] for row in rows)] for i, column in enumerate(columns)]
     needed = [max(map(cell_len, column)) for column in texts]
     widths, gap = needed, _GAP
@@ -88,7 +88,7 @@ def _longest_word(texts: Sequence[str]) -> int:
 
 
 def _shrunk(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Make the widest columns narrower until all fit into the room, or none may be narrower."""
+    """Make the widest columns narrower until all fit, or none may become narrower."""
     shrunk = list(widths)
     while sum(shrunk) > room:
         wide = [i for i, narrowest in enumerate(least) if shrunk[i] > narrowest]
@@ -109,7 +109,7 @@ def _lines(
             _padded(part, colour, width, is_number=column.is_number)
             for part, (_, colour), width, column in zip(parts, row, widths, columns, strict=True)
         ]
-        # Padding stands outside of colours.
+        # Padding goes outside the colours.
         lines.append(gap.join(padded).rstrip(" "))
     return lines
 

@@ -12,7 +12,7 @@ from sphinx_nbcache.suggestions import did_you_mean
 
 PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-# What an executor copies may be a folder.
+# An asset may be a folder.
 ASSET = click.Path(exists=True, path_type=Path)
 
 NONE = "none"
@@ -22,23 +22,23 @@ _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)}
 _UNITS |= {f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", 1)}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
-# More digits than that are a slip; and int() refuses thousands of them.
+# More digits are a typing error; and int() refuses thousands of them.
 _DIGITS = 18
 
 
 def as_reference(text: str) -> int | str | Path:
-    """Return what a user's reference to a notebook or result is: an id, a file, or another text.
+    """Parse a reference to a notebook or result: an id, a file, or another text.
 
-    A text may be the path of a file that has gone, or the beginning of a digest.
+    A text may be the path of a missing file, or the beginning of a digest.
     """
     if _is_number(text):
         return int(text)
-    # Not `Path.exists`, which raises what a text is that can be no path.
+    # Not `Path.exists`, which may raise an error for a text that cannot be a path.
     return Path(text).absolute() if os.path.exists(text) else text  # noqa: PTH110
 
 
 def executor(text: str) -> str:
-    """Return the name of an executor, if there is one of that name."""
+    """Return the name of an executor if it exists."""
     from sphinx_nbcache.execution.registry import OURS
     from sphinx_nbcache.plugins import EXECUTORS, announced
 
@@ -51,7 +51,7 @@ def executor(text: str) -> str:
 
 
 def seconds(text: str) -> float | str:
-    """Return a time limit, as the option `nbcache_timeout` has it."""
+    """Return a time limit in the form of the option `nbcache_timeout`."""
     from sphinx_nbcache import values
 
     if text.lower() == NONE:
@@ -66,7 +66,7 @@ def seconds(text: str) -> float | str:
 
 
 def count(text: str) -> int:
-    """Return how many results are to be kept; [](UNLIMITED) for `none`."""
+    """Return the number of results to keep; [](UNLIMITED) for `none`."""
     if text.lower() == NONE:
         return UNLIMITED
     if not _is_number(text) or int(text) < 1:

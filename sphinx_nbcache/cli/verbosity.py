@@ -1,4 +1,4 @@
-"""How much is told: counted by `-v` and `-q`, or named as the levels of Python's logging are."""
+"""Verbosity: counted by `-v` and `-q`, or named like the levels of Python's logging."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SHORT, _LONG = "-v", "--verbosity"
 
 
 def with_named_levels(arguments: Sequence[str]) -> list[str]:
-    """Return arguments in which a level behind `-v` is the value of `--verbosity`.
+    """Return arguments in which a level after `-v` is the value of `--verbosity`.
 
-    click has no option that counts and may have a value as well. Only levels in capitals are
-    taken for such: what else stands behind `-v` is a notebook.
+    click has no option that counts and may also take a value. Only names in capitals are taken for
+    levels: any other word after `-v` is a notebook.
     """
     found: list[str] = []
     for place, argument in enumerate(arguments):

@@ -1,4 +1,4 @@
-"""How times, sizes, paths and states are written for people."""
+"""Times, sizes, paths and states in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sphinx_nbcache.report import words
 if TYPE_CHECKING:
     from sphinx_nbcache.cli.as_json import FailureItem
 
-# Of what is not listed here there is no symbol; the word itself is written.
+# A state that is not listed here has no symbol; the word itself is written.
 _SYMBOLS = {
     "ok": ("✅", "green"),
     "failed": ("❌", "red"),
@@ -25,7 +25,7 @@ _SYMBOLS = {
 
 
 def status_in_words(status: str) -> tuple[str, str]:
-    """Return how a state is written, and its colour."""
+    """Return the words for a state, and their colour."""
     return _SYMBOLS.get(status, (status, ""))
 
 
@@ -40,7 +40,7 @@ def shortened(path: str, parts: int | None) -> str:
 
 
 def size_in_words(size: int | None) -> str:
-    """Return a number of bytes as people say it."""
+    """Return a readable number of bytes."""
     return "-" if size is None else words.size_in_words(size)
 
 

@@ -1,4 +1,4 @@
-"""The Sphinx side: hooks, parser, directives. It decides nothing; it drives the project."""
+"""The Sphinx side: hooks, parser, directives. It only drives the project."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def connect(app: Sphinx) -> None:
 
     register_options(app)
     app.setup_extension("myst_parser")
-    # Markdown goes through one parser: it tells notebooks from ordinary pages.
+    # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
     app.add_source_parser(NotebookParser, override=True)
     app.add_source_suffix(".ipynb", "nbcache")
     app.add_domain(NotebookDomain)
     app.add_directive("code-cell", CodeCell)
     register(app)
     app.add_directive("jcache-report", JcacheReport)
-    app.add_directive("nb-exec-table", JcacheReport)  # as MyST-NB calls its own
+    app.add_directive("nb-exec-table", JcacheReport)  # the name in MyST-NB
     app.add_role("jcache-status", JcacheStatus())
     cli_pages.connect(app)
     app.add_post_transform(PlainLinks)

@@ -39,10 +39,10 @@ def open_conf_project(
 
     Args:
         folder: The folder that holds `conf.py`.
-        place: The folder of the store; by default that of the last build, else what the options
-            say, else `.jupyter_cache` in `_build`.
-        notify: Takes warnings.
-        options: Options that take the place of those in `conf.py`, by name without `nbcache_`.
+        place: The folder of the store; by default the one that an option or the environment names,
+            else that of the last build, else `.jupyter_cache` in `_build`.
+        notify: Receives warnings.
+        options: Options that override those in `conf.py`, by name without `nbcache_`.
 
     Raises:
         ValueError: An option is unknown or has a value that cannot be used.
@@ -88,7 +88,7 @@ def find_conf_store(folder: Path) -> tuple[Path, Settings]:
 
 
 def _lasting(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of ours in a `conf.py`, by name without `nbcache_`."""
+    """Return our lasting options in a `conf.py`, by name without `nbcache_`."""
     return {
         name: values[PREFIX + name]
         for name, (declared, _) in declared_options().items()
@@ -108,12 +108,12 @@ def _declared_store(base: Path, settings: Settings) -> Path | None:
 
 
 def _values(base: Path) -> dict[str, Any]:
-    """Return what a `conf.py` defines."""
+    """Return the names that a `conf.py` defines, with their values."""
     path = base / "conf.py"
     if not path.is_file():
         raise ProjectError(f"there is no conf.py in {base}")
     try:
-        # Before version 9 it takes a text, from then on a path.
+        # Sphinx takes a path from version 9 on, a string before.
         file: Any = path if sphinx.version_info >= (9,) else str(path)
         return eval_config_file(file, Tags())
     except ConfigError as error:

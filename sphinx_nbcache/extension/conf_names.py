@@ -1,4 +1,4 @@
-"""Names in a `conf.py`: where they stand, and which of them nothing reads."""
+"""Names in a `conf.py`: their lines, and those that nothing reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OTHERS = ("nb_", "nbsphinx_")
 
 
 def line_in_conf(name: str, conf: Path) -> int | None:
-    """Return the line in which a `conf.py` sets a name; `None` where that cannot be told.
+    """Return the line in which a `conf.py` sets a name; `None` if it is not known.
 
     Args:
         name: The name.
@@ -31,10 +31,10 @@ def line_in_conf(name: str, conf: Path) -> int | None:
 
 
 def unknown_options(set_names: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the options `nbcache_…` that are set, and that there are not.
+    """Yield the options `nbcache_…` that are set but do not exist.
 
     Args:
-        set_names: What a `conf.py` defines, or what the command line overrides.
+        set_names: The names that a `conf.py` defines, or that the command line overrides.
     """
     known = {PREFIX + name for name in declared_options()}
     for name, value in set_names.items():
@@ -43,7 +43,7 @@ def unknown_options(set_names: Mapping[str, Any]) -> Iterator[str]:
 
 
 def notice_of_unknown(option: str, conf: Path, *, is_in_conf: bool) -> Notice:
-    """Return the warning of an option that there is not.
+    """Return the warning about an option that does not exist.
 
     Args:
         option: Its name.
@@ -60,7 +60,7 @@ def left_over(set_names: Mapping[str, Any], is_read: Callable[[str], bool]) -> s
     It is empty if there are none.
 
     Args:
-        set_names: What a `conf.py` defines.
+        set_names: The names that a `conf.py` defines.
         is_read: Tells whether a loaded extension has registered an option.
     """
     names = [

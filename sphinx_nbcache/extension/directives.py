@@ -59,10 +59,10 @@ class CodeCell(SphinxDirective):
 
 
 class JcacheReport(SphinxDirective):
-    """Shows what became of each notebook in this build.
+    """Shows the outcome of each notebook in this build.
 
-    The report is filled in when the page is written: it is that of the build, not of the time
-    at which the page was read.
+    The report is filled in when the page is written: it covers the whole build, not only the time
+    before the page was read.
     """
 
     has_content = False
@@ -76,7 +76,7 @@ class JcacheReport(SphinxDirective):
     }
 
     def run(self) -> list[nodes.Node]:
-        """Return the place of the report, and note that this document shows it."""
+        """Return the placeholder for the report, and note that this document shows it."""
         notebook_domain(self.env).note_report(self.env.docname)
         place = ReportNode(selection=Selection(**self.options))
         self.set_source_info(place)
@@ -84,13 +84,13 @@ class JcacheReport(SphinxDirective):
 
 
 class JcacheStatus(ReferenceRole):
-    """Shows the state of the notebook that the page is, or of another one.
+    """Shows the state of the page's own notebook, or of another one.
 
     Its text is a list of facts: `state, time, date`; `state <guide/fit>` is about another page.
     """
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Return the place of the state, and note that this document shows it."""
+        """Return the placeholder for the state, and note that this document shows it."""
         try:
             facts = words(self.title, FACTS, "fact")
         except ValueError as error:

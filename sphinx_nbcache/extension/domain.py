@@ -1,4 +1,4 @@
-"""What Sphinx's environment remembers of notebooks: a domain, for purging and merging."""
+"""The data about notebooks in Sphinx's environment: a domain, for purging and merging."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sphinx_nbcache.report.document import REPORT_DOCNAME
 
 
 class NotebookDomain(Domain):
-    """What each document was last read with, and which documents show the report."""
+    """The ids with which documents were last read, and the documents that show the report."""
 
     name = "nbcache"
     label = "notebooks"
@@ -68,7 +68,7 @@ class NotebookDomain(Domain):
         self.statuses.setdefault(docname, []).append(target)
 
     def clear_doc(self, docname: str) -> None:
-        """Forget a document that is read again, or has gone."""
+        """Forget a document that is read again, or was removed."""
         self.render_ids.pop(docname, None)
         self.cli_versions.pop(docname, None)
         self.statuses.pop(docname, None)
@@ -76,7 +76,7 @@ class NotebookDomain(Domain):
             self.reports.remove(docname)
 
     def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
-        """Take over what a `-j` worker noted."""
+        """Merge the data of a `-j` worker."""
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:

@@ -1,4 +1,4 @@
-"""`doctree-read`: placeholders are filled with the outputs of the result that was decided on."""
+"""`doctree-read`: fills placeholders with the outputs of the chosen result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _Output = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a page shows of its notebook: outputs by position of the code cell.
+    """The outputs that a page shows of its notebook, by position of the code cell.
 
     Attributes:
         result: The result they come from; `None` for those stored in the file.
@@ -53,7 +53,7 @@ class Shown:
     stored: bool = False
 
     def is_of(self, code: Sequence[str]) -> bool:
-        """Tell whether a result is of the code with these digests, cell by cell."""
+        """Tell whether the result belongs to the code with these digests, cell by cell."""
         return self.result is None or [cell.digest for cell in self.result.cells] == list(code)
 
     def outputs_of(self, node: CodeCellNode) -> Sequence[_Output]:
@@ -68,14 +68,14 @@ class Shown:
         """Return the traceback of the run, if it failed at this cell; else an empty text.
 
         Args:
-            position: The position of the cell; `None`: elsewhere than at a cell.
+            position: The position of the cell; `None` for a failure outside of cells.
         """
         failure = self.result.failure if self.result is not None else None
         return failure.traceback if failure and failure.position == position else ""
 
 
 def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
-    """Return what the page of a notebook shows."""
+    """Return the outputs that the page of a notebook shows."""
     if settled.result is None:
         return Shown(stored=settled.planned.decision.action is Action.AS_IS)
     try:
@@ -96,10 +96,9 @@ def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
 def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown) -> bool:
     """Replace each placeholder of a document by the cell with its outputs.
 
-    Returns:
-        Whether the page shows what it was to show. It does not if the source is no longer what
-        was planned with: then all outputs are left out, for those of one cell may depend on the
-        code of any other.
+    Returns: Whether the page shows the intended outputs. It does not if the source changed after
+    the plan was made: then all outputs are left out, because those of one cell may depend on the
+    code of any other.
     """
     placeholders = list(document.findall(CodeCellNode))
     fits = all(shown.is_of(node["code"]) for node in placeholders)
@@ -134,9 +133,9 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
 
 
 class _Warnings:
-    """Warnings about the cells of a document: of each kind the first one, and a count.
+    """Warnings about the cells of a document: the first one of each kind, and a count.
 
-    A result of a stranger can have a million outputs that cannot be shown.
+    An untrusted result can have a million outputs that cannot be shown.
     """
 
     def __init__(self) -> None:
@@ -167,7 +166,7 @@ def lexers_of(results: Iterable[Stored | None]) -> set[str]:
 
 
 def fill_unplanned(env: BuildEnvironment, document: nodes.document) -> None:
-    """Fill the placeholders of a notebook that was not there when notebooks were executed."""
+    """Fill the placeholders of a notebook that did not exist when notebooks were executed."""
     if document.next_node(CodeCellNode) is None:
         return  # an ordinary page
     LOGGER.warning(
@@ -195,7 +194,7 @@ def _fill_cell(
     tags = cell.tags
     if text := shown.failure_at(node["position"]):
         if removed := removing_tags(tags):
-            # Tags say how the cell is to look. What has gone wrong is to be seen all the same.
+            # Tags control how the cell looks. A failure must be visible all the same.
             rendered, tags = [render_traceback(text)], tags - removed | _shown_of(removed)
         elif not any(output.get("output_type") == "error" for output in outputs):
             rendered.append(render_traceback(text))
@@ -211,7 +210,7 @@ def _shown_of(removed: frozenset[str]) -> frozenset[str]:
 
 
 def _put_before(placeholder: CodeCellNode, text: str) -> None:
-    """Put a traceback that belongs to no cell before the block that has the first one."""
+    """Put a traceback that belongs to no cell before the block that has the first cell."""
     block: nodes.Element = placeholder
     while not isinstance(block.parent, nodes.section | nodes.document):
         block = block.parent
@@ -221,7 +220,7 @@ def _put_before(placeholder: CodeCellNode, text: str) -> None:
 
 
 def _container_for(node: CodeCellNode) -> nodes.container:
-    """Put an ordinary container in the place of a placeholder; the doctree is stored with it."""
+    """Replace a placeholder with an ordinary container, which is stored in the doctree."""
     container = nodes.container("", classes=node["classes"], nb_element="cell_code")
     container["cell_index"] = node["number"]
     container["ids"].append(cell_id(node["number"]))
@@ -231,7 +230,7 @@ def _container_for(node: CodeCellNode) -> nodes.container:
 
 
 def _lexer(node: CodeCellNode, shown: Shown) -> str:
-    """Return the language for highlighting: what the kernel says, else what the file says."""
+    """Return the language for highlighting: the kernel's, else the file's."""
     named = _kernels_lexer(shown.result) if shown.result is not None else ""
     return named or str(node["lexer"])
 

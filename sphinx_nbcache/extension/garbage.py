@@ -1,7 +1,7 @@
-"""When Python's garbage collector may look through Sphinx's environment, which is slow.
+"""Controls when Python's garbage collector scans Sphinx's environment, which is slow.
 
 With a large environment in memory, each full collection costs more than planning a thousand
-notebooks, and finds nothing: what is loaded lives until the end of the build.
+notebooks, and finds nothing: loaded objects live until the end of the build.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection(*, running: bool) -> Iterator[None]:
-    """Let the collector run, or keep it from running.
+    """Enable or disable the collector.
 
-    Planning and reporting make many small objects and no cycles. Running notebooks does make
+    Planning and reporting create many small objects and no cycles. Running notebooks does create
     cycles.
     """
     was_enabled = gc.isenabled()
@@ -27,12 +27,12 @@ def collection(*, running: bool) -> Iterator[None]:
 
 
 def set_aside(*, has_garbage: bool) -> None:
-    """Keep what is in memory now from being looked through again, at the exit of Python too.
+    """Exempt the objects now in memory from later collections, also at the exit of Python.
 
-    Forked readers share these pages of memory then, as the collector writes to none of them.
+    Forked readers then share these memory pages, because the collector does not write to them.
 
     Args:
-        has_garbage: Whether there is something to collect before, as after running notebooks.
+        has_garbage: Whether to collect garbage first, as after running notebooks.
     """
     if has_garbage:
         gc.collect()
@@ -40,5 +40,5 @@ def set_aside(*, has_garbage: bool) -> None:
 
 
 def take_back() -> None:
-    """Let what was set aside for an earlier build in this process be collected."""
+    """Let the collector see again the objects that an earlier build in this process set aside."""
     gc.unfreeze()

@@ -1,4 +1,4 @@
-"""The flow of a build: what happens at which of Sphinx's events."""
+"""The flow of a build: the handlers of Sphinx's events."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ _BEFORE_COLLECTORS = 400
 _STORED, _NONE = "stored", "none"
 # How often to look for notebooks that notebooks have written.
 _ROUNDS = 3
-# From so many processes on Sphinx reads and writes in forked ones.
+# With at least this many processes, Sphinx reads and writes in forked ones.
 _WORKERS = 2
-# Builders whose output directory is nobody's to read, or becomes a book as it is.
+# Builders whose output directory is not browsed, or becomes a book unchanged.
 _WITHOUT_FILES = frozenset({"gettext", "epub"})
 
 
@@ -72,7 +72,7 @@ class BuildStoppedError(SphinxError):
 
 
 class Hooks:
-    """One build: what is known between one event and the next."""
+    """The state of one build between its events."""
 
     def __init__(self) -> None:
         self.project: Project | None = None
@@ -85,7 +85,7 @@ class Hooks:
     def connect(self, app: Sphinx) -> None:
         """Connect the hooks, in the order in which a build meets them."""
         if is_command_line(sys._getframe()):  # noqa: SLF001 (inspect.currentframe is the same)
-            # Where something else drives Sphinx, what a signal does is not ours to decide.
+            # If another program drives Sphinx, that program decides what a signal does.
             self.signals.install()
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
@@ -116,7 +116,7 @@ class Hooks:
         changed: set[str],
         removed: set[str],
     ) -> list[str]:
-        """`env-get-outdated`: decide, run what must be run, say what has to be read again."""
+        """`env-get-outdated`: plan, execute notebooks, return the documents to read again."""
         take_back()
         project = self._open(app)
         self.written = WrittenPages(app)
@@ -134,7 +134,7 @@ class Hooks:
             self._make_report(project)
             project.forget()
         finally:
-            # Before readers are forked: nothing may be open, locked or running any more.
+            # Before readers are forked: nothing may remain open, locked or running.
             project.close()
         self._tell(app, project)
         self._leave_out_undecodable(env, added, changed, removed)
@@ -149,7 +149,7 @@ class Hooks:
         return sorted(found)
 
     def get_ready_to_fork(self, app: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
-        """`env-before-read-docs`: load once what each of the readers would load for itself."""
+        """`env-before-read-docs`: load lexers once, instead of in each reader."""
         if docnames and app.parallel >= _WORKERS:
             from sphinx_nbcache.extension.fill import lexers_of
             from sphinx_nbcache.extension.lexers import load_lexers
@@ -174,9 +174,9 @@ class Hooks:
 
     @collection(running=False)
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
-        """`env-updated`: pages last written as of another reading, or with another report.
+        """`env-updated`: return pages last written from another reading or with another report.
 
-        A page is read again when its result changes, and when a file changes that it includes.
+        A page is read again when its result or a file that it includes changes.
         """
         if isinstance(app.builder.get_outdated_docs(), str):
             return []  # a builder that writes everything each time
@@ -189,15 +189,16 @@ class Hooks:
             self.project.close()  # pages may have been filled in this process; writers are forked
         outdated = self.written.outdated(ids) if self.written is not None else []
         if self.report is not None and set(domain.reports) & set(outdated):
-            self.report.whole()  # once, not by each of the writers
+            self.report.whole()  # once, instead of in each writer
         if app.parallel < _WORKERS:
-            # What was read lives until it is written; what writing leaves behind is found sooner
-            # then. For workers, pages are resolved here, in portions that give way to the next.
+            # Doctrees live until they are written; garbage from writing is found sooner without
+            # them. For workers, pages are resolved in this process, in portions that are freed in
+            # turn.
             set_aside(has_garbage=False)
         return outdated
 
     def resolve(self, app: Sphinx, doctree: nodes.document, docname: str) -> None:
-        """`doctree-resolved`: fill in the report, which is that of this very build."""
+        """`doctree-resolved`: fill in the report of this build."""
         if self.report is not None:
             fill_places(app, doctree, docname, self.report)
         if app.builder.name == "gettext":
@@ -206,7 +207,7 @@ class Hooks:
             self.written.note(docname)
 
     def finish(self, app: Sphinx, exception: Exception | None) -> None:
-        """`build-finished`: what was written has been written."""
+        """`build-finished`: record the written pages."""
         self.signals.restore()
         if self.project is not None:
             self.project.close()
@@ -278,7 +279,7 @@ class Hooks:
         )
 
     def _tell(self, app: Sphinx, project: Project) -> None:
-        """Say what has to be said in the log, and write the report for programs."""
+        """Log notices and the summary, and write the report for programs."""
         notify, settings = notifier(app), project.settings
         items = sorted(self.settled.values(), key=lambda item: item.planned.name)
         notices = [notice for item in items for notice in notices_of(item, settings)]
@@ -297,7 +298,7 @@ class Hooks:
                 notify(Notice(Topic.REPORT, text))
 
     def _write_files(self, folder: Path, report: BuildReport) -> None:
-        """Write the report for programs, unless it lies there as it was written."""
+        """Write the report for programs, unless the files there are up to date."""
         assert self.written is not None
         state = files_state(report.outline, folder)
         if state and self.written.files == f"{report.digest} {state}":
@@ -306,7 +307,7 @@ class Hooks:
         self.written.files = f"{report.digest} {files_state(report.outline, folder)}"
 
     def _leave_out_undecodable(self, env: BuildEnvironment, *to_read_and_removed: set[str]) -> None:
-        """Take out files that are not UTF-8: Sphinx would crash on them before any parser."""
+        """Leave out files that are not UTF-8: Sphinx would crash on them before any parser runs."""
         *to_read, removed = to_read_and_removed
         for docname, settled in self.settled.items():
             if settled.planned.scan.decodable:
@@ -319,7 +320,7 @@ class Hooks:
 
 
 def render_id_of(settled: Settled) -> str:
-    """Return the digest of what the page of a notebook is to show beside its source."""
+    """Return the digest of what the page of a notebook is to show besides its source."""
     reading = settled.planned.scan.reading
     if settled.result is not None:
         return settled.result.result.render_id + reading

@@ -1,4 +1,4 @@
-"""Where image files are kept, and how documents refer to them."""
+"""The folder of image files, and their URIs in documents."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sphinx.environment import BuildEnvironment
 
 
 def image_folder(env: BuildEnvironment) -> Path:
-    """Return the folder of image files: beside the doctrees that refer to them."""
+    """Return the folder of image files: next to the doctrees that refer to them."""
     return Path(env.doctreedir) / "nbcache-images"
 
 
 def image_uri(env: BuildEnvironment, path: Path) -> str:
-    """Return how a document refers to an image file: a path from the source directory."""
+    """Return the URI of an image file in a document: a path from the source directory."""
     return "/" + Path(os.path.relpath(path, env.srcdir)).as_posix()

@@ -1,4 +1,4 @@
-"""Highlighters, found by name without loading all the others that are installed."""
+"""Finds highlighters by name without loading all the others that are installed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def is_lexer(name: str) -> bool:
     """Tell whether there is a highlighter of this name; if so, Sphinx finds it from then on.
 
     For a name such as `ipython3` Pygments would load those of every installed package, and the
-    packages with them: with those of MyST-NB, for one, all of IPython.
+    packages with them: those of MyST-NB, for example, load all of IPython.
     """
     return name in lexer_classes or _is_found(name)
 
 
 def load_lexers(names: Iterable[str]) -> None:
-    """Load highlighters once, which each of Sphinx's worker processes would load for itself."""
+    """Load highlighters once, instead of in each of Sphinx's worker processes."""
     for name in set(names):
         is_lexer(name)
 

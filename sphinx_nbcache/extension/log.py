@@ -19,7 +19,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 def notifier(app: Sphinx) -> Notify:
-    """Return what turns notices into Sphinx warnings; an error makes the build's status 1.
+    """Return a callback that turns notices into Sphinx warnings; an error sets the status to 1.
 
     Information becomes a line of the log.
     """
@@ -43,7 +43,7 @@ def notifier(app: Sphinx) -> Notify:
 
 
 def annotate(app: Sphinx, notices: Iterable[Notice], report: Report) -> None:
-    """Show notices and the report in GitHub Actions, but not what `suppress_warnings` names."""
+    """Show the report and unsuppressed notices in GitHub Actions (see `suppress_warnings`)."""
     suppressed = app.config.suppress_warnings
     shown = [
         notice
@@ -58,7 +58,7 @@ def annotate(app: Sphinx, notices: Iterable[Notice], report: Report) -> None:
 
 
 def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | None:
-    """Return where a notice belongs, as Sphinx's logging takes it."""
+    """Return the location of a notice, in the form of Sphinx's logging."""
     if notice.path is None:
         return None
     # While the configuration is read, there is no environment yet.

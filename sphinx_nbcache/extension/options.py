@@ -1,4 +1,4 @@
-"""From the declared options to Sphinx's configuration, and back as checked settings."""
+"""Registers the declared options with Sphinx, and reads them back as checked settings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from sphinx_nbcache.project.place import store_place
 FILE_TYPE = "nbcache"
 # Before and after Sphinx merges the suffixes of extensions with those of `conf.py` (800).
 BEFORE_SUFFIXES, AFTER_SUFFIXES = 700, 900
-# What MyST-NB and nbsphinx call the type of notebooks in `source_suffix`.
+# The file types of MyST-NB and nbsphinx for notebooks in `source_suffix`.
 _TYPES_OF_OTHERS = frozenset({"myst-nb", "jupyter_notebook"})
 CHECKPOINTS = "**.ipynb_checkpoints"
 
@@ -43,7 +43,7 @@ CHECKPOINTS = "**.ipynb_checkpoints"
 def register_options(app: Sphinx) -> None:
     """Register every declared option. The types are checked by the declarations themselves."""
     for name, (declared, default) in declared_options().items():
-        # As a text, because Sphinx makes numbers of what `-D` says for a number, or a switch.
+        # As text, because Sphinx converts `-D` values if the default is a number or a bool.
         registered = str(default) if isinstance(default, int) else default
         app.add_config_value(PREFIX + name, registered, declared.rebuild, types=Any)
 
@@ -54,7 +54,7 @@ def raw_options(config: Config) -> dict[str, Any]:
 
 
 def settings_of(config: Config) -> tuple[Settings, list[OptionProblem]]:
-    """Return the settings that `conf.py` and the command line give, and what is wrong there.
+    """Return the settings that `conf.py` and the command line give, and the problems in them.
 
     Raises:
         OptionError: The value of a strict option cannot be used.
@@ -94,10 +94,10 @@ def _missing_root(settings: Settings, srcdir: Path) -> Iterator[OptionProblem]:
 
 
 def check_names(app: Sphinx, config: Config) -> None:
-    """Warn about options that there are not; name those of other extensions that nothing reads."""
+    """Warn about unknown options; name those of other extensions that nothing reads."""
     conf, notify = Path(app.confdir) / "conf.py", notifier(app)
-    # Sphinx keeps what `conf.py` defines, and has no public name for it: values of unregistered
-    # names are otherwise dropped without a word.
+    # Sphinx keeps the names of `conf.py` in a private attribute only: values of unregistered names
+    # are otherwise dropped silently.
     in_conf: dict[str, Any] = config._raw_config  # noqa: SLF001
     for option in unknown_options(in_conf):
         overridden = option in config.overrides
@@ -128,7 +128,7 @@ def take_over_suffixes(app: Sphinx, config: Config) -> None:
 
 
 def guard_sources(app: Sphinx, config: Config) -> None:
-    """Keep files from becoming documents that are none, although their suffix says so.
+    """Exclude files that are not documents, although their suffix says so.
 
     This must be done while the configuration is read: Sphinx compares `exclude_patterns` with
     those of the last build right after that.
@@ -152,8 +152,8 @@ def guard_sources(app: Sphinx, config: Config) -> None:
 def leave_out_outputs(app: Sphinx) -> None:
     """Keep what builds write into the source directory from becoming documents.
 
-    Not by `exclude_patterns`: these would differ between builders that share doctrees, and each
-    of them would read every page again.
+    This does not use `exclude_patterns`: they would differ between builders that share doctrees,
+    and each of them would read every page again.
     """
     builder, outputs = app.builder, _outputs(app)
     asset_paths = builder.get_asset_paths
@@ -176,8 +176,8 @@ def _outputs(app: Sphinx) -> list[str]:
 
 
 def _glob_of(name: str) -> str:
-    """Return the glob for a name, which is none even if it looks like one."""
-    # Of `[[]`, Python would warn that it may come to mean something.
+    """Return the glob for exactly this name, even if it looks like a glob."""
+    # Python's `re` raises a FutureWarning for `[[]` (possible nested set).
     glob = re.sub(r"([\[*?])", r"[/\1]", name)
     # Sphinx could not save its environment with a lone surrogate in it.
     return re.sub("[\udc80-\udcff]", "[! -\ud7ff]", glob)

@@ -1,6 +1,6 @@
 """The parser of notebooks: source → doctree with a placeholder for each code cell.
 
-One path for every format. Other Markdown files are handed to myst-parser as they are.
+Every format takes one path. Other Markdown files are passed to myst-parser unchanged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sphinx_nbcache.notebooks.model import Cell, Notebook, NotebookError, Number
 from sphinx_nbcache.notebooks.scan import cell_digest
 from sphinx_nbcache.rendering.images import SUFFIXES, image_content, write_image
 
-# What Jupyter's own Markdown cells know beyond CommonMark and MyST, and blocks of MyST pages.
+# Syntax of Jupyter's Markdown cells beyond CommonMark and MyST, and blocks of MyST pages.
 _EXTENSIONS = frozenset({"dollarmath", "amsmath", "colon_fence"})
 _RAW_FORMATS = {
     "text/html": "html",
@@ -39,8 +39,8 @@ _RAW_FORMATS = {
     "text/latex": "latex",
     "latex": "latex",
 }
-# Keys of what Sphinx forgets when a page has been read: that its file was parsed, and MyST's
-# settings for it.
+# Keys of data that Sphinx forgets when a page has been read: whether its file was parsed, and
+# MyST's settings for it.
 _PARSED, _CONFIG = "nbcache_parsed", "nbcache_myst_config"
 _RAW_MARKDOWN = frozenset({"text/markdown", "markdown"})
 
@@ -48,12 +48,12 @@ _RAW_MARKDOWN = frozenset({"text/markdown", "markdown"})
 class NotebookParser(MystParser):
     """Parses notebooks of every format, and ordinary MyST Markdown."""
 
-    supported = ("md", "markdown", "myst", "nbcache")  # type: ignore[misc]  # so in myst-parser
+    supported = ("md", "markdown", "myst", "nbcache")  # type: ignore[misc]  # as in myst-parser
 
     def parse(self, inputstring: str, document: nodes.document) -> None:
         """Fill a document from the text of its source file, or from some other Markdown text.
 
-        Sphinx hands each translated message to the parser of the page's file type (see
+        Sphinx passes each translated message to the parser of the page's file type (see
         `sphinx.transforms.i18n`), and other extensions do so with texts of their own.
         """
         env: BuildEnvironment = document.settings.env
@@ -76,7 +76,7 @@ class NotebookParser(MystParser):
         self._render(notebook, document)
 
     def _parse_other_text(self, text: str, document: nodes.document) -> None:
-        """Parse a text that is not the page's own file as Markdown, with the page's settings."""
+        """Parse text from elsewhere than the page's file as Markdown, with the page's settings."""
         config = document.settings.env.temp_data.get(_CONFIG)
         if config is None:
             super().parse(text, document)
@@ -114,7 +114,7 @@ class NotebookRenderer(SphinxRenderer):
 
     @cached_property
     def code(self) -> tuple[str, ...]:
-        """Their digests."""
+        """The digests of these cells."""
         return tuple(cell_digest(item.cell.source) for item in self.cells)
 
     @cached_property
@@ -143,7 +143,7 @@ class NotebookRenderer(SphinxRenderer):
     def nested_placeholder(self, source: str, line: int) -> CodeCellNode | None:
         """Return the placeholder of the code cell with this source inside another block.
 
-        Of several with the same source it is the one that stands nearest to the line.
+        If several cells have the same source, the nearest to the line is chosen.
         """
         if self._nested is None:
             cells = enumerate(self.cells)
@@ -171,10 +171,10 @@ class NotebookRenderer(SphinxRenderer):
 
 
 def _is_own_text(env: BuildEnvironment, document: nodes.document, path: Path) -> bool:
-    """Tell whether a parser is given the text of the page's file.
+    """Tell whether the parser received the text of the page's file.
 
-    The text itself does not tell: extensions may change it when Sphinx has read it. Later texts
-    of the same page are others, even if they claim to come from its file.
+    The text itself does not show it: extensions may change it after Sphinx has read it. Later texts
+    of the same page are not the file's, even if they claim to be.
     """
     is_first = not env.temp_data.get(_PARSED, False)
     if is_first and Path(str(document.get("source", ""))) == path:
@@ -184,7 +184,7 @@ def _is_own_text(env: BuildEnvironment, document: nodes.document, path: Path) ->
 
 
 class _AttachmentFiles:
-    """Writes the files of attachments, and says where they are."""
+    """Writes the files of attachments, and returns their URIs."""
 
     _types: ClassVar[Sequence[str]] = tuple(SUFFIXES)
 
@@ -192,7 +192,7 @@ class _AttachmentFiles:
         self._env = env
 
     def __call__(self, cell: Cell, name: str) -> str | None:
-        """Return how the page refers to an attachment of a cell; `None` if there is none."""
+        """Return the URI of an attachment of a cell; `None` if there is none."""
         bundle = cell.attachments.get(unquote(name), cell.attachments.get(name, {}))
         for mime in self._types:
             if mime in bundle:
@@ -238,7 +238,7 @@ def _remember_metadata(env: BuildEnvironment, notebook: Notebook) -> None:
 
 
 def _unreadable(name: str, error: NotebookError) -> nodes.section:
-    """Return the page of a file that cannot be read: what is wrong, and where."""
+    """Return the page of a file that cannot be read, with the error and its line."""
     where = f" (line {error.line})" if error.line else ""
     text = f"This notebook cannot be read{where}: {error}"
     message = nodes.error("", nodes.paragraph(text, text))

@@ -1,4 +1,4 @@
-"""What the log says while notebooks run, and when they have."""
+"""The log while notebooks run, and afterwards."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from sphinx_nbcache.report.words import in_words
 from sphinx_nbcache.signals import Interrupted, write_line
 from sphinx_nbcache.signals import in_words as in_words_of_signal
 
-# Of reasons and failures, the log has so much; the report and the warnings have all.
+# The longest reason or failure in the log; the report and the warnings have all of it.
 _LENGTH = 200
 
 
 class LogProgress(Watch):
-    """Writes a line to the log as each notebook starts, and on what deserves one."""
+    """Writes a line to the log when a notebook starts, and for other notable events."""
 
     def queued(
         self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
     ) -> None:
-        """Tell how long it will take, if that can be guessed."""
+        """Report how long execution will take, if there is an estimate."""
         super().queued(notebooks, former, slots)
         if (seconds := self.seconds_left) is not None:
             about = in_words(max(1.0, round(seconds)))
             self.say(f"notebooks to execute: {len(notebooks)}, which takes about {about}")
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Tell which notebook starts, and why."""
+        """Report which notebook starts, and why."""
         super().started(planned, number, total)
         reason = shortened(planned.decision.reason.text, _LENGTH)
         self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
-        """Tell that another build is running it."""
+        """Report that another build runs the notebook."""
         self.say(f"another build is executing {planned.name}: waiting for its result")
 
     def still_running(self) -> None:
@@ -54,7 +54,7 @@ class LogProgress(Watch):
             self.say(line)
 
     def finished(self, settled: Settled) -> None:
-        """Tell what is worth a line: failures, and where a result came from if not from here."""
+        """Report failures, retries, and results that came from elsewhere."""
         super().finished(settled)
         name = settled.planned.name
         if settled.result is None:
@@ -79,14 +79,14 @@ class LogProgress(Watch):
         LOGGER.info("%s", one_line(line))
 
     def close(self) -> None:
-        """Leave nothing behind but lines."""
+        """Remove everything but the lines of the log."""
 
 
 class TerminalProgress(LogProgress):
-    """Shows on a terminal, below what the log says, what runs now and what is to come.
+    """Shows the running notebooks and the remaining work on a terminal, below the log.
 
     Args:
-        terminal: Where the log is written as well.
+        terminal: The terminal to which the log is written as well.
     """
 
     def __init__(self, terminal: TextIO) -> None:
@@ -95,22 +95,22 @@ class TerminalProgress(LogProgress):
         self._shown = 0
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Tell which notebook starts, above what is shown."""
+        """Report which notebook starts, above the status line."""
         super().started(planned, number, total)
         self._show()
 
     def still_running(self) -> None:
-        """Show what runs now."""
+        """Show the running notebooks."""
         super().still_running()
         self._show()
 
     def say(self, line: str) -> None:
-        """Write a line above what is shown."""
+        """Write a line above the status line."""
         self.close()
         super().say(line)
 
     def close(self) -> None:
-        """Take away what is shown."""
+        """Remove the status line."""
         if self._shown:
             # The terminal may have put `^C` after it.
             width = min(self._shown + len("^C"), shutil.get_terminal_size().columns - 1)
@@ -127,7 +127,7 @@ class TerminalProgress(LogProgress):
         done = f"{self.total - len(self.to_come) - len(self.running)} of {self.total}"
         rests = dict.fromkeys(filter(None, [self.rest, self.time_left]))
         heads = [*(f"executed {done} ({rest})" for rest in rests), f"executed {done}", done]
-        # The last column stays free: some terminals would go to the next line.
+        # The last column stays free: some terminals would wrap to the next line.
         line = status_line(heads, running, shutil.get_terminal_size().columns - 1)
         width = width_of(line)
         self._write("\r" + line + " " * max(0, self._shown - width))
@@ -140,7 +140,7 @@ class TerminalProgress(LogProgress):
 
 @contextmanager
 def shown_progress(app: Sphinx) -> Iterator[LogProgress]:
-    """Return who is told what happens; say what is kept when Ctrl-C ends the build."""
+    """Return the progress display; say what is kept when Ctrl-C ends the build."""
     terminal: TextIO | None = getattr(app, "_status", None)
     is_terminal = terminal is not None and terminal.isatty() and os.environ.get("TERM") != "dumb"
     progress = TerminalProgress(terminal) if terminal and is_terminal else LogProgress()
@@ -162,7 +162,7 @@ def say_interrupted(what: str) -> None:
 
 
 def is_command_line(frame: FrameType | None) -> bool:
-    """Tell whether `sphinx-build` has called a function, given its frame.
+    """Tell whether `sphinx-build` called the function with this frame.
 
     That program catches `KeyboardInterrupt`, and exits with status 2.
     """
@@ -174,6 +174,6 @@ def is_command_line(frame: FrameType | None) -> bool:
 
 
 def log_summary(report: Report) -> None:
-    """Write one line on what was done with the notebooks, if there are any."""
+    """Log the summary of the notebooks, if there are any."""
     if report.entries:
         LOGGER.info("%s", report.summary)

@@ -1,4 +1,4 @@
-"""Where pages show the report: what they need, what they were written with, and filling it in."""
+"""The report in pages: its assets, its digests, and filling it in."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _WITH_FILES = frozenset({"html", "dirhtml", "singlehtml"})
 
 
 class BuildReport:
-    """The report on a build: its draft at once, all of it when somebody wants to see it.
+    """The report on a build: the draft at once, the whole report on demand.
 
     Attributes:
         outline: The report as far as it is known without the store.
         shown: The same, without what a reproducible build leaves out.
         digest: Digest of the report.
-        shown_digest: Digest of what is shown of it.
+        shown_digest: Digest of the shown report.
 
     Args:
         made: The draft.
-        project: Whose store has the rest.
-        is_reproducible: Whether what differs from build to build is left out of what is shown.
+        project: The project, whose store has the rest.
+        is_reproducible: Whether the shown report leaves out data that differs from build to build.
     """
 
     def __init__(self, made: Draft, project: Project, *, is_reproducible: bool) -> None:
@@ -48,7 +48,7 @@ class BuildReport:
         self._whole: Report | None = None
 
     def whole(self) -> Report:
-        """Return all that is shown. The store is closed afterwards: writers may be forked."""
+        """Return the whole shown report. The store is closed afterwards: writers may be forked."""
         if self._whole is None:
             try:
                 self._whole = self._shown_draft.whole(self._project.store)
@@ -58,12 +58,12 @@ class BuildReport:
 
 
 def fill_places(app: Sphinx, doctree: nodes.document, docname: str, report: BuildReport) -> None:
-    """Fill in what a page shows of the report."""
+    """Fill in the parts of the report that a page shows."""
 
     def warn(text: str, place: nodes.Node) -> None:
         LOGGER.warning("%s", text, type=WARNING_TYPE, subtype=Topic.REPORT.value, location=place)
 
-    # One walk for both, and through each page: an assembled one has those of many documents.
+    # One walk for both kinds, through each page: an assembled page has nodes of many documents.
     found = {type(node) for node in doctree.findall(_is_place)}
     if ReportNode in found:
         fill_reports(doctree, report.whole(), links_from(app.builder, docname), app.builder)
@@ -76,7 +76,7 @@ def _is_place(node: nodes.Node) -> bool:
 
 
 def links_from(builder: Builder, docname: str) -> Links:
-    """Return how a page of a builder refers to others."""
+    """Return the links from a page of a builder to others."""
 
     def page(target: str) -> str:
         with suppress(NoUri):
@@ -92,7 +92,7 @@ def links_from(builder: Builder, docname: str) -> Links:
 
 
 def shown_digests(domain: NotebookDomain, report: BuildReport) -> dict[str, str]:
-    """Return, of each document that shows something of the report, the digest of that."""
+    """Return the digest of the shown parts for each document that shows the report or a state."""
     digests: dict[str, str] = {}
     if domain.statuses:
         entries = {entry.docname: entry for entry in report.shown.entries}
@@ -110,7 +110,7 @@ def add_assets(
     _context: dict[str, Any],
     doctree: nodes.document | None,
 ) -> None:
-    """`html-page-context`: give the pages that show the report its style sheet and its script."""
+    """`html-page-context`: add the report's style sheet and script to the pages that show it."""
     if doctree is None or app.builder.name not in _WITH_FILES:
         return
     domain = notebook_domain(app.env)

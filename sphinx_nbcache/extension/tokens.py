@@ -1,4 +1,4 @@
-"""From a notebook's cells to one stream of Markdown tokens.
+"""Turns a notebook's cells into one stream of Markdown tokens.
 
 Each Markdown cell is tokenised alone: an unclosed fence, comment or HTML block ends with its
 cell. The tokens are then joined, and the inline rules run over all of them, so that link
@@ -20,17 +20,17 @@ from sphinx_nbcache.notebooks.model import Cell, Notebook
 
 CODE_CELL_TOKEN = "nbcache_code_cell"  # noqa: S105 (not a password)
 RAW_CELL_TOKEN = "nbcache_raw_cell"  # noqa: S105 (not a password)
-# Notebook metadata that is not for the page: it concerns the tools.
+# Notebook metadata for tools, not for the page.
 _TOOL_KEYS = frozenset(
     "kernelspec language_info jupytext jupyter widgets execution file_format mystnb nbcache"
     " nbsphinx varInspector toc toc-autonumbering vscode colab celltoolbar hide_input".split()
 )
 _REMOVE_TAGS = frozenset({"remove-cell", "remove_cell"})
-# What a browser does not leave before its end, and what CommonMark takes for an HTML block.
+# Elements that a browser leaves only at their end tag, and that CommonMark takes for HTML blocks.
 _SWALLOWING = re.compile(r"<!--|<(script|style|textarea|pre|title)\b", re.IGNORECASE)
 
 AttachmentUri = Callable[[Cell, str], str | None]
-"""Returns where the file of an attachment is, for a cell and the attachment's name."""
+"""Returns the URI of an attachment's file, given a cell and the attachment's name."""
 
 
 def notebook_tokens(
@@ -42,7 +42,7 @@ def notebook_tokens(
         parser: The MyST parser.
         notebook: The notebook.
         env: markdown-it's environment, which collects references.
-        attachment_uri: Says where attachments of Markdown cells are.
+        attachment_uri: Returns the URIs of attachments of Markdown cells.
     """
     rules = list(parser.core.ruler.getRules(""))
     split = rules.index(block_rule) + 1
@@ -68,7 +68,7 @@ def _shown_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
 
 
 def _front_matter(metadata: Mapping[str, Any]) -> list[Token]:
-    """Return what of a notebook's metadata belongs to its page, as a front matter token."""
+    """Return the part of a notebook's metadata for its page, as a front matter token."""
     page = {key: value for key, value in metadata.items() if key not in _TOOL_KEYS}
     if not page:
         return []
@@ -103,7 +103,7 @@ def _cell_tokens(
 
 
 def _closing_html(source: str, tokens: list[Token], line: int) -> list[Token]:
-    """Return what closes the HTML that a cell leaves open, if that would hide all that follows.
+    """Return the end of the HTML that a cell leaves open, if it would hide all that follows.
 
     An unclosed comment, script or style swallows the rest of the page in the browser. Other
     elements may well be closed in a later cell.
@@ -123,7 +123,7 @@ def _closing_html(source: str, tokens: list[Token], line: int) -> list[Token]:
 
 
 def _place_attachments(tokens: list[Token], attachment_uri: AttachmentUri) -> None:
-    """Replace `attachment:name` in images by the place of the attachment's file."""
+    """Replace `attachment:name` in images with the URI of the attachment's file."""
     for token in tokens:
         cell: Cell | None = token.meta.pop("cell", None) if token.type == "inline" else None
         if cell is None or not cell.attachments:

@@ -1,9 +1,9 @@
-"""What translators are offered of a code cell, and what its page shows of their work.
+"""The texts of code cells for translators, and their translations in pages.
 
-By default that is nothing: outputs are the results of runs, and change with them. Sphinx's own way
-of asking for code, `"literal-block"` in `gettext_additional_targets`, asks for code cells and their
-textual outputs as well. Sphinx marks what was asked for while it parses a page, which is before our
-cells are filled; so both directions are implemented here.
+By default there are none: outputs are the results of runs, and change with them. Sphinx's option
+for code, `"literal-block"` in `gettext_additional_targets`, includes code cells and their textual
+outputs. Sphinx marks the nodes for translation while it parses a page, before our cells are filled;
+so both directions are implemented here.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ _TARGET = "literal-block"
 
 
 def offer_to_translators(app: Sphinx, doctree: nodes.document) -> None:
-    """Leave in the code cells of a page what translators are to see: for the gettext builder."""
+    """Reduce the code cells of a page to the texts for translators: for the gettext builder."""
     is_asked = _TARGET in app.config.gettext_additional_targets
     for cell in list(_cells(doctree)):
         blocks = list(cell.findall(nodes.literal_block)) if is_asked else []
         for block in blocks:
             block["translatable"] = True
             block.source, block.line = cell.source, cell.line
-            # The gettext builder ignores nodes without one; for toctrees it does the same as here.
+            # The gettext builder ignores nodes without a `uid`; it sets the same value for
+            # toctrees.
             block.uid = ""  # type: ignore[attr-defined]
         # Without the nodes around them, such as images, whose alternative texts would be offered.
         cell.children.clear()
@@ -36,7 +37,7 @@ def offer_to_translators(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def show_translated(env: BuildEnvironment, cell: nodes.Element) -> None:
-    """Replace the texts of a filled cell by their translations, if that was asked for."""
+    """Replace the texts of a filled cell with their translations, if `conf.py` asks for it."""
     config = env.config
     if _TARGET not in config.gettext_additional_targets or not config.language:
         return

@@ -1,8 +1,8 @@
-"""What each builder has written, so that no page stays as it was before a new reading.
+"""The pages that each builder has written, so that no page stays stale after a new reading.
 
 Sphinx rewrites a page when its source was read again. That is not enough: of two builders on
 shared doctrees only the first one reads, and a build that is interrupted while it writes has
-read everything. So it is kept beside the doctrees as of which reading a page was written.
+read everything. So a file next to the doctrees records from which reading a page was written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sphinx_nbcache.bounded import Count, Many, Name, Text
 _FILE = "nbcache-written.json"
 _VERSION = 3
 
-# Document → its written id; and the same for the files beside the pages.
+# Document → its written id; and the same for the files next to the pages.
 _Written = tuple[dict[Name, Text], Text]
 
 
@@ -35,7 +35,7 @@ class WrittenPages:
     """The written ids of one builder and output directory.
 
     Attributes:
-        files: With which report, and in which state, the files beside the pages were written.
+        files: With which report, and in which state, the files next to the pages were written.
     """
 
     def __init__(self, app: Sphinx) -> None:
@@ -55,7 +55,7 @@ class WrittenPages:
             self._written[docname] = self._now[docname]
 
     def commit(self) -> None:
-        """Remember what was written. To be called when everything has been."""
+        """Save which pages were written. Call this after all pages have been written."""
         builders = self._load()
         pages = {name: own for name, own in self._written.items() if name in self._now}
         written = pages, self.files
@@ -69,5 +69,5 @@ class WrittenPages:
         try:
             kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
         except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
-            return {}  # nothing was written as far as one can tell: pages are written once more
+            return {}  # as if nothing was written: pages are written again
         return kept.builders if kept.version == _VERSION else {}

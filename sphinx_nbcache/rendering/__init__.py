@@ -1,4 +1,4 @@
-"""From outputs to docutils nodes: one small renderer for each family of MIME types."""
+"""Renders outputs as docutils nodes: one small renderer for each family of MIME types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pages name the cells of their notebooks, so that others can link to them."""
+"""The ids of cells in pages, so that other pages can link to them."""
 
 from __future__ import annotations
 

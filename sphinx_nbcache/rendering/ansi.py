@@ -26,5 +26,5 @@ def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
 
 
 def _printable(text: str) -> str:
-    """Replace NUL, which docutils takes for its own mark of an escaped character."""
+    """Replace NUL, which docutils uses to mark escaped characters."""
     return text.replace("\x00", "\ufffd")

@@ -1,4 +1,4 @@
-"""One output in several forms: all are kept in the doctree, each builder takes the best for it.
+"""One output in several forms: all are kept in the doctree, each builder uses the best one.
 
 So one reading serves several builders: `make html latexpdf` shares doctrees.
 """
@@ -82,7 +82,7 @@ def preferred_forms(builder: Builder) -> list[str]:
 
 
 class ChooseForms(SphinxPostTransform):
-    """Keep of each output the form that suits the builder best."""
+    """Keeps the form of each output that suits the builder best."""
 
     # Before references are resolved and images are collected for the writer.
     default_priority = 4

@@ -21,7 +21,7 @@ def has_tag(tags: frozenset[str], name: str) -> bool:
 
 
 def removing_tags(tags: frozenset[str]) -> frozenset[str]:
-    """Return those of a cell's tags that keep its outputs out of the page."""
+    """Return the tags of a cell that keep its outputs out of the page."""
     return frozenset(t for t in tags if t.replace("_", "-") in ("remove-cell", "remove-output"))
 
 

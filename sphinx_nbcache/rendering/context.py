@@ -1,4 +1,4 @@
-"""What a renderer may use: where it is, and where it may put files."""
+"""The context of a renderer: its document, and where it may put files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Context:
     Attributes:
         document: The document that is being read.
         images: Where image files are kept.
-        image_uri: Returns how a document refers to such a file.
-        warn: Issues a warning about the cell at hand.
-        metadata: The output's metadata for the MIME type at hand.
+        image_uri: Returns the URI of such a file.
+        warn: Issues a warning about the current cell.
+        metadata: The output's metadata for the current MIME type.
         plain: The output's `text/plain` form, if it has one.
     """
 

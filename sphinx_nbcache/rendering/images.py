@@ -25,7 +25,7 @@ SUFFIXES = {
 
 
 def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
-    """Return an image of which the file lies in the context's folder."""
+    """Return an image whose file is in the context's folder."""
     try:
         content = image_content(value, mime)
     except (ValueError, TypeError) as error:
@@ -33,7 +33,7 @@ def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
         return []
     path = write_image(content, SUFFIXES[mime], context.images)
     image = nodes.image(uri=context.image_uri(path), classes=["output", mime.replace("/", "_")])
-    # What Python calls an object (`<Figure size 640x480 with 1 Axes>`) tells a listener nothing.
+    # A repr (`<Figure size 640x480 with 1 Axes>`) tells users of screen readers nothing.
     described = "" if context.plain.startswith("<") else context.plain
     image["alt"] = str(context.metadata.get("alt") or described or "output of a code cell")
     for side in ("width", "height"):
@@ -63,7 +63,7 @@ def image_content(value: Any, mime: str) -> bytes:
 
 
 def write_image(content: bytes, suffix: str, folder: Path) -> Path:
-    """Write an image file, unless it is there; return its path.
+    """Write an image file, unless it exists; return its path.
 
     Raises:
         OSError: It cannot be written.

@@ -19,9 +19,9 @@ from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.context import Context
 
 LATEX_RAW = "text/latex; raw"
-"""LaTeX that is no formula: only LaTeX builders can show it."""
+"""LaTeX that is not a formula: only LaTeX builders can show it."""
 
-# An output is CommonMark: what looks like MyST in it is text.
+# An output is CommonMark: MyST syntax in it is text.
 _MYST_SYNTAX = [
     "front_matter",
     "myst_role",
@@ -40,15 +40,15 @@ _MATHS = re.compile(
 
 
 def render_html(value: Any, _context: Context) -> list[nodes.Node]:
-    """Return HTML as it is: outputs are the author's."""
+    """Return HTML unchanged: outputs are the author's content."""
     return [nodes.raw(str(value), str(value), format="html", classes=["output", "text_html"])]
 
 
 def render_markdown(value: Any, context: Context) -> list[nodes.Node]:
     """Return Markdown, parsed as a document of its own: CommonMark, tables and `$` maths.
 
-    What it defines (link references, headings) stays in it. It shows and offers files of the
-    source directory only.
+    Its definitions (link references, headings) stay local. It can refer only to files in the source
+    directory.
     """
     parsed = new_document(context.document["source"], context.document.settings)
     parsed.reporter = context.document.reporter
@@ -79,7 +79,7 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
 
 
 def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:
-    """Return LaTeX that is no formula, such as a table, for LaTeX builders."""
+    """Return LaTeX that is not a formula, such as a table, for LaTeX builders."""
     text = str(value)
     if _DELIMITED.fullmatch(text) or _MATHS.fullmatch(text) or "\\begin{" not in text:
         return []
@@ -89,7 +89,7 @@ def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:
 def _leave_out_private_files(parsed: nodes.document, context: Context) -> None:
     """Replace images and downloads that would publish a file from elsewhere by their text.
 
-    Sphinx copies every file that a page refers to into the site. A stranger's output could name
+    Sphinx copies every file that a page refers to into the site. An untrusted output could name
     `../.git/config` or a key in the home directory.
     """
     left_out = [
@@ -108,7 +108,7 @@ def _leave_out_private_files(parsed: nodes.document, context: Context) -> None:
 
 
 def _files_in(parsed: nodes.document) -> Iterator[tuple[nodes.Element, str]]:
-    """Yield the nodes whose files Sphinx would copy, and what they call the file."""
+    """Yield the nodes whose files Sphinx would copy, and the name of the file in each."""
     for image in parsed.findall(nodes.image):
         # Sphinx knows `data:` URLs of images only; a download of that name is a file.
         if not image["uri"].startswith("data:"):
@@ -128,7 +128,7 @@ def is_public(name: str, env: BuildEnvironment) -> bool:
     if "://" in name:
         return True
     if name.endswith(".*"):
-        return False  # Sphinx looks for files that match; no Markdown means that
+        return False  # a glob for Sphinx, never meant in Markdown
     try:
         real = Path(env.relfn2path(name, env.docname)[1]).resolve()
         inner = real.relative_to(Path(env.srcdir).resolve())
@@ -146,7 +146,7 @@ def _formula(text: str, *, nowrap: bool = False) -> nodes.math_block:
 
 
 def _without_section(node: nodes.Node) -> nodes.Node:
-    """Turn a section into a rubric and its content: an output adds nothing to the contents."""
+    """Turn a section into a rubric and its content: outputs add nothing to the toctree."""
     if not isinstance(node, nodes.section):
         return node
     block = nodes.container()

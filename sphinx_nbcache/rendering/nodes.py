@@ -1,4 +1,4 @@
-"""The nodes that cells and outputs are made of, beside docutils' own."""
+"""The nodes that cells and outputs are made of, in addition to docutils' own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from docutils import nodes
 
 
 class AnsiBlock(nodes.literal_block):
-    """Literal text of which parts are coloured: its children are texts and inline nodes.
+    """Literal text with coloured parts: its children are texts and inline nodes.
 
     For all builders but HTML it is a literal block like any other.
     """
 
 
 class HiddenBlock(nodes.General, nodes.Element):
-    """What the reader can unfold in HTML; other builders show it as if it were not hidden.
+    """Content that readers can unfold in HTML; other builders show it as if it were not hidden.
 
     Attributes: `what` (`content`, `source`, `output` or `outputs`) names it in the prompt, and
     `classes` say where it stands (`above-input`, `above-output`), as in MyST-NB.

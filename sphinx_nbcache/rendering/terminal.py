@@ -1,8 +1,8 @@
-"""Terminal escape sequences (ECMA-48 SGR) in streams and tracebacks: taken out, or read.
+"""Terminal escape sequences (ECMA-48 SGR) in streams and tracebacks: stripped, or parsed.
 
 Colours 0 to 15 have a class each (`ansi-red-fg`, `ansi-bright-red-bg`), named as nbconvert does.
-Those beyond, of the 256-colour palette and 24-bit ones, take the nearest of the sixteen:
-the style sheet can then give each a readable shade on a light and on a dark page.
+Colours of the 256-colour palette and 24-bit colours are mapped to the nearest of the sixteen, so
+that the style sheet can give each a readable shade on a light and on a dark page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LONGEST_CODE = 5
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """The state of the terminal's pen."""
+    """The current text style of the terminal."""
 
     foreground: int | None = None
     background: int | None = None
@@ -63,12 +63,12 @@ def pieces(text: str) -> Iterator[tuple[list[str], str]]:
 
 
 def _codes(parameters: str) -> list[int]:
-    """Return the codes of a sequence; sub-parameters behind colons become parameters."""
+    """Return the codes of a sequence; sub-parameters after colons become parameters."""
     codes: list[int] = []
     for parameter in parameters.split(";"):
         first, *rest = (int(code[:_LONGEST_CODE] or 0) for code in parameter.split(":"))
         if first in (38, 48) and rest:
-            # 38:2:<colour space>:r:g:b, of which the colour space is mostly left empty or out.
+            # 38:2:<colour space>:r:g:b, where the colour space is usually empty or omitted.
             if rest[0] == 2 and len(rest) > 4:  # noqa: PLR2004 (2 and three colours)
                 rest = [2, *rest[2:]]
             codes += [first, *rest[:4]]

@@ -41,7 +41,7 @@ def _close_hidden(translator: Any, _node: HiddenBlock) -> None:
 
 
 def _open_ansi(translator: Any, node: AnsiBlock) -> None:
-    """Write what the highlighter would write around the text."""
+    """Write the markup that the highlighter would write around the text."""
     highlight = f"highlight-{node['language']} notranslate"
     start = translator.starttag(node, "div", "", CLASS=highlight)
     translator.body.append(start + '<div class="highlight"><pre><span></span>')

@@ -1,7 +1,7 @@
-"""The report as a JSON document. Fields may be added; those that are here stay.
+"""The report as a JSON document. Fields may be added; existing ones stay.
 
-Times are in UTC, as ISO 8601. Sizes are in bytes, durations in seconds. `null` stands where
-something is not known, does not apply, or is left out of a reproducible build.
+Times are in UTC, as ISO 8601. Sizes are in bytes, durations in seconds. A value is `null` where it
+is unknown, does not apply, or is left out of a reproducible build.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ReportTotals(msgspec.Struct, frozen=True, kw_only=True):
     reused: int | None
     """How many pages show a valid result from the store."""
     not_tried_again: int | None
-    """How many failed earlier, and would only fail again."""
+    """How many failed earlier and would only fail again."""
     to_be_executed: int | None
     """How many would have to be executed; in a build there are none."""
     failed: int
@@ -34,11 +34,11 @@ class ReportTotals(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     """How long this build spent on executing notebooks."""
     seconds_saved: float | None
-    """How long the runs of the reused results had taken."""
+    """How long the runs of the reused results took."""
 
 
 class ReportCellItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did with a code cell that has code."""
+    """The run of a code cell that has code."""
 
     number: int
     """Its number among all code cells, counted from 1."""
@@ -49,7 +49,7 @@ class ReportCellItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportRunItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of a notebook, perhaps of other code than it has now."""
+    """A run of a notebook, possibly with different code."""
 
     started: datetime
     """When it began."""
@@ -62,14 +62,14 @@ class ReportRunItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportFailureItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run did not end well."""
+    """Why a run did not succeed."""
 
     name: str
     """Name of the exception."""
     message: str
     """Its message."""
     cell: int | None
-    """Number of the code cell, counted from 1, if it was one cell."""
+    """Number of the code cell, counted from 1; `null` if no single cell failed."""
     line_in_cell: int | None
     """The line of that cell, counted from 1, if it is known."""
     line: int | None
@@ -86,14 +86,14 @@ class DependencyItem(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """`file`, `folder`, `module`, `package`, `variable` or `place`."""
     text: str
-    """What it is: a path, a package with its version, the name of a variable, or words."""
+    """A path, a package with its version, the name of a variable, or a description."""
 
 
 class ProducedItem(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a run wrote."""
 
     path: str
-    """Relative to the root; of a run in a temporary folder, relative to that folder."""
+    """Relative to the root, or to the temporary folder if the run had one."""
     size: int | None
     """In bytes; `null` if the store keeps no copy."""
 
@@ -106,15 +106,15 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     docname: str | None
     """Its document in the build."""
     decision: str | None
-    """What was done with it: `executed`, `reused`, `as it is`, `refused`, `unreadable`,
-    `removed` (its file was removed before its turn) or `edited` (its file was being edited); in a
-    report of the command line `to be executed` and `may be executed` as well."""
+    """The decision on it: `executed`, `reused`, `as it is`, `refused`, `unreadable`, `removed` (its
+    file was removed before its turn) or `edited` (its file was being edited); in a report of the
+    command line also `to be executed` and `may be executed`."""
     reason: str | None
-    """Why."""
+    """The reason for the decision."""
     changed: str | None
-    """What changed since its last run, and made it run again."""
+    """The change since its last run that made it run again."""
     status: str | None
-    """How the run ended whose result is shown: `ok`, `failed`, `timeout`, `died`."""
+    """How the run of the shown result ended: `ok`, `failed`, `timeout`, `died`."""
     failed: bool
     """Whether it has no valid result."""
     started: datetime | None
@@ -128,18 +128,17 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory: int | None
     """The most memory that the kernel used, in bytes."""
     cells: tuple[ReportCellItem, ...]
-    """What that run did with each code cell that has code."""
+    """The run of each code cell that has code."""
     retried: tuple[str, ...]
-    """Why earlier attempts of that run failed, each in a line."""
+    """Why earlier attempts of that run failed, one line for each."""
     silent: tuple[str, ...]
-    """Cells that did not raise the exception that their metadata promise, in words."""
+    """Cells that did not raise the exception that their metadata declares, in words."""
     runs: tuple[ReportRunItem, ...]
-    """Its last runs, twelve at most, the oldest first."""
+    """Its last runs, at most twelve, the oldest first."""
     depends_on: tuple[DependencyItem, ...]
-    """What it depends on, beside its own code, as far as people want to know. All of it is told
-    by `sphinx-nbcache explain`."""
+    """Its main dependencies besides its own code. `sphinx-nbcache explain -v` lists all of them."""
     untracked: tuple[str, ...]
-    """What it may depend on that cannot be verified, in words."""
+    """Possible dependencies that cannot be verified, in words."""
     produced: tuple[ProducedItem, ...]
     """The files that it wrote."""
     removed: tuple[str, ...]
@@ -152,7 +151,7 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
     """`report`, and the file `nbcache-report.json` of a build."""
 
     schema: int = REPORT_SCHEMA
-    """Number of this description. It is raised if a field goes or changes its meaning."""
+    """Version of this format. It is raised if a field is removed or changes its meaning."""
     summary: str
     """The totals in one line."""
     totals: ReportTotals

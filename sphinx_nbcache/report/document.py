@@ -1,7 +1,7 @@
-"""The page `nbcache-report`: a document of this package that joins the user's own.
+"""The page `nbcache-report`: a document of this package among the user's own.
 
-It stands in the project like any other document, so that toctrees, `{doc}`, `{ref}` and search
-know it, in every builder. A document of the user's with that name takes its place.
+It is part of the project like any other document, so that toctrees, `{doc}`, `{ref}` and search
+find it in every builder. A user's document with that name replaces it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def add_report_document(
 ) -> None:
     """Make the report page one of the documents of this build.
 
-    To be called in `env-get-outdated`, after the last `env.find_files`, which forgets it.
+    Call this in `env-get-outdated`, after the last `env.find_files`, which forgets the page.
 
     Args:
         env: The environment.
         added: The documents that are new.
         changed: The documents that changed.
-        removed: The documents that have gone.
-        was_ours: Whether the page was last read from this package, not from a file of the user's.
+        removed: The documents that no longer exist.
+        was_ours: Whether the page was last read from this package, not from a user's file.
     """
     project = env.project
     known = REPORT_DOCNAME in env.all_docs
@@ -53,8 +53,8 @@ def add_report_document(
             changed.add(REPORT_DOCNAME)
         return
     project.docnames.add(REPORT_DOCNAME)
-    project._docname_to_path[REPORT_DOCNAME] = _SOURCE  # noqa: SLF001 (there is no public way)
-    project._path_to_docname[_SOURCE] = REPORT_DOCNAME  # noqa: SLF001 (there is no public way)
+    project._docname_to_path[REPORT_DOCNAME] = _SOURCE  # noqa: SLF001 (no public API)
+    project._path_to_docname[_SOURCE] = REPORT_DOCNAME  # noqa: SLF001 (no public API)
     removed.discard(REPORT_DOCNAME)
     if not known:
         added.add(REPORT_DOCNAME)
@@ -63,16 +63,16 @@ def add_report_document(
 
 
 class PlainLinks(SphinxPostTransform):
-    """Let links lead to the page that do not say whether they mean the document or its label.
+    """Resolves links to the page that do not say whether they mean the document or its label.
 
-    Both have one name, because either should be found by it; MyST and `any` would warn.
+    Both have the same name, so that either can be linked to; MyST and `any` would warn about that.
     """
 
-    # Before links of MyST (9) and of Sphinx (10) are resolved.
+    # Before MyST (priority 9) and Sphinx (10) resolve links.
     default_priority = 8
 
     def run(self, **_kwargs: Any) -> None:
-        """Make such links of a document those to the document of that name."""
+        """Turn these links into links to the document."""
         if not is_report_source(str(self.env.doc2path(REPORT_DOCNAME))):
             return
         for link in self.document.findall(addnodes.pending_xref):

@@ -1,6 +1,6 @@
-"""What a notebook depends on, what it produced, and what changed: from records to plain words.
+"""Dependencies, products and changes of a notebook: from records to plain words.
 
-This is the only place of the report that knows where these facts are kept.
+Only this module of the report knows where these facts are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sphinx_nbcache.traces.facts import (
 )
 from sphinx_nbcache.traces.wording import fact_in_words
 
-# Reasons to run a notebook that tell of no change.
+# Reasons to run a notebook that are not changes.
 _NO_CHANGE = frozenset(
     {
         Why.NO_RESULT,
@@ -47,17 +47,17 @@ _KINDS: dict[type[Fact], str] = {
     EnvironmentVariable: "variable",
     Location: "place",
 }
-"""What is told. The other facts are the same for most notebooks, such as the kind of Python; or
-what libraries looked for and did not find, such as files with their settings."""
+"""The facts that are shown. The others are the same for most notebooks, such as the kind of Python,
+or files that libraries looked for and did not find, such as those with their settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the report tells of a notebook beside its run.
+    """The facts about a notebook that the report shows besides its run.
 
     Attributes:
-        depends_on: What it depends on, beside its own code.
-        untracked: What it may depend on that cannot be verified, in words.
+        depends_on: Its dependencies besides its own code.
+        untracked: Possible dependencies that cannot be verified, in words.
         produced: The files that it wrote.
         removed: The files that it removed.
     """
@@ -69,7 +69,7 @@ class Facts:
 
 
 def changed_since(planned: Planned) -> str:
-    """Return what changed since the last run of a notebook; empty if nothing did."""
+    """Return the change since the last run of a notebook; empty if there is none."""
     reason = planned.decision.reason
     is_run = planned.decision.action in (Action.EXECUTE, Action.REFUSE)
     return reason.text if is_run and reason.why not in _NO_CHANGE else ""
@@ -104,10 +104,10 @@ def _assets(planned: Planned) -> tuple[Dependency, ...]:
 
 
 def _dependencies(planned: Planned, trace: Trace) -> Iterator[Dependency]:
-    """Yield what a run depended on: files first, then modules, packages and the rest."""
+    """Yield the dependencies of a run: files first, then modules, packages and the rest."""
     assets = _assets(planned)
     yield from assets
-    # Assets are declared as well, each by itself and as a folder.
+    # Each asset is also a declared dependency, as a file and as a folder.
     declared = {glob for asset in assets for glob in (asset.text, f"{asset.text}/**")}
     found = [
         dependency
@@ -136,10 +136,9 @@ def _of_fact(fact: Fact, trace: Trace) -> Iterator[Dependency]:
 
 
 def _goes_without_saying(fact: Fact) -> bool:
-    """Tell whether a fact is none that the notebook itself has brought about.
+    """Tell whether a fact does not result from the notebook itself.
 
-    Outside of the project, programs look for their settings; and by some variables Python itself
-    is told how to work.
+    Programs look for their settings outside the project, and Python itself reads some variables.
     """
     if isinstance(fact, Listing | Directory):
         return _is_outside(fact.path)
@@ -147,12 +146,12 @@ def _goes_without_saying(fact: Fact) -> bool:
 
 
 def _is_outside(name: str) -> bool:
-    """Tell whether a name (see `traces.facts`) is that of something outside of the project."""
+    """Tell whether a name (see `traces.facts`) names something outside the project."""
     return name.startswith("~/") or PurePosixPath(name).is_absolute() or ":" in name[:3]
 
 
 def _produced(result: Result, trace: Trace) -> tuple[Produced, ...]:
-    """Return the files that a run wrote: those that the store keeps, and those it does not."""
+    """Return the files that a run wrote: those that the store keeps, then the others."""
     kept = {artifact.path: artifact.size for artifact in result.artifacts}
     others = () if result.temporary else (written.path for written in trace.written)
     return tuple(Produced(path, kept.get(path)) for path in dict.fromkeys([*kept, *others]))

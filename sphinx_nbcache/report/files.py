@@ -1,4 +1,4 @@
-"""The files beside the pages: the report for programs, and the tracebacks for people."""
+"""The files next to the pages: the report for programs, and the tracebacks for people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOGS = "reports"
 def write_files(report: Report, folder: Path, shown: Report) -> None:
     """Write the report for programs, and the log of each failed notebook.
 
-    The logs of notebooks that fail no more, or are gone, are removed.
+    The logs of notebooks that no longer fail or no longer exist are removed.
 
     Args:
         report: The report on this build.
@@ -46,10 +46,10 @@ def write_files(report: Report, folder: Path, shown: Report) -> None:
 
 
 def files_state(report: Report, folder: Path) -> str:
-    """Return in what state the files lie there; empty if one of them is missing.
+    """Return the sizes and times of the files; empty if one of them is missing.
 
     Args:
-        report: The report of which they are, or its outline.
+        report: The report in the files, or its outline.
         folder: The output directory.
     """
     logs = [_log(folder, docname) for docname in _failures(report)]
@@ -61,7 +61,7 @@ def files_state(report: Report, folder: Path) -> str:
 
 
 def _failures(report: Report) -> dict[str, ReportFailure]:
-    """Return of each document that has a log the failure that is in it."""
+    """Return the failure of each document that has a log."""
     return {
         entry.docname: entry.failure
         for entry in report.entries
@@ -74,17 +74,17 @@ def _log(folder: Path, docname: str) -> Path:
 
 
 def _documents_of(path: Path) -> set[str]:
-    """Return the documents of the report that lies there; none if it is no report."""
+    """Return the documents in a report file; none if it is not a report."""
     try:
         document = msgspec.json.decode(path.read_bytes(), type=ReportDocument)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return set()
     names = {item.docname for item in document.notebooks if item.docname}
-    return set(filter(is_inner_path, names))  # logs of these are removed
+    return set(filter(is_inner_path, names))  # the logs of these documents are removed
 
 
 def _remove(path: Path, folder: Path) -> None:
-    """Remove a file in or below a folder, and the folders that are empty then."""
+    """Remove a file in or below a folder, and the folders that this leaves empty."""
     with suppress(OSError):
         path.unlink()
         for parent in path.parents[: len(path.relative_to(folder).parts)]:
@@ -92,9 +92,9 @@ def _remove(path: Path, folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of the report, unless it has this text.
+    """Write a file of the report, unless it already has this text.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     replace_if_changed(path, text.encode("utf-8", errors="replace"))

@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a run: annotations in the sources, and a summary of the job.
+"""Output for GitHub Actions: annotations in the sources, and a summary of the job.
 
 Annotations are workflow commands, lines on the standard output or error of a step
 (<https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands>). The summary
@@ -20,7 +20,7 @@ from sphinx_nbcache.report.model import AS_IS, REUSED, Report, ReportEntry, Repo
 from sphinx_nbcache.report.words import in_words
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
-# The notebook has no valid result then. All else is a warning.
+# Topics of notebooks without a valid result. All others are warnings.
 _ERRORS = frozenset({Topic.EXECUTION, Topic.FROZEN})
 # GitHub refuses the summary of a step that is larger than 1 MiB.
 _MOST_ROWS = 200
@@ -32,7 +32,7 @@ _IN_PROPERTY = _IN_TEXT | {":": "%3A", ",": "%2C"}
 
 
 def is_github(option: str, variables: Mapping[str, str]) -> bool:
-    """Tell whether GitHub Actions is to be served.
+    """Tell whether to write output for GitHub Actions.
 
     Args:
         option: `nbcache_ci`.
@@ -51,7 +51,7 @@ def serve_github(
     """Write annotations, and append to the summary of the step.
 
     Args:
-        notices: What is to be annotated.
+        notices: The notices to annotate.
         report: The report on the run.
         title: The name of the project.
         variables: The environment.
@@ -92,7 +92,7 @@ def job_summary(report: Report, title: str) -> str:
     Everything that comes from notebooks is escaped, as HTML in code elements.
 
     Args:
-        report: The report; it need not tell what notebooks depend on.
+        report: The report; it does not need the dependencies of notebooks.
         title: The name of the project.
     """
     return "\n".join([f"### Notebooks of {_code(title)}", "", *_lines(report), ""])
@@ -130,7 +130,7 @@ def _failure(entry: ReportEntry, failure: ReportFailure) -> Iterator[str]:
     traceback = strip_ansi(failure.trimmed)[-_LONGEST_TRACEBACK:].strip("\n")
     yield ""
     yield f"<details><summary>{_code(entry.name)}{entry.at_cell}: {headline}</summary>"
-    # Within `pre`, a line that is empty would end the block of HTML in Markdown.
+    # In Markdown, an empty line within `pre` would end the HTML block.
     yield f"<pre>{escape(traceback, quote=False).replace(chr(10), '&#10;')}</pre>"
     yield "</details>"
 
@@ -140,7 +140,7 @@ def _code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text so that Markdown shows it as it is, in one line of a table."""
+    """Return a text escaped so that Markdown shows it unchanged, in one line of a table."""
     plain = escape(one_line(text), quote=False)
     return "".join(f"&#{ord(char)};" if char in "|\\`*_[]~@:#" else char for char in plain)
 

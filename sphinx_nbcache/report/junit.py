@@ -1,4 +1,4 @@
-"""The report as JUnit XML: what CI systems show as tests, one test case for each notebook."""
+"""The report as JUnit XML, which CI systems show as tests: one test case for each notebook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sphinx_nbcache.report.model import (
     ReportEntry,
 )
 
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 cannot contain, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT, REMOVED, EDITED})
 _SUITE = "notebooks"
@@ -28,9 +28,9 @@ _SUITE = "notebooks"
 def report_junit(report: Report) -> str:
     """Return a report as JUnit XML.
 
-    A notebook that failed has a `failure` with its traceback; one that could not even be run has
-    an `error`. One that is not to be run is `skipped`. One whose result was reused passes in no
-    time; its property `decision` and its `system-out` say so.
+    A notebook that failed has a `failure` with its traceback; one that could not be run has an
+    `error`. One that is not to be run is `skipped`. One with a reused result passes with a time of
+    0; its property `decision` and its `system-out` say so.
     """
     cases = [_case(entry, report) for entry in report.entries]
     counts = {
@@ -88,7 +88,7 @@ def _properties(entry: ReportEntry) -> dict[str, str]:
 
 
 def _failed(entry: ReportEntry) -> ET.Element:
-    """Return what says why: a failure of the notebook, or an error that kept it from running."""
+    """Return the reason: a failure of the notebook, or an error that kept it from running."""
     failure = entry.failure
     if failure is None:
         attributes = {"message": _text(entry.reason), "type": entry.decision or "failed"}
@@ -101,5 +101,5 @@ def _failed(entry: ReportEntry) -> ET.Element:
 
 
 def _text(text: str) -> str:
-    """Return a text without what XML cannot hold."""
+    """Return a text without characters that XML cannot contain."""
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""What a view of the report links to."""
+"""The links of a view of the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _nowhere(_name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """How a view refers to pages, their cells, and files. What cannot be linked to has no URI.
+    """How a view refers to pages, their cells, and files. A missing target has an empty URI.
 
     Attributes:
         page: Returns the URI of a document.

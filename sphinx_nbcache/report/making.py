@@ -1,4 +1,4 @@
-"""From a plan and its outcome to the report."""
+"""Makes the report from a plan and its outcome."""
 
 from __future__ import annotations
 
@@ -48,24 +48,23 @@ Past = Callable[[Planned], Sequence[PastRun]]
 
 
 def no_past(_planned: Planned) -> tuple[PastRun, ...]:
-    """Say that no earlier run of a notebook is known."""
+    """Return no runs, where no earlier run of a notebook is known."""
     return ()
 
 
 class Draft:
-    """A report as far as it is known without looking anything up in the store.
+    """The part of a report that is known without the store.
 
-    A build in which nothing has changed needs no more: neither traces nor the contents of
-    results are read for it.
+    A build in which nothing has changed needs only this part: it reads neither traces nor the
+    contents of results.
 
     Attributes:
-        outline: The report without what notebooks depend on and have written, and without the
-            sources of cells that failed.
+        outline: The report without dependencies, written files, and sources of cells that failed.
         digest: Digest of everything that the whole report shows.
 
     Args:
-        notebooks: What became of each notebook.
-        outline: The report on them, as above.
+        notebooks: The outcome of each notebook.
+        outline: The outline of the report on them.
     """
 
     def __init__(self, notebooks: Sequence[Settled], outline: Report) -> None:
@@ -74,16 +73,16 @@ class Draft:
         self._notebooks = tuple(notebooks)
 
     def reproducible(self) -> Draft:
-        """Return the draft without what differs between builds on the same store."""
+        """Return the draft without the parts that differ between builds on the same store."""
         return Draft(self._notebooks, self.outline.without_what_varies())
 
     def whole(self, store: Store) -> Report:
         """Return the whole report.
 
         Args:
-            store: Where traces, and the sources of cells that failed, are.
+            store: The store with the traces, and with the sources of cells that failed.
         """
-        # All at once, which is quick.
+        # Reading all traces at once is fast.
         results = [item.result.result for item in self._notebooks if item.result is not None]
         traces = store.traces(results)
         entries = (
@@ -97,9 +96,9 @@ def draft(run: Run, docnames: Mapping[str, str], past: Past = no_past) -> Draft:
     """Return the draft of the report on a run.
 
     Args:
-        run: What became of the notebooks.
+        run: The outcome of the notebooks.
         docnames: Name of a notebook → its document.
-        past: Knows their last runs.
+        past: Returns the last runs of a notebook.
     """
     entries = tuple(
         _entry(item, docnames.get(item.planned.name, ""), past(item.planned))
@@ -110,15 +109,15 @@ def draft(run: Run, docnames: Mapping[str, str], past: Past = no_past) -> Draft:
 
 
 def draft_of_plan(plan: Plan, present: Mapping[str, Stored], past: Past = no_past) -> Draft:
-    """Return the draft of the report on a project in which nothing is run, as it stands.
+    """Return the draft of the report on a project as planned, without running anything.
 
-    What would have to be executed is listed as `to be executed`, or as `may be executed` if that
-    depends on what other notebooks will write.
+    Notebooks that would have to be executed are listed as `to be executed`, or as `may be executed`
+    if that depends on what other notebooks will write.
 
     Args:
-        plan: What would be done.
-        present: Name of a notebook → the result of its present code, also if it failed.
-        past: Knows their last runs.
+        plan: The plan.
+        present: Name of a notebook → the result of its present code, even if it failed.
+        past: Returns the last runs of a notebook.
     """
     entries = []
     shown = [Settled(item, present.get(item.name, item.decision.result)) for item in plan]
@@ -144,7 +143,7 @@ def failed_source(result: Result, store: Store) -> str:
 
 
 def _digest(notebooks: Sequence[Settled], outline: Report) -> str:
-    """Return the digest of a report: of its outline, and of what the rest is looked up by."""
+    """Return the digest of a report: of its outline, and of the keys for looking up the rest."""
     results = ((item, item.result.result) for item in notebooks if item.result is not None)
     looked_up = [
         (item.planned.key.assets, result.trace, result.sources, result.artifacts, result.temporary)

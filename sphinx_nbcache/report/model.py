@@ -1,4 +1,4 @@
-"""The report as data: what became of each notebook, and why. Every view is made from it."""
+"""The report as data: the outcome of each notebook, and the reason. Every view is made from it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAMED_AT_MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class ReportCell:
-    """What a run did with one code cell that has code.
+    """The run of one code cell that has code.
 
     Attributes:
         number: Its number among all code cells, counted from 1.
@@ -49,13 +49,13 @@ class ReportCell:
 
 @dataclass(frozen=True, slots=True)
 class ReportFailure:
-    """Why a run did not end well.
+    """Why a run did not succeed.
 
     Attributes:
         name: Name of the exception.
         message: Its message.
         traceback: As the kernel sent it, with ANSI colours.
-        cell: Number of the code cell, if it was one cell.
+        cell: Number of the code cell; `None` if no single cell failed.
         line_in_cell: The line of that cell, if it is known.
         line: The line of the notebook's file, if it is known.
         source: The source of that cell, if it is known.
@@ -71,7 +71,7 @@ class ReportFailure:
 
     @property
     def place(self) -> str:
-        """Where it is in the notebook, such as `cell 2, line 3`; empty if it was not one cell."""
+        """The place in the notebook, such as `cell 2, line 3`; empty if no single cell failed."""
         line = "" if self.line_in_cell is None else f", line {self.line_in_cell}"
         return "" if self.cell is None else f"cell {self.cell}{line}"
 
@@ -93,7 +93,7 @@ class Dependency:
 
     Attributes:
         kind: `file`, `folder`, `module`, `package`, `variable` or `place`.
-        text: What it is, such as `data/prices.csv` or `numpy 2.1.0`.
+        text: Its name, such as `data/prices.csv` or `numpy 2.1.0`.
     """
 
     kind: str
@@ -105,7 +105,7 @@ class Produced:
     """A file that a run wrote.
 
     Attributes:
-        path: Relative to the root; of a run in a temporary folder, relative to that folder.
+        path: Relative to the root, or to the temporary folder if the run had one.
         size: In bytes; `None` if the store keeps no copy.
     """
 
@@ -115,7 +115,7 @@ class Produced:
 
 @dataclass(frozen=True, slots=True)
 class ReportRun:
-    """A run of a notebook, now or earlier, perhaps of other code.
+    """A run of a notebook, now or earlier, possibly with different code.
 
     Attributes:
         started: When it began: seconds since the epoch, UTC.
@@ -137,25 +137,25 @@ class ReportEntry:
     Attributes:
         name: Path of the notebook relative to the root.
         docname: Its document; empty if it has none.
-        decision: What was done with it, one of [](DECISIONS); empty if the report leaves it out.
-        reason: Why.
-        status: How the run ended whose result its page shows; empty if it shows none.
+        decision: The decision on it, one of [](DECISIONS); empty if the report leaves it out.
+        reason: The reason for the decision.
+        status: How the run of the result on its page ended; empty if the page shows none.
         failed: Whether it has no valid result.
         started: When that run began: seconds since the epoch, UTC.
         seconds: How long it took.
-        cells: What it did with each code cell.
+        cells: The run of each code cell.
         failure: Why it failed.
         kernel: The kernel that ran it.
         executor: The executor that ran it.
         peak_memory: The most memory that the kernel used, in bytes, if it was measured.
-        depends_on: What it depends on, beside its own code.
-        untracked: What it may depend on that cannot be verified, in words.
+        depends_on: Its dependencies besides its own code.
+        untracked: Possible dependencies that cannot be verified, in words.
         produced: The files that it wrote.
         removed: The files that it removed.
-        changed: What changed since its last run and made it run again; empty if nothing did.
+        changed: The change since its last run that made it run again; empty if there is none.
         runs: Its last runs, the oldest first.
-        retried: Why earlier attempts of that run failed, each in a line.
-        silent: What is to be said of cells that did not raise the exception that they promise.
+        retried: Why earlier attempts of that run failed, one line for each.
+        silent: Messages on cells that did not raise the exception that their metadata declares.
     """
 
     name: str
@@ -182,18 +182,18 @@ class ReportEntry:
 
     @property
     def at_cell(self) -> str:
-        """Where it failed, to be put behind its name; empty if it was not in one cell."""
+        """The place of the failure, to follow its name; empty if no single cell failed."""
         place = self.failure.place if self.failure is not None else ""
         return f", {place}" if place else ""
 
     @property
     def state(self) -> str:
-        """How it stands, in a word: its status, unless it failed without a run that says so."""
+        """Its state in a word: its status, unless it failed without a run that says so."""
         return FAILED if self.failed and self.status in ("", "ok") else self.status
 
     @property
     def labels(self) -> frozenset[str]:
-        """The words by which it is found: decision and state, `failed` if it failed in any way."""
+        """Its labels for filters: decision and state, and `failed` if it failed in any way."""
         words = {self.decision.replace(" ", "-"), self.state, FAILED if self.failed else ""}
         return frozenset(words - {""})
 
@@ -206,12 +206,12 @@ class ReportEntry:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of all notebooks of a build.
+    """The outcome of all notebooks of a build.
 
     Attributes:
         entries: The notebooks, in the order of their names.
         seconds: How long this build spent on running notebooks.
-        is_reproducible: Whether what differs from build to build is left out.
+        is_reproducible: Whether data that differs from build to build is left out.
     """
 
     entries: tuple[ReportEntry, ...] = ()
@@ -230,7 +230,7 @@ class Report:
 
     @property
     def not_tried_again(self) -> int:
-        """How many notebooks failed earlier, and would only fail again."""
+        """How many notebooks failed earlier and would only fail again."""
         return sum(entry.decision == REUSED and entry.failed for entry in self.entries)
 
     @property
@@ -245,7 +245,7 @@ class Report:
 
     @property
     def saved(self) -> float:
-        """How many seconds the reused results had taken to compute."""
+        """How many seconds the reused results took to compute."""
         return sum(e.seconds or 0.0 for e in self.entries if e.decision == REUSED)
 
     @property
@@ -272,10 +272,10 @@ class Report:
         return digest_of(self)
 
     def without_what_varies(self) -> Report:
-        """Return the report without what differs between builds on the same store.
+        """Return the report without data that differs between builds on the same store.
 
-        That is what this build did, and when and how long anything ran: also a notebook that
-        fails is run again each time.
+        This data is what the build did, and when and how long anything ran: a notebook that fails,
+        for example, is run again each time.
         """
         entries = tuple(_without_what_varies(entry) for entry in self.entries)
         return Report(entries, is_reproducible=True)
@@ -307,7 +307,7 @@ class Report:
 
 
 def digest_of(shown: Report | Iterable[ReportEntry]) -> str:
-    """Return the digest of what a page shows of a report."""
+    """Return the digest of a report, or of the entries that a page shows."""
     data = shown if isinstance(shown, Report) else tuple(shown)
     return content_digest(msgspec.json.encode(data, order="deterministic"))[:32]
 

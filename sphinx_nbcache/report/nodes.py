@@ -1,4 +1,4 @@
-"""The report in pages: as HTML where a browser shows it, as docutils nodes for every builder."""
+"""The report in pages: as HTML for browsers, as docutils nodes for every builder."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _USUAL_WIDTH = 10
 _LISTED, _LENGTH = 6, 200
 _NOTHING = "-"
 _LARGE = 2**16
-# Pages of other HTML builders are no web pages: e-books and help files know no scripts.
+# Other HTML builders do not make web pages: e-books and help files do not run scripts.
 _BROWSED = frozenset({"html", "dirhtml", "singlehtml"})
 
 
 class ReportNode(nodes.General, nodes.Element):
-    """The place of the report in a page. Attribute: `selection`, what of it is shown."""
+    """The placeholder for the report in a page. Attribute: `selection`, the part to show."""
 
 
 def fill_reports(document: nodes.document, report: Report, links: Links, builder: Builder) -> None:
-    """Put the report into each place for it."""
+    """Replace each placeholder with the report."""
     places = list(document.findall(ReportNode))
-    # Parts of one report lead to each other's rows.
+    # Parts of one report link to each other's rows.
     number = -1 + any(place["selection"].part for place in places)
     for place in places:
         selection: Selection = place["selection"]
@@ -57,7 +57,7 @@ def fill_reports(document: nodes.document, report: Report, links: Links, builder
 
 
 def _in_large_pieces(pieces: Iterable[str]) -> Iterator[str]:
-    """Yield pieces joined to larger ones: neither a node for each row, nor one for all of them."""
+    """Yield pieces joined into larger ones, to avoid one node per row as well as one huge node."""
     collected, size = [], 0
     for piece in pieces:
         collected.append(piece)
@@ -75,10 +75,10 @@ def report_nodes(
 
     Args:
         report: The report.
-        selection: What is shown of it.
-        links: Where it leads.
-        is_latex: Whether it is for LaTeX, which gives each column as much room as all others
-            unless it is told, and breaks names only if they are literals.
+        selection: The part to show.
+        links: The links in it.
+        is_latex: Whether it is for LaTeX, which makes all columns equally wide unless their widths
+            are given, and breaks names only if they are literals.
     """
     counted = selection.within(report)
     entries = selection.shown(counted)
@@ -115,7 +115,7 @@ def _row(entry: ReportEntry, columns: Sequence[str], links: Links) -> nodes.row:
 
 
 def _shown(entry: ReportEntry, column: str, links: Links) -> nodes.Node:
-    """Return what stands in a column for a notebook."""
+    """Return the content of a column for a notebook."""
     if column == "notebook":
         return _link(entry.name, links.page(entry.docname) if entry.docname else "")
     if column == "slowest":
@@ -126,7 +126,7 @@ def _shown(entry: ReportEntry, column: str, links: Links) -> nodes.Node:
 
 
 def column_text(entry: ReportEntry, column: str) -> str:
-    """Return what stands in a column for a notebook, as plain text; empty if there is nothing."""
+    """Return the content of a column for a notebook as plain text; empty if there is none."""
     written = _WRITTEN.get(column)
     return written(entry) if written is not None else str(getattr(entry, column))
 

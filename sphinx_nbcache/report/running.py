@@ -1,4 +1,4 @@
-"""What runs now: which notebooks, in which cell, for how long, and what is still to come."""
+"""The running notebooks with their cells and durations, and the remaining work."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.run import FormerRun, Progress, Settled
 from sphinx_nbcache.report.words import in_words
 
-# A cell is late if it takes so many times as long as before, and some seconds more; one of which
-# nothing is known, after a minute.
+# A cell is late after this multiple of its earlier duration and some seconds more; a cell without
+# an earlier run is late after a minute.
 _TIMES, _SECONDS, _UNKNOWN = 3, 10.0, 60.0
-# What is said where nothing is known of what was executed.
+# The message if it is unknown what was executed.
 KEPT = "results of notebooks are kept"
 
 
 @dataclass
 class RunningNotebook:
-    """A notebook that runs now.
+    """A running notebook.
 
     Attributes:
         planned: The notebook.
-        number: It is number n of those to run.
-        since: When it began, by the clock of the watch.
-        cell: The code cell that runs now.
-        cell_since: When that began.
-        late_after: After how many seconds of that cell something has to be said.
+        number: Its number among the notebooks to run.
+        since: When it started, on the clock of the watch.
+        cell: The running code cell.
+        cell_since: When that cell started.
+        late_after: After how many seconds that cell is late.
     """
 
     planned: Planned
@@ -40,14 +40,14 @@ class RunningNotebook:
 
     @property
     def at_cell(self) -> str:
-        """The cell that runs now, as it is put behind the name; empty before the first."""
+        """The running cell, to follow the name; empty before the first cell."""
         if self.cell is None:
             return ""
         return f", cell {self.cell.number} of {self.planned.scan.cells[-1].number}"
 
 
 class Watch(Progress):
-    """Keeps in mind what runs now and what is to come. Derive from it what shows that.
+    """Tracks the running notebooks and the remaining work. Progress displays derive from it.
 
     Args:
         clock: Returns the time in seconds.
@@ -65,19 +65,19 @@ class Watch(Progress):
     def queued(
         self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
     ) -> None:
-        """Take note of what is going to be run."""
+        """Record the notebooks that are going to be run."""
         self.total = len(notebooks)
         self.to_come = {planned.name: planned for planned in notebooks}
         self._former, self._slots = former, slots
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Take note that a notebook starts."""
+        """Record that a notebook starts."""
         self.total = total
         self.to_come.pop(planned.name, None)
         self.running[planned.name] = RunningNotebook(planned, number, self.clock())
 
     def cell_started(self, planned: Planned, position: int) -> None:
-        """Take note that a cell begins."""
+        """Record that a cell starts."""
         running = self.running.get(planned.name)
         if running is None or not 0 <= position < len(planned.scan.cells):
             return
@@ -86,25 +86,25 @@ class Watch(Progress):
         running.late_after = _UNKNOWN if before is None else _TIMES * before + _SECONDS
 
     def spared(self, planned: Planned) -> None:
-        """Take note that a notebook need not run."""
+        """Record that a notebook need not run."""
         self.to_come.pop(planned.name, None)
 
     def finished(self, settled: Settled) -> None:
-        """Take note that a notebook has ended, or need not run."""
+        """Record that a notebook has ended, or need not run."""
         self.to_come.pop(settled.planned.name, None)
         self.running.pop(settled.planned.name, None)
         self.executed += settled.ran_here
 
     @property
     def kept(self) -> str:
-        """What is kept if it is interrupted now, in words."""
+        """The results that an interruption now would keep, in words."""
         if not self.total:
             return KEPT
         kept = ", and their results are kept" if self.executed else ""
         return f"{self.executed} of {self.total} notebooks were executed{kept}"
 
     def late(self) -> Iterator[str]:
-        """Yield a line for each cell that has become late; for one that stays so, now and then."""
+        """Yield a line for each cell that has become late, again whenever its duration doubles."""
         for name, running in self.running.items():
             spent = self.clock() - running.cell_since
             if running.cell is None or spent < running.late_after:
@@ -116,24 +116,24 @@ class Watch(Progress):
 
     @property
     def rest(self) -> str:
-        """What is still to come, in words: how many notebooks, and about how long.
+        """The remaining work in words: the number of notebooks and the estimated time.
 
-        Of those that already run for longer than before nobody knows how long they will take.
+        A notebook that already runs for longer than before adds nothing to the estimate.
         """
         queued = f"{len(self.to_come)} queued" if self.to_come else ""
         return ", ".join(filter(None, [queued, self.time_left]))
 
     @property
     def time_left(self) -> str:
-        """About how long it will take, in words; empty if nothing is known."""
+        """The estimated remaining time in words; empty if it is unknown."""
         seconds = self.seconds_left
         return f"about {in_words(max(1.0, round(seconds)))} left" if seconds else ""
 
     @property
     def seconds_left(self) -> float | None:
-        """About how long it will take, by former runs; `None` if nothing is known of any.
+        """The estimated remaining time by former runs; `None` if there are none.
 
-        A notebook that was never run is taken to need as long as the others do.
+        A notebook without a former run is assumed to take as long as the others on average.
         """
         names = [*self.to_come, *self.running]
         known = [self._former[name].seconds for name in names if name in self._former]

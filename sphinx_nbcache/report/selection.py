@@ -1,4 +1,4 @@
-"""Which notebooks a view shows, in which order and with which columns."""
+"""The notebooks that a view shows, their order, and their columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sphinx_nbcache.suggestions import did_you_mean
 STATUSES = tuple(
     dict.fromkeys([FAILED, "ok", "timeout", "died", *(d.replace(" ", "-") for d in DECISIONS)])
 )
-"""The words by which notebooks can be chosen."""
+"""The words by which notebooks can be selected."""
 
 COLUMNS: Mapping[str, str] = {
     "notebook": "Notebook",
@@ -44,7 +44,7 @@ _SORTS: Mapping[str, Callable[[ReportEntry], Any]] = {
     "memory": lambda entry: entry.peak_memory or 0,
 }
 PARTS = ("figures", "failures", "notebooks")
-"""The parts of the report: its totals, what failed, and the table with the chart."""
+"""The parts of the report: its totals, the failures, and the table with the chart."""
 
 SORTS = tuple(_SORTS)
 """The columns by which notebooks can be sorted."""
@@ -52,12 +52,12 @@ SORTS = tuple(_SORTS)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a view shows of a report.
+    """The part of a report that a view shows.
 
     Attributes:
         status: Show notebooks for which one of these [](STATUSES) holds; empty: all.
         columns: Show nothing but a table with these [](COLUMNS); empty: the whole report.
-        limit: Show so many notebooks at most.
+        limit: Show at most this many notebooks.
         sort: The column to sort by, one of [](SORTS), with `-` before it for the reverse.
         docs: Show notebooks whose document matches one of these globs; empty: all.
         part: Show one of these [](PARTS) without its heading; empty: all of them.
@@ -93,7 +93,7 @@ class Selection:
         return tuple(entries)[: self.limit]
 
     def columns_of(self, report: Report) -> tuple[str, ...]:
-        """Return the columns of a table: those that were chosen, without what is left out."""
+        """Return the columns of a table: the chosen ones that the report does not leave out."""
         columns = self.columns or USUAL_COLUMNS
         if report.is_reproducible:
             columns = tuple(name for name in columns if name not in _VARYING)
@@ -101,10 +101,10 @@ class Selection:
 
 
 def words(text: str, known: Iterable[str], what: str) -> tuple[str, ...]:
-    """Return the words of a list with commas or spaces.
+    """Return the words of a list separated by commas or spaces.
 
     Raises:
-        ValueError: One is unknown, or there is none.
+        ValueError: A word is unknown, or there is none.
     """
     found = tuple(text.replace(",", " ").split())
     if not found:

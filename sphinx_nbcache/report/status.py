@@ -10,22 +10,22 @@ from sphinx_nbcache.report.model import Report, ReportEntry
 from sphinx_nbcache.report.nodes import column_text
 
 FACTS = ("state", "time", "date", "decision", "reason", "memory", "kernel", "executor")
-"""What can be shown of a notebook."""
+"""The facts that can be shown about a notebook."""
 
 
 class StatusNode(nodes.General, nodes.Inline, nodes.Element):
-    """The place of a notebook's state. Attributes: `facts`, `target` (its document)."""
+    """The placeholder for a notebook's state. Attributes: `facts`, `target` (its document)."""
 
 
 def fill_statuses(
     document: nodes.document, report: Report, warn: Callable[[str, nodes.Node], None]
 ) -> None:
-    """Put the state of its notebook into each place for it.
+    """Replace each placeholder with the state of its notebook.
 
     Args:
         document: The page.
         report: The report.
-        warn: Is told of places that name no notebook.
+        warn: Warns about placeholders that name no notebook.
     """
     entries = {entry.docname: entry for entry in report.entries if entry.docname}
     for place in list(document.findall(StatusNode)):

@@ -1,4 +1,4 @@
-"""The line that a terminal shows while notebooks run, cut so that what matters most fits in."""
+"""The line that a terminal shows while notebooks run, cut so that the most important parts fit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
 
 _BETWEEN = " · "
-# A name is told with so many columns at least, or not at all.
+# A name is shown with at least this many columns, or not at all.
 _NAME = 14
 _CUT = "…"
 _BETWEEN_WORDS = re.compile(r"[\W_]")
@@ -16,11 +16,11 @@ _BETWEEN_WORDS = re.compile(r"[\W_]")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A notebook that runs.
+    """A running notebook.
 
     Attributes:
-        name: Its name; the end of it can stand for all.
-        state: How far it is.
+        name: Its name, which may be cut to its end.
+        state: Its progress.
         brief: The same in fewer words.
     """
 
@@ -33,8 +33,8 @@ def status_line(heads: Sequence[str], running: Sequence[Shown], columns: int) ->
     """Return a line that is not wider than the terminal.
 
     Args:
-        heads: What it begins with; the first that leaves room for a notebook is taken.
-        running: The notebooks that run. Those for which there is no room are counted.
+        heads: Possible beginnings; the first that leaves room for a notebook is used.
+        running: The running notebooks. The line counts those for which it has no room.
         columns: How wide it may be.
     """
     told = [(item.name, item.state) for item in running]
@@ -67,7 +67,7 @@ def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> tuple[
 
 
 def _shared(room: int, wanted: Sequence[int]) -> list[int]:
-    """Share columns among names: each gets what it wants, or as much as the others."""
+    """Share columns among names: each gets its full width, or as much as the others."""
     given = [0] * len(wanted)
     for rank, position in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):
         given[position] = min(wanted[position], max(0, room) // (len(wanted) - rank))
@@ -76,9 +76,9 @@ def _shared(room: int, wanted: Sequence[int]) -> list[int]:
 
 
 def end_of(text: str, columns: int) -> str:
-    """Return the end of a text that is too wide, from the beginning of a word on.
+    """Return the end of a text that is too wide, starting at the beginning of a word.
 
-    A text is cut within a word only where less than half of the room would be used otherwise.
+    A text is cut within a word only if less than half of the room would be used otherwise.
     """
     if width_of(text) <= columns:
         return text
@@ -92,14 +92,14 @@ def end_of(text: str, columns: int) -> str:
 
 
 def is_whole(shown: str, text: str) -> bool:
-    """Tell whether what [](end_of) returned for a text begins where a word of it begins."""
+    """Tell whether the end of a text that [](end_of) returned begins with a whole word."""
     end = shown.removeprefix(_CUT)
     before = text[: len(text) - len(end)][-1:]
     return not (before.isalnum() and end[:1].isalnum())
 
 
 def start_of(text: Iterable[str], columns: int) -> str:
-    """Return as much of a text as fits in."""
+    """Return as much of a text as fits."""
     kept = ""
     for character in text:
         columns -= width_of(character)

@@ -1,7 +1,7 @@
-"""Tracebacks as people want to read them first: without the frames of installed packages.
+"""Trimmed tracebacks: without the frames of installed packages.
 
-What is trimmed is IPython's text, in any of its modes, and Python's own. Tracebacks of other
-kernels stay as they are.
+Tracebacks of IPython, in any of its modes, and of Python itself are trimmed. Tracebacks of other
+kernels stay unchanged.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _INSTALLED = re.compile(
 _PACKAGE = re.compile(
     r"[\\/](?:site|dist)-packages[\\/]([\w-]+)|^(\w+)[\\/][\w/\\.]+\.p(?:yx|xi|xd)$"
 )
-# What ends a frame: an empty line, or one that is neither indented nor numbered.
+# The end of a frame: an empty line, or one that is neither indented nor numbered.
 _BREAK = re.compile(r"\s*$|[^\s\d-]")
 
 
 @dataclass
 class _Block:
-    """Lines that belong together: a frame, or what stands between frames."""
+    """Lines that belong together: a frame, or the text between frames."""
 
     path: str | None = None
     lines: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class _Block:
 def trimmed(traceback: str) -> str:
     """Return a traceback without the frames of installed packages, which are counted instead.
 
-    A traceback that has no other frames is left whole.
+    A traceback without other frames stays whole.
     """
     blocks = list(_blocks(traceback))
     frames = [block for block in blocks if block.path is not None]

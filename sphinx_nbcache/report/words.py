@@ -1,4 +1,4 @@
-"""How durations and sizes are said to people, the same in every view."""
+"""Durations and sizes in words, the same in every view."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ _MINUTE, _HOUR = 60, 3600
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration as people say it: `0.42 s`, `41 s`, `9 min 12 s`, `2 h 5 min`."""
-    if seconds < 0.001:  # noqa: PLR2004 (as many digits would say nothing)
+    """Return a duration in readable form: `0.42 s`, `41 s`, `9 min 12 s`, `2 h 5 min`."""
+    if seconds < 0.001:  # noqa: PLR2004 (more digits would mean nothing)
         return "< 1 ms" if seconds > 0 else "0 s"
     if seconds < 10:  # noqa: PLR2004 (two digits are enough)
         return f"{seconds:.2g} s"
@@ -20,7 +20,7 @@ def in_words(seconds: float) -> str:
 
 
 def size_in_words(size: int) -> str:
-    """Return a number of bytes as people say it: `512 B`, `1.4 MB`."""
+    """Return a number of bytes in readable form: `512 B`, `1.4 MB`."""
     amount, unit = float(size), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if amount < 1000:  # noqa: PLR2004 (decimal units)

@@ -1,8 +1,8 @@
 """Pages that show a command line: each command is run while its page is read.
 
-From a directive to the block in the page: `command` (what the author wrote), `places` (where it
-runs and on which store), `process` and `child` (running it), `printed` (what the page shows of
-what it printed), `dependencies` (what makes the page out of date).
+From a directive to the block in the page: `command` (the content of the directive), `places` (the
+folder and the store), `process` and `child` (running it), `printed` (its output as the page shows
+it), `dependencies` (the files that make the page outdated).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Runs one click command: a script, to be run in a process of its own.
+"""Runs one click command: a script for a subprocess.
 
-It is not imported, and imports none of our modules: the command must meet the interpreter as if
-it had been called from a shell. What it prints goes where standard output goes; what is to be
-known of it beside that goes into a report file.
+The script is not imported, and imports none of our modules: the command must find the interpreter
+as if it had been called from a shell. Its output goes to standard output; all other facts about the
+command go into a report file.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     facts["files"] = files_of(request["module"], command, request["words"])
     report.write_text(json.dumps(facts), encoding="utf-8")
     sys.argv = [prog, *request["words"]]
-    # The output is no terminal, but the page shows colours; a command may forbid them.
+    # The output is not a terminal, but the page shows colours; a command may forbid them.
     colours = {} if "color" in command.context_settings else {"color": True}
     try:
         command.main(request["words"], prog_name=prog, windows_expand_args=False, **colours)
@@ -73,7 +73,7 @@ def find(module: str, attribute: str) -> Any:
 
 
 def files_of(module: str, command: Any, words: Sequence[str]) -> list[str]:
-    """Return the files of the modules that define a command and the subcommands it leads to."""
+    """Return the files of the modules that define a command and the subcommands in the words."""
     import click
 
     modules = [module, _module_of(command)]
@@ -90,7 +90,7 @@ def files_of(module: str, command: Any, words: Sequence[str]) -> list[str]:
 
 
 def file_of(module: str) -> list[str]:
-    """Return the file of a module, also of one that cannot be imported; none if there is none."""
+    """Return the file of a module, even if it cannot be imported; empty if there is none."""
     with suppress(Exception):
         file = getattr(sys.modules.get(module), "__file__", None)
         if file is None:
@@ -102,9 +102,9 @@ def file_of(module: str) -> list[str]:
 
 
 def print_exception(error: Exception) -> str:
-    """Print an exception as Python does, but for the frames; return what it is, and where.
+    """Print an exception as Python does, without the frames; return its text and place.
 
-    The frames would show paths of this machine, and other ones on the next.
+    The frames would show paths, which differ between machines.
     """
     what = "".join(traceback.format_exception_only(error)).strip()
     print(f"Traceback (most recent call last):\n  ...\n{what}", file=sys.stderr)  # noqa: T201
@@ -113,7 +113,7 @@ def print_exception(error: Exception) -> str:
 
 
 def typed(prompt: object = "", /) -> str:
-    """Take a line of the input, and show it: in a terminal one sees what is typed."""
+    """Read a line of input and echo it, as a terminal does."""
     sys.stdout.write(str(prompt))
     line = sys.stdin.readline()
     sys.stdout.write(line.rstrip("\n") + "\n")
@@ -123,7 +123,7 @@ def typed(prompt: object = "", /) -> str:
 
 
 def typed_hidden(prompt: str = "Password: ", stream: Any = None) -> str:
-    """Take a line of the input without showing it."""
+    """Read a line of input without echoing it."""
     stream = stream or sys.stdout
     line = sys.stdin.readline()
     stream.write(f"{prompt}\n")

@@ -1,4 +1,4 @@
-"""What the author of a page wrote: which click command, with which arguments."""
+"""The click command that a directive names, and its arguments."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Command:
         attribute: Its name in that module; dots lead to attributes of attributes.
         words: The arguments, split as a shell does; names of subcommands come first.
         shown: The arguments as the author wrote them, in one line.
-        prog: What stands before the arguments; empty for the name that the command has.
-        typed: What is typed while the command runs.
+        prog: The program name before the arguments; empty for the command's own name.
+        typed: The input that is typed while the command runs.
     """
 
     module: str
@@ -49,14 +49,14 @@ class Command:
 def read_command(
     target: str, subcommand: str = "", arguments: str = "", *, typed: str = "", prog: str = ""
 ) -> Command:
-    """Read what is written in a directive.
+    """Return the command that a directive describes.
 
     Args:
         target: `module:attribute`.
         subcommand: The name of a subcommand; several words for nested groups.
-        arguments: Its arguments, quoted as for a shell. They may go over several lines.
-        typed: What is typed while the command runs.
-        prog: What the command line begins with; empty for the default.
+        arguments: Its arguments, quoted as for a shell. They may span several lines.
+        typed: The input that is typed while the command runs.
+        prog: The program name; empty for the default.
 
     Raises:
         CommandError: The target or the quoting is wrong.
@@ -76,7 +76,7 @@ def read_command(
 
 
 def _own_prog(module: str, attribute: str) -> str:
-    """Return how our own groups are called: pages show what a reader can type."""
+    """Return the program name of our own groups: pages show what a reader can type."""
     if module != _OWN_MODULE:
         return ""
     return PROG if f"{module}:{attribute}" == ROOT else f"{PROG} {attribute}"

@@ -1,4 +1,4 @@
-"""What a page with commands depends on, so that it is read again when that has changed."""
+"""The dependencies of a page with commands: it is read again when they change."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def named_files(words: Sequence[str], folder: Path) -> Stats:
 
 
 def note_files(env: BuildEnvironment, paths: Iterable[Path]) -> None:
-    """Note that the page at hand depends on files."""
+    """Note that the current page depends on files."""
     for path in paths:
         try:
-            # Relative, for an environment that is carried to another machine.
+            # Relative, because the environment may be moved to another machine.
             env.note_dependency(os.path.relpath(path, env.srcdir))
         except ValueError:
             env.note_dependency(str(path))  # on another drive of Windows
 
 
 def note_commands(env: BuildEnvironment, *, well: bool) -> None:
-    """Note whether the commands of the page at hand went well, with which version of ours."""
+    """Note whether the commands of the current page succeeded, with this version of the package."""
     versions = notebook_domain(env).cli_versions
     went_well = well and versions.get(env.docname, __version__) == __version__
     versions[env.docname] = __version__ if went_well else ""
@@ -53,7 +53,7 @@ def note_commands(env: BuildEnvironment, *, well: bool) -> None:
 def find_outdated_pages(
     _app: Sphinx, env: BuildEnvironment, _added: set[str], _changed: set[str], removed: set[str]
 ) -> list[str]:
-    """`env-get-outdated`: pages read with another version of ours, or with a failure."""
+    """`env-get-outdated`: pages read with another version of this package, or with a failure."""
     return [
         docname
         for docname, version in notebook_domain(env).cli_versions.items()

@@ -18,7 +18,7 @@ from sphinx_nbcache.notices import WARNING_TYPE, Topic
 
 
 class _CliDirective(SphinxDirective):
-    """What both directives do when something is wrong: warn, and try again in the next build."""
+    """The error handling of both directives: warn, and try again in the next build."""
 
     def warn(self, text: str) -> None:
         note_commands(self.env, well=False)
@@ -32,7 +32,7 @@ class _CliDirective(SphinxDirective):
         )
 
     def refuse(self, error: CommandError) -> list[nodes.Node]:
-        """Warn, and show in the page that something is missing there."""
+        """Warn, and show the error in the page."""
         self.warn(str(error))
         return [nodes.error("", nodes.paragraph("", f"{self.name}: {error}"))]
 
@@ -89,10 +89,10 @@ class JcacheCli(_CliDirective):
         return read_command(target, subcommand, arguments, typed=typed, prog=prog)
 
     def _run(self, command: Command, reading: PageReading) -> Ran:
-        """Run a command, and note what the page depends on.
+        """Run a command, and note the dependencies of the page.
 
-        Files that a command of the page writes are no dependencies: two pages that write one
-        file would make each other out of date for ever.
+        Files that a command of the page writes are not dependencies: two pages that write one file
+        would make each other outdated forever.
         """
         before = named_files(command.words, reading.root)
         ran = run_command(command, reading.root, reading.store.place)

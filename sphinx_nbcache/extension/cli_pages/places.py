@@ -1,4 +1,4 @@
-"""Where the commands of pages run, and the stores that they work on."""
+"""The folders in which the commands of pages run, and the stores that they work on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sphinx_nbcache.config import PREFIX, Settings
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.project.place import STORE_FOLDER, store_place
 
-# Beside the output directory: `make html latexpdf` shares it, and cleaning removes it.
+# Next to the output directory: `make html latexpdf` shares it, and cleaning removes it.
 _FOLDER = ".nbcache-cli"
-# What a store puts into its folder, and no more: the option may name a folder of the user's.
+# Only names that a store creates: the option may name a folder with other files of the user.
 _OF_A_STORE = re.compile(r"nbcache-\d+(\..+)?")
 
 
@@ -31,17 +31,17 @@ class CliStore:
 
     @property
     def lock_file(self) -> Path:
-        """The file by which pages wait for each other; commands may remove the folder itself."""
+        """The lock file, next to the folder: commands may remove the folder itself."""
         return self.place.with_name(f"{self.place.name}.lock")
 
     def empty(self) -> None:
-        """Remove what is in the store.
+        """Remove the content of the store.
 
         Raises:
             OSError: It cannot be removed.
         """
         if not self.is_common:
-            # The folder is ours: nothing but the commands of this page has ever used it.
+            # The folder is ours: only the commands of this page have ever used it.
             if self.place.exists():
                 shutil.rmtree(self.place)
             return
@@ -76,7 +76,7 @@ class Places:
 
 
 def places_of(base: Path, output: Path, settings: Settings) -> tuple[Places, list[Notice]]:
-    """Return the places of a build, and what is wrong with those that the options name.
+    """Return the places of a build, and the problems of those that the options name.
 
     Args:
         base: The source directory, to which the options are relative.

@@ -1,4 +1,4 @@
-"""From what a command printed to what its page shows."""
+"""Turns the output of a command into the text that its page shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sphinx_nbcache.rendering.nodes import AnsiBlock
 
 _PROMPT = "$ "
 _COLOUR = r"\x1b\[[\d;:]*m"
-# A path may be coloured piece by piece. It is not searched for inside of longer names.
+# A path may be coloured piece by piece. It is not searched for inside longer names.
 _BEFORE = rf"(?P<before>\A|{_COLOUR}|[^\w.\-])"
 _AFTER = r"(?![\w\-]|\.\w)"
 
@@ -24,8 +24,8 @@ def shown_text(printed: str, folder: Path, store: Path) -> str:
     """Return what a terminal would show, without the paths of this machine.
 
     Args:
-        printed: What the command printed.
-        folder: Where it was run. Paths below are shown relative to it, as readers type them.
+        printed: The output of the command.
+        folder: Where it was run. Paths below it are shown relative to it, as readers type them.
         store: Its store, which is shown as the one that readers have by default.
     """
     text = _overwritten(printed)
@@ -33,7 +33,7 @@ def shown_text(printed: str, folder: Path, store: Path) -> str:
         text = _replaced(text, str(path), STORE_FOLDER)
         with suppress(ValueError):  # on another drive of Windows
             relative = os.path.relpath(path, folder)
-            # A single name might as well be a word.
+            # A single name could also be an ordinary word.
             if len(Path(relative).parts) > 1:
                 text = _replaced(text, relative, STORE_FOLDER)
     for path in dict.fromkeys([folder, folder.resolve()]):
@@ -43,24 +43,24 @@ def shown_text(printed: str, folder: Path, store: Path) -> str:
 
 
 def console_block(line: str, output: str) -> nodes.literal_block:
-    """Return the block with a command line and what it printed."""
+    """Return the block with a command line and its output."""
     block = ansi_block(output, [])
     if isinstance(block, AnsiBlock):
-        # The highlighter's own classes: it looks as in other blocks, also to buttons that copy.
+        # The highlighter's own classes: the block looks like others, also to copy buttons.
         coloured, block.children = block.children, []
         block += nodes.inline(_PROMPT, _PROMPT, classes=["gp"])
         block += nodes.Text(f"{line}\n")
         block += nodes.inline("", "", *coloured, classes=["go"])
     else:
         text = f"{_PROMPT}{line}\n{block.astext()}".rstrip("\n")
-        # A command may print anything: that is no mistake of the page.
+        # A command may print anything: highlighting errors are not the page's fault.
         block = nodes.literal_block(text, text, force=True)
     block["language"] = "console"
     return block
 
 
 def _overwritten(text: str) -> str:
-    """Keep of each line what was written last: progress bars go back to its beginning."""
+    """Keep the last text written to each line: progress bars return to its beginning."""
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
@@ -88,5 +88,5 @@ def _pattern(path: str) -> str:
 
 
 def _before(match: re.Match[str]) -> str:
-    """Return what stood before a path, and the colours within it."""
+    """Return the text before a path, and the colours within it."""
     return str(match["before"]) + "".join(re.findall(_COLOUR, match["path"]))

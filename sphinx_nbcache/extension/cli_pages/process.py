@@ -1,4 +1,4 @@
-"""Running a command in a process of its own."""
+"""Runs a command in a subprocess."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sphinx_nbcache.store.marks import SECRET_VARIABLE
 
 _CHILD = Path(__file__).with_name("child.py")
 COLUMNS = 80
-# How our own command line ends if a notebook failed: `FAILED` of `sphinx_nbcache.cli.exits`,
+# Exit status of our own command line if a notebook failed: `FAILED` of `sphinx_nbcache.cli.exits`,
 # which is a layer above.
 NOTEBOOK_FAILED = 1
-# What the terminal of whoever builds says of itself; pages look the same whoever does.
+# Variables that describe the terminal of the build; pages must not depend on them.
 _OF_THE_TERMINAL = frozenset(
     "NO_COLOR CLICOLOR CLICOLOR_FORCE COLORTERM PY_COLORS TTY_COMPATIBLE".split()
 )
@@ -29,7 +29,7 @@ _LEFT_OUT = _OF_THE_TERMINAL | {SECRET_VARIABLE}
 _TERMINAL = {
     "TERM": "xterm-256color",
     "FORCE_COLOR": "1",
-    # rich's word for a terminal with colours in which nothing moves.
+    # rich's variable for a terminal with colours but without animation.
     "TTY_INTERACTIVE": "0",
     "COLUMNS": str(COLUMNS),
     "LINES": "24",
@@ -38,11 +38,11 @@ _TERMINAL = {
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a command.
+    """The outcome of a command.
 
     Attributes:
         status: Its exit status; negative if a signal ended it.
-        printed: What it wrote to standard output and standard error, in that order of writing.
+        printed: Its standard output and standard error, in the order in which they were written.
         prog: The name that it was called by; empty if it was not found.
         files: The files of the modules that define it.
         trouble: Why it was not run; empty if it was.
@@ -58,7 +58,7 @@ class Ran:
 
     @property
     def failure(self) -> str:
-        """Why this is a failure; empty if it is none."""
+        """Why this is a failure; empty if it is not one."""
         if self.error:
             return f"raised {self.error}"
         if self.status < 0:
@@ -67,10 +67,10 @@ class Ran:
 
 
 def failure_of(command: Command, ran: Ran) -> str:
-    """Return why a page should not have what came of a command; empty if it may.
+    """Return why a page should not have the outcome of a command; empty if it may.
 
-    That a notebook failed is a result of our own command line, and the page shows it. All else
-    that ends it otherwise than well, an exception above all, is a failure as with any command.
+    A failed notebook is a valid outcome of our own command line, and the page shows it. Any other
+    unsuccessful end, such as an exception, is a failure as with any command.
     """
     if command.is_own and ran.status == NOTEBOOK_FAILED and not ran.error:
         return ""
@@ -80,13 +80,13 @@ def failure_of(command: Command, ran: Ran) -> str:
 def run_command(command: Command, folder: Path, store: Path) -> Ran:
     """Run a command in a folder, on a store, and wait until it ends.
 
-    The output goes into a file, not through a pipe: a process that the command leaves behind
-    would keep a pipe open, and the reading of the page waiting.
+    The output goes into a file, not through a pipe: a process that the command leaves running would
+    keep a pipe open, and block the reading of the page.
     """
     with tempfile.TemporaryDirectory(prefix="nbcache-", ignore_cleanup_errors=True) as temporary:
         printed, report = Path(temporary, "printed"), Path(temporary, "report")
         with printed.open("wb") as sink:
-            done = subprocess.run(  # noqa: S603 (what is run is what the page's author wrote)
+            done = subprocess.run(  # noqa: S603 (the page's author wrote the command)
                 [
                     *(sys.executable, "-u", "-P", "-X", "utf8", str(_CHILD)),
                     _request(command, report),
@@ -120,7 +120,7 @@ def variables(environ: Mapping[str, str], folder: Path, store: Path) -> dict[str
 
 
 def _request(command: Command, report: Path) -> str:
-    """Return what `child` is to do. It imports what `conf.py` made importable."""
+    """Return the request for `child`; it can import what `conf.py` made importable."""
     return json.dumps(
         {
             "module": command.module,
@@ -134,7 +134,7 @@ def _request(command: Command, report: Path) -> str:
 
 
 def _import_path() -> list[str]:
-    """Return `sys.path` for a process in another folder; entries that only hooks know stay."""
+    """Return `sys.path` for another folder; entries that only import hooks know stay."""
     found = ((entry, Path(entry)) for entry in sys.path)
     return [str(path.absolute()) if path.exists() else entry for entry, path in found]
 

@@ -1,4 +1,4 @@
-"""A page while it is being read: its store is locked, and is its own until it has been read."""
+"""The reading of a page with commands, which locks its store until it ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PageReading:
                 LOGGER.info("another page is using the store of %s: waiting", docname)
                 self._lock.acquire()
             if not store.is_common:
-                # What the page shows must not depend on earlier builds.
+                # The page must not depend on earlier builds.
                 store.empty()
         except (OSError, NotImplementedError) as error:
             self.end()
@@ -65,12 +65,12 @@ class PageReading:
             raise CommandError(text) from None
 
     def end(self) -> None:
-        """Let other pages use the store."""
+        """Release the store for other pages."""
         self._lock.release()
 
 
 def page_reading(env: BuildEnvironment) -> PageReading:
-    """Return the reading of the page at hand; it begins with the first call.
+    """Return the reading of the current page; it begins with the first call.
 
     Raises:
         CommandError: Its store cannot be used.
@@ -92,7 +92,7 @@ def leave_page(app: Sphinx, _doctree: nodes.document) -> None:
 
 
 def check_places(app: Sphinx) -> None:
-    """`builder-inited`: tell what is wrong with the places that options name."""
+    """`builder-inited`: warn about problems with the places that options name."""
     for problem in _places(app)[1]:
         notifier(app)(problem)
 

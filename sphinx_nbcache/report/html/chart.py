@@ -13,9 +13,9 @@ from sphinx_nbcache.report.words import in_words
 
 _BARS = 12
 _LISTED_CELLS = 8
-# A cell is named beside a bar if it took this share of the time.
+# A cell is named next to a bar if it took this share of the time.
 _WORTH = 0.2
-# So many steps the axis has at most; texts so near to its ends do not stand across them.
+# The most steps of the axis; texts this close to its ends are not centred on their mark.
 _TICKS, _EDGE = 5, 0.04
 _WIDTH, _HEIGHT, _GAP = 1000.0, 10, 1.5
 _REST = "start of the kernel, and the rest"
@@ -47,7 +47,7 @@ def chart(entries: Sequence[ReportEntry], rows: Rows, links: Links) -> Html:
 
 
 def _ticks(longest: float) -> list[float]:
-    """Return round numbers of seconds from 0 on, three to six of them."""
+    """Return three to six round numbers of seconds, starting at 0."""
     units = [unit * 10**power for power in range(-4, 2) for unit in (1, 2, 5)]
     units += [minutes * 60 for minutes in (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)]
     step = next((unit for unit in sorted(units) if longest / unit <= _TICKS), longest / 2)
@@ -55,7 +55,7 @@ def _ticks(longest: float) -> list[float]:
 
 
 def _axis(ticks: Sequence[float], longest: float) -> Html:
-    """Return the axis of time below the bars; they tell their durations themselves, too."""
+    """Return the time axis, which screen readers skip: the bars state their durations."""
     marks: list[Html] = []
     for seconds in ticks:
         share = seconds / longest
@@ -130,7 +130,7 @@ def _described(entry: ReportEntry) -> str:
 
 
 def _cell(entry: ReportEntry, links: Links) -> Html:
-    """Return the cell that is worth a look: the one that failed, or the slowest of several."""
+    """Return the most relevant cell: the one that failed, or the slowest of several."""
     cell = entry.failure.cell if entry.failure is not None else None
     if cell is not None:
         return element("span", cell_link(entry, cell, links), " failed", class_="nbcache-bad")

@@ -1,6 +1,6 @@
-"""The notebooks that failed: what, where, the source of the cell, and the traceback.
+"""The notebooks that failed: error, place, source of the cell, and traceback.
 
-All of them are closed, so that the page begins with one line of each.
+All of them start folded, so that the page begins with one line for each.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def failures(
 
     Args:
         entries: The notebooks. If none failed, the section is empty, or says so in a page that
-            has the heading.
+            provides the heading.
         rows: Their rows.
-        links: Where the section leads.
+        links: The links of the section.
         has_heading: Whether the section has its own heading.
     """
     failed = [entry for entry in entries if entry.failed]

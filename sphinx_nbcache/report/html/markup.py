@@ -1,4 +1,4 @@
-"""HTML elements that are also well-formed XML. What is not HTML already is escaped."""
+"""HTML elements that are also well-formed XML. Text that is not [](Html) is escaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 from sphinx_nbcache.rendering.terminal import pieces
 
 _VOID = frozenset({"input", "line", "meta", "path", "rect"})
-# What neither HTML nor XML can hold, not even escaped.
+# Characters that neither HTML nor XML can contain, not even escaped.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -30,8 +30,8 @@ def element(name: str, /, *content: Content, **attributes: Attribute) -> Html:
     Args:
         name: Its name.
         content: Texts, which are escaped, and [](Html), which is not; or iterables of both.
-        attributes: Its attributes: `_` stands for `-`, one at the end is left out. `True` means
-            that it is there without a value; `None` and `False`, that it is not.
+        attributes: Its attributes: `_` stands for `-`, and a trailing one is dropped. `True` gives
+            an attribute with an empty value; `None` and `False` give none.
     """
     start = _start(name, attributes)
     inner = "".join(map(_flat, content))
@@ -41,7 +41,7 @@ def element(name: str, /, *content: Content, **attributes: Attribute) -> Html:
 
 
 def around(name: str, pieces: Iterable[Html], /, **attributes: Attribute) -> Iterator[Html]:
-    """Yield the pieces of an element that is too large to be one string, as [](element) has it.
+    """Yield an element as [](element) returns it, in pieces, if it is too large for one string.
 
     Args:
         name: Its name.
@@ -79,7 +79,7 @@ def coloured(text: str) -> Html:
 
 
 def block(content: Content, kind: str) -> Html:
-    """Return a block of preformatted text, as Sphinx writes it; the keyboard can scroll it."""
+    """Return a block of preformatted text, as Sphinx writes it, which the keyboard can scroll."""
     pre = element("pre", content, tabindex=0)
     return element(
         "div", element("div", pre, class_="highlight"), class_=f"{kind} highlight-none notranslate"

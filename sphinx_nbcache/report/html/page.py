@@ -1,4 +1,4 @@
-"""The report as a fragment of HTML: complete without a script, which adds what can be operated."""
+"""The report as a fragment of HTML, complete without the script, which adds the controls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sphinx_nbcache.report.model import AS_IS, FAILED, REUSED, Report, ReportEnt
 from sphinx_nbcache.report.selection import Selection
 from sphinx_nbcache.report.words import in_words
 
-# What the buttons above the table choose by: their texts, and the labels of notebooks.
+# The buttons above the table: their texts, and the labels of the notebooks that they select.
 _CHOICES = (
     ("Failed", (FAILED,)),
     ("Executed", ("executed",)),
@@ -34,13 +34,13 @@ def report_html(report: Report, selection: Selection, links: Links, prefix: str 
 def report_pieces(
     report: Report, selection: Selection, links: Links, prefix: str = ""
 ) -> Iterator[Html]:
-    """Yield the report in pieces: with a thousand notebooks, all of it would be large.
+    """Yield the report in pieces: one string would be large with a thousand notebooks.
 
     Args:
         report: The report.
-        selection: What is shown of it.
-        links: Where it leads.
-        prefix: What ids begin with; another one for each report in a page.
+        selection: The part to show.
+        links: The links in it.
+        prefix: The prefix of ids, different for each report in a page.
     """
     counted = selection.within(report)
     entries = selection.shown(counted)
@@ -109,14 +109,14 @@ def _table_section(
 def _news_and_group(
     entries: Sequence[ReportEntry],
 ) -> tuple[Sequence[ReportEntry], Sequence[ReportEntry]]:
-    """Return what failed, what ran, and the rest, in this order; and the reused notebooks."""
+    """Return the notebooks that failed, ran or remain, in this order; and the reused ones."""
     group = [entry for entry in entries if entry.decision == REUSED and not entry.failed]
     others = [entry for entry in entries if entry.decision != REUSED or entry.failed]
     return sorted(others, key=lambda e: (not e.failed, e.decision == AS_IS)), group
 
 
 def _controls(entries: Sequence[ReportEntry]) -> Html:
-    """Return what the script makes work, and shows then."""
+    """Return the controls, which are hidden until the script shows them."""
     buttons = [_button("All", "", len(entries), is_pressed=True)]
     for text, labels in _CHOICES:
         if number := sum(bool(entry.labels & set(labels)) for entry in entries):

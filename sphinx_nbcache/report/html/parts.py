@@ -1,4 +1,4 @@
-"""Small pieces that several parts of the page are made of."""
+"""Small elements that several parts of the page share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rows:
     folder: str = ""
 
     def short(self, name: str) -> str:
-        """Return a name as it is shown."""
+        """Return a name without the common folder."""
         return name.removeprefix(self.folder)
 
 
@@ -66,20 +66,20 @@ def _row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
 
 
 def page_link(entry: ReportEntry, rows: Rows, links: Links) -> Html:
-    """Return the name of a notebook, which leads to its page. It may be broken behind a `/`."""
+    """Return the name of a notebook, linked to its page. It may be broken after a `/`."""
     name = joined(Html("/<wbr />"), rows.short(entry.name).split("/"))
     uri = links.page(entry.docname) if entry.docname else ""
     return element("a", name, href=uri) if uri else element("span", name)
 
 
 def cell_link(entry: ReportEntry, number: int, links: Links, before: str = "cell ") -> Html:
-    """Return the name of a code cell, which leads to it."""
+    """Return the name of a code cell, linked to it."""
     uri, text = links.cell(entry.docname, number), f"{before}{number}"
     return element("a", text, href=uri) if uri else element("span", text)
 
 
 def state(entry: ReportEntry) -> Html:
-    """Return how a notebook stands: a sign and a word."""
+    """Return the state of a notebook: a sign and a word."""
     if not entry.state:
         return nothing()
     sign = element("span", _SIGNS.get(entry.state, NOTHING), " ", aria_hidden="true")
@@ -88,7 +88,7 @@ def state(entry: ReportEntry) -> Html:
 
 
 def nothing() -> Html:
-    """Return what stands where there is nothing to tell."""
+    """Return the placeholder for a missing value."""
     return element("span", NOTHING, class_="nbcache-muted")
 
 
@@ -98,13 +98,13 @@ def moment(seconds: float | None) -> Content:
 
 
 def time_of(seconds: float) -> Html:
-    """Return a time that is known, as [](moment) does."""
+    """Return a known time as [](moment) does."""
     text = utc(seconds).removesuffix(" UTC")
     return element("time", text, datetime=_iso(seconds))
 
 
 def with_times(text: str) -> Html:
-    """Return a text in which the times are marked as such."""
+    """Return a text with its times in `time` elements."""
     parts: list[str] = []
     end = 0
     for found in _WRITTEN_TIME.finditer(text):

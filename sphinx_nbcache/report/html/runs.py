@@ -1,4 +1,4 @@
-"""The last runs of a notebook: how their durations went, and why they were."""
+"""The last runs of a notebook: their durations and their reasons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OK = "ok"
 
 
 def last_runs(runs: Sequence[ReportRun]) -> Html:
-    """Return a small chart of the durations of runs, and the last of them as a list.
+    """Return a small chart of the durations of runs, and a list of the last ones.
 
     Args:
         runs: The runs, the oldest first.
@@ -25,7 +25,7 @@ def last_runs(runs: Sequence[ReportRun]) -> Html:
 
 
 def _drawn(runs: Sequence[ReportRun]) -> Html:
-    """Return a bar for each run; those that failed have a foot and another colour."""
+    """Return a bar for each run; failed ones have a foot and another colour."""
     longest = max(run.seconds for run in runs) or 1.0
     width = len(runs) * (_BAR + _GAP) - _GAP
     well: list[str] = []

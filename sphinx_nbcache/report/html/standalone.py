@@ -1,4 +1,4 @@
-"""The report as a page of its own, in one file that needs nothing else."""
+"""The report as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def standalone_page(report: Report, title: str) -> str:
 
     Args:
         report: The report.
-        title: What stands above it.
+        title: Its heading.
     """
     style = _STYLE + "".join(_static(name) for name in (COMMON_STYLE, REPORT_STYLE))
     head = element(

@@ -26,10 +26,10 @@ _LENGTH = 200
 # A longer reason may be cut in its row.
 _IN_SIGHT = 36
 
-# What the row itself tells, if it is wide enough.
+# Facts that the row itself shows, if it is wide enough.
 _IN_ROW = frozenset({"Decision", "Run at"})
 
-# What a notebook depends on: kind and title. Some kinds are short enough for one line.
+# Kinds of dependencies with their titles. Some kinds are short enough for one line.
 _DEPENDENCIES = {
     "file": "Files",
     "folder": "Folders",
@@ -63,9 +63,9 @@ def table(
     Args:
         entries: The notebooks.
         rows: Their rows.
-        links: Where they lead.
-        tells_all: Whether it tells what differs from build to build.
-        group: Reused notebooks, which are shown after the others as a group that folds.
+        links: The links in the table.
+        tells_all: Whether to show columns that differ from build to build.
+        group: Reused notebooks, which are shown after the others as a folding group.
     """
     columns = [column for column in _COLUMNS if tells_all or not column[3]]
     heads = [_head(name, title, kind, rows) for name, title, kind, _ in columns]
@@ -78,7 +78,7 @@ def table(
         [_group_head(len(group), len(columns))] if group else (),
         (_row(entry, rows, links, columns) for entry in group),
     )
-    # The roles of a table are lost to some browsers when its rows are laid out as boxes.
+    # Some browsers drop the roles of a table when its rows are laid out as boxes.
     return around("table", pieces, role="table", class_="nbcache-table")
 
 
@@ -158,7 +158,7 @@ def _time(entry: ReportEntry) -> str:
 
 
 def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
-    """Return the list of what is known of a notebook."""
+    """Return the list of facts about a notebook."""
     facts = _of_its_end(entry, row)
     if len(entry.reason) > _IN_SIGHT:
         facts.append(("Reason", with_times(shortened(entry.reason, _LENGTH))))
@@ -185,7 +185,7 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
 
 
 def _of_its_end(entry: ReportEntry, row: str) -> list[tuple[str, Content]]:
-    """Return how its run ended, beside what its row tells."""
+    """Return the facts about the end of its run that its row does not show."""
     facts: list[tuple[str, Content]] = []
     if entry.failure is not None:
         to_it = element("a", shortened(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
@@ -198,7 +198,7 @@ def _of_its_end(entry: ReportEntry, row: str) -> list[tuple[str, Content]]:
 
 
 def _of_its_run(entry: ReportEntry, links: Links) -> list[tuple[str, Content]]:
-    """Return what it was run by, and what that took."""
+    """Return the means of its run, and their cost."""
     facts: list[tuple[str, Content]] = []
     if slowest := [c for c in entry.slowest if c.seconds][:_SLOWEST]:
         listed = [
@@ -216,7 +216,7 @@ def _of_its_run(entry: ReportEntry, links: Links) -> list[tuple[str, Content]]:
 
 
 def _dependencies(entry: ReportEntry) -> list[tuple[str, Content]]:
-    """Return what a notebook depends on, and what of that nobody can verify."""
+    """Return the dependencies of a notebook, and those that cannot be verified."""
     if not entry.status:
         return []
     facts: list[tuple[str, Content]] = []
@@ -237,7 +237,7 @@ def _made(item: Produced) -> str:
 
 
 def _listed(items: Sequence[str]) -> Content:
-    """Return a list; of a long one the beginning: the file for programs has all of it."""
+    """Return a list, shortened if it is long: the JSON file has all of it."""
     if len(items) == 1:
         return items[0]
     shown = [*items[:_LISTED]]
