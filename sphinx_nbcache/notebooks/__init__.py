@@ -1,1 +1,1 @@
-"""What a notebook is: its formats, its cells, its code key, and the remembered scan of a file."""
+"""Notebooks as sources: their formats, cells, code key, and the remembered scan of a file."""

@@ -1,4 +1,4 @@
-"""Files beside a notebook, by paths that never lead out of a folder."""
+"""Files next to a notebook, given by paths that never lead out of a folder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sphinx_nbcache.bounded import LONGEST_NAME
 def inner_path(text: str) -> str:
     """Return the normal form of a path to something in or below a folder.
 
-    It is relative to the folder, with slashes, and means the same on every system.
+    The path is relative to the folder, uses slashes, and means the same on every system.
 
     Raises:
-        ValueError: It leads out of the folder, or can do so on some system, or is no path.
+        ValueError: The path leads out of the folder, may do so on some system, or is not a path.
     """
     path = PurePosixPath(text)
     if not _is_encodable(text) or str(path) == ".":
@@ -32,7 +32,7 @@ def inner_path(text: str) -> str:
 
 
 def is_inner_path(text: str) -> bool:
-    """Tell whether a text is the normal form of a path in or below a folder."""
+    """Tell whether a string is the normal form of a path in or below a folder."""
     try:
         return inner_path(text) == text
     except ValueError:
@@ -40,14 +40,14 @@ def is_inner_path(text: str) -> bool:
 
 
 def asset_of(path: Path, notebook: Path) -> str:
-    """Return the path of an asset as it stands in a notebook's list of assets.
+    """Return the path of an asset in the form used in a notebook's list of assets.
 
     Args:
         path: A file or a folder.
         notebook: The notebook, in or below whose folder it must lie.
 
     Raises:
-        ValueError: It does not.
+        ValueError: The path is elsewhere.
     """
     folder = os.path.abspath(notebook.parent)  # noqa: PTH100 (links are left as they are)
     try:

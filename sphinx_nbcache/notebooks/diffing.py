@@ -1,4 +1,4 @@
-"""How the code of two notebooks differs, in the words of nbdime."""
+"""The difference between the code of two notebooks, as formatted by nbdime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class NoDiffError(Exception):
-    """nbdime, which makes the diffs, is not installed. The message says how to get it."""
+    """nbdime, which makes the diffs, is not installed. The message says how to install it."""
 
 
 def diff_code(
@@ -16,15 +16,15 @@ def diff_code(
 ) -> str:
     """Return a diff of code cells; empty if they are the same.
 
-    Only sources are compared: outputs and counts differ between every two runs, and other cells
-    do not decide what is run.
+    Only sources are compared: outputs and counts differ between any two runs, and other cells do
+    not affect execution.
 
     Args:
         old: Sources of the code cells that have code.
-        new: The same of the other notebook.
-        old_name: How the first one is called, in the first line.
-        new_name: How the other one is called, in the second line.
-        colour: Whether to colour it by ANSI sequences.
+        new: The same for the other notebook.
+        old_name: The name of the first notebook, for the first line.
+        new_name: The name of the other notebook, for the second line.
+        colour: Whether to colour the diff with ANSI sequences.
 
     Raises:
         NoDiffError: nbdime is not installed.
@@ -41,7 +41,7 @@ def diff_code(
     if not (difference := diff_notebooks(before, after)):
         return ""
     out = io.StringIO()
-    # Its own comparison of texts: that of git or diff depends on what is installed and set.
+    # nbdime's own text comparison: those of git and diff depend on installation and settings.
     config = PrettyPrintConfig(out=out, use_git=False, use_diff=False, use_color=colour)
     pretty_print_diff(before, difference, "", config)
     return f"--- {old_name}\n+++ {new_name}\n{out.getvalue()}"
@@ -50,7 +50,7 @@ def diff_code(
 def _notebook(sources: Sequence[str]) -> Any:
     from nbformat import from_dict
 
-    # nbformat 4.4: later ones want ids, which would show up in the diff.
+    # nbformat 4.4: later versions require ids, which would show up in the diff.
     cell: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": []}
     cells = [{**cell, "source": source, "execution_count": None} for source in sources]
     return from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})

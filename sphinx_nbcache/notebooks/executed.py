@@ -1,4 +1,4 @@
-"""What a run left in a notebook, as data: taken out of an executed file, or put into a copy."""
+"""The results of a run in a notebook, as data: read from a file, or merged into a copy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What a run left in a notebook. Sequences have an item for each code cell that has code.
+    """The results of a run. Sequences have an item for each code cell that has code.
 
     Attributes:
-        digests: Digests of the sources that were run (see [](cell_digest)).
+        digests: Digests of the sources that were executed (see [](cell_digest)).
         outputs: The outputs (nbformat 4).
         counts: The execution counts; `None` where a cell was not run.
         widgets: State of the notebook's widgets, or empty.
-        language_info: What the kernel says of its language, or empty.
+        language_info: The kernel's description of its language, or empty.
     """
 
     digests: Sequence[str]
@@ -32,7 +32,7 @@ class Executed:
 
 
 def taken_out(notebook: Notebook) -> Executed:
-    """Return what a run left in a notebook that was read from a file."""
+    """Return the results of a run from a notebook that was read from a file."""
     cells = [numbered.cell for numbered in notebook.code_cells]
     return Executed(
         digests=[cell_digest(cell.source) for cell in cells],

@@ -1,4 +1,4 @@
-"""Which files are notebooks, and which reader reads them."""
+"""The formats of files: which files are notebooks, and which reader reads them."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ _COMMENT = re.compile(r"^\s*(#|//|--|;;?|%|\(\*|')+ ?")
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """What file names mean: the built-in formats and those of `nbcache_formats`."""
+    """The formats by suffix: the built-in ones and those of `nbcache_formats`."""
 
     extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The suffixes that a notebook can have, the longest first."""
+        """The suffixes of notebooks, the longest first."""
         return tuple(
             sorted({IPYNB_SUFFIX, MARKDOWN_SUFFIX, *self.extra}, key=lambda s: (-len(s), s))
         )
 
     def suffix_of(self, name: str) -> str:
-        """Return the suffix of a file name that counts here; empty if there is none."""
+        """Return the notebook suffix of a file name; empty if there is none."""
         return next((suffix for suffix in self.suffixes if name.endswith(suffix)), "")
 
     def format_of(self, name: str, text: str, reader: str = "") -> str | None:
-        """Return the name of the format of a file, or `None` if it is no notebook.
+        """Return the name of the format of a file, or `None` if the file is not a notebook.
 
         Args:
             name: The file's name.
             text: Its content.
-            reader: The reader that was named for this very file, if one was. It makes the file
-                a notebook, whatever its name and its text say.
+            reader: The reader that was named for this file, if any. It makes the file a notebook,
+                whatever its name and text are.
 
         Raises:
-            NotebookError: There is no such reader or format, or the header of what seems to be a
+            NotebookError: The reader or format does not exist, or the header of an apparent
                 notebook cannot be read.
         """
         if reader:
@@ -92,7 +92,7 @@ def script_format(text: str) -> str:
 
 
 def _commented_header(text: str) -> tuple[list[str], int]:
-    """Return the lines of a script's commented header, and how many lines stand before it."""
+    """Return the lines of a script's commented header, and the number of lines before it."""
     header: list[str] = []
     start = 0
     for number, line in enumerate(text.splitlines()):
@@ -100,7 +100,7 @@ def _commented_header(text: str) -> tuple[list[str], int]:
         if header and stripped.rstrip() == "---":
             return [*header, "---"], start
         if not header and stripped.rstrip() != "---":
-            # What may stand before the header: a shebang and an encoding line.
+            # A shebang and an encoding line may precede the header.
             if line.startswith("#!") or "coding" in line:
                 continue
             return [], 0
@@ -117,7 +117,7 @@ def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:
     Args:
         text: Its text.
         fmt: The format.
-        folder: Its folder, from which text notebooks load code; without it they load none.
+        folder: Its folder, from which text notebooks load code; `None` to load none.
 
     Raises:
         NotebookError: The text cannot be read.

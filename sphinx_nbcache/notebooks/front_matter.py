@@ -1,4 +1,4 @@
-"""The YAML front matter of a text notebook, and what it says about the file's format."""
+"""The YAML front matter of a text notebook, and the file format that it declares."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sphinx_nbcache.notebooks.yaml_text import YamlError, load_yaml
 
 MYST = "myst"
 _MYST_NAMES = frozenset({MYST, "mystnb"})
-# Keys under which a Markdown file keeps what an `.ipynb` file has as notebook metadata.
+# The key for the notebook metadata of an `.ipynb` file in the front matter of a Markdown file.
 _JUPYTER = "jupyter"
-# What makes a notebook of a Markdown file, in front matter that cannot be parsed: its keys, or a
-# code cell, in case it is one of these keys that is broken.
+# Signs of a notebook in a Markdown file whose front matter cannot be parsed: keys of the front
+# matter, or a code cell, in case one of these keys is broken.
 _NOTEBOOK_KEYS = re.compile(
     r"""
     ^[ ]*["']?(?:kernelspec|jupytext)["']?[ ]*:             # in the usual block style
@@ -28,9 +28,9 @@ _CODE_CELL = re.compile(r"^(?:`{3,}|~{3,}|:{3,})\{code-cell\}", re.MULTILINE)
 
 
 def split_front_matter(text: str) -> tuple[str, int]:
-    """Return the YAML text between the leading `---` lines, and the number of lines it takes.
+    """Return the YAML text between the leading `---` lines, and its number of lines.
 
-    `("", 0)` if the text has no front matter.
+    Return `("", 0)` if the text has no front matter.
     """
     if not text.startswith("---"):
         return "", 0
@@ -41,9 +41,9 @@ def split_front_matter(text: str) -> tuple[str, int]:
 
 
 def yaml_block(lines: Sequence[str]) -> tuple[str, int]:
-    """Return the text between a first line `---` and its end, and how many lines it takes.
+    """Return the text between a first line `---` and its end, and its number of lines.
 
-    `("", 0)` if the block does not end.
+    Return `("", 0)` if the block does not end.
     """
     for number, line in enumerate(lines[1:], 1):
         if line.rstrip() in ("---", "..."):
@@ -61,7 +61,7 @@ def read_front_matter(text: str) -> dict[str, Any]:
     return dict(_mapping(source)) if source else {}
 
 
-# A file's front matter is asked for twice: is it a notebook, and what does it say.
+# The front matter of a file is requested twice: for its format, and for its metadata.
 @lru_cache(maxsize=32)
 def _mapping(source: str) -> Mapping[str, Any]:
     try:
@@ -73,24 +73,23 @@ def _mapping(source: str) -> Mapping[str, Any]:
 
 
 def notebook_metadata(front_matter: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the notebook metadata that a text notebook's front matter holds.
+    """Return the notebook metadata in the front matter of a text notebook.
 
-    MyST notebooks have it at the top, jupytext's other formats under the key `jupyter`.
+    MyST notebooks have it at the top level, jupytext's other formats under the key `jupyter`.
     """
     nested = front_matter.get(_JUPYTER)
     return {**front_matter, **nested} if isinstance(nested, Mapping) else dict(front_matter)
 
 
 def markdown_format(text: str) -> str | None:
-    """Return the format of a Markdown file: `myst`, another jupytext format, or no notebook.
+    """Return the format of a Markdown file: `myst`, another jupytext format, or `None`.
 
-    A Markdown file is a notebook if its front matter names a kernel, says
-    `file_format: mystnb`, or holds jupytext's `text_representation`, whose `format_name` then
-    names the format.
+    A Markdown file is a notebook if its front matter names a kernel, has `file_format: mystnb`, or
+    contains jupytext's `text_representation`, whose `format_name` then gives the format.
 
     Raises:
-        NotebookError: The front matter of what seems to be a notebook cannot be read. On other
-            pages it is for myst-parser to warn of it.
+        NotebookError: The front matter of an apparent notebook cannot be read. myst-parser warns
+            about other pages.
     """
     if _is_open(text):
         raise NotebookError("the front matter does not end; put a line `---` after it", 1)
@@ -109,7 +108,7 @@ def markdown_format(text: str) -> str | None:
 
 
 def _is_open(text: str) -> bool:
-    """Tell whether a text begins as the front matter of a notebook, which never ends."""
+    """Tell whether a text starts with a notebook's front matter that is never closed."""
     first, _, rest = text.partition("\n")
     if first.rstrip() != "---" or split_front_matter(text)[1]:
         return False
@@ -132,8 +131,8 @@ def line_of_key(source: str, *path: str) -> int:
     """Return the line of a key in YAML or JSON, counted from 1; 0 if it is not found.
 
     Args:
-        source: The text, with comment marks perhaps.
-        path: The key, after those above it.
+        source: The text, possibly with comment markers.
+        path: The keys above the key, and the key itself.
     """
     # In JSON, the text of a cell has a backslash before each quotation mark.
     is_json = source.lstrip().startswith("{")

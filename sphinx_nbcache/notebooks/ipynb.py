@@ -14,10 +14,11 @@ CURRENT_MAJOR = 4
 OLDEST_MAJOR = 3
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# What git has instead of a large file, until git-lfs fetches it (https://git-lfs.com).
+# The start of a Git LFS pointer, which replaces a large file until it is fetched
+# (https://git-lfs.com).
 _LFS_POINTER = "version https://git-lfs.github.com/spec/"
-# How nbformat and every editor write a cell's source: one line of the file for each line of
-# the cell, at a fixed depth. Other layouts are valid JSON too; their lines are then unknown.
+# The layout that nbformat and every editor write: one line of the file for each line of the cell,
+# at a fixed depth. Other layouts are valid JSON, but their lines are unknown.
 _SOURCE_LINE = re.compile(r'^ {3}"source": (\[|")', re.MULTILINE)
 
 
@@ -25,7 +26,7 @@ def read_ipynb(text: str) -> Notebook:
     """Read the text of an `.ipynb` file.
 
     Raises:
-        NotebookError: The text is no notebook. The message says what is wrong and where.
+        NotebookError: The text is not a notebook. The message says what is wrong and where.
     """
     try:
         data = load_ipynb(text)
@@ -36,7 +37,7 @@ def read_ipynb(text: str) -> Notebook:
 
 
 def load_ipynb(text: str) -> Mapping[str, Any]:
-    """Return the JSON of an `.ipynb` file as it stands, with whatever we do not know.
+    """Return the JSON of an `.ipynb` file unchanged, including unknown fields.
 
     Only a file of nbformat 3 is upgraded.
 
@@ -51,7 +52,7 @@ def load_ipynb(text: str) -> Mapping[str, Any]:
 
 
 def from_node(data: Mapping[str, Any]) -> Notebook:
-    """Return the notebook held by an nbformat 4 node (from jupytext or a reader function)."""
+    """Return the notebook in an nbformat 4 node (from jupytext or a reader function)."""
     cells = data.get("cells")
     if not isinstance(cells, list):
         raise NotebookError("the reader returned something that is not a notebook")
@@ -62,9 +63,9 @@ def from_node(data: Mapping[str, Any]) -> Notebook:
 
 
 def plain(value: Any) -> Any:
-    """Return plain dictionaries, lists and clean texts for nbformat's nodes, all the way down.
+    """Convert nbformat's nodes to plain dictionaries, lists and clean strings, recursively.
 
-    What is kept of a notebook must not need nbformat when it is unpickled.
+    Unpickling a stored notebook must not need nbformat.
     """
     if isinstance(value, Mapping):
         return {clean_text(str(key)): plain(item) for key, item in value.items()}
@@ -74,7 +75,7 @@ def plain(value: Any) -> Any:
 
 
 def clean_text(text: str) -> str:
-    """Return a text that can be encoded: half a surrogate pair becomes a replacement character."""
+    """Return a text that can be encoded: lone surrogates become replacement characters."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -83,17 +84,17 @@ def clean_text(text: str) -> str:
 
 
 def source_lines(text: str, count: int) -> list[tuple[int, bool]]:
-    """Return the line at which each of `count` cells' sources starts; 0 where it is unknown.
+    """Return the line at which the source of each of `count` cells starts; 0 if unknown.
 
-    With it comes whether each line of the source is a line of the file; otherwise the whole
-    source is in one line.
+    The second value tells whether each line of the source is a line of the file; otherwise the
+    whole source is on one line.
     """
     found = []
     line, position = 1, 0
     for match in _SOURCE_LINE.finditer(text):
         line += text.count("\n", position, match.start())
         position = match.start()
-        # The list's first item stands on the next line, a plain string on the same one.
+        # The first item of a list is on the next line, a plain string on the same one.
         is_list = match[1] == "["
         found.append((line + is_list, is_list))
     return found if len(found) == count else [(0, False)] * count
@@ -126,7 +127,7 @@ def _json(text: str) -> Mapping[str, Any]:
         raise NotebookError(f"not a notebook: {error}") from None
     if not isinstance(data, dict):
         raise NotebookError("not a notebook: the JSON is not an object")
-    # JSON may hold halves of surrogate pairs, which no text file or message can.
+    # JSON may contain lone surrogates, which no text file or message can hold.
     return plain(data) if _SURROGATE.search(text) else data
 
 
@@ -178,7 +179,7 @@ def _outputs(outputs: object, number: int) -> tuple[Mapping[str, Any], ...]:
 
 
 def _joined_output(output: Mapping[str, Any], number: int) -> Mapping[str, Any]:
-    """Join what the file format keeps as lists of lines; JSON data stays as it is."""
+    """Join texts that the file format stores as lists of lines; JSON data is unchanged."""
     joined = dict(output)
     if "text" in joined:
         joined["text"] = _joined(joined["text"], number)

@@ -13,40 +13,41 @@ import msgspec
 
 from sphinx_nbcache.notebooks.scan import Scan
 
-# What runs a notebook of Python that names no kernel.
+# The kernel for Python notebooks that name none.
 DEFAULT_KERNEL = "python3"
 
 
 class KeyCell(msgspec.Struct, frozen=True, array_like=True):
-    """What the key holds of one code cell."""
+    """The part of the key for one code cell."""
 
     digest: str
     skipped: bool
 
 
 class KeyParts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What goes into a code key, by name. Every field counts; order and names are fixed.
+    """The parts of a code key, by name. Every field counts; order and names are fixed.
 
-    Text cells, outputs, cell ids, counts and display tags are not in it. Neither are time
-    limits, allowed errors and the tag `raises-exception`: they are acceptance rules, against
-    which a result's status is held.
+    Text cells, outputs, cell ids, counts and display tags are not included. Neither are time
+    limits, allowed errors and the tag `raises-exception`: they are acceptance rules, which are
+    checked against a result's status.
 
-    What has a default is not hashed where it has it: the ordinary place does not show.
+    A field with its default value is not hashed, so the ordinary place leaves no mark.
     """
 
     kernel: str
     """Kernel name, after aliases; empty if the notebook names none."""
     language: str
     directory: str
-    """Where the kernel works: POSIX, relative to the root where it is inside it. For one that works
-    in a temporary folder it is the notebook's own."""
+    """The working directory of the kernel: POSIX, relative to the root if it is inside it. For a
+    temporary folder, the notebook's own folder.
+    """
     cells: tuple[KeyCell, ...]
     temporary: bool = False
-    """Whether the kernel works in a temporary folder, not in the notebook's own."""
+    """Whether the kernel works in a temporary folder instead of the notebook's own."""
     assets: tuple[str, ...] = ()
-    """What a temporary folder has copies of: paths relative to the notebook's folder."""
+    """The files copied to a temporary folder: paths relative to the notebook's folder."""
     arguments: tuple[str, ...] = ()
-    """What the kernel is given on its command line, beside what its kernelspec says."""
+    """Additional command-line arguments of the kernel, besides those of its kernelspec."""
 
     def digest(self) -> str:
         """Return the code key, in hexadecimal."""
@@ -62,15 +63,15 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
     assets: Iterable[str] = (),
     arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> KeyParts:
-    """Return what the code key of a scanned notebook is made of.
+    """Return the parts of the code key of a scanned notebook.
 
     Args:
-        scan: The notebook's reading.
+        scan: The scan of the notebook.
         directory: The folder where its kernel works, as a portable path.
         aliases: The option `nbcache_kernel_aliases`.
         temporary: Whether it is run in a temporary folder.
-        assets: What the temporary folder has copies of, beside the assets that the notebook
-            names itself. In its own folder a notebook sees all files, and assets mean nothing.
+        assets: The files copied to the temporary folder, besides the assets that the notebook names
+            itself. In its own folder a notebook sees all files, and assets have no effect.
         arguments: The option `nbcache_kernel_arguments`.
     """
     kernel = resolve_alias(scan.kernel, aliases)
@@ -93,7 +94,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
 
 
 def resolve_alias(kernel: str, aliases: Mapping[str, str]) -> str:
-    """Return the kernel name that the first matching alias gives, or the name itself."""
+    """Return the kernel name from the first matching alias, or the name itself."""
     for pattern, name in aliases.items():
         if re.fullmatch(pattern, kernel):
             return name
@@ -101,10 +102,10 @@ def resolve_alias(kernel: str, aliases: Mapping[str, str]) -> str:
 
 
 def portable_path(path: Path, root: Path) -> str:
-    """Return a path as it is stored: POSIX, and relative to the root if it is inside it."""
+    """Return a path in its stored form: POSIX, and relative to the root if it is inside it."""
     # `Path.relative_to` would take a tenth of the time of a build in which nothing changed.
     text, inside = str(path), os.path.join(root, "")  # noqa: PTH118 (with a separator at the end)
-    # `root/../other` begins with the root, and is not inside it.
+    # `root/../other` starts with the root, but is not inside it.
     if text.startswith(inside) and os.pardir not in text:
         return text.removeprefix(inside).replace(os.sep, "/")
     normal = os.path.normpath(path)

@@ -1,6 +1,6 @@
-"""The option `load` of code cells in text notebooks: the code stands in a file of its own.
+"""The option `load` of code cells in text notebooks: the code is in a separate file.
 
-As MyST-NB's `:load:`: a path relative to the notebook, whose text takes the place of the body.
+Like MyST-NB's `:load:`, it is a path relative to the notebook; the file replaces the body.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ LOAD = "load"
 
 
 def with_loaded_code(notebook: Notebook, folder: Path) -> Notebook:
-    """Return a notebook whose code cells have the code that they load from files.
+    """Return a notebook whose code cells contain the code that they load from files.
 
-    A file that cannot be read is a problem of the notebook; the cell keeps what stands in it.
+    An unreadable file is a problem of the notebook; the cell keeps its body.
 
     Args:
         notebook: A text notebook.
@@ -42,18 +42,18 @@ def with_loaded_code(notebook: Notebook, folder: Path) -> Notebook:
 
 
 def loaded_name(cell: Cell) -> str:
-    """Return the file from which a cell loads its code, as the cell names it; empty if none."""
+    """Return the file from which a cell loads its code, as written; empty if none."""
     return name_in(cell.metadata) if cell.kind == "code" else ""
 
 
 def name_in(options: Mapping[str, Any]) -> str:
-    """Return the file that the options of a code cell name; empty if they name none."""
+    """Return the file named in the options of a code cell; empty if there is none."""
     name = options.get(LOAD)
     return name.strip() if isinstance(name, str) and "\0" not in name else ""
 
 
 def loaded_source(name: str, folder: Path) -> tuple[str, str]:
-    """Return the code in a file, and what is wrong with the file; one of them is empty."""
+    """Return the code in a file, and a description of its fault; one of them is empty."""
     try:
         text = (folder / name).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Merging what a run left into a copy of its notebook. Sources are read, never written."""
+"""Merging the results of a run into a copy of its notebook. Sources are never written."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ _MYST_IN_JUPYTEXT = "md:myst"
 
 
 class MergeError(Exception):
-    """A merge that cannot be done. The message says why, and what to do."""
+    """A merge that is not possible. The message says why, and what to do."""
 
 
 def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) -> Any:
-    """Return a notebook with what a run left in it, as an nbformat node.
+    """Return a notebook with the results of a run, as an nbformat node.
 
-    An `.ipynb` source keeps everything else as it is: metadata of cells and notebook, ids,
-    attachments, minor version. Cells tagged `skip-execution` keep their outputs too, as in
-    Jupyter. A notebook in another format becomes one of nbformat 4.5, with ids that are the
-    same each time. A code cell inside a block of text cannot be one there: its place in the text
-    has its code as an ordinary code block, and the cell follows that text.
+    An `.ipynb` source keeps everything else: metadata of cells and notebook, ids, attachments,
+    minor version. Cells tagged `skip-execution` keep their outputs too, as in Jupyter. A notebook
+    in another format is converted to nbformat 4.5, with reproducible ids. A code cell cannot stay
+    inside a block of text there: the block shows its code as an ordinary code block, and the cell
+    follows that text.
 
     Args:
         text: The source.
-        fmt: Its format, as of [](Formats.format_of).
-        executed: What a run of the same code left.
+        fmt: Its format, as returned by [](Formats.format_of).
+        executed: The results of running the same code.
         folder: The folder of the source, from which its code may be loaded.
 
     Raises:
         NotebookError: The source cannot be read.
-        MergeError: The run was of other code, or the source cannot be written as nbformat 4.
+        MergeError: The run executed other code, or the source cannot be written as nbformat 4.
     """
     from nbformat import from_dict
 
@@ -67,13 +67,13 @@ def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) 
 
 
 def target_format(target: Path, formats: Formats) -> str:
-    """Return the format in which a notebook is written to a file, which its suffix tells.
+    """Return the format in which a notebook is written to a file, according to its suffix.
 
     Returns:
         `ipynb`, or the name of a jupytext format.
 
     Raises:
-        MergeError: The suffix tells none.
+        MergeError: The suffix implies no format.
     """
     name = target.name
     declared = formats.extra.get(formats.suffix_of(name), "")
@@ -97,12 +97,12 @@ def target_format(target: Path, formats: Formats) -> str:
 
 
 def write_notebook(node: Any, target: Path, formats: Formats, *, keep: Iterable[Path]) -> None:
-    """Write a notebook to a file. What was there is replaced once the new file is complete.
+    """Write a notebook to a file, which is replaced atomically.
 
     Args:
         node: The notebook, an nbformat node.
-        target: The file; its suffix tells the format. Text formats hold no outputs.
-        formats: What suffixes mean.
+        target: The file; its suffix selects the format. Text formats hold no outputs.
+        formats: The formats by suffix.
         keep: Files that must not be written: sources of notebooks.
 
     Raises:
@@ -141,7 +141,7 @@ def _is_same_file(target: Path, other: Path) -> bool:
 
 
 def _raw(text: str) -> Mapping[str, Any]:
-    """Return the JSON of an `.ipynb` file with joined lines, as nbformat's writer wants it."""
+    """Return the JSON of an `.ipynb` file with joined lines, as nbformat's writer expects."""
     from nbformat import from_dict
     from nbformat.v4.rwbase import rejoin_lines
 
@@ -180,7 +180,7 @@ def _cell_data(cell: Cell, number: int) -> dict[str, Any]:
 
 
 def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata as JSON knows it: YAML also has dates and keys that are no strings."""
+    """Convert metadata to JSON: YAML also has dates and keys that are not strings."""
     try:
         builtins: dict[str, Any] = msgspec.to_builtins(dict(values), str_keys=True, enc_hook=str)
     except TypeError as error:
@@ -191,7 +191,7 @@ def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def _merged_cell(
     raw: Mapping[str, Any], cell: Cell, executed: Executed, position: int | None
 ) -> Mapping[str, Any]:
-    """Return a cell with what the run left in it; `position` is `None` if it has no code."""
+    """Return a cell with the run's results; `position` is `None` if it has no code."""
     if cell.kind != "code":
         return raw
     if position is None:
@@ -206,7 +206,7 @@ def _merged_metadata(raw: Any, executed: Executed) -> dict[str, Any]:
     metadata = dict(raw) if isinstance(raw, Mapping) else {}
     if executed.language_info:
         metadata["language_info"] = dict(executed.language_info)
-    # States that an earlier run left belong to outputs that are no longer there.
+    # Widget states of an earlier run belong to outputs that no longer exist.
     old = metadata.pop("widgets", None)
     widgets = dict(old) if isinstance(old, Mapping) else {}
     widgets.pop(WIDGET_STATE, None)

@@ -1,4 +1,4 @@
-"""A notebook as data: the same for every format it can be read from."""
+"""A notebook as data, independent of its source format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NotebookError(Exception):
     """A source file that cannot be read as a notebook.
 
     Attributes:
-        line: The line that is at fault, counted from 1, if known.
+        line: The faulty line, counted from 1, if known.
     """
 
     def __init__(self, text: str, line: int | None = None) -> None:
@@ -28,7 +28,7 @@ class NotebookError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a source that can still be read: a warning, with its line."""
+    """A fault in a source that can still be read: a warning, with its line."""
 
     text: str
     line: int | None = None
@@ -46,8 +46,8 @@ class Cell:
         outputs: The outputs stored in the file (nbformat 4), code cells only.
         execution_count: The count stored in the file.
         attachments: Name → MIME bundle, of a Markdown cell.
-        nested: Whether the cell stands inside another block, such as an admonition: its place
-            in the page is then given by the Markdown cell before it.
+        nested: Whether the cell is inside another block, such as an admonition. The Markdown cell
+            before it then determines its place in the page.
         has_lines: Whether each line of its source is a line of the file.
     """
 
@@ -63,7 +63,7 @@ class Cell:
 
     @property
     def tags(self) -> frozenset[str]:
-        """The cell's tags; whatever is not a list of strings counts as none."""
+        """The cell's tags; any value other than a list of strings counts as none."""
         tags = self.metadata.get("tags", ())
         if isinstance(tags, str):
             tags = tags.split(",")
@@ -88,11 +88,11 @@ class Notebook:
     cells: tuple[Cell, ...]
     problems: tuple[Problem, ...] = ()
     loaded: tuple[str, ...] = ()
-    """Files that code cells have been loaded from, relative to the notebook's folder."""
+    """Files from which code cells were loaded, relative to the notebook's folder."""
 
     @property
     def code_cells(self) -> tuple[NumberedCell, ...]:
-        """The code cells that have code. Blank ones are numbered, but neither run nor shown."""
+        """The code cells that have code. Blank cells are numbered, but neither run nor shown."""
         code = (cell for cell in self.cells if cell.kind == "code")
         return tuple(
             NumberedCell(number, cell) for number, cell in enumerate(code, 1) if cell.source.strip()
@@ -100,14 +100,14 @@ class Notebook:
 
     @property
     def kernel_name(self) -> str:
-        """The kernel name that the notebook asks for; empty if it names none."""
+        """The kernel name that the notebook requests; empty if it names none."""
         return _text(self.metadata, "kernelspec", "name")
 
     @property
     def language(self) -> str:
-        """The kernel's language, in lower case; empty if it cannot be told.
+        """The kernel's language, in lower case; empty if it is unknown.
 
-        A Python kernel's name tells its language, so that a tool that adds or leaves out the
+        The name of a Python kernel implies its language, so a tool that adds or removes the
         redundant metadata changes nothing.
         """
         named = _text(self.metadata, "kernelspec", "language")

@@ -1,8 +1,8 @@
 """Reading MyST Markdown notebooks: a markdown-it scan of the original text, with its lines.
 
-Code cells are found at the top level and inside other blocks (lists, quotes, admonitions,
-tabs), which jupytext takes for text. Syntax: https://mystmd.org/spec and MyST-NB's documentation
-of text notebooks.
+Code cells are found at the top level and inside other blocks (lists, quotes, admonitions, tabs),
+which jupytext treats as text. Syntax: https://mystmd.org/spec and MyST-NB's documentation of text
+notebooks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CODE_CELL = "code-cell"
 RAW_CELL = "raw-cell"
 
 _DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
-# Directives whose body is shown or used as it stands: a code cell in there is an example.
+# Directives whose body is used verbatim: a code cell inside is an example.
 _VERBATIM = frozenset(
     "code code-block sourcecode literalinclude parsed-literal highlight raw math eval-rst"
     " doctest testcode testoutput testsetup testcleanup prompt productionlist csv-table"
@@ -41,13 +41,13 @@ _VERBATIM = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The body of a fenced directive, taken apart.
+    """The parsed body of a fenced directive.
 
     Attributes:
         options: Its options: a YAML block between `---` lines, or `:key: value` lines.
-        body: What follows them, without blank lines around it.
-        offset: How many lines of the content stand before the body.
-        problem: Why the options cannot be read; empty if they can.
+        body: The text after the options, without blank lines around it.
+        offset: The number of lines of the content before the body.
+        problem: The reason why the options cannot be read; empty if they can.
     """
 
     options: Mapping[str, Any]
@@ -72,7 +72,7 @@ def read_myst(text: str) -> Notebook:
 
 
 def split_options(content: str) -> Block:
-    """Take the content of a fenced directive apart into options and body."""
+    """Split the content of a fenced directive into options and body."""
     lines = content.split("\n")
     source, used = yaml_block(lines) if lines[0].rstrip() == "---" else _option_lines(lines)
     options, problem = _yaml_options(source)
@@ -82,7 +82,7 @@ def split_options(content: str) -> Block:
 
 
 def directive_of(token: Token) -> tuple[str, str]:
-    """Return name and argument of the directive that a fence is; empty if it is none."""
+    """Return name and argument of a fence's directive; empty if it is not a directive."""
     if token.type not in ("fence", "colon_fence"):
         return "", ""
     match = _DIRECTIVE.fullmatch(token.info.strip())
@@ -91,7 +91,7 @@ def directive_of(token: Token) -> tuple[str, str]:
 
 @cache
 def _block_parser() -> MarkdownIt:
-    """Return a parser for the block structure; text within blocks is left alone."""
+    """Return a parser for the block structure; text within blocks is not parsed."""
     parser = MarkdownIt("commonmark").enable("table")
     for plugin in (front_matter_plugin, myst_block_plugin, colon_fence_plugin, deflist_plugin):
         parser.use(plugin)
@@ -112,7 +112,7 @@ def _top_level(tokens: list[Token]) -> Iterator[list[Token]]:
 
 @dataclass
 class _Scan:
-    """The cells found so far, and where the Markdown text being collected started."""
+    """The cells found so far, and the start of the Markdown text being collected."""
 
     lines: list[str]
     cells: list[Cell] = field(default_factory=list)
@@ -122,7 +122,7 @@ class _Scan:
     nested: list[Cell] = field(default_factory=list)
 
     def take(self, group: list[Token]) -> None:
-        """Take the next top-level block."""
+        """Process the next top-level block."""
         token = group[0]
         begin, end = token.map or (self.start, self.start)
         name, _ = directive_of(token)
@@ -139,7 +139,7 @@ class _Scan:
             self.nested.extend(self._nested_cells(group, 0))
 
     def end_markdown(self, end: int) -> None:
-        """Make a cell of the Markdown text up to a line, if there is any, and forget it."""
+        """Make a cell from the pending Markdown text up to a line, unless it is blank."""
         first, last = self.start, end
         while first < last and not self.lines[first].strip():
             first += 1
@@ -173,7 +173,7 @@ class _Scan:
                 yield from self._nested_cells(inner, begin + 1 + block.offset)
 
     def _break_metadata(self, token: Token, line: int) -> Mapping[str, Any]:
-        """Return what a `+++ {...}` line says about the Markdown cell that it starts."""
+        """Return the metadata in a `+++ {...}` line, for the Markdown cell that it starts."""
         if not token.content.strip():
             return {}
         try:

@@ -1,4 +1,4 @@
-"""What a notebook says to us in its metadata and tags, checked; and what seems to be misspelt."""
+"""The settings in a notebook's metadata and tags, validated, and probable misspellings."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Cell, Notebook
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.suggestions import did_you_mean, one_edit_away
 
-# The keys of a notebook's metadata below which it has settings of its own.
+# The keys of a notebook's metadata that contain its settings.
 OWN, EXECUTION = "nbcache", "execution"
 KERNELSPEC = "kernelspec"
-# The key in a cell's metadata that says what exceptions it raises.
+# The key in a cell's metadata that lists the exceptions that the cell raises.
 PROMISE = "raises"
 _ASSETS = "assets"
-# The keys of a code cell's metadata that mean something here. Any other tool may have keys as well.
+# The keys of a code cell's metadata that have an effect here. Other tools may add more.
 _CELL_KEYS = ("tags", PROMISE, LOAD)
-# Tags that have an effect. Those that remove or hide may be written with underscores.
+# Tags that remove or hide; they may be written with underscores.
 _REMOVING_OR_HIDING = (
     *(f"remove-{what}" for what in ("cell", "input", "output", "stdout", "stderr")),
     *(f"hide-{what}" for what in ("cell", "input", "output")),
 )
 _TAGS = (SKIP_TAG, RAISES_TAG, *_REMOVING_OR_HIDING)
 _ALL_TAGS = (*_TAGS, *(tag.replace("-", "_") for tag in _REMOVING_OR_HIDING))
-# Keys of MyST-NB and Jupyter Book below `execution`: no slips, although nothing reads them here.
+# Keys of MyST-NB and Jupyter Book below `execution`: not misspelt, although unused here.
 _EXECUTION_OF_OTHERS = frozenset("mode allow_errors timeout raise_on_error show_tb".split())
 
 
 class SettingProblem(msgspec.Struct, frozen=True, array_like=True):
-    """A setting in the notebook, or something in its text, that cannot be used."""
+    """An unusable setting in the notebook, or an unusable part of its text."""
 
     text: Text
     line: Line | None
@@ -44,12 +44,12 @@ class SettingProblem(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OwnSettings(msgspec.Struct, frozen=True):
-    """The settings that a notebook has of its own.
+    """The settings of one notebook.
 
     Attributes:
-        settings: Those that can be used, by the names of the fields of a scan.
-        promises: The exceptions that cells raise as their metadata say, by the cells' numbers.
-        problems: What cannot be used, and counts as absent; and what is probably misspelt.
+        settings: The valid settings, by the names of the fields of a scan.
+        promises: The exceptions that cells raise according to their metadata, by cell number.
+        problems: Invalid settings, which count as absent, and probable misspellings.
     """
 
     settings: dict[str, Any]
@@ -58,11 +58,11 @@ class OwnSettings(msgspec.Struct, frozen=True):
 
 
 def own_settings(notebook: Notebook, text: str = "") -> OwnSettings:
-    """Return the settings that a notebook has of its own.
+    """Return the settings of a notebook.
 
     Args:
         notebook: The notebook.
-        text: The text that it was read from, to find the lines of problems.
+        text: The source text, to find the lines of problems.
     """
     problems = _Problems(text)
     own, execution = (problems.section(notebook.metadata, key) for key in (OWN, EXECUTION))
@@ -78,7 +78,7 @@ def own_settings(notebook: Notebook, text: str = "") -> OwnSettings:
 
 
 def texts(value: object) -> tuple[str, ...]:
-    """Return a list of texts, each once."""
+    """Return a list of strings without duplicates."""
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise ValueError("a list of texts")
     if any(len(item) > LONGEST_NAME for item in value):
@@ -87,7 +87,7 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 _Checks = Mapping[str, tuple[str, Callable[[Any], Any]]]
-# Key → field of the scan, and the check of the value.
+# Key → field of the scan, and the validator of the value.
 _EXECUTION: _Checks = {
     "timeout": ("timeout", values.seconds),
     "allow_errors": ("allow_errors", values.switch),
@@ -105,14 +105,14 @@ _OWN_KEYS = (*_OWN, _ASSETS)
 
 
 class _Problems:
-    """Collects what is wrong, each with its line in the text of the notebook."""
+    """Collects problems, each with its line in the text of the notebook."""
 
     def __init__(self, text: str) -> None:
         self.found: list[SettingProblem] = []
         self._text = text
 
     def section(self, metadata: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        """Return the settings below a key; what is no mapping has none."""
+        """Return the settings below a key; empty if the value is not a mapping."""
         section = metadata.get(key)
         if section is None or isinstance(section, Mapping):
             return section or {}
@@ -121,7 +121,7 @@ class _Problems:
         return {}
 
     def kernel(self, notebook: Notebook) -> None:
-        """Note a kernelspec that names no kernel: another one would run the notebook."""
+        """Record a kernelspec that names no kernel, since another kernel would run the notebook."""
         spec = notebook.metadata.get(KERNELSPEC)
         if spec in (None, {}) or notebook.kernel_name or notebook.language:
             return
@@ -130,7 +130,7 @@ class _Problems:
         self._add(Topic.CONFIG, f"{wrong}; write one, such as `{name}`, below it", KERNELSPEC)
 
     def checked(self, section: str, given: Mapping[str, Any], checks: _Checks) -> dict[str, Any]:
-        """Return the settings of a section that can be used."""
+        """Return the valid settings of a section."""
         settings = {}
         for key, (field, check) in checks.items():
             if key not in given:
@@ -143,7 +143,7 @@ class _Problems:
         return settings
 
     def assets(self, listed: object) -> tuple[str, ...]:
-        """Return the assets that a notebook names; a bad one is left out."""
+        """Return the assets that a notebook names, without invalid ones."""
         if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
             wrong = f"{OWN}.{_ASSETS} = {listed!r} in its metadata is not a list of paths"
             self._add(Topic.CONFIG, wrong, OWN, _ASSETS)
@@ -160,7 +160,7 @@ class _Problems:
     def unknown_keys(
         self, metadata: Mapping[str, Any], own: Mapping[str, Any], execution: Mapping[str, Any]
     ) -> None:
-        """Note keys of the metadata that nothing reads, where they are ours or look like it."""
+        """Record unused keys of the metadata that are ours, or resemble ours."""
         for key in own:
             if key not in _OWN_KEYS:
                 meant = did_you_mean(key, _OWN_KEYS)
@@ -174,7 +174,7 @@ class _Problems:
                 self._slip(str(key), meant, str(key))
 
     def promises(self, notebook: Notebook) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Yield what cells are to raise, by their numbers; what is no such promise is left out."""
+        """Yield the exceptions that cells are to raise, by cell number; skip invalid values."""
         for numbered in notebook.code_cells:
             if PROMISE not in numbered.cell.metadata:
                 continue
@@ -187,7 +187,7 @@ class _Problems:
                 self.found.append(SettingProblem(wrong, line, Topic.CONFIG))
 
     def slips_in_cell(self, number: int, cell: Cell) -> None:
-        """Note tags and keys of a cell that are one slip away from such as have an effect."""
+        """Record tags and keys of a cell that are one edit away from effective ones."""
         what = f"code cell {number}" if cell.kind == "code" else f"a {cell.kind} cell"
         line = cell.line or None
         tags = cell.metadata.get("tags")
@@ -211,19 +211,19 @@ class _Problems:
         self.found.append(SettingProblem(wrong, self._line_of(*path), topic))
 
     def _line_of(self, *path: str) -> int | None:
-        """Return the line of a key; that of the one above it, if it does not stand by itself."""
+        """Return the line of a key, or that of its parent if the key itself is not found."""
         return line_of_key(self._text, *path) or None
 
 
 def _are_tags(value: object) -> bool:
-    """Tell whether a value is one that tags can have; a text has commas between them."""
+    """Tell whether a value is valid for tags; a string is separated by commas."""
     if value is None or isinstance(value, str):
         return True
     return isinstance(value, list | tuple) and all(isinstance(tag, str) for tag in value)
 
 
 def _numbered(cells: Iterable[Cell]) -> Iterator[tuple[int, Cell]]:
-    """Yield cells, each with the number of code cells up to there."""
+    """Yield each cell with the number of code cells so far."""
     number = 0
     for cell in cells:
         number += cell.kind == "code"

@@ -1,12 +1,12 @@
-"""Which reader a name means: ours, a format of jupytext, a function, or another package's.
+"""The meaning of reader names: ours, jupytext formats, functions, other packages' readers.
 
-Where a reader can be named (`nbcache_formats`, `--reader`) the name is first turned into the
-*format* that [](read_notebook) takes, which a scan remembers. Formats are:
+A reader name (in `nbcache_formats` or `--reader`) is first converted to the *format* that
+[](read_notebook) takes, which a scan remembers. Formats are:
 
 - `ipynb` and `myst`, read by this package;
 - `module:function`;
-- `reader NAME`, what another package announces as an entry point;
-- whatever else there is, read by jupytext.
+- `reader NAME`, which another package provides as an entry point;
+- anything else, read by jupytext.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from sphinx_nbcache.suggestions import did_you_mean, nearest
 IPYNB = "ipynb"
 IPYNB_SUFFIX = ".ipynb"
 JUPYTEXT = "jupytext"
-# `myst_nb_md` is what MyST-NB calls its reader where jupyter-cache looks for one.
+# `myst_nb_md` is the name under which MyST-NB registers its reader with jupyter-cache.
 _OURS = {"nbformat": IPYNB, IPYNB: IPYNB, MYST: MYST, "mystnb": MYST, "myst_nb_md": MYST}
-# No module and no format of jupytext can be called so.
+# No module and no jupytext format can have this name.
 _ANNOUNCED = "reader "
-# Suffixes of scripts that jupytext reads. Files with them are mostly not notebooks.
+# Suffixes of scripts that jupytext reads. Most files with them are not notebooks.
 SCRIPTS = frozenset(
     ".py .R .r .jl .cpp .ss .clj .scm .sh .ps1 .q .m .wolfram .pro .js .ts .scala .rs .robot"
     " .resource .cs .fsx .fs .sos .java .groovy .sage .ml .hs .tcl .mac .gp .do .sas .xsh .lgt"
@@ -43,12 +43,12 @@ def format_for_reader(reader: str, name: str) -> str:
     """Return the format in which a reader reads a file.
 
     Args:
-        reader: `nbformat`, `jupytext`, `myst` (also called `myst_nb_md`), the name under which
-            another package announces a reader, `module:function`, or a format of jupytext.
-        name: The file's name. Its suffix tells jupytext the language.
+        reader: `nbformat`, `jupytext`, `myst` (also called `myst_nb_md`), the name of another
+            package's reader, `module:function`, or a jupytext format.
+        name: The file's name. Its suffix gives jupytext the language.
 
     Raises:
-        NotebookError: There is no such reader.
+        NotebookError: The reader does not exist.
     """
     if fmt := _named(reader, name):
         return fmt
@@ -65,19 +65,19 @@ def format_for_reader(reader: str, name: str) -> str:
 def declared_format(declared: str, name: str) -> str:
     """Return the format for a value of `nbcache_formats`.
 
-    What is not known here is left to jupytext, which may have learnt further formats.
+    Unknown values are passed to jupytext, which may support newer formats.
     """
     return _named(declared, name) or declared
 
 
 def meant_format(fmt: str) -> str:
-    """Ask whether another format was meant, about one that jupytext does not know.
+    """Suggest a format in place of one that jupytext does not know.
 
     Args:
         fmt: The format, with or without a language before it.
 
     Returns:
-        What is wrong, with a question; empty if no format resembles it.
+        A message with a question; empty if no format is similar.
     """
     variant = fmt.rpartition(":")[2]
     known = _VARIANTS if ":" in fmt else [*known_readers(), *_VARIANTS, *_TEXTS]
@@ -86,7 +86,7 @@ def meant_format(fmt: str) -> str:
 
 
 def known_readers() -> list[str]:
-    """Return the names of our readers, and of those that other packages announce."""
+    """Return the names of our readers, and of those that other packages provide."""
     return sorted({"nbformat", JUPYTEXT, MYST, "myst_nb_md", *announced(READERS)})
 
 
@@ -97,25 +97,25 @@ def is_function(fmt: str) -> bool:
 
 
 def _is_slip(language: str, variant: str) -> bool:
-    """Tell whether `language:variant` is a format of jupytext with a slip in the variant."""
+    """Tell whether `language:variant` is a jupytext format with a misspelt variant."""
     is_language = f".{language}" in SCRIPTS or language in _TEXTS
     return is_language and bool(nearest(variant, _VARIANTS))
 
 
 def announced_name(fmt: str) -> str:
-    """Return the name of the announced reader that a format means; empty if it means none."""
+    """Return the name of the entry point in a format; empty if there is none."""
     return fmt.removeprefix(_ANNOUNCED) if fmt.startswith(_ANNOUNCED) else ""
 
 
 def is_foreign(fmt: str) -> bool:
-    """Tell whether a format is read by code that we do not know, and that may change."""
+    """Tell whether a format is read by third-party code, which may change."""
     return fmt.startswith(_ANNOUNCED) or is_function(fmt)
 
 
 def _named(reader: str, name: str) -> str:
-    """Return the format that a reader's name means; empty if nothing of that name is known."""
+    """Return the format for a reader's name; empty if the name is unknown."""
     if reader == JUPYTEXT:
-        # jupytext takes a suffix for a format, and looks into the text for more.
+        # jupytext derives the format from the suffix, and looks into the text for more.
         suffix = PurePath(name).suffix
         return IPYNB if suffix == IPYNB_SUFFIX else suffix.removeprefix(".")
     if reader in _OURS:

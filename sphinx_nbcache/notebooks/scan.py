@@ -1,4 +1,4 @@
-"""The remembered reading of a source file: what planning needs, without parsing it again."""
+"""The remembered scan of a source file, from which planning works without parsing again."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Notebook, Noteb
 from sphinx_nbcache.notebooks.own_settings import SettingProblem, own_settings
 from sphinx_nbcache.notebooks.readers import IPYNB, is_foreign
 
-# A file written within this time before it was scanned may be written again without a change
-# of its stat (git calls such an entry "racily clean"): the scan is then not trusted.
+# A file written within this time before its scan may be rewritten without a change of its stat (git
+# calls such an entry "racily clean"), so the scan is not trusted.
 _RACY_NS = 100_000_000
-# Some file systems keep whole seconds (HFS+) or two (FAT).
+# Some file systems store whole seconds (HFS+), or units of two seconds (FAT).
 _COARSE_RACY_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
-# The format of a file that could not even be read so far as to tell it.
+# The format of a file that cannot be read far enough to determine it.
 _UNKNOWN = "unknown"
-# Raised when what a scan holds of an unchanged file changes. Results are not concerned, as they
-# are by the schema of the store.
+# Incremented when the scan of an unchanged file changes. Results are not affected, unlike by the
+# store's schema.
 _READING = "3"
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
-    """What `os.stat` says of a file, as far as a change of content changes it."""
+    """The stat of a file: the fields that a change of content changes."""
 
     size: Count
     mtime_ns: Nanoseconds
     ctime_ns: Nanoseconds
-    """Changes with every write, also where a tool puts the time of modification back."""
+    """Changes with every write, even if a tool restores the modification time."""
     inode: Inode
 
     @classmethod
     def of(cls, path: Path) -> Stat:
-        """Look at a file.
+        """Return the stat of a file.
 
         Raises:
-            OSError: It cannot be looked at.
+            OSError: The file cannot be accessed.
         """
         try:
             found = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
@@ -76,7 +76,7 @@ class Stat(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
-    """What matters of a code cell that has code."""
+    """The relevant facts about a code cell that has code."""
 
     number: Position
     """Its number among all code cells of the notebook, counted from 1."""
@@ -89,30 +89,30 @@ class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
     raises: bool
     """Tagged `raises-exception`."""
     promised: Annotated[tuple[Name, ...], Many] = ()
-    """Names of the exceptions of which its metadata say that it raises one."""
+    """Names of the exceptions of which the cell raises one, according to its metadata."""
     has_lines: bool = True
     """Whether each line of its source is a line of the file."""
 
     def line_in_file(self, line: int) -> int | None:
-        """Return the line of the file in which a line of its source is, if that is known."""
+        """Return the line of the file for a line of the source, if it is known."""
         if not self.line:
             return None
         return self.line + line - 1 if self.has_lines else self.line
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """One reading of one source file.
+    """The scan of one source file.
 
-    `fmt` is `None` if the file is no notebook; `unreadable` says why it cannot be read as
-    the notebook that it should be.
+    `fmt` is `None` if the file is not a notebook; `unreadable` says why an apparent notebook cannot
+    be read.
     """
 
     stat: Stat
     seen_ns: Nanoseconds
     declared: Name
-    """What `nbcache_formats` said about the suffix at that time, or the reader that was named."""
+    """The value of `nbcache_formats` for the suffix at that time, or the named reader."""
     reader: Name
-    """Versions of the scan itself, and of the reader unless it is one of our own."""
+    """Versions of the scan itself, and of a reader that is not our own."""
     fmt: Name | None
     kernel: Name = ""
     language: Name = ""
@@ -121,7 +121,7 @@ class Scan(msgspec.Struct, frozen=True):
     timeout: Limit | msgspec.UnsetType | None = msgspec.UNSET
     allow_errors: bool | msgspec.UnsetType = msgspec.UNSET
     assets: Annotated[tuple[Name, ...], Many] = ()
-    """Files and folders that the notebook needs beside it, relative to its folder."""
+    """Files and folders that the notebook needs next to it, relative to its folder."""
     dependencies: Annotated[tuple[Name, ...], Many] = ()
     """Globs of files that it depends on, relative to its folder."""
     variables: Annotated[tuple[Name, ...], Many] = ()
@@ -139,9 +139,9 @@ class Scan(msgspec.Struct, frozen=True):
     problems: Annotated[tuple[SettingProblem, ...], Many] = ()
     unreadable: SettingProblem | None = None
     reading: ShortDigest = ""
-    """Digest of the whole notebook, if code of others read it: that code may change."""
+    """Digest of the whole notebook if third-party code read it, as that code may change."""
     loaded: Annotated[tuple[tuple[Name, Stat | None], ...], Many] = ()
-    """Files that its code was loaded from, relative to its folder, and their stats then."""
+    """Files from which its code was loaded, relative to its folder, and their stats then."""
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
 
@@ -150,21 +150,21 @@ class Scan(msgspec.Struct, frozen=True):
             raise ValueError(f"assets out of the folder of the notebook: {self.assets!r:.200}")
 
     def says_the_same(self, other: Scan) -> bool:
-        """Tell whether two readings differ at most in when they were made."""
+        """Tell whether two scans are equal except for their time."""
         return msgspec.structs.replace(self, seen_ns=other.seen_ns) == other
 
     def is_current(self, path: Path, formats: Formats, reader: str = "") -> bool:
-        """Tell whether a new reading of the file would give the same. One `stat`, no reading.
+        """Tell whether a new scan would give the same result, from stats only.
 
         Args:
             path: The file.
-            formats: What suffixes mean.
-            reader: The reader that was named for this very file, if one was.
+            formats: The formats by suffix.
+            reader: The reader that was named for this file, if any.
         """
         if self.declared != _declared(path, formats, reader):
             return False
         if self.fmt is not None and is_foreign(self.fmt):
-            return False  # the code of others may have changed
+            return False  # third-party code may have changed
         try:
             stat = Stat.of(path)
         except OSError:
@@ -179,7 +179,7 @@ class Scan(msgspec.Struct, frozen=True):
 
 
 def cell_digest(source: str) -> str:
-    """Return the digest of a code cell's source: line endings and trailing newlines are out."""
+    """Return the digest of a code cell's source, ignoring line endings and trailing newlines."""
     normalised = source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -190,13 +190,12 @@ def scan_file(
     reader: str = "",
     now_ns: Callable[[], int] = time.time_ns,
 ) -> Scan:
-    """Read a source file and keep what planning needs. Bad input is part of the result.
+    """Scan a source file. Invalid input is part of the result.
 
     Args:
         path: The file.
-        formats: What suffixes mean.
-        reader: The reader that was named for this very file, if one was; it overrides what
-            the suffix means.
+        formats: The formats by suffix.
+        reader: The reader that was named for this file, if any; it overrides the suffix.
         now_ns: The clock: nanoseconds since the epoch.
 
     Raises:
@@ -227,7 +226,7 @@ def decode_source(content: bytes) -> str:
     """Return the text of a source file.
 
     Raises:
-        NotebookError: It is not UTF-8.
+        NotebookError: The content is not UTF-8.
     """
     try:
         return content.decode("utf-8-sig")
@@ -237,12 +236,12 @@ def decode_source(content: bytes) -> str:
 
 
 def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
-    """Return a scan, filled with what planning needs of a notebook.
+    """Return a scan completed with the facts about a notebook that planning needs.
 
     Args:
         scan: The scan.
         notebook: The notebook.
-        text: The text that it was read from, to find the lines of problems.
+        text: The source text, to find the lines of problems.
     """
     own = own_settings(notebook, text)
     problems = (SettingProblem(problem.text, problem.line) for problem in notebook.problems)

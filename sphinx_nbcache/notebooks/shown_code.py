@@ -1,4 +1,4 @@
-"""Code cells that stand inside blocks of text, for formats that have no such cells."""
+"""Code cells inside blocks of text, for formats that have no such cells."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cel
 
 
 def with_shown_code(notebook: Notebook) -> list[Cell]:
-    """Return the cells of a notebook; in texts, cells have become ordinary code blocks.
+    """Return the cells of a notebook, with nested code cells as ordinary code blocks.
 
-    The cells themselves follow their text, as they do in any [](Notebook). Without this, a
-    reader of the new format that knows directives would find them twice.
+    The cells themselves follow their text, as in any [](Notebook). Otherwise a reader of the new
+    format that knows directives would find them twice.
     """
     cells: list[Cell] = []
     for cell in notebook.cells:
@@ -45,8 +45,8 @@ def _shown(text: Cell, nested: Sequence[Cell], language: str) -> str:
 
 
 def _block(match: re.Match[str], language: str) -> str:
-    """Return the first line of a code block in place of that of a code cell."""
+    """Return the first line of a code block that replaces a code cell."""
     fence = match["fence"]
-    # Colons are a fence only to directives.
+    # Colon fences are valid only for directives.
     directive = "{code-block} " if fence.startswith(":") else ""
     return f"{match['before']}{fence}{directive}{language}".rstrip()

@@ -1,4 +1,4 @@
-"""Which files below a directory are not documents, although their suffix says so."""
+"""Files below a directory that are not documents, although their suffix suggests it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sphinx_nbcache.notebooks.scan import decode_source
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.printable import one_line
 
-# Sphinx writes it to the output directory of every builder of HTML pages.
+# Sphinx writes this file to the output directory of every HTML builder.
 _OUTPUT_MARK = ".buildinfo"
 NOT_A_NAME = "its name is not in the encoding of the file system; rename it"
-# So many pairs are listed in one line.
+# How many pairs are listed on one line.
 _LISTED = 5
 _GLOB_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
@@ -31,20 +31,20 @@ def _glob_expression(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(translated))
     except re.error:
-        return re.compile(re.escape(pattern))  # such as `[z-a]`: no glob, but perhaps a name
+        return re.compile(re.escape(pattern))  # such as `[z-a]`: not a glob, but perhaps a name
 
 
 def _class_or_text(part: str) -> str:
     is_class = part.startswith("[") and part.endswith("]")
     if not is_class:
         return re.escape(part)
-    # A bracket within the class is itself; Python warns that it may come to mean something.
+    # Escape nested brackets: Python warns that their meaning may change.
     inner = part[1:-1].replace("[", r"\[")
     return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
 
 
 def matching_glob(path: str, patterns: Iterable[str]) -> str | None:
-    """Return the first glob that matches a POSIX path, or a folder above it."""
+    """Return the first glob that matches a POSIX path or one of its parent folders."""
     folders = [path]
     while "/" in folders[-1]:
         folders.append(folders[-1].rpartition("/")[0])
@@ -56,7 +56,7 @@ def matching_glob(path: str, patterns: Iterable[str]) -> str | None:
 
 
 def is_output(folder: Path) -> bool:
-    """Tell whether a folder is one to which Sphinx has written pages."""
+    """Tell whether Sphinx has written pages to a folder."""
     return (folder / _OUTPUT_MARK).is_file()
 
 
@@ -65,9 +65,9 @@ class LeftOut:
     """The files that must not become documents.
 
     Attributes:
-        scripts: Scripts that are no notebooks: `conf.py`, helper modules.
-        twins: Files whose document another one is the source of, each with that other one.
-        unnamed: Files whose names are not text. Neither Sphinx nor a record can name them.
+        scripts: Scripts that are not notebooks: `conf.py`, helper modules.
+        twins: Files whose document has another source, each with that source.
+        unnamed: Files whose names cannot be encoded. Neither Sphinx nor a record can name them.
     """
 
     scripts: tuple[str, ...]
@@ -81,7 +81,7 @@ class LeftOut:
 
     @property
     def notices(self) -> Iterator[Notice]:
-        """What to tell of these files."""
+        """The notices about these files."""
         for name in self.unnamed:
             yield Notice(Topic.SOURCE, f"{one_line(name)} is left out: {NOT_A_NAME}")
         if text := self.words:
@@ -89,7 +89,7 @@ class LeftOut:
 
     @property
     def words(self) -> str:
-        """Which files are used, and not their twins; empty if there are no twins."""
+        """A message about the files that are used instead of their twins; empty if none."""
         listed = [f"{used} is used, and {other} is not" for other, used in self.twins.items()]
         if len(listed) > _LISTED:
             listed[_LISTED:] = [f"and {len(listed) - _LISTED} more pairs"]
@@ -100,13 +100,13 @@ class LeftOut:
 def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftOut:
     """Return the files that must not become documents.
 
-    Those are scripts that are no notebooks, and of a pair, such as `fit.md` and `fit.ipynb`, the
-    `.ipynb` file: the text file is the source.
+    These are scripts that are not notebooks, and the `.ipynb` file of a pair such as `fit.md` and
+    `fit.ipynb`: the text file is the source.
 
     Args:
         srcdir: The source directory.
         names: Files in it that have a notebook's suffix, as POSIX paths relative to it.
-        formats: What suffixes mean.
+        formats: The formats by suffix.
     """
     by_document: dict[str, list[str]] = {}
     scripts = []
@@ -126,7 +126,7 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftO
 
 
 def is_text(name: str) -> bool:
-    """Tell whether a file name can be encoded: other bytes are lone surrogates in Python."""
+    """Tell whether a file name can be encoded: invalid bytes are lone surrogates in Python."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -135,7 +135,7 @@ def is_text(name: str) -> bool:
 
 
 def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:
-    """Return all but the source of the files that would be the same document, with the source."""
+    """Return the files of one document, except its source, each with that source."""
     if len(names) == 1:
         return {}
     texts = (
@@ -155,4 +155,4 @@ def _is_notebook(path: Path, formats: Formats) -> bool:
     try:
         return formats.format_of(path.name, text) is not None
     except NotebookError:
-        return True  # one that cannot be read
+        return True  # an unreadable one

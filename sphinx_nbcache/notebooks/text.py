@@ -36,9 +36,9 @@ def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
 
 
 def _with_lines(notebook: Notebook, text: str) -> Notebook:
-    """Return a notebook with the lines of its cells, which jupytext does not tell.
+    """Return a notebook with the lines of its cells, which jupytext does not provide.
 
-    Code stands in the text as it is, unless it has magics that are commented out.
+    The text contains the code unchanged, unless magics are commented out.
     """
     text = "\n" + text.replace("\r\n", "\n") + "\n"
     cells, position = [], 0
@@ -53,7 +53,7 @@ def _with_lines(notebook: Notebook, text: str) -> Notebook:
 
 
 def _end_of_header(text: str) -> int:
-    """Return where the YAML header of a text notebook ends; 0 if it has none."""
+    """Return the end of the YAML header of a text notebook; 0 if it has none."""
     rules = _RULE.finditer(text)
     start, end = next(rules, None), next(rules, None)
     if start is None or end is None or text[: start.start()].strip():
@@ -62,7 +62,7 @@ def _end_of_header(text: str) -> int:
 
 
 def _with_display_name(text: str) -> str:
-    """Name the kernel in a header twice: nbformat refuses a kernelspec without a display name."""
+    """Add a display name to the kernel in a header: nbformat requires one in a kernelspec."""
     spec = _KERNELSPEC.search(text, 0, _end_of_header(text))
     if spec is None or "display_name:" in spec[0]:
         return text
@@ -75,11 +75,11 @@ def _with_display_name(text: str) -> str:
 
 
 def read_with_function(text: str, fmt: str) -> Notebook:
-    """Read a notebook by code of others: a function from text to an nbformat 4 notebook.
+    """Read a notebook with third-party code: a function from text to an nbformat 4 notebook.
 
     Args:
         text: The text of the file.
-        fmt: `module:function`, or the format of a reader that another package announces.
+        fmt: `module:function`, or the format of another package's reader.
 
     Raises:
         NotebookError: The function cannot be imported, fails, or returns something else.
@@ -92,7 +92,7 @@ def read_with_function(text: str, fmt: str) -> Notebook:
         node = reader(text)
     except Exception as error:  # noqa: BLE001 (the user's code)
         if isinstance(error, OSError) and error.filename == text:
-            # As readers of jupyter-cache do.
+            # Readers of jupyter-cache do this.
             raise NotebookError(
                 f"the reader {name!r} takes a path, but a reader is called with the text of the"
                 " file"

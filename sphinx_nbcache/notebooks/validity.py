@@ -1,4 +1,4 @@
-"""Whether a notebook file looks as if it had been run from top to bottom."""
+"""Checks whether a notebook file looks as if it had been run from top to bottom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sphinx_nbcache.notebooks.model import SKIP_TAG, Notebook
 
 @dataclass(frozen=True, slots=True)
 class WrongCount:
-    """A code cell whose execution count is not the one that a run would have left.
+    """A code cell whose execution count differs from that of a complete run.
 
     Attributes:
         number: Its number among all code cells, counted from 1.
@@ -30,8 +30,8 @@ class WrongCount:
 def wrong_counts(notebook: Notebook) -> tuple[WrongCount, ...]:
     """Return the code cells whose counts are not 1, 2, 3, … in the order of the notebook.
 
-    Cells without code are not counted, because a kernel gives them no number; nor are those
-    tagged `skip-execution`, unless they have one.
+    Cells without code are skipped, because a kernel does not count them; so are cells tagged
+    `skip-execution` without a count.
     """
     wrong = []
     expected = 1

@@ -1,17 +1,17 @@
-"""YAML in notebooks: safe, and as fast as PyYAML can."""
+"""YAML in notebooks: loaded safely, and with libyaml where available."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-# What git leaves in a file that several have changed.
+# The conflict markers that git leaves in a file.
 CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 CONFLICT_TEXT = "an unresolved merge conflict"
 
 
 class YamlError(Exception):
-    """A text that is not YAML. `line` is where, counted from 1, if known."""
+    """A text that is not YAML. `line` is the faulty line, counted from 1, if known."""
 
     def __init__(self, problem: str, line: int | None) -> None:
         super().__init__(problem)
@@ -19,7 +19,7 @@ class YamlError(Exception):
 
 
 def load_yaml(text: str) -> Any:
-    """Return what a YAML text says: plain data, never objects.
+    """Return the content of a YAML text: plain data, never objects.
 
     Raises:
         YamlError: The text is not YAML.
@@ -42,14 +42,14 @@ def load_yaml(text: str) -> Any:
 
 
 def _usual_mistake(text: str, line: int | None) -> tuple[str, int | None]:
-    """Return what is wrong in words that tell the remedy, where YAML's own words do not.
+    """Describe a common mistake with its remedy, where YAML's own message does not.
 
     Args:
         text: The text, which is not YAML.
         line: The line at which the parser stopped.
 
     Returns:
-        What is wrong, empty if it is nothing usual; and the line of it.
+        The description, empty if the mistake is not common; and its line.
     """
     if conflict := CONFLICT.search(text):
         return CONFLICT_TEXT, text.count("\n", 0, conflict.start()) + 1

@@ -43,7 +43,7 @@ class Change:
 
     Attributes:
         name: The file, by name.
-        artifact: What it becomes; `None` if it is removed.
+        artifact: The new content; `None` if the file is removed.
         found: Its state before, which is proven to be ours: if it has another one by then, it is
             left alone.
         notebook: The notebook on whose account.
@@ -122,7 +122,7 @@ class Artifacts:
         Args:
             stored: The result.
             trace: Its trace.
-            owners: Of files that several notebooks write the one whose content counts.
+            owners: The notebook whose content counts, for each file that several notebooks write.
             notebook: The notebook that is to use the result.
         """
         result = stored.result

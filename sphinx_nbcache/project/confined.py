@@ -21,7 +21,7 @@ _HAS_FOLDERS = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 _OLD = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-# What file systems allow, in bytes. Folders would be made before the last name turns out too long.
+# Limits of file systems, in bytes. Otherwise folders would be made before a long name fails.
 _LONGEST_NAME = 255
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -171,7 +171,7 @@ def obstacle(root: Path, name: str) -> str | None:
 
     Args:
         root: The root.
-        name: What [](real_name) returned.
+        name: The return value of [](real_name).
 
     Raises:
         OSError: The path cannot be looked at.

@@ -17,7 +17,7 @@ _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _MODEL_ID = re.compile(r"[0-9a-f]{32}")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TEXTUAL = ("text/", "application/json", "application/javascript", "image/svg")
-# What is shown of a difference: so many lines, and lines of that length.
+# Limits of a shown difference: the number of lines, and their length.
 _MOST_LINES = 12
 _WIDTH = 120
 # How far to look for where two texts are alike again.
@@ -32,7 +32,7 @@ def differences(old: RunOutputs, new: RunOutputs) -> dict[int, str]:
 
     Args:
         old: The outputs of one run.
-        new: Those of another run of the same cells.
+        new: The outputs of another run of the same cells.
     """
     before, after = _comparable(old), _comparable(new)
     found = {
@@ -75,7 +75,7 @@ def _widget_ids(outputs: RunOutputs) -> Iterator[str]:
         for cell in outputs.cells
         for output in filter(_shows_widget, cell)
     ]
-    # Of the others what they are decides.
+    # Order the rest by content.
     others = sorted(texts, key=lambda id_: _MODEL_ID.sub("", texts[id_]))
     pending, seen = [*reversed(others), *reversed(shown)], set[str]()
     while pending:

@@ -1,4 +1,4 @@
-"""What can be wrong with what a project is asked for. Each message is complete, for users."""
+"""Errors in what a project is asked for. Each message is complete, for users."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from sphinx_nbcache.store.artifacts import MadeFile
 from sphinx_nbcache.store.outputs import RunOutputs, render_id
 from sphinx_nbcache.store.records import CellRun, Result, Status, Stored
 
-# What stands in a result for the executor: that nobody here has run it.
+# The executor in a result that was added instead of run here.
 ADDED = "added"
 _SHOWN_AT_MOST = 3
 
@@ -33,7 +33,7 @@ def result_of(
 
     Args:
         planned: The plan of this very notebook.
-        notebook: What was read.
+        notebook: The notebook as read.
         validate: Whether its execution counts must be those of a run from top to bottom.
 
     Raises:

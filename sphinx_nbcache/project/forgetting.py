@@ -1,4 +1,4 @@
-"""What the store remembers of files and kernels that no longer exist is forgotten in time.
+"""Forgets, after a time, the store's records of files and kernels that no longer exist.
 
 A file can be missing because another branch is checked out, or because another project shares the
 store. So a record goes only when its file was missing at every look for some weeks, and a look by
@@ -31,7 +31,7 @@ def forget_missing(
     Args:
         access: The records.
         root: The root of the project.
-        checkout: The id of this checkout. What runs wrote in others stays known.
+        checkout: The id of this checkout. Files written in other checkouts stay known.
         now: Seconds since the epoch.
         at_once: Whether to look now, and to forget what is missing without waiting.
 

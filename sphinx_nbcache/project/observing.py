@@ -31,11 +31,11 @@ _CLOCK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was seen of a run.
+    """The observations of a run.
 
     Attributes:
-        trace: What it depended on and produced.
-        files: What it has written and is to be kept.
+        trace: Its dependencies and products.
+        files: The files that it wrote, to be kept.
     """
 
     trace: Trace
@@ -47,8 +47,8 @@ class Watch:
     """A run that is being watched.
 
     Attributes:
-        tracking: What counts as its dependency.
-        before: What is declared as such, as it was before the run.
+        tracking: The facts that count as dependencies.
+        before: The declared facts before the run.
         left_over: Names of files that earlier runs seem to have written, and that were there.
     """
 
@@ -58,7 +58,7 @@ class Watch:
 
 
 class Observer:
-    """Watches runs. Files that they write are looked at anew, for all who hold traces against them.
+    """Observes runs. Files that they write are looked at again, for all verified traces.
 
     Args:
         worlds: The world of each kernel.
@@ -96,9 +96,9 @@ class Observer:
 
         Args:
             planned: The notebook.
-            watch: What [](begin) returned.
+            watch: The return value of [](begin).
             job: The order.
-            outcome: What came of it.
+            outcome: The outcome of the job.
             others: Names of the files that other notebooks of this build have written.
         """
         world = self._worlds.of(planned.key)
@@ -140,7 +140,7 @@ def _doubting(trace: Trace, others: Collection[str]) -> Trace:
 def _after_attempts(trace: Trace, begun: float, world: World) -> Trace:
     """Return a trace that is not trusted if what it read may come from an attempt that failed.
 
-    What that one depended on is not part of the trace.
+    The dependencies of the failed attempt are not part of the trace.
 
     Args:
         trace: The trace of the last attempt.

@@ -14,7 +14,7 @@ from sphinx_nbcache.traces.fingerprints import matching
 
 @dataclass
 class Footprint:
-    """What the runs of one notebook, as far as they are known, have read and written, by name.
+    """The names that the known runs of one notebook have read and written.
 
     Attributes:
         reads: Files that it reads, or looks for.
@@ -37,7 +37,7 @@ class Footprint:
                 self.listings.add((fact.path, fact.pattern, fact.without))
             elif isinstance(fact, Declared):
                 self.globs.add(fact.glob)
-        # What was only inferred, of a run that is in doubt, may have been written by another one.
+        # Inferred writes of a run in doubt may belong to another notebook.
         self.writes.update(
             written.path
             for written in trace.written
@@ -80,7 +80,7 @@ def in_order(names: Iterable[str], sources: Mapping[str, frozenset[str]]) -> lis
 
     Args:
         names: The names, in their own order.
-        sources: Of each name those on which it depends.
+        sources: The names that each name depends on.
     """
     wanted = dict.fromkeys(names)
     ordered: dict[str, None] = {}

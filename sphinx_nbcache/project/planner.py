@@ -45,7 +45,7 @@ class Source:
     Attributes:
         path: Its absolute path.
         reader: The reader that was named for it, if one was.
-        assets: What a temporary folder gets copies of, beside what the notebook names itself:
+        assets: The files copied to a temporary folder, besides those that the notebook names:
             paths as [](asset_of) returns them.
     """
 
@@ -69,11 +69,11 @@ class _Notebook:
 
 @dataclass(slots=True)
 class _Judged:
-    """What is known of the results under a code key.
+    """The known results under a code key.
 
     Attributes:
-        whole: Those whose outputs are not damaged.
-        damaged: What is wrong with the first one that is.
+        whole: Results whose outputs are not damaged.
+        damaged: The fault of the first damaged result.
         objections: By digest why some cannot be used.
         hopeless: Digests of failed ones that another run would only repeat.
     """
@@ -88,15 +88,15 @@ class Planner:
     """Plans notebooks by what the store remembers of them.
 
     Attributes:
-        producers: Of notebooks that were planned those that write what they read.
-        changes: What has to be done to files before the result can be used that was chosen.
+        producers: For each planned notebook, the notebooks that write what it reads.
+        changes: The changes to files that are needed before the chosen result can be used.
 
     Args:
         store: The store.
         settings: The options.
         base: The folder to which `nbcache_exclude` is relative.
         root: The directory to which names are relative.
-        formats: What suffixes mean.
+        formats: The formats by suffix.
         not_before: Where everything is forced, results of runs that began earlier (seconds
             since the epoch) do not count.
         validity: Tells whether results are still valid.
@@ -165,7 +165,7 @@ class Planner:
         self._look_up_histories(notebooks)
         results = self._store.results_of(item.code_key for item in notebooks.values())
         self._look_up_traces(notebooks, results)
-        # What others read is decided on first: it may be put back, or be written anew.
+        # Decide on the writers of files first: a reader depends on whether the files are restored.
         planned: dict[str, Planned] = {}
         order = in_order(notebooks, self.producers) if self.producers else notebooks
         for name in order:
@@ -176,7 +176,7 @@ class Planner:
         return tuple(planned[name] for name in notebooks)
 
     def again(self, planned: Planned) -> Planned | None:
-        """Plan one notebook anew, from a new reading of its file; `None` if it has gone."""
+        """Plan one notebook again, from a new scan of its file; `None` if the file is gone."""
         source = self._sources[planned.name]
         try:
             scan = scan_file(source.path, self._formats, source.reader)

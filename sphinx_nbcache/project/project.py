@@ -256,7 +256,7 @@ class Project:
     def _run_outdated(self, plan: Plan, settlement: Settlement, turns: Turns) -> None:
         """Run again what read files before other notebooks of the plan rewrote them.
 
-        In the first build nobody knows who reads what others write.
+        The first build does not know yet who reads what others write.
         """
         for _ in range(_MOST_ROUNDS):
             if not (outdated := settlement.outdated(plan)):
@@ -299,11 +299,11 @@ class Project:
         Execution counts are not compared.
 
         Args:
-            run: What [](Project.execute) returned. Notebooks that it has run are left out.
-            progress: Who is told.
+            run: The return value of [](Project.execute). Notebooks that it has run are left out.
+            progress: Receives the progress.
 
         Returns:
-            What came of each notebook that was run again.
+            The result for each notebook that was run again.
         """
         reruns = Reruns(
             store=self.store,

@@ -1,4 +1,4 @@
-"""What a build leaves beside its store, for those who come without Sphinx: `project.json`.
+"""The file that a build leaves next to its store, for use without Sphinx: `project.json`.
 
 By it the command line finds the root and the settings of a project that was built, so that
 both share their results. Settings can name functions to import, so the file carries the mark of
@@ -32,7 +32,7 @@ _LARGEST = 1 << 24
 
 
 class ProjectFile(msgspec.Struct, frozen=True):
-    """What was built. Paths are relative to the folder of the file, so that all can be moved."""
+    """The project that was built. Paths are relative to the file's folder, so all can be moved."""
 
     format: Count
     base: Name
@@ -71,7 +71,7 @@ def write_project_file(
     marked = msgspec.structs.replace(content, mark=mark)
     encoded = msgspec.json.format(msgspec.json.encode(marked, order="sorted"), indent=2)
     with suppress(OSError):
-        # What a stranger put in the place of a file is dealt with when the store is opened.
+        # A foreign entry in the place of a file is handled when the store is opened.
         if foreign_entry(folder) is None:
             replace_if_changed(path, encoded)
 

@@ -23,11 +23,11 @@ def same_runs(notebooks: Iterable[Planned]) -> list[Group]:
 def in_order(
     groups: Iterable[Group], former: Mapping[str, FormerRun], slots: int
 ) -> Iterable[Group]:
-    """Return groups in the order in which to start them; those that are alike stay as they are.
+    """Return groups in the order in which to start them; equal ones keep their order.
 
-    Where several are run at once, the longest go first: one that is started last keeps all others
-    waiting. Of new ones nobody knows, so they go before. Those that must run alone come last, when
-    nothing has to be held up for them.
+    If several run at once, the longest start first: a long one that starts late keeps all others
+    waiting. New ones, whose duration is unknown, precede them. Groups that must run alone come
+    last, when they no longer hold up anything.
 
     Args:
         groups: Groups in the order of the plan.

@@ -20,7 +20,7 @@ def read_file(path: Path, name: str, formats: Formats, reader: str = "") -> Note
     Args:
         path: The file.
         name: How it is called in messages.
-        formats: What suffixes mean.
+        formats: The formats by suffix.
         reader: The reader that was named for this very file, if one was.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What users call things: small ids, paths, and the beginnings of digests."""
+"""The references that users write: small ids, paths, and the beginnings of digests."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Register:
     Args:
         store: Where the list is kept.
         root: The directory to which names are relative.
-        formats: What suffixes mean.
+        formats: The formats by suffix.
     """
 
     def __init__(self, store: Store, root: Path, formats: Formats) -> None:
@@ -88,7 +88,7 @@ class Register:
 
         Args:
             paths: Their files. They are not copied.
-            reader: What reads them (see [](format_for_reader)); empty if their suffix tells.
+            reader: Their reader (see [](format_for_reader)); empty to use their suffix.
             assets: Files or folders that they need. They lie in or below the notebook's folder.
 
         Raises:
@@ -196,8 +196,8 @@ def is_notebook(path: Path, formats: Formats, reader: str = "") -> bool:
 
     Args:
         path: The file.
-        formats: What suffixes mean.
-        reader: What reads it; empty if its suffix tells.
+        formats: The formats by suffix.
+        reader: Its reader; empty to use its suffix.
 
     Raises:
         ProjectError: The file cannot be read at all.

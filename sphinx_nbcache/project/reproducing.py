@@ -49,7 +49,7 @@ class CellDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of running a notebook again.
+    """The result of running a notebook again.
 
     Attributes:
         planned: The notebook.
@@ -143,7 +143,7 @@ class Reruns:
             try:
                 self._turns(notebooks, progress).take(notebooks)
             finally:
-                # Those that were interrupted.
+                # Clean up after interrupted runs.
                 for name in list(self._before):
                     self._put_back(name, _UNTRACED)
         return tuple(self._found[item.name] for item in notebooks if item.name in self._found)
@@ -175,7 +175,7 @@ class Reruns:
         """
         results = {name: self._stored[name].result for name in names}
         prints = {name: self._validity.footprint([result]) for name, result in results.items()}
-        # Who writes the same file counts as a reader of it.
+        # A notebook that writes the same file counts as a reader of it.
         reading = {
             name: Footprint(found.reads | found.writes, found.listings, found.globs, found.writes)
             for name, found in prints.items()

@@ -35,7 +35,7 @@ Node = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StoredInfo:
-    """What is known of a result without loading its outputs.
+    """The facts about a result that need no loading of its outputs.
 
     Attributes:
         id: A small integer, local to the store and never used again.
@@ -91,7 +91,7 @@ class Results:
     def get(self, reference: Reference) -> Stored:
         """Return a result by its id, the start of its digest, or the path of its notebook.
 
-        Of several results of one notebook it is the newest one.
+        The newest of several results of one notebook counts.
 
         Raises:
             UnknownReferenceError: There is none, or several digests begin so.
@@ -212,7 +212,7 @@ class Results:
     def prune(self) -> list[Stored]:
         """Remove the results that no notebook of the project uses, and stores in older formats.
 
-        What is remembered of files that no longer exist goes with them.
+        The records of files that no longer exist are removed with them.
 
         Raises:
             StoreTroubleError: The store cannot be written.

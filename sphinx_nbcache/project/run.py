@@ -1,4 +1,4 @@
-"""What becomes of a plan, and who is told while it is carried out."""
+"""The results of carrying out a plan, and the interface for its progress."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NotebookFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of one notebook of a plan.
+    """The result for one notebook of a plan.
 
     Attributes:
         planned: The notebook and the decision on it.
@@ -76,7 +76,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of a plan: its notebooks in the same order, and how long it took."""
+    """The result of a plan: its notebooks in the same order, and the time it took."""
 
     notebooks: tuple[Settled, ...]
     seconds: float
@@ -96,7 +96,7 @@ class FormerRun:
 
 
 class Progress:
-    """Who is told what while notebooks run, in the thread of [](Project.execute).
+    """Receives progress while notebooks run, in the thread of [](Project.execute).
 
     This one listens and says nothing. Derive from it what shows progress.
     """
@@ -137,7 +137,7 @@ def notices_of_reruns(
     """Yield a warning for each entry of `nbcache_rerun` by which no notebook was run.
 
     Args:
-        notebooks: What became of the notebooks.
+        notebooks: The settled notebooks.
         settings: The options.
         base: The folder to which the entries are relative.
     """
@@ -165,7 +165,7 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
     """Yield what has to be said about a notebook in every build until it is mended.
 
     Args:
-        settled: What became of it.
+        settled: The settled notebook.
         settings: The options, which say whether a failed notebook is an error.
     """
     planned = settled.planned

@@ -1,4 +1,4 @@
-"""What becomes of the notebooks of a plan, and of the files that they write."""
+"""The final state of the notebooks of a plan, and of the files that they write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sphinx_nbcache.store.records import Result, Stored
 
 
 class _Planner(Protocol):
-    """What is asked of the planner."""
+    """The interface of the planner that is used here."""
 
     changes: dict[str, list[Change]]
 
@@ -66,7 +66,7 @@ class Settlement:
         if changes and not settled.ran_here:
             self._note_written(name, self._artifacts.carry_out(changes))
         if settled.ran_elsewhere and settled.result is not None:
-            # What that build ran has written its files while this one looked at them.
+            # The other build's run may have written its files while this one looked at them.
             trace = self._validity.trace(settled.result.result)
             if trace is not None and not settled.result.result.temporary:
                 self._note_written(name, trace.changed() | trace.made_folders())
@@ -107,7 +107,7 @@ class Settlement:
         ]
 
     def planned_again(self, planned: Planned) -> Planned | None:
-        """Plan a notebook anew; the reason tells which other one has rewritten what it reads."""
+        """Plan a notebook again; the reason names the notebook that rewrote what it reads."""
         again = self._planner.again(planned)
         if again is None:
             return None
@@ -161,7 +161,7 @@ class Settlement:
     def _rewritten_meanwhile(self, settled: Settled) -> Reason | None:
         """Return that another notebook wrote what this one looked at while it ran.
 
-        What it saw is not certain then, and what it seems to have written may be the other's.
+        Its observations are uncertain then, and inferred writes may belong to the other notebook.
         """
         name = settled.planned.name
         trace = self._validity.trace(settled.result.result) if settled.result else None

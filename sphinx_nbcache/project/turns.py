@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 # How often to look whether another build is done with a notebook.
 _CLAIM_SECONDS = 0.05
-# How often to look at jobs in any case: a future that is cancelled may wake nobody.
+# How often to poll jobs: a cancelled future may not wake the waiting thread.
 _LOOK_SECONDS = 1.0
-# How often a notebook is planned anew that is edited while the build runs.
+# How often to plan a notebook again that is edited while the build runs.
 _EDITS = 3
 
 Lookup = Callable[[Planned], Sequence[Stored]]
@@ -58,9 +58,9 @@ class Turns:
         store: Where results go.
         claims: The claims of this plan, and where those of others are seen.
         settings: The options.
-        progress: Who is told.
+        progress: Receives the progress.
         results: Returns the results under a notebook's code key whose outputs are whole.
-        replan: Plans a notebook anew whose source was edited since the plan was made, or of which
+        replan: Plans a notebook again whose source was edited since the plan was made, or of which
             nothing could be decided then; `None` if it has gone.
         observer: Watches what runs depend on.
         objection: Tells what speaks against the use of a result by a notebook.
@@ -68,11 +68,12 @@ class Turns:
         prepare: Clears up before a notebook is run; returns the names of files that its earlier
             runs seem to have written, and that are left.
         settle: Is told of each notebook that is settled, before others that depend on it start.
-        producers: Of notebooks those that write what they read, and so have to be settled before.
+        producers: For each notebook, the notebooks that write what it reads and must be settled
+            first.
         since: When the plan was made, in seconds since the epoch.
         notify: Takes warnings.
         checkout: Where runs write their files: what they wrote is theirs only there.
-        settled: What became of the notebooks, by name.
+        settled: The settled notebooks, by name.
         written: Which notebooks have written a file, by its name.
     """
 
@@ -272,7 +273,7 @@ class Turns:
         return True
 
     def _planned_anew(self, group: Group, *, edited: bool = True) -> list[Group]:
-        """Plan the first notebook of a group anew: it was edited, or waited for others.
+        """Plan the first notebook of a group again: it was edited, or waited for others.
 
         One that is edited faster than it can be planned is left as it was, without a result.
         """
@@ -309,7 +310,7 @@ class Turns:
             objection = self.objection(planned, stored)
             if is_valid and objection is None and (is_new or not is_forced):
                 return stored
-            # Of a kernel that died nobody knows what it depended on.
+            # The dependencies of a kernel that died are unknown.
             is_same = objection is None or objection.why is Why.UNKNOWN_DEPENDENCIES
             if is_new and not is_valid and result.rules == planned.rules and is_same:
                 return stored

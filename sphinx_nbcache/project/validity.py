@@ -27,7 +27,7 @@ class Validity:
     """Holds the traces of results against the world.
 
     Attributes:
-        owners: Of files that several notebooks write, whose content counts: of the last one.
+        owners: The notebook whose content counts, the last one, for files that several write.
 
     Args:
         store: Where traces are.
@@ -44,7 +44,7 @@ class Validity:
         self.owners: dict[str, str] = {}
 
     def look_again(self) -> None:
-        """Look at the world anew."""
+        """Look at the world again."""
         self._worlds.look_again()
 
     def forget(self) -> None:
@@ -100,7 +100,7 @@ class Validity:
             name: The notebook that is to use it.
             path: Its absolute path.
             scan: Its reading.
-            key: What its code key is made of.
+            key: The parts of its code key.
             stored: A result under that key.
             earlier: Returns all results that the notebook has used before.
         """
@@ -163,8 +163,8 @@ class Validity:
     def to_clear(self, planned: Planned, old: Iterable[Stored]) -> list[Change]:
         """Return what a notebook that is about to be run has left behind.
 
-        A run has to find what the first one found. What it would find of its own, such as a
-        cache, was made from what may have changed since. What is ignored is left.
+        A run must find what the first one found. Its own files, such as a cache, may be made from
+        inputs that have changed since. Ignored files are left.
         """
         ignored = self._worlds.tracking(planned.scan, planned.path, planned.key).ignored
         old = list(old)

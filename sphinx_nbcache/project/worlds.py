@@ -89,7 +89,7 @@ class Worlds:
         return facts is not None and facts.language == "python"
 
     def look_again(self) -> None:
-        """Look at everything anew: time has passed since."""
+        """Look at everything again, because time has passed."""
         self.keep()
         self.fingerprints.forget_all()
         self._kernels.clear()
@@ -107,7 +107,7 @@ class Worlds:
         Args:
             scan: Its reading.
             path: Its absolute path.
-            key: What its code key is made of: copies of assets are not seen to be read.
+            key: The parts of its code key: copies of assets are not observed as reads.
         """
         settings, own = self._settings, scan.track
         is_special = scan.dependencies or scan.variables or key.assets or isinstance(own, tuple)
@@ -133,7 +133,7 @@ class Worlds:
 
     @cached_property
     def _common(self) -> Tracking:
-        """What counts for notebooks that say nothing about it."""
+        """The tracking options for notebooks that set none."""
         kinds = tuple(map(Kind, self._settings.track))
         return Tracking(
             kinds=kinds,

@@ -1,1 +1,1 @@
-"""Traces: what a run depended on and produced, and whether the world is still so."""
+"""Traces: what a run depended on and produced, and whether that still holds."""

@@ -1,4 +1,4 @@
-"""Who has written what a run left: the run, perhaps the run, or something else."""
+"""The authors of changed files: the run, perhaps the run, or another process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sphinx_nbcache.traces.report import Report, Seen
 
 @dataclass(frozen=True, slots=True)
 class Authors:
-    """The files that the run is not known to have written as they are.
+    """The files that the run is not known to have written.
 
     Attributes:
-        foreign: Something else has changed these. They are not the run's.
-        unproven: The run seems to have written these, but was not seen to.
-        judged: How the files were when that was decided: a later save is the user's.
+        foreign: Files that another process has changed. They do not belong to the run.
+        unproven: Files that the run seems to have written, without being observed.
+        judged: The stats of the files at this decision: a later save belongs to the user.
     """
 
     foreign: frozenset[str]
@@ -28,12 +28,12 @@ def authors(report: Report, seen: Seen, now: Callable[[str], Stat | None]) -> Au
     """Return the files that the run is not known to have written.
 
     Args:
-        report: What the kernel sent.
-        seen: The same, with what its children saw.
-        now: Looks at a file again.
+        report: The report that the kernel sent.
+        seen: The same report, merged with those of the child processes.
+        now: Returns the current stat of a file.
     """
     foreign = {path for path in seen.changed if path not in seen.writes}
-    # A user's file stays the user's under the name that the run has given it.
+    # A user's file that the run renamed stays the user's under its new name.
     unproven = (seen.inferred.keys() - seen.proven - seen.writes.keys()) | seen.moved
     found_now = {path: now(path) for path in {*seen.writes, *seen.inferred, *seen.others} - foreign}
     for path, found in found_now.items():

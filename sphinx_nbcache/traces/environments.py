@@ -1,7 +1,7 @@
-"""Of an interpreter: its kind, and which distributions it finds, in which versions.
+"""The kind of an interpreter, and the distributions that it finds, with versions.
 
-Nothing is imported and no metadata is parsed: names and versions stand in the names of the
-`.dist-info` folders. That takes less than a millisecond for each interpreter.
+Nothing is imported and no metadata is parsed: the names of the `.dist-info` folders contain names
+and versions. This takes less than a millisecond for each interpreter.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ print(json.dumps({
 
 
 class Python(msgspec.Struct, frozen=True):
-    """What is remembered of an interpreter: asking one takes as long as starting it."""
+    """The remembered facts about an interpreter: asking it takes as long as starting it."""
 
     implementation: Name
     version: Name
     platform: Name
     machine: Name
     sites: Annotated[tuple[Name, ...], Many]
-    """The directories in which it finds distributions, in its order."""
+    """The directories in which it finds distributions, in search order."""
 
     @property
     def fact(self) -> Interpreter:
-        """What a trace holds of it."""
+        """The fact that a trace records about this interpreter."""
         return Interpreter(self.implementation, self.version, self.platform, self.machine)
 
 
 def ask(executable: str, environment: Mapping[str, str] | None = None) -> Python | None:
-    """Start an interpreter and ask it; `None` if it does not answer.
+    """Start an interpreter and query it; return `None` if it does not answer.
 
     Args:
         executable: The interpreter.
-        environment: Its environment variables; `None`: those of this process.
+        environment: Its environment variables; `None` means those of this process.
     """
     try:
         done = subprocess.run(  # noqa: S603 (an interpreter that kernels are started with)
@@ -75,11 +75,11 @@ def ask(executable: str, environment: Mapping[str, str] | None = None) -> Python
 
 @dataclass(frozen=True)
 class Environment:
-    """The distributions that an interpreter finds. They are looked up once.
+    """The distributions that an interpreter finds. Each one is looked up once.
 
     Attributes:
         python: The interpreter.
-        folders: Further directories that it searches, such as those of `PYTHONPATH`.
+        folders: Further directories that it searches, such as those in `PYTHONPATH`.
     """
 
     python: Python
@@ -89,7 +89,7 @@ class Environment:
     def version(self, name: str) -> str | None:
         """Return the version of a distribution; `None` if it is not installed.
 
-        A version from a repository or an archive has a part of its commit or hash behind it:
+        A version from a repository or an archive ends with a part of its commit or hash, because
         such versions often stay the same when the code changes.
         """
         name = normalised(name)
@@ -100,7 +100,7 @@ class Environment:
 
     @cached_property
     def baseline(self) -> Baseline:
-        """What every notebook runs on."""
+        """The packages that every notebook runs on."""
         ipykernel, ipython = (self.version(name) or "" for name in _BASELINE)
         return Baseline(ipykernel.partition(".")[0], ".".join(ipython.split(".")[:2]))
 
@@ -109,7 +109,7 @@ class Environment:
         return name in self._modules
 
     def owners(self, module: str) -> tuple[str, ...]:
-        """Return the distributions that a top-level module comes from: of a namespace, all."""
+        """Return the distributions of a top-level module: for a namespace, all of them."""
         own = normalised(module)
         if own in self._installed:
             return (own,)
@@ -117,7 +117,7 @@ class Environment:
 
     @cached_property
     def _installed(self) -> Mapping[str, tuple[str, str]]:
-        """Versions and metadata folders, by normalised name. The first one found counts."""
+        """Versions and metadata folders, by normalised name. The first one found wins."""
         found: dict[str, tuple[str, str]] = {}
         for site in self.python.sites:
             for entry in _names(site):
@@ -134,7 +134,7 @@ class Environment:
 
     @cached_property
     def _owners(self) -> Mapping[str, tuple[str, ...]]:
-        """Distributions by top-level module, from the lists of their files."""
+        """Distributions by top-level module, from their lists of files."""
         owners: dict[str, list[str]] = {}
         for name, (_, folder) in self._installed.items():
             for module in _top_level(folder):
@@ -170,14 +170,14 @@ def _read(*parts: str) -> str:
 
 
 def _origin(folder: str) -> str:
-    """Return what tells apart installations of one version that do not come from an index."""
+    """Return a suffix that distinguishes installations of one version from outside an index."""
     try:
         origin = json.loads(_read(folder, "direct_url.json") or "{}")
     except ValueError:
         return ""
     if not isinstance(origin, dict):
         return ""
-    # The place of an editable installation says nothing of its code, which is local files.
+    # The location of an editable installation says nothing about its code, which is local files.
     parts = [origin.get(key) for key in ("vcs_info", "archive_info")]
     told = [json.dumps(part, sort_keys=True) for part in parts if part]
     return f" ({text_digest(*told)[:8]})" if told else ""

@@ -1,4 +1,4 @@
-"""What one run was seen to do, and how that is now: what facts and artifacts are made of."""
+"""The evidence of one run: what it did, and the current state. Facts are made from it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from sphinx_nbcache.traces.places import Places
 from sphinx_nbcache.traces.report import Look, Report, Seen, gather
 from sphinx_nbcache.traces.world import World
 
-# What an installation has beside its libraries and packages, below its prefix.
+# The folders of an installation below its prefix, besides libraries and packages.
 _INSTALLED = ("bin", "etc", "include", "lib", "lib64", "share", "ssl", "var", "Lib", "Scripts")
 
 
 @dataclass
 class Evidence:
-    """What was seen of one run.
+    """The observations of one run.
 
     Attributes:
-        report: What the kernel sent.
+        report: The report that the kernel sent.
         world: The world right after the run.
-        places: What counts, of this kernel's interpreter.
-        seen: What the kernel and its children saw.
-        inferred: Files that seem to have been written in C, and how they were before.
-        authors: Which files the run is not known to have written.
-        left_over: Names of files that an earlier run seems to have written, and that were there.
+        places: The paths that count, for this kernel's interpreter.
+        seen: The merged observations of the kernel and its child processes.
+        inferred: Files that seem to have been written in C, and their previous state.
+        authors: The files that the run is not known to have written.
+        left_over: Names of existing files that an earlier run seems to have written.
         source: The notebook itself, which it may name without reading it.
         doubts: Why the facts cannot be trusted.
     """
@@ -47,19 +47,19 @@ class Evidence:
     def of(
         cls, report: Report, world: World, source: str = "", left_over: Collection[str] = ()
     ) -> Evidence:
-        """Gather what was seen, and sort out what was written."""
+        """Gather what was observed, and sort out what was written."""
         python = report.python
         prefixes = [os.path.join(prefix, name) for prefix in python.prefixes for name in _INSTALLED]
         places = world.places.ignoring([*python.library, *python.sites, *prefixes])
         seen = gather(report, places.normal)
         world.fingerprints.forget((*seen.writes, *seen.made, *seen.inferred))
         for path, look in list(seen.writes.items()):
-            # What was opened for writing, but did not change, was not written, or failed to be.
+            # Opened for writing, but unchanged: the run did not write it, or failed to.
             if path not in seen.removed and world.fingerprints.renew(path).stat == look.stat:
                 del seen.writes[path]
                 seen.reads.setdefault(path, look)
         for path, look in seen.reads.items():
-            # A database is opened for both; whether it was written is seen by its change.
+            # A database is opened for reading and writing; only a change proves a write.
             if look.how == "database" and world.fingerprints.renew(path).stat != look.stat:
                 seen.writes.setdefault(path, look)
         inferred = {
@@ -73,16 +73,16 @@ class Evidence:
         return cls(report, world, places, seen, inferred, found, left_over, source)
 
     def name(self, path: str) -> str | None:
-        """Return the name of a path, or `None` if it does not count."""
+        """Return the name of a path; `None` if the path does not count."""
         return self.places.name_of(path)
 
     def inside(self, path: str) -> str | None:
-        """Return the name of a path under the root, or `None` if it is elsewhere."""
+        """Return the name of a path under the root; `None` if the path is elsewhere."""
         name = self.places.name_of(path)
         return name if name is not None and self.places.is_inside(name) else None
 
     def now(self, path: str) -> Stat | None:
-        """Look at a path again, now that the run has ended."""
+        """Return the current stat of a path, after the end of the run."""
         return self.world.fingerprints.renew(path).stat
 
     def doubt(self, path: str) -> None:
@@ -96,11 +96,11 @@ class Evidence:
         return self.world.fingerprints.state(path)
 
     def is_written(self, path: str) -> bool:
-        """Tell whether the run wrote, made or removed this, seen or inferred."""
+        """Tell whether the run wrote, made or removed a path, observed or inferred."""
         return path in self.seen.writes or path in self.inferred or path in self.seen.made
 
     def own_entries(self, folder: str) -> set[str]:
-        """Return the names in a directory that the run wrote, made or removed itself."""
+        """Return the names of entries in a directory that the run itself wrote, made or removed."""
         return self._own.get(folder, set())
 
     def has_own_inside(self, folder: str) -> bool:
@@ -109,10 +109,9 @@ class Evidence:
 
     @cached_property
     def _own(self) -> dict[str, set[str]]:
-        """Of all directories above what the run wrote or made: those entries that lead there.
+        """The entries written or made by the run, by directory, for all directories above them.
 
-        An entry further up is not the run's own, unless it was made by it; then it is in here
-        for its own sake.
+        Directories further up have an empty set, unless the run itself made an entry in them.
         """
         entries: dict[str, set[str]] = {}
         for path in (*self.seen.writes, *self.seen.made, *self.inferred):
@@ -126,11 +125,11 @@ class Evidence:
         return entries
 
     def looks(self) -> Iterator[tuple[str, Look]]:
-        """Yield what was read or looked for, before the run itself wrote it."""
+        """Yield the first look at each path, unless the run itself wrote it before."""
         for path, look in self.seen.reads.items():
             write = self.seen.writes.get(path)
             if look.how == "append":
-                continue  # what the run has found in it, it did not see
+                continue  # the run reads only what it has appended itself
             if write is None or look.seen_ns <= write.seen_ns:
                 yield path, look
         for path, look in self.seen.named.items():

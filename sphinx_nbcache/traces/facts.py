@@ -1,8 +1,8 @@
 """The data model of traces: facts, what was written, and what cannot be verified.
 
-A *name* is how a path is kept: POSIX; relative to the root where the path is inside it, with
-`~/` in front where it is in the home directory, else absolute. So a trace that was made in one
-checkout can be held against another one. [](Places) turns paths into names and back.
+A *name* is the stored form of a path, in POSIX notation: relative to the root if the path is inside
+it, with `~/` in front if it is in the home directory, else absolute. So a trace from one checkout
+can be verified in another one. [](Places) turns paths into names and back.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import msgspec
 
 from sphinx_nbcache.bounded import Many, Mode, Name, State, Text
 
-# A path that a run removed has this "digest" after the run.
+# The "digest" of a path that the run removed.
 GONE = ""
-# A path has this one where something is that is no readable file, such as a directory.
+# The "digest" of a path that is not a readable file, such as a directory.
 OTHER = "other"
 
 
@@ -28,81 +28,81 @@ class Kind(StrEnum):
     FILES = "files"
     """Files and directories that were read, looked for or listed."""
     IMPORTS = "imports"
-    """Modules that belong to no distribution, and what could shadow a module."""
+    """Modules that belong to no distribution, and files that could shadow a module."""
     VERSIONS = "versions"
     """Distributions, and the interpreter."""
     ENVIRONMENT = "environment"
     """Environment variables."""
     ALWAYS = "always"
-    """What counts whatever is tracked: declared files, and where the checkout is."""
+    """Facts that count whatever is tracked: declared files, and the location of the checkout."""
 
 
 class _Fact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One checkable thing that a run relied on."""
+    """A verifiable fact that a run relied on."""
 
 
 class File(_Fact, frozen=True, tag="file"):
     """A file had this content.
 
-    A run that reads a file and writes it as well has two states that lead to the same outputs:
-    the one it found and the one it left.
+    A run that reads and then writes a file has two states that lead to the same outputs: the one it
+    found and the one it left.
     """
 
     path: Name
     digest: State
     after: State | None = None
-    """The digest that the run itself left; [](GONE) if it removed the file."""
+    """The digest that the run itself left; [](GONE) if the run removed the file."""
     module: bool = False
     """Whether the file was imported."""
 
 
 class Absent(_Fact, frozen=True, tag="absent"):
-    """Nothing was there, though the run looked for it."""
+    """Nothing was at a path where the run looked."""
 
     path: Name
     after: State | None = None
-    """What the run itself left there: a digest, or [](OTHER)."""
+    """The state that the run itself left there: a digest, or [](OTHER)."""
     module: bool = False
-    """Whether a module of that path would be imported instead of another one."""
+    """Whether a module at this path would be imported instead of another one."""
 
 
 class Directory(_Fact, frozen=True, tag="directory"):
-    """A directory was there; what is in it was not asked."""
+    """A directory existed; the run did not list it."""
 
     path: Name
 
 
 class Listing(_Fact, frozen=True, tag="listing"):
-    """A directory had these entries. Names of directories end with a slash."""
+    """A directory had these entries. The names of directories end with a slash."""
 
     path: Name
     digest: State
     pattern: Name = ""
-    """If not empty, only names that match this `fnmatch` pattern were asked for."""
+    """If not empty, the run asked only for names that match this `fnmatch` pattern."""
     folders: bool = False
-    """Only the directories in it were asked for."""
+    """Whether the run asked only for directories."""
     without: Annotated[tuple[Name, ...], Many] = ()
-    """Names that the run itself wrote or removed there: they do not count."""
+    """Names that the run itself wrote or removed there. They do not count."""
     names: Annotated[tuple[Name, ...], Many] = ()
-    """The names, for the reason that is given; left out if there are many."""
+    """The names, to be shown in a reason; left out if there are many."""
 
 
 class Unshadowed(_Fact, frozen=True, tag="unshadowed"):
-    """A directory of the search path had none of these modules, which come from behind it."""
+    """A directory of the search path had none of these modules, which come from later entries."""
 
     path: Name
     modules: Text
-    """Their names, with a space between them: there are hundreds, and this is quick to read.
+    """The names of the modules, separated by spaces: there are hundreds, and this is quick to read.
 
-    A name with a slash behind stands for a directory without `__init__.py`.
+    A name that ends with a slash stands for a directory without `__init__.py`.
     """
 
 
 class Uninstalled(_Fact, frozen=True, tag="uninstalled"):
-    """These modules were imported, and no installed distribution had them."""
+    """These modules were imported, and no installed distribution provided them."""
 
     modules: Text
-    """Their top-level names, with a space between them."""
+    """Their top-level names, separated by spaces."""
 
 
 class Distribution(_Fact, frozen=True, tag="distribution"):
@@ -117,13 +117,13 @@ class Interpreter(_Fact, frozen=True, tag="interpreter"):
 
     implementation: Name
     version: Name
-    """Major and minor, such as `3.11`."""
+    """Major and minor version, such as `3.11`."""
     platform: Name
     machine: Name
 
 
 class Baseline(_Fact, frozen=True, tag="baseline"):
-    """What every notebook runs on: as much of its version as can change outputs."""
+    """The packages that every notebook runs on, with the version parts that can change outputs."""
 
     ipykernel: Name
     """The major version."""
@@ -136,16 +136,16 @@ class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
 
     name: Name
     digest: State | None
-    """Digest of the value; empty if it was not set; `None` if its name looks secret."""
+    """Digest of the value; empty if the variable was not set; `None` if its name looks secret."""
 
 
 class Declared(_Fact, frozen=True, tag="declared"):
-    """The files that match a glob, which the user declared, had this content."""
+    """The files that match a declared glob had this content."""
 
     glob: Name
     digest: State
     files: Annotated[dict[Name, State], Many] = {}
-    """Their digests by name, for the reason that is given; left out if there are many."""
+    """Their digests by name, to be shown in a reason; left out if there are many."""
 
 
 class Location(_Fact, frozen=True, tag="location"):
@@ -156,7 +156,7 @@ class Location(_Fact, frozen=True, tag="location"):
 
 
 class Unknown(_Fact, frozen=True, tag="unknown"):
-    """A later version recorded a fact of a kind that this one does not know, so cannot verify."""
+    """A later version recorded a fact of an unknown kind, which this one cannot verify."""
 
     kind: Name
 
@@ -192,7 +192,7 @@ _KINDS: dict[type[Any], Kind] = {
     Location: Kind.ALWAYS,
     Unknown: Kind.ALWAYS,
 }
-# The kinds that `nbcache_track` could name in the first version that wrote this record format.
+# The kinds that `nbcache_track` accepted in the first version that wrote this record format.
 FIRST_KINDS = tuple(kind for kind in Kind if kind is not Kind.ALWAYS)
 
 
@@ -211,19 +211,20 @@ class Written(msgspec.Struct, frozen=True, omit_defaults=True):
     mode: Mode
     """Its permission bits."""
     created: bool = False
-    """Nothing was there before."""
+    """Whether nothing was there before."""
     before: State | None = None
-    """The digest of what was there before, where that is known: the run would find it again."""
+    """The digest of the previous file, if known: the run would find that file again."""
     inferred: bool = False
-    """The run seems to have written it, but was not seen to: it changed while a cell ran that
-    names it, or a child process wrote it and was killed before it could tell how it left the file.
+    """Whether the run seems to have written the file without being observed: the file changed while
+    a cell that names it ran, or a child process wrote it and was killed before it reported the
+    final state.
 
-    If something else wrote it at that time, such as another notebook, the run cannot be trusted.
+    If something else, such as another notebook, wrote it at that time, the run cannot be trusted.
     """
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one run was seen to depend on and to produce."""
+    """The dependencies and products of one run, as observed."""
 
     facts: Annotated[tuple[Fact, ...], Many] = ()
     written: Annotated[tuple[Written, ...], Many] = ()
@@ -231,24 +232,26 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     removed: Annotated[tuple[Name, ...], Many] = ()
     """Files under the root that the run removed."""
     untracked: Annotated[tuple[Text, ...], Many] = ()
-    """What was seen and cannot be verified, in words."""
+    """Descriptions of what was observed and cannot be verified."""
     imported_by: Annotated[dict[Name, Name], Many] = {}
-    """Of an imported file the one that imported it; not of those that a cell imported."""
+    """The importing file of each imported file, except those that a cell imported."""
     unreliable: Text | None = None
-    """Why the facts cannot be trusted, if so: the result may be shown, but never reused."""
+    """Why the facts cannot be trusted. Such a result may be shown, but never reused."""
     tracked: Annotated[tuple[Name, ...], Many] | None = None
-    """What kinds of facts counted when the run was traced; `None` if it could not be traced, as
-    in a language that has no tracer, or elsewhere."""
+    """The kinds of facts that counted when the run was traced; `None` if it could not be traced, as
+    for a language without a tracer, or on another host.
+    """
     ignored: Annotated[tuple[Name, ...], Many] = ()
-    """Globs of paths that did not count then."""
+    """Globs of paths that did not count at that time."""
     known: Annotated[tuple[Name, ...], Many] = FIRST_KINDS
-    """The kinds of facts that there were then. A kind that came later is not missed: a new version
-    does not run every notebook again."""
+    """The kinds of facts that existed at that time. A later kind is not missed, so that a new
+    version does not run every notebook again.
+    """
 
     def tracking(self, kinds: Iterable[Kind]) -> Trace:
-        """Return the trace with those facts only that are of these kinds, or always count.
+        """Return the trace with only the facts of these kinds, and those that always count.
 
-        Where neither files nor imports count, no change of a file makes it unreliable.
+        If neither files nor imports count, no change of a file makes the trace unreliable.
         """
         wanted = {Kind.ALWAYS, *kinds}
         facts = tuple(fact for fact in self.facts if kind_of(fact) in wanted)
@@ -256,21 +259,21 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, facts=facts, unreliable=unreliable)
 
     def made_folders(self) -> frozenset[str]:
-        """Return the names of what was not there, and was a folder after the run."""
+        """Return the names of paths that did not exist, and were folders after the run."""
         facts = (fact for fact in self.facts if isinstance(fact, Absent))
         return frozenset(fact.path for fact in facts if fact.after == OTHER)
 
     def changed(self) -> frozenset[str]:
-        """Return the names of the files that it wrote or removed."""
+        """Return the names of the files that the run wrote or removed."""
         return frozenset((*(written.path for written in self.written), *self.removed))
 
     def reads(self) -> frozenset[str]:
-        """Return the names of the files that it depends on, there or not."""
+        """Return the names of the files that the run depends on, present or absent."""
         return frozenset(fact.path for fact in self.facts if isinstance(fact, File | Absent))
 
 
 class _AnyFact(msgspec.Struct, frozen=True):
-    """What every fact has, also one of a later version."""
+    """The field that every fact has, including those of later versions."""
 
     type: Name
 
@@ -283,12 +286,12 @@ _TAGS = frozenset(str(kind.__struct_config__.tag) for kind in _KINDS)
 
 
 def decode_trace(encoded: bytes) -> Trace:
-    """Return the trace for its JSON; facts that this version does not know are [](Unknown).
+    """Decode a trace from JSON; facts that this version does not know become [](Unknown).
 
     Raises:
-        msgspec.MsgspecError: It is no trace.
-        ValueError: It has text that is no UTF-8.
-        RecursionError: It is nested too deep.
+        msgspec.MsgspecError: The text is not a trace.
+        ValueError: The text is not valid UTF-8.
+        RecursionError: The text is nested too deep.
     """
     try:
         return msgspec.json.decode(encoded, type=Trace)
@@ -306,13 +309,13 @@ def decode_trace(encoded: bytes) -> Trace:
 
 
 def _unknown(fact: msgspec.Raw) -> Unknown | None:
-    """Return what stands for a fact of a kind that this version does not know."""
+    """Return the placeholder for a fact of an unknown kind; `None` for a known one."""
     tag = msgspec.json.decode(fact, type=_AnyFact).type
     return None if tag in _TAGS else Unknown(tag)
 
 
 def text_digest(*texts: str) -> str:
-    """Return the digest of texts in their order. No other texts have the same."""
+    """Return the digest of a sequence of texts. No other sequence has the same digest."""
     digest = hashlib.sha256()
     for text in texts:
         encoded = text.encode("utf-8", "surrogatepass")

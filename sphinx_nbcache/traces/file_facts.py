@@ -1,4 +1,4 @@
-"""Facts on files: what a run read and looked for, and whether that is certain."""
+"""Facts about files: what a run read and looked for, and how certain that is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sphinx_nbcache.traces.evidence import Evidence
 from sphinx_nbcache.traces.facts import GONE, OTHER, Absent, Directory, Fact, File
 from sphinx_nbcache.traces.report import Look
 
-# Times of files are by a clock that ticks less often than the one they are compared with.
+# The clock of file times ticks less often than the clock they are compared with.
 _TICK_NS = 10_000_000
-# How many bytes a name can have, on all file systems in use.
+# The longest name of a file, in bytes, on all file systems in use.
 _LONGEST = 255
 
 
 def file_facts(evidence: Evidence) -> Iterator[Fact]:
-    """Yield what files and directories were like, in the order of their names.
+    """Yield the facts about files and directories, sorted by name.
 
-    What is uncertain becomes one of the doubts of the evidence.
+    Anything uncertain is added to the doubts of the evidence.
     """
     found: dict[str, Fact] = {}
     modules = module_names(evidence)
@@ -36,7 +36,7 @@ def file_facts(evidence: Evidence) -> Iterator[Fact]:
                 _doubt_left_over(evidence, path, name, look)
     for name in modules | (_modules_that_failed(evidence) & found.keys()):
         if evidence.places.is_inside(name) and name.endswith(".py") and _stem(name) != "__init__":
-            # A package comes before a module of the same name in the same directory.
+            # A package takes precedence over a module of the same name in the same directory.
             package = name.removesuffix(".py") + "/__init__.py"
             found.setdefault(package, Absent(package, module=True))
     yield from (found[name] for name in sorted(found))
@@ -51,7 +51,7 @@ def module_names(evidence: Evidence) -> set[str]:
 def _doubt_left_over(evidence: Evidence, path: str, name: str, look: Look) -> None:
     """Note that the run found a file that an earlier run seems to have written.
 
-    It does not matter if the run only replaced it.
+    A file that the run only replaced does not matter.
     """
     is_read = path in evidence.seen.reads or not evidence.is_written(path)
     if is_read and not (look.how == "probe" and path in evidence.seen.removed):
@@ -62,7 +62,7 @@ def _doubt_left_over(evidence: Evidence, path: str, name: str, look: Look) -> No
 
 
 def _modules_that_appeared(evidence: Evidence) -> set[str]:
-    """Return files of modules that were imported in vain, and that came to be after that."""
+    """Return files of modules whose import failed, and which appeared after that."""
     paths = {
         os.path.join(folder, module.rpartition(".")[2] + end)
         for module, folders in evidence.report.missing.items()
@@ -81,7 +81,7 @@ def _modules_that_appeared(evidence: Evidence) -> set[str]:
 
 
 def _modules_that_failed(evidence: Evidence) -> set[str]:
-    """Return the names that local modules would have that raised while they were imported."""
+    """Return the possible names of local modules that raised while they were imported."""
     missing = evidence.report.missing.items()
     paths = (
         os.path.join(folder, module.rpartition(".")[2] + ".py")
@@ -92,7 +92,7 @@ def _modules_that_failed(evidence: Evidence) -> set[str]:
 
 
 def imported_by(evidence: Evidence) -> dict[str, str]:
-    """Return of each local module the local module that imported it."""
+    """Return a mapping from each local module to the local module that imported it."""
     modules, importers = module_names(evidence), {}
     for file, importer in evidence.report.modules.values():
         name, by = evidence.name(file), evidence.name(importer) if importer else None
@@ -104,13 +104,13 @@ def imported_by(evidence: Evidence) -> dict[str, str]:
 def file_fact(
     evidence: Evidence, path: str, name: str, look: Look, *, module: bool = False
 ) -> Fact | None:
-    """Return the fact that follows from a first look at a path; `None` if none does."""
+    """Return the fact that follows from the first look at a path; `None` if there is none."""
     evidence.now(path)
     if look.type == "":
         return _absent(evidence, path, name, look)
     if look.type == "directory":
         made_here = path in evidence.seen.made or evidence.has_own_inside(path)
-        # Elsewhere, libraries look for a folder of their own to make it if it is missing.
+        # Elsewhere, libraries look for their own folders and make missing ones.
         is_inside = evidence.places.is_inside(name)
         is_meant = look.how == "probe" and name != "." and is_inside and not made_here
         return Directory(name) if is_meant else None
@@ -124,7 +124,7 @@ def file_fact(
 
 
 def _counts(evidence: Evidence, path: str, fact: Fact) -> bool:
-    """Tell whether a fact counts: of temporary files only those that were there and stay."""
+    """Tell whether a fact counts. Temporary files count only if they existed and stay the same."""
     if not evidence.places.is_temporary(path):
         return True
     return isinstance(fact, File) and fact.after is None
@@ -143,23 +143,23 @@ def _absent(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None
 
 
 def _can_exist(name: str) -> bool:
-    """Tell whether a file can have this name: IPython asks of texts that it shows."""
+    """Tell whether a file can have this name: IPython also looks for texts that it shows."""
     return len(name) <= LONGEST_NAME and all(
         len(part.encode("utf-8", "surrogatepass")) <= _LONGEST for part in name.split("/")
     )
 
 
 def _is_setting(name: str) -> bool:
-    """Tell whether a library that looks for this path in the home directory means to read it.
+    """Tell whether a library that looks for this path in the home directory would read it.
 
-    Others are directories that it makes if they are missing: for all notebooks that use it.
+    Other paths are directories that it makes for all notebooks if they are missing.
     """
     last = name.rpartition("/")[2]
     return "." in last[1:] or last.endswith("rc")
 
 
 def _read(evidence: Evidence, path: str, name: str, look: Look, *, module: bool) -> Fact | None:
-    # A file that may not be read has a state as well: the run met it, and it may change.
+    # An unreadable file has a state as well: the run met it, and it may change.
     state = evidence.state(path)
     if not _is_same(evidence, path, look, state):
         if evidence.places.is_temporary(path):
@@ -169,24 +169,24 @@ def _read(evidence: Evidence, path: str, name: str, look: Look, *, module: bool)
 
 
 def _is_same(evidence: Evidence, path: str, look: Look, digest: str) -> bool:
-    """Tell whether a file has the content now that it had when it was first read.
+    """Tell whether a file still has the content that it had when it was first read.
 
-    Two equal stats prove that only if they are clearly older than the first look: a file may
-    change twice within one tick of its clock. Of younger ones the digests are compared.
+    Equal stats prove this only if they are clearly older than the first look: a file may change
+    twice within one tick of its clock. The digests are compared for younger files.
     """
     stat = look.stat
     if stat is None or evidence.world.fingerprints.entry(path).stat != stat:
         return False
     if look.how == "late":
-        # It was not looked at before the end, so it must not have changed since the start.
+        # First looked at after the end of the run: it must be unchanged since the start.
         return max(stat.mtime_ns, stat.ctime_ns) < evidence.report.started - _TICK_NS
     return digest in (look.digest, OTHER) if stat.is_racy(look.seen_ns) else True
 
 
 def _rewritten(evidence: Evidence, path: str, name: str, look: Look) -> Fact | None:
-    """Return the fact of a file that the run read, and then wrote or removed."""
+    """Return the fact about a file that the run read, and then wrote or removed."""
     if look.how == "touch":
-        return None  # a library looked whether it was there, to write it
+        return None  # a library checked whether the file exists before writing it
     before = _digest_before(evidence, path, look)
     if before is None:
         evidence.doubts.append(f"{name} was rewritten by the notebook; how it was is not known")
@@ -208,9 +208,9 @@ def _digest_before(evidence: Evidence, path: str, look: Look) -> str | None:
 
 
 def _inferred(evidence: Evidence, path: str, name: str) -> Fact | None:
-    """Return the fact of a file that was there, and seems to have been written in C.
+    """Return the fact about an existing file that seems to have been written in C.
 
-    How it was is not known. The state it was left in leads to the same outputs.
+    Its previous state is not known. The state after the run leads to the same outputs.
     """
     digest = evidence.world.fingerprints.digest(path)
     left = evidence.seen.named.get(path)

@@ -1,4 +1,4 @@
-"""The content of files and directories, looked at once a build however many traces ask."""
+"""The content of files and directories, looked up once per build for all traces."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from sphinx_nbcache.traces.facts import GONE, OTHER
 
 _CHUNK = 1 << 20
 _NO_STAT = Stat(0, 0, 0, 0)
-# How often to hash a file that is being written while it is hashed.
+# How often to retry hashing a file that changes while it is hashed.
 _TRIES = 3
 
 
 class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
-    """The digest of a file, and its stat when it was taken."""
+    """The digest of a file, and the stat of the file when it was hashed."""
 
     stat: Stat
     digest: State
     seen_ns: Nanoseconds
-    """When it was hashed: nanoseconds since the epoch."""
+    """The time of hashing, in nanoseconds since the epoch."""
 
     def holds_for(self, stat: Stat) -> bool:
-        """Tell whether a file with this stat has this digest still."""
+        """Tell whether a file with this stat still has this digest."""
         return self.stat == stat and not stat.is_racy(self.seen_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was found at a path: a regular file, a directory, something else, or nothing.
+    """The entry at a path: a regular file, a directory, something else, or nothing.
 
     Attributes:
         stat: Its stat; `None` if nothing is there.
@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file: only these are ever opened."""
+        """Whether it is a regular file. Only regular files are ever opened."""
         return modes.S_ISREG(self.mode)
 
     @property
@@ -64,14 +64,14 @@ class Entry:
 class Fingerprints:
     """Digests of files and listings of directories, as of one build.
 
-    A path is looked at when it is first asked for, and then again only after [](forget) or
-    [](renew). A digest that is remembered from an earlier build counts as long as the stat is
-    the same, and was clearly older than the hashing: else the file may have changed in the same
-    tick of its clock.
+    A path is looked at when it is first requested, and then again only after [](forget) or
+    [](renew). A digest that is remembered from an earlier build counts if the stat is the same and
+    was clearly older than the hashing. Otherwise the file may have changed within the same tick of
+    its clock.
 
     Attributes:
         remembered: Fingerprints of earlier builds, by absolute path.
-        fresh: Those taken now, which are worth remembering.
+        fresh: Fingerprints taken in this build that are worth remembering.
     """
 
     remembered: Mapping[str, Fingerprint] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Fingerprints:
     _expected: dict[str, str] = field(default_factory=dict)
 
     def expect(self, path: str, state: str) -> None:
-        """Let a path appear as it will be: with this digest, or gone. [](forget) ends that."""
+        """Pretend that a path has this digest already, or is gone, until [](forget) is called."""
         self.forget([path])
         self._expected[path] = state
         if state == GONE:
@@ -99,14 +99,14 @@ class Fingerprints:
             self._listings.pop(folder, None)
 
     def entry(self, path: str) -> Entry:
-        """Return what is at a path. What cannot be looked at is not there."""
+        """Return the entry at a path. A path that cannot be looked up counts as absent."""
         found = self._entries.get(path)
         if found is None:
             found = self._entries[path] = _look(path)
         return found
 
     def digest(self, path: str) -> str | None:
-        """Return the digest of a regular file; `None` if there is none that can be read."""
+        """Return the digest of a regular file; `None` if no readable file is there."""
         known = self._digests.get(path)
         if known is not None:
             return known.digest
@@ -128,9 +128,9 @@ class Fingerprints:
         return GONE if self.entry(path).stat is None else OTHER
 
     def listing(self, path: str) -> tuple[str, ...] | None:
-        """Return the sorted names in a directory, those of directories with a slash behind.
+        """Return the sorted names in a directory; names of directories end with a slash.
 
-        `None` if there is no directory that can be read.
+        Return `None` if no readable directory is there.
         """
         if path not in self._listings:
             found = _list(path)
@@ -138,7 +138,7 @@ class Fingerprints:
         return self._listings[path]
 
     def matches(self, pattern: str) -> tuple[str, ...]:
-        """Return the paths that match an absolute glob, sorted. `**` stands for any folders."""
+        """Return the sorted paths that match an absolute glob. `**` matches any folders."""
         if pattern not in self._matches:
             found = set(map(os.path.normpath, iglob(pattern, recursive=True, include_hidden=True)))
             for path, state in self._expected.items():
@@ -150,7 +150,7 @@ class Fingerprints:
         return self._matches[pattern]
 
     def renew(self, path: str) -> Entry:
-        """Look at a path again; it is hashed again only if it may have changed."""
+        """Look at a path again; hash the file again only if it may have changed."""
         known = self._digests.get(path)
         self.forget([path])
         entry = self.entry(path)
@@ -159,7 +159,7 @@ class Fingerprints:
         return entry
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Forget what was seen at these paths, because something wrote there."""
+        """Forget what is known of these paths, because something wrote to them."""
         self._matches.clear()
         for path in paths:
             self._expected.pop(path, None)
@@ -169,12 +169,12 @@ class Fingerprints:
             self._listings.pop(os.path.dirname(path), None)
 
     def forget_all(self) -> None:
-        """Look at every path again; what is remembered of contents stays."""
+        """Look at every path again; remembered contents are kept."""
         for seen in (self._entries, self._digests, self._listings, self._matches, self._expected):
             seen.clear()
 
     def _with_expected(self, folder: str, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        """Return what will be listed in a directory."""
+        """Return the entries that a directory will have."""
         inside = os.path.join(folder, "")
         found = set(names or ())
         for path, state in self._expected.items():
@@ -205,11 +205,11 @@ class Fingerprints:
 def matching(
     names: Iterable[str], pattern: str, *, folders: bool, without: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return those names of a listing that were asked for.
+    """Return the names in a listing that were requested.
 
     Args:
         names: Names; those of directories end with a slash.
-        pattern: An `fnmatch` pattern, or nothing for all names.
+        pattern: An `fnmatch` pattern; empty for all names.
         folders: Whether to keep directories only.
         without: Names that do not count.
     """
@@ -239,7 +239,7 @@ def _list(path: str) -> tuple[str, ...] | None:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a directory: no link in a circle or to a forbidden place."""
+    """Tell whether an entry is a directory; circular and unreadable links are not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -248,7 +248,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _hash_file(path: str) -> tuple[str, Stat, Stat]:
     digest = hashlib.sha256()
-    # Not blocking: what was a file a moment ago may have become a pipe.
+    # Without blocking: the file may have been replaced by a pipe in the meantime.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb", buffering=0) as file:
         found = os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""By which means a kernel on this system can be traced; see [](sphinx_nbcache.traces.in_kernel)."""
+"""The means of tracing a kernel on this system (see [](sphinx_nbcache.traces.in_kernel))."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sphinx_nbcache.traces.in_kernel.watch import Watch, written_bytes
 
 
 def tracing_means(folder: Path) -> dict[str, bool]:
-    """Return by which means what a cell does is seen, and whether each is available here.
+    """Return the means by which the actions of a cell are observed, and their availability.
 
-    Nothing is written. The file system of the folder matters: fanotify does not see all of them.
+    Nothing is written. The file system of the folder matters: fanotify does not support all of
+    them.
 
     Args:
         folder: A folder of the project.

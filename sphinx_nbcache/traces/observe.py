@@ -1,4 +1,4 @@
-"""From what the tracer saw to a trace: what of it counts, and whether it can be trusted."""
+"""From the tracer's report to a trace: which observations count, and whether to trust them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def observe(
     source: str = "",
     left_over: Collection[str] = (),
 ) -> Trace:
-    """Make a trace of what a kernel reported, right after its last cell.
+    """Make a trace from a kernel's report, right after its last cell.
 
-    Every file that counts is looked at again: a file of which it is not certain that its
-    content is that which the run has read makes the trace unreliable.
+    Every file that counts is looked at again. If it is not certain that a file still has the
+    content that the run read, the trace is unreliable.
 
     Args:
         raw: The report (see [](parse_report)). A kernel can send anything.
-        world: The world as it is now. Files that the run wrote are looked at anew.
-        texts: The sources and the outputs of the cells, to see whether they mention the place.
-        source: The absolute path of the notebook. That its code names it is no reading of it.
-        left_over: Names of files that earlier runs seem to have written, and that were there.
+        world: The current world. Files that the run wrote are looked at again.
+        texts: The sources and outputs of the cells, searched for mentions of the location.
+        source: The absolute path of the notebook. Code that names it does not read it.
+        left_over: Names of existing files that earlier runs seem to have written.
     """
     report = read_report(raw)
     if report is None:
@@ -69,14 +69,14 @@ def _environment(report: Report, world: World) -> Environment:
 
 
 def _listings(evidence: Evidence) -> Iterator[Fact]:
-    """Yield what was asked for in directories, without what the run itself put there."""
+    """Yield the listings of directories, without the entries that the run itself made."""
     found = sorted(evidence.seen.listings, key=lambda listed: listed[:3])
     for path, pattern, folders, names in found:
         name = evidence.name(path)
         if name is None or evidence.places.is_temporary(path) or path in evidence.seen.made:
             continue
         if names is None:
-            # It was not there, or could not be listed.
+            # The directory did not exist, or could not be listed.
             if evidence.now(path) is None:
                 yield Absent(name)
             continue
@@ -100,7 +100,7 @@ def listing(
 
 
 def _startup(evidence: Evidence) -> Iterator[Fact]:
-    """Yield what IPython's own files were like, which it read before the tracer was there."""
+    """Yield the facts about IPython's start-up files, which it read before the tracer started."""
     startup = evidence.report.startup
     if startup is None:
         return
@@ -115,7 +115,7 @@ def _startup(evidence: Evidence) -> Iterator[Fact]:
 
 
 def _written(evidence: Evidence) -> Iterator[Written]:
-    """Yield the files under the root that the run wrote, and that are there."""
+    """Yield the files under the root that the run wrote, and that still exist."""
     for path in sorted({*evidence.seen.writes, *evidence.inferred}):
         name = evidence.inside(path)
         if name is None or path in evidence.authors.foreign:
@@ -135,7 +135,7 @@ def _written(evidence: Evidence) -> Iterator[Written]:
 
 
 def _removed(evidence: Evidence) -> Iterator[str]:
-    """Yield the files under the root that were there before the run removed them."""
+    """Yield the files under the root that existed before the run removed them."""
     for path in sorted(evidence.seen.removed):
         name, before = evidence.inside(path), evidence.seen.writes.get(path)
         was_there = before is not None and before.stat is not None

@@ -1,4 +1,4 @@
-"""Facts on modules, packages, the interpreter and the environment of one run."""
+"""Facts about modules, packages, the interpreter and the environment of one run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sphinx_nbcache.traces.facts import (
 from sphinx_nbcache.traces.report import Report
 from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in, variable_digest
 
-# One fact stands for these, and less exactly.
+# One less exact fact stands for these.
 _BASELINE = frozenset({"ipython", "ipykernel"})
 
 
@@ -24,7 +24,7 @@ def package_facts(evidence: Evidence, environment: Environment) -> Iterator[Fact
     """Yield the facts that are not about files.
 
     Args:
-        evidence: What was seen of the run.
+        evidence: The evidence of the run.
         environment: The packages of the kernel's interpreter.
     """
     report = evidence.report
@@ -45,11 +45,11 @@ def package_facts(evidence: Evidence, environment: Environment) -> Iterator[Fact
 
 
 def _unshadowed(evidence: Evidence) -> Iterator[Unshadowed]:
-    """Yield, of directories under the root, which modules must not be in them."""
+    """Yield the modules that must stay absent from directories under the root."""
     behind: dict[str, set[str]] = {}
     searched = [(folder, names) for folder, names in evidence.report.search]
     for module, folders in evidence.report.missing.items():
-        # Where there was nothing, even a part of a namespace package makes a difference.
+        # If nothing was found, even a part of a namespace package makes a difference.
         last = module.rpartition(".")[2]
         searched += [(folder, (last, last + "/")) for folder in folders]
     for folder, modules in searched:
@@ -57,7 +57,7 @@ def _unshadowed(evidence: Evidence) -> Iterator[Unshadowed]:
         if name is not None:
             behind.setdefault(name, set()).update(modules)
     for name, modules_behind in sorted(behind.items()):
-        # What is there already was not found because the directory was not searched then.
+        # A module that exists already was not found, so the directory was not searched then.
         absent = modules_behind - {module for module, _ in modules_in(name, evidence.world)}
         if absent:
             yield Unshadowed(name, " ".join(sorted(absent)))

@@ -1,4 +1,4 @@
-"""Paths and the names under which traces keep them, and which paths never count."""
+"""The names under which traces store paths, and the paths that never count."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from functools import cached_property
 from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.traces.facts import Location
 
-# Folders whose content nobody means as input, wherever they are.
+# Folders whose content is never meant as input, wherever they are.
 _CACHES = frozenset({"__pycache__", ".ipynb_checkpoints"})
-# The folder in which ipykernel pretends to have files with the code of cells.
+# The virtual folder in which ipykernel names the code of cells as files.
 _CELLS = re.compile(r".*/ipykernel_\d+/\d+\.py")
-# The operating system's own folders: its fonts, time zones and libraries are not tracked.
+# The operating system's own folders. Its fonts, time zones and libraries are not tracked.
 _SYSTEM = (
     *("/usr", "/etc", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/boot", "/snap", "/nix/store"),
     *("/proc", "/sys", "/dev", "/run", "/var/lib", "/var/cache", "/var/run"),
     *("/System", "/Library", "/private/etc", "/private/var/db"),
 )
-# Files beside a SQLite database that hold what is being written.
+# Files next to a SQLite database that hold uncommitted changes.
 _TRANSIENT = re.compile(r".+\.(db3?|sqlite3?)-(journal|wal|shm)")
-# Elsewhere than under the root: caches of libraries, in folders of their own, the history of
-# IPython, and locks of builds.
+# Outside the root: caches of libraries in their own folders, the history of IPython, and locks of
+# builds.
 _CACHE_FILE = re.compile(
     r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite|nbcache-work-[0-9a-f]+\.lock"
 )
-# Bytes that are no UTF-8 are lone surrogates in Python's paths, and cannot stand in JSON.
+# Bytes that are not UTF-8 become lone surrogates in Python's paths, which JSON cannot hold.
 _TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
 
 
 def _usual_temporary() -> tuple[str, ...]:
-    """Return the system's folder of temporary files; nothing if no such folder can be written."""
+    """Return the system's folder of temporary files; nothing if no such folder is writable."""
     try:
         return (tempfile.gettempdir(),)
     except OSError:
@@ -45,10 +45,10 @@ def _usual_temporary() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Places:
-    """The directories that paths are told apart by.
+    """The directories that classify paths.
 
-    Of the directories that contain a path the innermost one decides: a virtual environment
-    inside the root is ignored, a root inside an ignored directory is not.
+    The innermost directory that contains a path decides: a virtual environment inside the root is
+    ignored, but a root inside an ignored directory is not.
 
     Attributes:
         root: The root, absolute.
@@ -65,21 +65,21 @@ class Places:
     temporary: tuple[str, ...] = field(default_factory=_usual_temporary)
 
     def ignoring(self, directories: Iterable[str]) -> Places:
-        """Return the same places with further ignored directories; the same ones if asked again."""
+        """Return the places with further ignored directories; equal requests share one object."""
         further = tuple(directories)
         if further not in self._narrower:
             self._narrower[further] = replace(self, ignored=(*self.ignored, *further))
         return self._narrower[further]
 
     def name_of(self, path: str) -> str | None:
-        """Return the name of an absolute path, or `None` if it never counts, or is none."""
+        """Return the name of an absolute path; `None` if it is relative or never counts."""
         if "\0" in path or not os.path.isabs(path):
             return None
         path = self.normal(path)
         base = self._innermost(path)
         if base is None:
             real = os.path.realpath(path)
-            # A root that is reached by a symbolic link has two paths.
+            # A root that is reached through a symbolic link has two paths.
             if self._innermost(real) in self._roots:
                 path, base = real, self._innermost(real)
         if base in self._roots:
@@ -94,9 +94,9 @@ class Places:
         return _encode(_posix(path))
 
     def path_of(self, name: str) -> str | None:
-        """Return the absolute path of a name, or `None` if it is no name that we would give.
+        """Return the absolute path of a name; `None` if [](name_of) would not return this name.
 
-        So a store cannot name what came with it: a sparse file takes hours to be hashed.
+        A store therefore cannot name its own files: hashing a sparse file would take hours.
         """
         if "\0" in name or ".." in name.split("/"):
             return None
@@ -104,13 +104,13 @@ class Places:
         return None if path is None or self._is_in_ignored(path) else path
 
     def is_inside(self, name: str) -> bool:
-        """Tell whether a name is that of a path under the root."""
+        """Tell whether a name belongs to a path under the root."""
         return not name.startswith("~/") and not os.path.isabs(name)
 
     def normal(self, path: str) -> str:
-        """Return the path without `.` and `..`. A `..` goes up from where a link leads.
+        """Return the path without `.` and `..`. A `..` goes up from the target of a link.
 
-        Links after the last `..` are kept: they may lead elsewhere by the next build.
+        Links after the last `..` are kept: they may have another target in the next build.
         """
         parts = path.split(os.sep)
         if ".." in parts and "\0" not in path:
@@ -120,14 +120,14 @@ class Places:
         return os.path.normpath(path)
 
     def is_temporary(self, path: str) -> bool:
-        """Tell whether a path is that of a temporary file, not under the root, not at home."""
+        """Tell whether a path is a temporary file that is neither under the root nor at home."""
         path = self.normal(path)
         if any(_is_under(path, folder) for folder in (*self._roots, self.home)):
             return False
         return any(_is_under(path, folder) for folder in self._temporary)
 
     def keeps(self, directory: str, entry: str) -> bool:
-        """Tell whether an entry of a directory (with its name) counts in a listing."""
+        """Tell whether an entry of a directory (given by its name) counts in a listing."""
         name = f"{directory}/{entry.rstrip('/')}" if directory != "." else entry.rstrip("/")
         if self.is_inside(directory):
             if self._is_ignored(name.removeprefix("./")):
@@ -136,7 +136,7 @@ class Places:
         return entry.rstrip("/") not in _CACHES
 
     def locations(self, texts: Iterable[str]) -> Iterator[Location]:
-        """Return where the root and the home directory are, if any of the texts contains that."""
+        """Yield the locations of the root and the home directory that the texts mention."""
         roots = _mention(self._roots)
         home = _mention((self.home,)) if len(self.home) > 1 else None
         root_is_told = home_is_told = False
@@ -190,7 +190,7 @@ class Places:
 
     @cached_property
     def _bases(self) -> dict[str, str]:
-        """Directories of which the innermost one decides."""
+        """The directories of which the innermost one decides."""
         system = [*_SYSTEM, *_caches_of(self.home)]
         if sys.platform == "win32":
             system += [os.environ.get(name, "") for name in ("SYSTEMROOT", "PROGRAMFILES")]
@@ -237,9 +237,9 @@ def _is_under(path: str, folder: str) -> bool:
 
 
 def _may_be_read(path: str) -> bool:
-    """Tell whether an absolute path is none of a device, or of a file without an end.
+    """Tell whether an absolute path is outside devices and endless files.
 
-    No run notes such a path (see `_SYSTEM`), but a store may say that one did.
+    No run records such a path (see `_SYSTEM`), but a store may contain one.
     """
     parts = [part for part in _posix(path).split("/") if part not in ("", ".")]
     return not parts or parts[0] not in ("dev", "proc", "sys")
@@ -254,7 +254,7 @@ def _encode(name: str) -> str:
 
 
 def _mention(folders: Iterable[str]) -> re.Pattern[str]:
-    """Return an expression that finds these paths in a text, however they are written there."""
+    """Return an expression that finds these paths in a text, in any notation."""
     forms = {form for f in folders for form in (f, _posix(f), f.replace("\\", "\\\\"))}
     longest_first = sorted(forms, key=len, reverse=True)
     return re.compile(f"(?:{'|'.join(map(re.escape, longest_first))})(?![\\w.-])")

@@ -1,4 +1,4 @@
-"""What the tracer sends, with checked types: a kernel can send anything.
+"""The report of the tracer, with validated types: a kernel can send anything.
 
 All paths are absolute, as the kernel saw them.
 """
@@ -14,26 +14,26 @@ import msgspec
 from sphinx_nbcache.notebooks.scan import Stat
 
 SCHEMA = 3
-# Directory, pattern, whether only directories were asked for, and what was there.
+# Directory, pattern, whether only directories were requested, and the entries.
 Listed = tuple[str, str, bool, tuple[str, ...] | None]
 
 
 class Look(msgspec.Struct, frozen=True, array_like=True):
-    """What was at a path when the run first read it, wrote it, or looked for it."""
+    """The state of a path when the run first read it, wrote it, or looked for it."""
 
     stat: Stat | None
     type: str
     """`file`, `directory`, `other`, `unknown`; empty if nothing was there."""
     seen_ns: int
     digest: str | None = None
-    """Digest of its content then, where that was in danger of getting lost."""
+    """Digest of its content at that time, if the content was about to be lost."""
     how: str = "read"
     """`read`, `write`, `append`, `database`, `probe` by user code, `touch` by other code, `named`,
     `late`."""
 
 
 class PythonReport(msgspec.Struct, frozen=True):
-    """The interpreter, and where it and its packages are installed."""
+    """The interpreter, and the locations of its libraries and packages."""
 
     implementation: str
     version: str
@@ -45,7 +45,7 @@ class PythonReport(msgspec.Struct, frozen=True):
 
 
 class Startup(msgspec.Struct, frozen=True):
-    """What IPython has read and run before the tracer was there."""
+    """The files that IPython read and ran before the tracer started."""
 
     folder: str
     names: tuple[str, ...]
@@ -53,47 +53,48 @@ class Startup(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The report of a kernel. Of each path only the first look counts."""
+    """The report of a kernel. Only the first look at each path counts."""
 
     started: int
-    """When the tracer began: nanoseconds since the epoch."""
+    """The start of the tracer, in nanoseconds since the epoch."""
     python: PythonReport
     reads: dict[str, Look]
     writes: dict[str, Look]
-    """How files were before the run wrote or removed them."""
+    """The state of files before the run wrote or removed them."""
     removed: tuple[str, ...]
     moved: tuple[str, ...]
-    """New names of files that the run has not made."""
+    """New names of files that the run did not create."""
     made: tuple[str, ...]
     """Directories that the run made."""
     listings: tuple[Listed, ...]
     named: dict[str, Look]
-    """Files that the code names, which C may have opened."""
+    """Files that the code names, and that C code may have opened."""
     inferred: dict[str, Look]
-    """Those of them that seem to have been written; how they were before."""
+    """The named files that seem to have been written, and their previous state."""
     proven: tuple[str, ...]
-    """Those of these that the kernel was seen to write, though no audit event tells of it."""
+    """The inferred files that the kernel was observed to write, without an audit event."""
     changed: tuple[str, ...]
-    """Files that the code names or looks for, and that something else has changed."""
+    """Files that the code names or looks for, and that another process changed."""
     others: dict[str, bool]
-    """Files that the kernel has written, and that another process has written since; whether that
-    may have been one of the run's own."""
+    """Files that the kernel wrote and another process wrote later, and whether that process may
+    belong to the run.
+    """
     left: dict[str, Stat]
-    """How written files under the root were at the end, unless they were still open for writing."""
+    """The final state of written files under the root that were not still open for writing."""
     handles: bool
     """Whether it is known which files are open."""
     modules: dict[str, tuple[str, str]]
-    """Modules that no version stands for: file, and the local file that imported it."""
+    """Modules without a distribution: the file, and the local file that imported it."""
     packages: tuple[str, ...]
     """Top-level names of installed modules that user code reaches."""
     wanted: tuple[str, ...]
     """Top-level names that cells import."""
     asked_versions: tuple[str, ...]
-    """Names of metadata folders that user code asked for."""
+    """Names of metadata folders that user code requested."""
     missing: dict[str, tuple[str, ...]]
-    """Modules that user code could not import, and the directories that were searched."""
+    """Modules that user code failed to import, and the directories that were searched."""
     search: tuple[tuple[str, tuple[str, ...]], ...]
-    """Directories of the search path, and modules that come from behind them."""
+    """Directories of the search path, and modules that come from later entries."""
     variables: dict[str, str | None]
     start_variables: dict[str, str]
     processes: tuple[tuple[str, ...], ...]
@@ -106,7 +107,7 @@ class Report(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Seen:
-    """What the kernel and its children have seen, together."""
+    """The merged observations of a kernel and its child processes."""
 
     reads: dict[str, Look] = field(default_factory=dict)
     writes: dict[str, Look] = field(default_factory=dict)
@@ -129,7 +130,7 @@ class Seen:
 
 
 def read_report(raw: Mapping[str, Any]) -> Report | None:
-    """Return the report in what a kernel sent; `None` if it is none."""
+    """Return the report that a kernel sent; `None` if it is not valid."""
     try:
         report = msgspec.convert(raw, Report, strict=False)
     except msgspec.ValidationError:
@@ -138,11 +139,11 @@ def read_report(raw: Mapping[str, Any]) -> Report | None:
 
 
 def gather(report: Report, normal: Callable[[str], str]) -> Seen:
-    """Put together what the kernel and its children have seen.
+    """Merge the observations of the kernel and its child processes.
 
     Args:
         report: The report of the kernel.
-        normal: Makes one path of all that are written differently.
+        normal: Normalises a path, so that different notations of it are equal.
     """
     seen = Seen(processes=list(report.processes), hosts=set(report.hosts))
     for looks, found in (
@@ -165,7 +166,7 @@ def gather(report: Report, normal: Callable[[str], str]) -> Seen:
         try:
             _add(seen, normal, *record)
         except (msgspec.ValidationError, TypeError, ValueError):
-            continue  # a child can write what it likes into the log
+            continue  # a child process can write anything into the log
     return seen
 
 

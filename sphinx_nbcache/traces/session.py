@@ -1,4 +1,4 @@
-"""Texts to execute in a kernel: to start its tracer, and to ask for the report."""
+"""Source texts to execute in a kernel: they start its tracer and request the report."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import msgspec
 from sphinx_nbcache.python_code import parse_literal
 from sphinx_nbcache.traces import in_kernel
 
-# Every Python reads this version of marshal, as long as there is no code in it.
+# Every Python reads this version of marshal, unless it contains code objects.
 _PORTABLE = 2
 PACKAGE = "_nbcache_trace"
-"""What the tracer's modules are in, in a kernel."""
+"""The package that holds the tracer's modules in a kernel."""
 _LOAD = """
 import importlib.util, marshal, sys, types
 if FILE:
@@ -45,8 +45,8 @@ if PACKAGE not in sys.modules:
     exec(compile(LOAD, "<nbcache>", "exec"), {**globals()})
 sys.modules[PACKAGE + ".tracer"].install(CONFIG)
 """
-# The tracer's modules, in the folder that supports it: what compiled them, compiled, as text.
-# Nobody but the user can write there: it is a temporary folder of ours.
+# The tracer's modules, in its support folder: the version of the compiler, code, and source. Only
+# the user can write there: it is a temporary folder of ours.
 _FILE = "tracer.bin"
 _SITECUSTOMIZE = '''
 """Traces this process for sphinx_nbcache, and then loads what it stands in front of."""
@@ -74,16 +74,16 @@ if found is not None and found.loader is not None:
 
 
 class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tracer is told.
+    """The configuration of the tracer.
 
     Attributes:
         root: The root, absolute.
-        log: A file to which child processes write; without it they are not traced.
-        support: A folder that [](write_support) has filled, for the same purpose.
+        log: A file to which child processes write; `None` if they are not traced.
+        support: A folder that [](write_support) has filled, also for child processes.
         quiet: Further directories whose files do not count, such as the store.
-        own_variables: Environment variables that were set for the kernel by us. One that reads them
-            depends on their not being set by anybody else.
-        startup: Whether files of the IPython profile count: not if the profile is ours.
+        own_variables: Environment variables that we set for the kernel. Code that reads one depends
+            on its being otherwise unset.
+        startup: Whether files of the IPython profile count; false if the profile is ours.
     """
 
     root: str
@@ -95,7 +95,7 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def install_code(config: TracerConfig) -> str:
-    """Return the source that starts the tracer: to be executed silently, before the first cell.
+    """Return the source that starts the tracer, to be executed silently before the first cell.
 
     It leaves no name behind. Executing it again does nothing.
     """
@@ -104,7 +104,7 @@ def install_code(config: TracerConfig) -> str:
 
 
 def loading_code(support: str) -> str:
-    """Return the source that loads the tracer's modules, and does not start it.
+    """Return the source that loads the tracer's modules without starting it.
 
     Args:
         support: A folder that [](write_support) has filled.
@@ -123,12 +123,12 @@ def _executing(source: str, values: Mapping[str, Any]) -> str:
 
 
 def report_expression() -> str:
-    """Return the expression whose value is the report, for `user_expressions`."""
+    """Return the expression that evaluates to the report, for `user_expressions`."""
     return f"__import__('sys').modules['{PACKAGE}.tracer'].report()"
 
 
 def parse_report(reply: Any) -> dict[str, Any]:
-    """Return the report in what a kernel answered for the expression; empty if there is none.
+    """Return the report from a kernel's reply to the expression; empty if there is none.
 
     Args:
         reply: The value of the expression in `user_expressions` of an `execute_reply`.
@@ -142,11 +142,11 @@ def parse_report(reply: Any) -> dict[str, Any]:
 
 
 def write_support(folder: Path) -> None:
-    """Write what a kernel loads to be traced, and what Python processes that it starts load.
+    """Write the files that a kernel and its Python subprocesses load to be traced.
 
-    The folder is made if it is missing. It may be filled for several kernels at the same time.
+    The folder is created if it is missing. Several kernels may fill it at the same time.
     """
-    # Here, because the first zygote waits for the import of this module.
+    # Imported here, because the first zygote waits for the import of this module.
     from sphinx_nbcache.atomic import replace_file
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ def _sitecustomize() -> bytes:
 
 @cache
 def _compiled() -> bytes:
-    """Return the modules for kernels of this very Python, and as text for all others."""
+    """Return the modules as code for this version of Python, and as source for all others."""
     codes = [
         (name, compile(source, f"<nbcache {name}>", "exec", dont_inherit=True))
         for name, source in _sources()
@@ -182,7 +182,7 @@ def _sources() -> tuple[tuple[str, str], ...]:
 
 
 def with_log(config: TracerConfig) -> TracerConfig:
-    """Return the same for one kernel: with a log of its own, in the folder that supports it."""
+    """Return a copy for one kernel, with its own log in the support folder."""
     assert config.support is not None
     return msgspec.structs.replace(config, log=new_log(Path(config.support)))
 
@@ -194,7 +194,7 @@ def remove_log(config: TracerConfig) -> None:
 
 
 def new_log(folder: Path) -> str:
-    """Return the path of a new, empty log for children, readable by the user alone."""
+    """Create an empty log for child processes, readable only by the user; return its path."""
     descriptor, path = tempfile.mkstemp(prefix="children-", suffix=".jsonl", dir=folder)
     os.close(descriptor)
     return path

@@ -1,4 +1,4 @@
-"""What is to be tracked of a notebook, and whether a trace has all of that, and holds."""
+"""The tracking options of a notebook, and whether a trace satisfies them and still holds."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ TRACKED = FIRST_KINDS
 
 
 class Tracking(msgspec.Struct, frozen=True):
-    """What counts as a dependency of a notebook."""
+    """The facts that count as dependencies of a notebook."""
 
     kinds: tuple[Kind, ...] = TRACKED
     """The kinds of facts that count."""
     ignored: tuple[str, ...] = ()
     """Globs, relative to the root, of paths that do not count."""
     globs: tuple[str, ...] = ()
-    """Globs of files that count because the user says so: relative to the root, or absolute."""
+    """Globs of files that the user declared: relative to the root, or absolute."""
     variables: tuple[str, ...] = ()
-    """Names of environment variables that count because the user says so."""
+    """Names of environment variables that the user declared."""
 
     @property
     def needs_tracer(self) -> bool:
-        """Whether anything counts that only a tracer sees."""
+        """Whether anything counts that only a tracer observes."""
         return bool(self.kinds)
 
 
 def declared_facts(tracking: Tracking, world: World) -> Iterator[Fact]:
-    """Yield the facts that the user has declared, as of now."""
+    """Yield the facts that the user declared, in their current state."""
     for glob in tracking.globs:
         yield declare(glob, world)
     for name in tracking.variables:
@@ -51,13 +51,13 @@ def declared_facts(tracking: Tracking, world: World) -> Iterator[Fact]:
 def with_declared(
     trace: Trace, tracking: Tracking, before: Iterable[Fact], world: World, *, traceable: bool
 ) -> Trace:
-    """Return a trace with what was declared, and with what was tracked at that time.
+    """Return a trace with the declared facts, and with the options that applied to the run.
 
     Args:
-        trace: What was seen.
-        tracking: What counted when the notebook was run.
+        trace: The trace as observed.
+        tracking: The tracking options of the run.
         before: The declared facts as they were before the run.
-        world: The world right after it.
+        world: The world right after the run.
         traceable: Whether there is a tracer for the notebook's language.
     """
     own = {written.path for written in trace.written} | set(trace.removed)
@@ -82,12 +82,12 @@ def with_declared(
 
 
 def why_not_valid(trace: Trace, tracking: Tracking, world: World) -> Mismatch | None:
-    """Return what speaks against a trace: something that it does not tell, or that changed.
+    """Return the first reason against a trace: a missing kind of fact, or a changed fact.
 
     Args:
         trace: The trace of a result.
-        tracking: What counts now. Of facts that do not count any more nothing is asked.
-        world: The world as it is.
+        tracking: The current tracking options. Facts that no longer count are skipped.
+        world: The current world.
     """
     return _missing(trace, tracking) or verify(_counting(trace, tracking), world)
 
@@ -111,7 +111,7 @@ def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
 
 
 def _counting(trace: Trace, tracking: Tracking) -> Trace:
-    """Return a trace without the facts that do not count now."""
+    """Return a trace without the facts that no longer count."""
     if tracking.kinds != TRACKED:
         kept = trace.tracking(tracking.kinds)
         named = [f for f in trace.facts if _is_declared(f, tracking) and f not in kept.facts]

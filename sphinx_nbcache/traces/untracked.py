@@ -1,4 +1,4 @@
-"""What a run did that cannot be verified, in words."""
+"""Actions of a run that cannot be verified, described in words."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 
 from sphinx_nbcache.traces.report import Report, Seen
 
-# Libraries ask these about the machine; what they answer is no input.
+# Libraries query the machine with these; their answers are not input.
 _HARMLESS = frozenset(
     {"ldconfig", "gcc", "cc", "ld", "objdump", "uname", "lsb_release", "lscpu", "fc-list"}
     | {"nvidia-smi", "stty", "tput", "dumb_init", "resource_tracker"}
 )
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "cmd.exe"})
-# Libraries that open files in C, where only files that the code names can be seen.
+# Libraries that open files in C. Only files that the code names are observed there.
 _READ_IN_C = ("h5py", "netCDF4", "polars", "duckdb", "osgeo", "rasterio", "fiona", "cv2", "pyarrow")
 _LONGEST = 80
 
 
 def untracked(report: Report, seen: Seen) -> Iterator[str]:
-    """Yield what cannot be verified: sub-processes that were not traced, network, reads in C."""
+    """Yield what cannot be verified: untraced subprocesses, network access, reads in C."""
     commands = [_command(words) for words in seen.processes if words]
     python = [command for command in commands if _is_python(command)]
-    # Python processes trace themselves, unless they were started so that they cannot.
+    # Python processes trace themselves, unless they are started in a way that prevents it.
     if len(python) <= seen.children:
         commands = [command for command in commands if command not in python]
     for command in dict.fromkeys(commands):

@@ -1,4 +1,4 @@
-"""Hold a trace against the world as it is: it holds, or the first fact that does not, in words."""
+"""Verify a trace against the current world: return the first fact that does not hold."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from sphinx_nbcache.traces.world import (
     package_name,
 )
 
-# How many names a reason tells.
+# How many names a reason lists.
 _TOLD = 3
 _NO_ENVIRONMENT = "its interpreter cannot be asked for the versions of packages"
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A fact that does not hold any more, and that in words."""
+    """A fact that no longer holds, and its description."""
 
     fact: Fact | None
     text: str
@@ -53,7 +53,7 @@ class Mismatch:
 
 
 def verify(trace: Trace, world: World) -> Mismatch | None:
-    """Return the first fact of a trace that does not hold; `None` if all of them do."""
+    """Return the first fact of a trace that does not hold; `None` if all facts hold."""
     if trace.unreliable is not None:
         return Mismatch(None, trace.unreliable)
     for fact in trace.facts:
@@ -101,12 +101,12 @@ def _listing(fact: Listing, world: World) -> str | None:
     if found is None:
         if not fact.pattern:
             return f"directory {_slash(fact.path)} is not there any more"
-        found = ()  # a glob finds the same in no directory as in one without such names
+        found = ()  # a glob finds the same in a missing directory as in one without matches
     names = matching(found, fact.pattern, folders=fact.folders, without=fact.without)
     if text_digest(*names) == fact.digest:
         return None
     if not fact.names and fact.digest != text_digest():
-        # It had so many entries that their names were not kept.
+        # There were so many entries that their names were not stored.
         return f"directory {_slash(fact.path)} has other files"
     return _difference(fact, set(fact.names), set(names))
 
@@ -128,7 +128,7 @@ def _unshadowed(fact: Unshadowed, world: World) -> str | None:
     there = world.modules(fact.path)
     entries = [there.files[name] for name in there.files.keys() & wanted]
     for folder in there.folders:
-        # Whether it is a package is only looked at if that makes a difference.
+        # Look for `__init__.py` only if that makes a difference.
         is_named = folder in wanted or folder + "/" in wanted
         if is_named and package_name(fact.path, folder, world) in wanted:
             entries.append(folder + "/")

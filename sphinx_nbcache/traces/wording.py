@@ -1,4 +1,4 @@
-"""A trace in words: what one run depended on, for people."""
+"""A description of a trace: the dependencies of one run, for people."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from sphinx_nbcache.traces.facts import (
     kind_of,
 )
 
-# How many modules of a long list are told.
+# How many modules of a long list are shown.
 _TOLD = 3
-# Where IPython's configuration is, in whatever folder.
+# The location of IPython's configuration, in any folder.
 _PROFILE = "/profile_default/"
 # The interpreter's own variables.
 _PYTHON = "PYTHON*"
-# How much of a long name is told.
+# How many characters of a long name are shown.
 _LONGEST = 60
 
 
 def facts_in_words(trace: Trace) -> Iterator[tuple[str, str]]:
-    """Yield of each fact its kind (see [](Kind)) and what it says."""
+    """Yield the kind (see [](Kind)) and the description of each fact."""
     for fact in trace.facts:
         importer = trace.imported_by.get(fact.path) if isinstance(fact, File) else None
         by = f", imported by {importer}" if importer else ""
@@ -44,9 +44,9 @@ def facts_in_words(trace: Trace) -> Iterator[tuple[str, str]]:
 
 
 def is_baseline(fact: Fact) -> bool:
-    """Tell whether every run in such a kernel depends on something, whatever its notebook does.
+    """Tell whether every run in such a kernel depends on a fact, whatever its notebook does.
 
-    That is the interpreter with its variables, and IPython with its configuration.
+    These facts are the interpreter with its variables, and IPython with its configuration.
     """
     if isinstance(fact, File | Absent | Listing):
         return _PROFILE in fact.path
@@ -55,7 +55,7 @@ def is_baseline(fact: Fact) -> bool:
 
 
 def fact_in_words(fact: Fact) -> str:
-    """Return what a fact says."""
+    """Return the description of a fact."""
     return _WORDS[type(fact)](fact)
 
 
@@ -73,7 +73,7 @@ def _absent(fact: Absent) -> str:
 
 
 def _in_one_line(name: str) -> str:
-    """Return a name that may be a text: `Markdown("…")` looks whether its text is a file."""
+    """Shorten a name that may be a text: `Markdown("…")` checks whether its text is a file."""
     line = " ".join(name.split())
     return line if line == name and len(line) <= _LONGEST else f"{line[:_LONGEST].rstrip()}…"
 

@@ -1,4 +1,4 @@
-"""The world that facts are held against: files, packages and variables as they are now."""
+"""The world that facts are verified against: the current files, packages and variables."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sphinx_nbcache.traces.facts import GONE, OTHER, Declared, text_digest
 from sphinx_nbcache.traces.fingerprints import Fingerprints
 from sphinx_nbcache.traces.places import Places
 
-# A fact about many files tells their names only up to this number.
+# A fact about many files lists their names only up to this number.
 MOST_NAMES = 200
 _MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pyc")
 
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """What can be imported from a directory.
+    """The modules that can be imported from a directory.
 
     Attributes:
-        files: Entries by the names of the modules that they are.
-        folders: Names of directories: each is a package, or a part of a namespace package.
+        files: Entries, by the name of the module that each one is.
+        folders: Names of directories: each is a package, or a portion of a namespace package.
     """
 
     files: Mapping[str, str]
@@ -30,7 +30,7 @@ class Modules:
 
     @classmethod
     def among(cls, entries: Iterable[str]) -> Modules:
-        """Return those among the entries of a directory."""
+        """Return the modules among the entries of a directory."""
         files: dict[str, str] = {}
         folders = set()
         for entry in entries:
@@ -44,7 +44,7 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What was found in a directory, what of it counts, and what can be imported from it."""
+    """All entries of a directory, those that count, and the modules among them."""
 
     found: tuple[str, ...]
     kept: tuple[str, ...]
@@ -53,13 +53,13 @@ class _Listed:
 
 @dataclass
 class World:
-    """What facts are held against, as it is in this build, for the kernel of one interpreter.
+    """The state that facts are verified against, in this build, for one interpreter.
 
     Attributes:
-        places: Root, home and what does not count.
+        places: The root, the home directory and the paths that do not count.
         fingerprints: Files and directories; one object serves all interpreters.
-        environment: The distributions of the interpreter; `None` if it cannot be asked.
-        variables: The environment variables that a kernel would be started with.
+        environment: The distributions of the interpreter; `None` if it cannot be queried.
+        variables: The environment variables of a new kernel.
     """
 
     places: Places
@@ -77,7 +77,7 @@ class World:
         return self._paths[name]
 
     def state(self, name: str) -> str:
-        """Return the state of the path of that name (see [](Fingerprints.state))."""
+        """Return the state of the path with this name (see [](Fingerprints.state))."""
         path = self.path(name)
         return GONE if path is None else self.fingerprints.state(path)
 
@@ -92,17 +92,17 @@ class World:
         return self.fingerprints.matches(os.path.join(self.places.root, glob))
 
     def listing(self, name: str) -> tuple[str, ...] | None:
-        """Return what counts in the directory of that name; `None` if there is none."""
+        """Return the entries that count in a directory; `None` if it does not exist."""
         listed = self._listed(name)
         return listed.kept if listed is not None else None
 
     def modules(self, name: str) -> Modules:
-        """Return what can be imported from the directory of that name."""
+        """Return the modules that can be imported from the directory with this name."""
         listed = self._listed(name)
         return listed.modules if listed is not None else Modules({}, frozenset())
 
     def _listed(self, name: str) -> _Listed | None:
-        """Return what is in a directory: worked out once, until it is looked at anew."""
+        """Return the entries of a directory, cached until the directory is listed again."""
         path = self.path(name)
         found = self.fingerprints.listing(path) if path is not None else None
         if found is None:
@@ -115,11 +115,11 @@ class World:
 
 
 def declare(glob: str, world: World) -> Declared:
-    """Return the fact that stands for a declared glob, as of now.
+    """Return the fact about a declared glob, in the current state.
 
     Args:
-        glob: A glob relative to the root, or an absolute one. `**` stands for any folders.
-        world: Where to look.
+        glob: A glob, relative to the root or absolute. `**` matches any number of folders.
+        world: The world to search.
     """
     files: dict[str, str] = {}
     for path in world.matches(glob):
@@ -131,7 +131,7 @@ def declare(glob: str, world: World) -> Declared:
     return Declared(glob, text_digest(*pairs), files if len(files) <= MOST_NAMES else {})
 
 
-# Variables by which Python itself is told to work differently; what else it has is harmless.
+# The variables that change how Python works; its other variables are harmless.
 _OF_PYTHON = (
     *("PYTHONHASHSEED", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONUTF8"),
     *("PYTHONIOENCODING", "PYTHONINTMAXSTRDIGITS", "PYTHONHOME", "PYTHONNOUSERSITE"),
@@ -142,7 +142,7 @@ PYTHON_VARIABLES = "PYTHON*"
 def variable_digest(name: str, variables: Mapping[str, str]) -> str:
     """Return the digest of a variable's value; empty if it is not set.
 
-    [](PYTHON_VARIABLES) stands for all of those that change how Python works.
+    [](PYTHON_VARIABLES) stands for all variables that change how Python works.
     """
     if name == PYTHON_VARIABLES:
         return text_digest(*(f"{name}={variables.get(name)}" for name in _OF_PYTHON))
@@ -151,10 +151,10 @@ def variable_digest(name: str, variables: Mapping[str, str]) -> str:
 
 
 def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
-    """Yield the modules that can be imported from a directory, and the entries they come from.
+    """Yield the modules that can be imported from a directory, and their entries.
 
-    A directory without `__init__.py` is part of a namespace package: it comes after all other
-    modules of its name. Its name has a slash behind.
+    A directory without `__init__.py` is a portion of a namespace package: it comes after all other
+    modules of its name. Its name ends with a slash.
     """
     modules = world.modules(name)
     yield from modules.files.items()
@@ -163,7 +163,7 @@ def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
 
 
 def package_name(name: str, folder: str, world: World) -> str:
-    """Return the name of the package that a folder in a directory is, or would be a part of."""
+    """Return the name of the package that a folder is, or is a portion of."""
     is_package = world.state(joined(name, folder) + "/__init__.py") not in (GONE, OTHER)
     return folder if is_package else folder + "/"
 

@@ -1,7 +1,8 @@
-"""Who has changed a file: the run, or something else.
+"""The author of a change to a file: the run, or another process.
 
-A write is proven by an audit event, by an event of fanotify, or by a descriptor that is open for
-writing. All else is a comparison of stats. It proves nothing: a user may have saved the file.
+A write is proven by an audit event, by a fanotify event, or by a descriptor that is open for
+writing. Everything else is a comparison of stats, which proves nothing: a user may have saved the
+file.
 """
 
 import stat as modes
@@ -15,18 +16,18 @@ _TICK_NS = 10_000_000
 # Larger files are not read.
 _LARGEST = 1 << 26
 _LOOKED_FOR = ("read", "probe")
-# Programs that give a file a content without writing its bytes, by cloning it.
+# Programs that may clone a file instead of writing its bytes.
 _CLONING = ("cp", "install", "rsync", "git")
 
 
 class Changes:
-    """What has changed, by whom.
+    """The changed files, and the authors of the changes.
 
     Attributes:
-        proven: Files without an audit event that the run was seen to write.
-        changed: Files that something else has changed, and that the run has looked for.
-        others: Files that the run has written, and that something else has written since. The
-            value tells whether that may have been a process of the run.
+        proven: Files without an audit event that the run was observed to write.
+        changed: Files that another process changed, and that the run looked for.
+        others: Files that the run wrote, and that another process wrote later. The value tells
+            whether that may have been a process of the run.
     """
 
     def __init__(self, files, processes):
@@ -47,20 +48,20 @@ class Changes:
         self.opened = _UNASKED
 
     def begin_cell(self, started):
-        """Forget the events of the time before a cell, and take note of where it begins."""
+        """Settle the events from before a cell, and record the start of the cell."""
         self.started = started
         renewed = self.settle()
         self.processes.begin_cell()
         return renewed
 
     def expect(self, texts, *, is_named):
-        """Prepare to judge the files that a cell names, with these scripts in it."""
+        """Prepare to judge the files that a cell names; `texts` are the scripts in the cell."""
         self.texts = texts
         self.watch.begin()
         self.bytes = written_bytes() if is_named else None
 
     def end_cell(self):
-        """Take note of how the cell has left what it has written."""
+        """Record the state in which the cell left the files that it wrote."""
         renewed = self.settle()
         for path in (*self.files.touched, *self.held):
             self._leave(path)
@@ -80,12 +81,12 @@ class Changes:
             self.left[path] = (short(found), not is_known and self._opened() is not None)
 
     def author(self, path, before, now):
-        """Return who has changed a file during the cell that has just ended.
+        """Return the author of a change to a file during the cell that has just ended.
 
         Args:
-            path: A file that the cell names, and that no audit event tells of.
-            before: The look at it before.
-            now: The look at it now.
+            path: A file that the cell names, without an audit event.
+            before: The previous look at the file.
+            now: The current look at the file.
         """
         self.judged.add(path)
         self.watch.drain()
@@ -107,29 +108,29 @@ class Changes:
         return OTHER if self._is_disproved(path, before) else PERHAPS
 
     def _was_looked_for(self, path, now):
-        """Tell whether user code has looked at a file before it changed.
+        """Tell whether user code looked at a file before the file changed.
 
-        Libraries look for what they are about to write.
+        Libraries also look for files that they are about to write.
         """
         read = self.files.reads.at(path)
         return read is not None and read[4] in _LOOKED_FOR and read[0] != now[0]
 
     def _is_disproved(self, path, before):
-        """Tell whether the run has written less than what is in the file.
+        """Tell whether the run wrote fewer bytes than the file contains.
 
-        Linux counts what the process and the children that it waited for have written, except
-        through memory maps (fs/proc/base.c, do_io_accounting). Where nothing is counted, a file
-        that was there before is not taken for one of the run's.
+        Linux counts the bytes that the process and its awaited children wrote, except through
+        memory maps (fs/proc/base.c, do_io_accounting). Where nothing is counted, a file that
+        existed before is not attributed to the run.
         """
         total, found = written_bytes(), self.files.stat(path)
         if total is None:
             return before[0] is not None
         if self.bytes is None or found is None or found.st_mtime_ns < self.started - _TICK_NS:
-            return False  # moved here, perhaps
+            return False  # perhaps moved here
         written = total - self.bytes
         if written >= found.st_size or self._may_be_cloned():
             return False
-        # Libraries leave gaps: HDF5 has some of which no byte was written.
+        # Libraries leave gaps: some bytes of an HDF5 file were never written.
         return _filled_bytes(path, found.st_size) > written
 
     def _may_be_cloned(self):
@@ -139,10 +140,10 @@ class Changes:
         return self.processes.has_unknown() or any(program in words for program in _CLONING)
 
     def settle(self):
-        """Sort out the events that have arrived, of files that are not being judged.
+        """Sort out the pending events of files that are not being judged.
 
         Returns:
-            Files that the run seems to have written, and was the only one to change now.
+            Files that the run seems to have written, and that only the run changed since.
         """
         watch, files = self.watch, self.files
         watch.drain()
@@ -150,7 +151,7 @@ class Changes:
             if path not in self.judged and files.is_product(path):
                 names = self.processes.names(path, self.texts)
                 self._note_other(path, is_ours=names or self.processes.wrote(path))
-        # Children may have written these before. This one was not their doing.
+        # Children may have written these before, but not this time.
         if watch.others and not self.processes.any_in_cell():
             for path in watch.others:
                 found = files.stat(path)
@@ -170,12 +171,12 @@ class Changes:
         self.others[path] = is_ours and self.others.get(path, True)
 
     def end(self, further=()):
-        """Return how files under the root are left, for whoever looks at them later.
+        """Return the final state of files under the root, for later comparison.
 
-        What is still open for writing may change without anybody's doing.
+        A file that is still open for writing may change at any time, so it is left out.
 
         Args:
-            further: Files that children have written.
+            further: Files that children wrote.
         """
         for path, (stat, is_sure) in self.left.items():
             found = self.files.stat(path)
@@ -193,7 +194,7 @@ class Changes:
         return {path: short(s) for path, s in stats.items() if s and not self._is_open(s)}
 
     def are_handles_known(self):
-        """Tell whether the system tells which files are open."""
+        """Tell whether the system reports which files are open."""
         return self._opened() is not None
 
     def _opened(self):
@@ -209,7 +210,7 @@ class Changes:
 
 
 def _filled_bytes(path, size):
-    """Return how many bytes of a file are no zeros; none if it is too large to be read."""
+    """Return the number of non-zero bytes in a file; 0 if it is too large to be read."""
     if size > _LARGEST:
         return 0
     try:

@@ -1,10 +1,10 @@
-"""Processes that were started, and which of them can have written a file."""
+"""Started processes, and which of them may have written a file."""
 
 import os
 import re
 import shlex
 
-# Programs that write no file but what their output is sent to.
+# Programs that write only to the target of their output.
 _READERS = frozenset(
     """
     [ cat cd cmp cut date diff du echo egrep false fgrep file grep head hexdump less ls md5sum more
@@ -19,7 +19,7 @@ _ASSIGNMENT = re.compile(r"\w+=.*")
 
 
 class Processes:
-    """Processes that this one and its children have started."""
+    """The processes that this process and its children started."""
 
     def __init__(self, log):
         self.log = log
@@ -38,23 +38,23 @@ class Processes:
         self.begun = (len(self.started), self.forks, self.log.size())
 
     def any_in_cell(self):
-        """Tell whether a process was started in this cell, or an earlier one still runs."""
+        """Tell whether a process was started in this cell, or an earlier one is still running."""
         begun = (len(self.started), self.forks)
         return begun != self.begun[:2] or has_children()
 
     def in_cell(self):
-        """Return the words of the commands that were started in this cell, also by children."""
+        """Return the words of the commands started in this cell, including those of children."""
         started, _, size = self.begun
         records = self.log.records(size) if self.log.path else []
         children = [record[1] for record in records if record[0] == "process"]
         return [*self.started[started:], *children]
 
     def may_have_written(self, path, texts):
-        """Tell whether one of the processes of this cell can have written a file.
+        """Tell whether one of the processes of this cell may have written a file.
 
         Args:
             path: The file.
-            texts: The texts in the cell, some of which shells may have read as their input.
+            texts: The texts in the cell, some of which shells may have read as input.
         """
         if self.has_unknown():
             return True
@@ -63,7 +63,7 @@ class Processes:
     def has_unknown(self):
         """Tell whether there are children that may do anything.
 
-        These are forks that became no other program, and processes of earlier cells.
+        These are forks that did not exec another program, and processes of earlier cells.
         """
         commands = self.in_cell()
         forks = self.forks - self.begun[1]
@@ -72,28 +72,28 @@ class Processes:
         return has_children()
 
     def names(self, path, texts):
-        """Tell whether a command of this cell names a file that it can write."""
+        """Tell whether a command of this cell names a file that the command may write."""
         name = os.path.basename(path)
         return any(name in s and may_write(s, path) for s in self.scripts(texts))
 
     def wrote(self, path):
-        """Tell whether a child has said in this cell that it writes a file."""
+        """Tell whether a child reported in this cell that it writes a file."""
         records = self.log.records(self.begun[2]) if self.log.path else []
         return any(record[:2] == ["write", path] for record in records)
 
     def is_output(self, path, texts):
-        """Tell whether a command of this cell says that it writes a file."""
+        """Tell whether a command of this cell names a file as its output."""
         name = os.path.basename(path)
         words = [word for script in self.scripts(texts) for word in outputs(script)]
         return any(os.path.basename(word) == name for word in words)
 
     def scripts(self, texts):
-        """Return the shell scripts that the commands of this cell stand for."""
+        """Return the commands of this cell as shell scripts."""
         return [script for words in self.in_cell() for script in scripts_of(words, texts)]
 
 
 def has_children():
-    """Tell whether a child process is there that was not waited for; if unknown, it may be."""
+    """Tell whether an unawaited child process exists; return true if this is unknown."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -104,7 +104,7 @@ def has_children():
 
 
 def scripts_of(words, texts=()):
-    """Return the shell scripts that a command stands for; a shell may read them from its input."""
+    """Return the shell scripts of a command; a shell may read them from its input."""
     if not words or os.path.basename(words[0]) not in _SHELLS:
         return [" ".join(map(shlex.quote, words))] if words else []
     if "-c" in words[1:-1]:
@@ -115,7 +115,7 @@ def scripts_of(words, texts=()):
 
 
 def may_write(script, path):
-    """Tell whether a script can write a file: not if it only consists of commands that read it."""
+    """Tell whether a script may write a file; a script of only reading commands may not."""
     name = os.path.basename(path)
     try:
         commands = list(_commands(script))
@@ -130,7 +130,7 @@ def may_write(script, path):
 
 
 def outputs(script):
-    """Return what the commands of a script say that they write."""
+    """Return the names that the commands of a script declare as outputs."""
     try:
         commands = list(_commands(script))
     except ValueError:
@@ -148,10 +148,10 @@ def outputs(script):
 
 
 def _commands(script):
-    """Yield the words of each simple command, and the files that its output is sent to.
+    """Yield the words of each simple command, and the files to which its output is redirected.
 
     Raises:
-        ValueError: The script has something in it that is not understood here.
+        ValueError: The script contains syntax that is not supported here.
     """
     if "$(" in script or "`" in script or "<<" in script or "\\\n" in script:
         raise ValueError("a nested command")

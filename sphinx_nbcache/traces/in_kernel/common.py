@@ -1,4 +1,4 @@
-"""What all parts of the tracer need: paths, code that is not the user's, and the children's log."""
+"""The common parts of the tracer: paths, code that is not the user's, and the children's log."""
 
 import genericpath
 import glob
@@ -13,7 +13,7 @@ import threading
 _MOST_ERRORS = 20
 _IS_POSIX = os.name == "posix"
 _DOT, _DOUBLE = os.sep + ".", os.sep * 2
-# Where paths are worked with on behalf of others.
+# Modules that handle paths on behalf of other code.
 PATHS = (
     *("<frozen ", "<nbcache", os.__file__, os.path.__file__, genericpath.__file__),
     *(glob.__file__, pathlib.__file__, os.path.join(os.path.dirname(os.__file__), "pathlib", "")),
@@ -21,16 +21,16 @@ PATHS = (
 IMPORTLIB = ("<frozen importlib", os.path.join(os.path.dirname(os.__file__), "importlib", ""))
 
 
-# The working directory, as long as it is not changed: asking for it takes longer than all else.
+# The cached working directory: asking for it takes longer than everything else.
 HERE = []
-# The name under which the run has gone there: a link of which may lead elsewhere by the next build.
+# The name by which the run entered it: a link in it may have another target in the next build.
 ENTERED = []
-# The real function: the wrapped one would note what is looked at in here.
+# The unwrapped function: the wrapped one would record the tracer's own looks.
 _stat = os.stat
 
 
 def absolute(path):
-    """Return a path of any kind as an absolute text; links and `..` are kept."""
+    """Return a path of any kind as an absolute string; links and `..` are kept."""
     if type(path) is not str:
         path = os.fsdecode(path)
     if path[:1] != "/" and (_IS_POSIX or not os.path.isabs(path)):
@@ -43,7 +43,7 @@ def absolute(path):
 
 
 def _here():
-    """Return the working directory, by the name that the run used if that is still right."""
+    """Return the working directory, under the name that the run used if that is still valid."""
     found = os.getcwd()
     for name in ENTERED:
         try:
@@ -55,7 +55,7 @@ def _here():
 
 
 def without_dots(path):
-    """Return an absolute path without `..`, which goes up from where a link leads.
+    """Return an absolute path without `..`, which goes up from the target of a link.
 
     Links after the last `..` are kept.
     """
@@ -64,9 +64,9 @@ def without_dots(path):
 
 
 def is_folder(entry):
-    """Tell whether an entry of a directory is one, or a link to one.
+    """Tell whether an entry of a directory is a directory, or a link to one.
 
-    `os.DirEntry.is_dir` raises for links that form a circle, or whose target is forbidden.
+    `os.DirEntry.is_dir` raises for circular links, and for links to forbidden targets.
     """
     try:
         return entry.is_dir()
@@ -85,20 +85,20 @@ def source_of(path):
 
 
 def shell():
-    """Return IPython's shell; nothing where there is none, as in other kernels of Python."""
+    """Return IPython's shell; `None` in Python kernels without IPython."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
 
 def outer(frame, inner):
-    """Return the file name of the first frame that is not in one of these files."""
+    """Return the file name of the first frame outside these files."""
     while frame is not None and frame.f_code.co_filename.startswith(inner):
         frame = frame.f_back
     return frame.f_code.co_filename if frame is not None else ""
 
 
 class Own:
-    """What the tracer does itself, in a thread: nothing of it is noted, and no error leaves it."""
+    """A context for the tracer's own work in a thread: it is not recorded, and does not raise."""
 
     def __init__(self):
         self.threads = set()
@@ -117,13 +117,13 @@ class Own:
         return isinstance(error, Exception)
 
     def complain(self, error):
-        """Note an error of our own: the notebook must not see it."""
+        """Record an error of our own, which the notebook must not see."""
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(f"{type(error).__name__}: {error}")
 
 
 class Quiet:
-    """The files of Python and of installed packages: their versions stand for them."""
+    """The files of Python and of installed packages, which their versions stand for."""
 
     def __init__(self, further=()):
         get = getattr(site, "getsitepackages", list)
@@ -146,13 +146,13 @@ class Quiet:
         return tuple(os.path.join(folder, "") for folder in dict.fromkeys(both))
 
     def is_user(self, filename):
-        """Tell whether code of that file name is a cell's or a local module's."""
+        """Tell whether code from this file belongs to a cell or to a local module."""
         if filename.startswith("<"):
             return filename.startswith("<ipython-input")  # cells, in old versions
         return bool(filename) and not filename.startswith(self.prefixes)
 
     def package_of(self, filename):
-        """Return the top-level name under which a file is installed, or nothing."""
+        """Return the top-level name under which a file is installed; empty if it is not."""
         for prefix in self.site_prefixes:
             if filename.startswith(prefix):
                 return filename[len(prefix) :].partition(os.sep)[0].partition(".")[0]
@@ -160,7 +160,7 @@ class Quiet:
 
 
 class Log:
-    """What children have seen. Each one opens the file anew: descriptors may get lost."""
+    """The log of child processes. Each child reopens the file, as descriptors may get lost."""
 
     def __init__(self, path, is_child):
         self.path = path
@@ -174,7 +174,7 @@ class Log:
         self.told = set()
 
     def is_new(self, path):
-        """Tell whether this is a child that has not told of a path yet, though its parent may."""
+        """Tell whether this is a child that has not reported a path yet; its parent may have."""
         if not self.is_child or path in self.told:
             return False
         self.told.add(path)
@@ -192,14 +192,14 @@ class Log:
             os.close(descriptor)
 
     def size(self):
-        """Return how much children have written."""
+        """Return the number of bytes that children have written."""
         try:
             return os.path.getsize(self.path) if self.path else 0
         except OSError:
             return 0
 
     def records(self, start=0):
-        """Return what children have written, behind so many bytes."""
+        """Return the records that children have written after this position."""
         if not self.path or not os.path.exists(self.path):
             return []
         with open(self.path, encoding="ascii", errors="replace") as file:

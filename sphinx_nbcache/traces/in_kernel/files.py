@@ -12,20 +12,20 @@ from .looks import Looks
 from .watch import Proof, Watch, short
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# Larger files are not hashed in here: whoever changes one while it is read gets no trace.
+# Larger files are not hashed here: a change while one is read makes the trace unreliable.
 _LARGEST = 1 << 26
-# Like `Stat.is_racy`: a file as young as this may change without a change of its times.
+# Like `Stat.is_racy`: a file this young may change without a change of its times.
 _RACY_NS = 100_000_000
 _COARSE_RACY_NS = 2_500_000_000
 _SECOND_NS = 1_000_000_000
-# The real function: the wrapped one would note what is looked at in here.
+# The unwrapped function: the wrapped one would record the tracer's own looks.
 _stat = os.stat
 _UNKNOWN = object()
 _KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
 
 
 class Files:
-    """Files that were read, written and removed, and directories that were made."""
+    """The files that were read, written and removed, and the directories that were made."""
 
     def __init__(self, quiet, log, roots=()):
         self.quiet = quiet
@@ -47,30 +47,30 @@ class Files:
             os.register_at_fork(after_in_child=self.forget_touched)
 
     def forget_touched(self):
-        """Forget what was opened for writing: it is noticed if that happens again."""
+        """Forget which files were opened for writing, so that the next time is noticed."""
         self.touched.clear()
         for flags, seen in self.seen.items():
             if flags & _WRITING:
                 seen.clear()
 
     def is_product(self, path):
-        """Tell whether the run has written a file, or seems to have done so."""
+        """Tell whether the run wrote a file, or seems to have written it."""
         return path in self.writes or path in self.inferred or path in self.databases
 
     def look(self, path, how, *, hashing=False):
-        """Look at a path. Hash a file of which the times alone would not show a change."""
+        """Look at a path. Hash a file if its times alone would not show a change."""
         return self.look_of(path, self.stat(path), how, hashing=hashing)
 
     @staticmethod
     def stat(path):
-        """Return what is at a path, or None; this is not noted."""
+        """Return the stat of a path, or None, without recording the look."""
         try:
             return _stat(path)
         except (OSError, ValueError):
             return None
 
     def look_of(self, path, found, how, *, hashing=False):
-        """Return the look at a path whose stat is known already."""
+        """Return the look at a path with a known stat."""
         now = time.time_ns()
         if found is None:
             return (None, "", now, None, how)
@@ -95,10 +95,10 @@ class Files:
         return digest.hexdigest()
 
     def read(self, path, how="read", found=_UNKNOWN):
-        """Note that a file is about to be read, or looked for.
+        """Record that a file is about to be read, or looked for.
 
-        What the run has written itself is no input. Cells are looked for as files as well, when
-        there is an exception: their names are in angle brackets.
+        A file that the run itself wrote is not an input. Python also looks for cells as files after
+        an exception: their names are in angle brackets.
         """
         if path in self.reads or path in self.writes or path in self.inferred:
             return
@@ -112,10 +112,10 @@ class Files:
             self.log.note("read", path, look)
 
     def write(self, path, *, keeps=""):
-        """Note that a file is about to be written; `keeps`: how, if after what is in it already.
+        """Record that a file is about to be written; `keeps` says how, if its content is kept.
 
-        What was read and is lost now is hashed, as long as it is there. Of what the parent of
-        a child has read nothing is known here.
+        Content that was read and is about to be lost is hashed first. A child does not know what
+        its parent has read.
         """
         self.touched.add(path)
         folder = os.path.dirname(path)
@@ -156,10 +156,10 @@ class Files:
         return False
 
     def _open_for_writing(self, path, flags):
-        """Note it; return whether to forbid it.
+        """Record an opening for writing; return whether to forbid it.
 
-        Python would take a file of bytecode for current if the source was changed twice within
-        a second and kept its size. So none is written for a source that young.
+        Python would take bytecode for current if its source was changed twice within a second and
+        kept its size. So no bytecode is written for such a young source.
         """
         if "__pycache__" in path:
             young = time.time_ns() - 2 * _SECOND_NS
@@ -202,11 +202,11 @@ class Files:
         self.forget()
 
     def _expect(self, path):
-        """Note that something works only if this is there, or only if it is not."""
+        """Record that an action depends on whether a path exists."""
         self.read(path, "probe")
 
     def remove(self, path):
-        """Note that a file is about to be removed."""
+        """Record that a file is about to be removed."""
         self.write(path)
         self.removed[path] = True
         self.forget()
@@ -220,7 +220,7 @@ class Files:
 
     def on_rename(self, source, target, *dir_fds):
         if any(dir_fd not in (-1, None) for dir_fd in dir_fds):
-            return  # names relative to a directory that is not known
+            return  # names relative to an unknown directory
         source, target = absolute(source), absolute(target)
         if os.path.isdir(source):
             self.watch.forget(source)
@@ -246,17 +246,17 @@ class Files:
         self._write_as(target, is_made=self._is_made(absolute(source)))
 
     def _is_made(self, path):
-        """Tell whether the run has made a file where nothing was."""
+        """Tell whether the run created a file where nothing was before."""
         look = self.writes.get(path)
         return look is not None and look[1] == "" and path not in self.moved
 
     def _write_as(self, path, *, is_made):
-        """Note that a path is about to name a file that had another name before."""
+        """Record that a path is about to become the new name of an existing file."""
         self.write(path)
         if is_made:
             self.moved.pop(path, None)
         else:
-            # The content is somebody's, who may have it nowhere else.
+            # The content belongs to someone who may have no other copy.
             self.moved[path] = True
             self.log.note("move", path)
 
@@ -275,13 +275,13 @@ class Files:
             self.log.note("make", full)
 
     def forget(self):
-        """Forget what need not be looked at again: names may stand for other files now."""
+        """Forget cached looks: names may stand for other files now."""
         HERE.clear()
         self.seen.clear()
         self.probed.clear()
 
     def on_sqlite(self, database):
-        """A database is opened in C, for reading and perhaps for writing: hash it before."""
+        """Hash a database before it is opened in C, for reading and perhaps for writing."""
         if isinstance(database, str) and database.startswith("file:"):
             database = re.sub(r"^file:(//(localhost)?(?=/))?|[?#].*$", "", database)
         if database and database not in (":memory:", b":memory:"):

@@ -1,4 +1,4 @@
-"""Modules: which are local, which packages are reached, and what could come before them."""
+"""Modules: local ones, the packages that are reached, and what could shadow them."""
 
 import functools
 import importlib
@@ -8,17 +8,17 @@ import types
 
 from .common import IMPORTLIB, absolute, outer, source_of
 
-# What every notebook runs on: it is not followed to what it imports itself.
+# The base of every notebook. Its own imports are not followed.
 _BASE = frozenset(("IPython", "ipykernel"))
 
-# The modules that a kernel had in memory before its first cell, by the folder below which their
-# files are: told by the process that it was forked from. To look at each of them would take long,
-# since what is looked at is copied.
+# The modules that a kernel had in memory before its first cell, by the folder of their files, as
+# reported by the process that it was forked from. Looking at each of them would take long, because
+# the memory pages that are looked at are copied.
 LOADED = {}
 
 
 class Imports:
-    """Which modules were imported, by whom, and where others could have come before them."""
+    """The imported modules, their importers, and the places where others could shadow them."""
 
     def __init__(self, quiet, log):
         self.quiet = quiet
@@ -34,7 +34,7 @@ class Imports:
         )
 
     def watch(self):
-        """Note as well what `importlib.import_module` imports: it raises no event."""
+        """Also record the imports of `importlib.import_module`, which raises no audit event."""
         original = importlib.import_module
 
         def import_module(name, package=None):
@@ -47,18 +47,18 @@ class Imports:
         importlib.import_module = import_module
 
     def want(self, names):
-        """Note that a cell imports these: if they were loaded before, there is no event."""
+        """Record the imports of a cell: modules that are already loaded raise no audit event."""
         self.wanted.update(name.partition(".")[0] for name in names)
 
     def on_import(self, name, filename, *more):
         if name not in self.importers:
             self.importers[name] = importer = outer(sys._getframe(2), IMPORTLIB)
-            # Of a child, which may be a text given to `python -c`, this is all that is known.
+            # For a child, which may run `python -c`, only the name is known.
             if self.log.is_child and (importer == "<string>" or self.quiet.is_user(importer)):
                 self.log.note("import", name)
 
     def local_modules(self):
-        """Return the modules that no version stands for: name, file, importer."""
+        """Return the name, file and importer of modules without a distribution."""
         found = {}
         for name, source in self._sources(list(sys.modules)):
             importer = self.importers.get(name, "")
@@ -66,9 +66,9 @@ class Imports:
         return found
 
     def new_local_modules(self):
-        """Return name and file of the local modules that were not there when this was asked last.
+        """Return name and file of the local modules that are new since the last call.
 
-        It is asked after each cell, and there may be thousands of modules.
+        This is called after each cell, and there may be thousands of modules.
         """
         names = [name for name in list(sys.modules) if name not in self.looked_at]
         self.looked_at.update(names)
@@ -76,7 +76,7 @@ class Imports:
 
     def _sources(self, names):
         for name in names:
-            # What was imported again may come from elsewhere now.
+            # A module that was imported again may come from elsewhere now.
             if name in self.quiet_loaded and name not in self.importers:
                 continue
             file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
@@ -89,20 +89,20 @@ class Imports:
                 yield name, source
 
     def _local_source(self, file):
-        """Return the source of a module's file; nothing if a version stands for it."""
-        # Most are below such a folder as they stand, and need not be looked at more closely.
+        """Return the source of a module's file; empty if a version stands for it."""
+        # Fast path: already under a quiet prefix.
         if file.startswith(self.quiet.prefixes) and "/.." not in file:
             return ""
         source = source_of(absolute(file))
         return "" if source.startswith(self.quiet.prefixes) else source
 
     def missing(self):
-        """Return the modules that user code looked for in vain, and where it did."""
+        """Return the modules that user code failed to import, and the directories searched."""
         found = {}
         for name, importer in list(self.importers.items()):
             if name not in sys.modules and self.quiet.is_user(importer):
                 parent = sys.modules.get(name.rpartition(".")[0])
-                # A name with a dot is looked for in the package alone.
+                # A dotted name is looked for only in its package.
                 folders = sys.path if "." not in name else getattr(parent, "__path__", ())
                 found[name] = [absolute(folder) for folder in folders]
         return found
@@ -110,8 +110,8 @@ class Imports:
     def reached(self, local):
         """Return the installed packages that user code reaches, by their top-level names.
 
-        What is imported while a module loads can be seen; but if it was loaded before, only by
-        what the module then has: other modules, and functions and classes of theirs.
+        Imports are observed while a module loads. If it was loaded before, only its attributes show
+        them: other modules, and their functions and classes.
 
         Args:
             local: The names of the local modules.
@@ -135,9 +135,9 @@ class Imports:
         return sorted(reached)
 
     def _seen_edges(self):
-        """Return which names were seen to import which; user code has an empty name.
+        """Return which names were observed to import which; user code has an empty name.
 
-        And the modules of which that is all there is to know.
+        Also return the modules for which these imports are complete.
         """
         edges, known = _preloaded_edges()
         for name, importer in (*self.importers.items(), *self.called):
@@ -150,7 +150,7 @@ class Imports:
     def _names_in(module):
         names = set()
         for value in list(getattr(module, "__dict__", {}).values()):
-            # Nothing may be asked of a value that could run code of its own.
+            # Do not touch any value that could run its own code.
             kind = type(value)
             if kind is types.ModuleType:
                 name = value.__dict__.get("__name__")
@@ -173,10 +173,10 @@ class Imports:
         return False
 
     def shadowable(self, reached):
-        """Return which modules would come from where, if they were there: folder, names.
+        """Return, for each folder, the names of modules that a file there would shadow.
 
-        Only folders in which files count are told. What was loaded before the first cell can
-        only be shadowed for a process that is started later, so it does not count.
+        Only folders in which files count are listed. A module that was loaded before the first cell
+        can only be shadowed for a process that starts later, so it does not count.
         """
         path = [absolute(folder) for folder in sys.path if isinstance(folder, str)]
         places = {}
@@ -209,10 +209,10 @@ class Imports:
 
 
 def _preloaded_edges():
-    """Return which modules import which, of those that a kernel had loaded before it began.
+    """Return the imports among the modules that a kernel had loaded before it began.
 
-    The process that kernels are forked from knows it, also what these modules have of others. It
-    keeps it in their finder.
+    The zygote, which kernels are forked from, knows them, and the attributes of these modules. It
+    keeps them in its finder.
     """
     for finder in sys.meta_path:
         if type(finder).__module__ == "_nbcache_zygote.hiding":
@@ -221,6 +221,6 @@ def _preloaded_edges():
 
 
 def _is_made_by_hand(name):
-    """Tell whether a module was never looked for, as those that Cython makes for itself."""
+    """Tell whether a module has no spec, like those that Cython makes for itself."""
     module = sys.modules.get(name)
     return type(module) is types.ModuleType and module.__spec__ is None

@@ -1,4 +1,4 @@
-"""Directories that are listed, and for which names in them."""
+"""Directories that are listed, and the names that are requested in them."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from .common import IMPORTLIB, PATHS, absolute, is_folder, outer
 
 
 class Listings:
-    """What was seen in directories, by the directory and the names that were asked for."""
+    """The listings of directories, by directory and requested names."""
 
     def __init__(self, quiet, log, folders):
         self.quiet = quiet
@@ -29,7 +29,7 @@ class Listings:
         path = absolute("." if folder is None else folder)
         if path.startswith(self.quiet.prefixes):
             return
-        # Elsewhere libraries look for fonts, plug-ins and settings.
+        # Outside the root, libraries look for fonts, plug-ins and settings.
         inside = os.path.join(path, "").startswith(self.prefixes)
         if not inside and not self.quiet.is_user(outer(sys._getframe(2), PATHS)):
             return
@@ -47,9 +47,9 @@ class Listings:
             self.log.note("list", path, *kind, names)
 
     def _asked(self, frame, path):
-        """Return for which names a directory is being listed: pairs of pattern, folders only."""
+        """Return the names requested from a directory: pairs of pattern and folders only."""
         if frame.f_code.co_filename.startswith(IMPORTLIB):
-            return []  # each import lists directories, and depends on modules only
+            return []  # each import lists directories, and depends only on modules
         while frame is not None and frame.f_code.co_filename.startswith(PATHS):
             name, file = frame.f_code.co_name, frame.f_code.co_filename
             if file.endswith("glob.py") and name in ("_glob1", "glob1"):
@@ -63,7 +63,7 @@ class Listings:
         return [("", False)]
 
     def _asked_by_pathlib(self, path):
-        """Its selectors are lazy, and know no pattern any more: take those of all calls."""
+        """Return the patterns of all calls: pathlib's lazy selectors no longer know their own."""
         asked = set()
         for folder, parts in self.globs:
             if os.path.join(path, "").startswith(os.path.join(os.path.normpath(folder), "")):

@@ -1,4 +1,4 @@
-"""Looks at files, kept so that they are no work for the collector of garbage."""
+"""Looks at files, stored in a form that the garbage collector does not track."""
 
 import struct
 
@@ -6,7 +6,7 @@ _HOWS = ("read", "probe", "touch", "late")
 _KINDS = ("", "file", "directory", "other")
 _HOW = {how: number for number, how in enumerate(_HOWS)}
 _KIND = {kind: number for number, kind in enumerate(_KINDS)}
-# How, kind, when; and size, times and inode if something was there.
+# How, kind and time; also size, times and inode of an existing path.
 _ABSENT = struct.Struct("=BBq")
 _PRESENT = struct.Struct("=BBqqqqQ")
 
@@ -15,13 +15,13 @@ class Looks(dict):
     """The first look at each path that was read.
 
     A look is `(stat, kind, when, digest, how)`: stat is size, time of modification, time of change
-    and inode, or nothing if nothing was there. Most of them are kept as bytes. Of tuples there
-    would soon be so many that the collector goes through everything in memory; a notebook that
-    opens ten thousand files waits for that longer than for all else that is done here.
+    and inode, or None if nothing was there. Most looks are stored as bytes. So many tuples would
+    soon make the collector scan everything in memory: a notebook that opens ten thousand files
+    would wait for that longer than for the rest of the tracer.
     """
 
     def keep(self, path, look):
-        """Keep a look at a path, in place of the one before."""
+        """Store a look at a path, replacing the previous one."""
         self[path] = _packed(look)
 
     def at(self, path):
@@ -30,7 +30,7 @@ class Looks(dict):
         return _unpacked(kept) if type(kept) is bytes else kept
 
     def unpacked(self):
-        """Return all looks by path; other threads may go on to keep some."""
+        """Return all looks by path; other threads may add looks meanwhile."""
         return {path: self.at(path) for path in list(self)}
 
 

@@ -1,4 +1,4 @@
-"""Files that are named in code: libraries in C open them without a trace."""
+"""Files that are named in code: C libraries open them without an audit event."""
 
 import ast
 import os
@@ -11,7 +11,7 @@ import types
 from .changes import OTHER, OWN
 from .common import absolute, is_folder, shell
 
-# Files that are read by libraries in C. Only of these a name that leads nowhere is noted.
+# Files that C libraries read. A missing path is recorded only for these names.
 _DATA = re.compile(
     r"(.*/)?[^/]+\.(h5|hdf5?|nc4?|parquet|feather|arrow|orc|duckdb|zarr|tiff?|root|fits|gpkg|shp|mat|las)",
     re.IGNORECASE,
@@ -19,7 +19,7 @@ _DATA = re.compile(
 _EXTENSION = re.compile(r"^\s*%(?:re)?load_ext\s+([\w.]+)", re.MULTILINE)
 _ARGUMENT = re.compile(r"[^-\s*?\[][^\s*?\[]*[./][^\s*?\[]+")
 _WORD = re.compile(r"[^\s'\"`;|&<>(){}=,$]+")
-# Bounds for the time that is spent: what is beyond them can still be declared.
+# Bounds for the time spent: files beyond them can still be declared.
 _MOST_FILES = 2000
 _MOST_MODULES = 500
 _MOST_ITEMS = 1000
@@ -32,7 +32,7 @@ _LONGEST_COMMAND = 10_000
 
 
 class Code(ast.NodeVisitor):
-    """What stands in the code of a cell: texts, names, and imports."""
+    """The content of a cell's code: strings, names and imports."""
 
     def __init__(self, source, transformed=None):
         self.texts = []
@@ -63,10 +63,10 @@ class Code(ast.NodeVisitor):
 
 
 class Named:
-    """Files that are named in cells, variables and modules: libraries in C may open them.
+    """Files that are named in cells, variables and modules, and that C libraries may open.
 
-    They are looked at before and after each cell. One that changed, that no audit event tells of,
-    and that the cell itself names, may have been written by the cell: `Changes` judges that.
+    They are looked at before and after each cell. A file may have been written by the cell if it
+    changed without an audit event and the cell itself names it: `Changes` judges that.
     """
 
     def __init__(self, own, files, imports, changes):
@@ -91,12 +91,12 @@ class Named:
             self.scripts = []
             self._renew(self.changes.begin_cell(self.started))
             self._list_folders()
-            # Old versions of IPython do not tell what they have made of it.
+            # Old versions of IPython do not pass the transformed cell.
             self._scan(info.raw_cell, getattr(info, "transformed_cell", None))
             self.changes.expect(self.scripts, is_named=bool(self.looks or self.missing))
 
     def _scan(self, source, transformed=None, depth=0):
-        """Consider the texts in a cell, and note what it imports and which names it uses."""
+        """Consider the strings in a cell, and record its imports and the names that it uses."""
         code = Code(source, transformed)
         self.used |= code.names
         self.imports.want(code.imports)
@@ -105,7 +105,7 @@ class Named:
             if code.has_magics:
                 self.consider_words(text)
                 self.scripts += [text] if "\n" in text else []
-                # The text may be the code below a magic, such as `%%time`.
+                # Could be a cell-magic body, such as that of `%%time`.
                 if "\n" in text and depth < _DEEPEST:
                     self._scan(text, depth=depth + 1)
 
@@ -121,7 +121,7 @@ class Named:
             self._renew(self.changes.end_cell())
 
     def finish(self):
-        """Look at what the run itself has changed after its last cell."""
+        """Renew the looks at files that the run itself changed after its last cell."""
         self._renew(self.changes.settle())
 
     def _renew(self, paths):
@@ -137,7 +137,7 @@ class Named:
             self._judge(path, before, now)
 
     def _judge(self, path, before, now):
-        """Note a file that has changed as one that the run has written, or something else."""
+        """Record a changed file as written by the run, or by another process."""
         author = self.changes.author(path, before, now)
         if author == OTHER:
             self.changes.changed[path] = True
@@ -159,7 +159,7 @@ class Named:
     def consider(self, text, *, of_command=False):
         """Look at the file that a text names, if it names one.
 
-        What a command names, and is not there, counts if it looks like the name of a file.
+        A missing file that a command names counts if the word looks like a file name.
         """
         if not text or len(text) > _LONGEST_PATH or "\n" in text or "\0" in text:
             return
@@ -185,7 +185,7 @@ class Named:
                 self._judge(path, (None, before, look[2], None, "named"), look)
 
     def _was_absent(self, path):
-        """Tell whether a file that is found only now is known not to have been there before."""
+        """Tell whether a newly found file is known to have been absent before."""
         folder, name = os.path.split(os.path.normpath(path))
         if folder in self.files.made:
             return True
@@ -193,7 +193,7 @@ class Named:
         return names is not None and name not in names
 
     def _list_folders(self):
-        """List the working directory and those in it, unless they are as they were."""
+        """List the working directory and its folders, unless they are unchanged."""
         here = absolute(".")
         if self._list(here):
             with os.scandir(here) as entries:
@@ -202,7 +202,7 @@ class Named:
                 self._list(folder)
 
     def _list(self, folder):
-        """Take note of what is in a folder; return whether that is known now."""
+        """Record the entries of a folder; return whether they are known."""
         try:
             changed = os.stat(folder).st_mtime_ns
             if self.folders.get(folder, (0, None))[0] != changed:
@@ -234,7 +234,7 @@ class Named:
                 self.current = known
 
     def _modules(self):
-        """Consider the texts in the code of local modules, also those in their functions."""
+        """Consider the strings in the code of local modules, including their functions."""
         for name, file in self.imports.new_local_modules():
             if file in self.modules or len(self.modules) >= _MOST_MODULES:
                 continue

@@ -1,11 +1,11 @@
-"""Sub-processes and network hosts."""
+"""Subprocesses and network hosts."""
 
 import os
 import re
 
 
 class Outside:
-    """What was started and whom was talked to; and the files that commands name."""
+    """The started processes and contacted hosts, and the files that commands name."""
 
     def __init__(self, log, named, processes):
         self.log = log
@@ -20,7 +20,7 @@ class Outside:
         self._note(arguments)
 
     def on_spawn(self, program, arguments, environment):
-        # `subprocess` may start a process in this way, and has told so itself.
+        # Already reported by `subprocess.Popen`.
         if self.processes.started[-1:] != [[os.fsdecode(word) for word in arguments]]:
             self._note(arguments)
 

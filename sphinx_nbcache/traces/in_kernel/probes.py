@@ -10,7 +10,7 @@ _ABOUT_LINKS = ("realpath", "_realpath", "_joinrealpath", "islink", "ismount", "
 
 
 class Probes:
-    """Functions in the place of `os.stat` and `os.lstat`, which note what they are asked for."""
+    """Replacements of `os.stat` and `os.lstat` that record their arguments."""
 
     def __init__(self, own, quiet, files, folders):
         self.own = own
@@ -19,12 +19,12 @@ class Probes:
         self.prefixes = tuple(os.path.join(folder, "") for folder in folders)
 
     def wrap(self):
-        """Put the functions into their places."""
+        """Replace the functions."""
         for name in ("stat", "lstat"):
             original = getattr(os, name)
             noting = self._noting(original, name)
             setattr(os, name, noting)
-            # Before Python 3.10 `pathlib` keeps the functions that it found when it was loaded.
+            # Before Python 3.10, `pathlib` keeps the functions that it found when it was loaded.
             accessor = getattr(pathlib, "_NormalAccessor", None)
             if getattr(accessor, name, None) is original:
                 setattr(accessor, name, staticmethod(noting))
@@ -47,7 +47,7 @@ class Probes:
                 return found
             if name == "stat":
                 note(path, (found,), options)
-            # Every directory is looked at through which a link could lead.
+            # Path functions look at every directory in which a link could be.
             elif sys._getframe(1).f_code.co_name not in _ABOUT_LINKS:
                 note(path, (), options)
             return found
@@ -58,7 +58,7 @@ class Probes:
 
     def _note(self, path, found, options):
         if not path or type(path) is int or options.get("dir_fd") is not None:
-            return  # an empty path is nowhere, and not the working directory
+            return  # an empty path does not exist; it is not the working directory
         if self.own.is_working():
             return
         with self.own:
@@ -66,7 +66,7 @@ class Probes:
                 self.files.probed.add(path)
             full = absolute(path)
             if full.startswith(self.prefixes) and not full.startswith(self.quiet.prefixes):
-                # What is no path function, such as `shutil`, asks because it is about to write.
+                # Non-path callers, such as `shutil`, stat before writing.
                 caller = outer(sys._getframe(2), PATHS)
                 how = "probe" if self.quiet.is_user(caller) else "touch"
                 self.files.read(full, how, *found)

@@ -1,4 +1,4 @@
-"""All parts of the tracer together: the audit hook, and the report."""
+"""The complete tracer: the audit hook, and the report."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SCHEMA = 3
 
 
 class Tracer:
-    """All of it together."""
+    """The parts of the tracer, connected."""
 
     def __init__(self, config):
         self.config = config
@@ -44,7 +44,7 @@ class Tracer:
         self.start_variables = {k: v for k, v in os.environ.items() if k.startswith("PYTHON")}
 
     def start(self):
-        """Begin to note."""
+        """Start recording."""
         sys.addaudithook(self.hook())
         home = os.path.expanduser("~")
         settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
@@ -86,7 +86,7 @@ class Tracer:
         }
 
     def hook(self):
-        """Return the audit hook. It is called for every event there is."""
+        """Return the audit hook, which is called for every event."""
         find, busy, ident = self.handlers().get, self.own.threads, threading.get_ident
 
         def hook(event, arguments):
@@ -110,7 +110,7 @@ class Tracer:
         return hook
 
     def report(self):
-        """Return what was seen, as JSON in ASCII."""
+        """Return the observations, as JSON in ASCII."""
         with self.own:
             return json.dumps(self._report())
         return json.dumps({"errors": self.own.errors})
@@ -161,12 +161,12 @@ class Tracer:
         }
 
     def _late(self, path):
-        """Note a file that is found to be used only now, at the end."""
+        """Record a file whose use is noticed only now, at the end."""
         if path not in self.files.reads and path not in self.files.writes:
             self.files.reads.keep(path, self.files.look(path, "late"))
 
     def _startup(self):
-        """Return what IPython has read and run before the tracer was there."""
+        """Return the files that IPython read and ran before the tracer started."""
         profile = getattr(shell(), "profile_dir", None)
         if profile is None:
             return None
@@ -196,7 +196,7 @@ class Tracer:
 
 
 def mapped_files():
-    """Return the files that are mapped into memory, where the system tells."""
+    """Return the files that are mapped into memory, where the system reports them."""
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
             paths = {line[line.find("/") :].rstrip("\n") for line in file if "/" in line}
@@ -209,13 +209,13 @@ TRACER = None
 
 
 def install(config):
-    """Begin to trace.
+    """Start tracing.
 
     Args:
         config: A dictionary with `root`; `log`, a file to which children write; `support`, the
             folder of our `sitecustomize`; `quiet`, directories to ignore; `own_variables`,
-            environment variables that the kernel was given by us; `startup`, whether IPython's
-            own files count; `child`, if this is not the kernel itself.
+            environment variables that we set for the kernel; `startup`, whether IPython's own files
+            count; `child`, whether this is a child of the kernel.
     """
     global TRACER  # noqa: PLW0603
     if TRACER is None:
@@ -238,5 +238,5 @@ def _prepare_children(config):
 
 
 def report():
-    """Return what was seen, as JSON."""
+    """Return the observations, as JSON."""
     return TRACER.report() if TRACER is not None else "{}"

@@ -13,12 +13,12 @@ _INNER = ("<frozen os>", "<frozen _collections_abc>", os.__file__, _ABC_FILE)
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether the value of a variable of this name may be one that must not be kept."""
+    """Tell whether a variable of this name may hold a secret, which must not be stored."""
     return _SECRET.search(name) is not None
 
 
 def digest_of(name, value):
-    """Return the digest of an encoded value; nothing for a secret, which is not kept."""
+    """Return the digest of an encoded value; `None` for a secret, which is not stored."""
     if is_secret(name):
         return None
     if value is None:
@@ -28,13 +28,13 @@ def digest_of(name, value):
 
 
 class Variables:
-    """Which environment variables user code has read. Copying all of them is no reading."""
+    """The environment variables that user code read. Copying all of them does not count."""
 
     def __init__(self, quiet, own):
         self.quiet = quiet
         self.read = {}
         self.ignored = set()
-        # As if they were not there: they are not in the environment that is looked at later.
+        # Treated as unset: they are absent from the environment that is compared later.
         self.own = set(own)
         self.iterated = None
         self.copying = None
@@ -43,17 +43,17 @@ class Variables:
         self.ignored.add(os.fsdecode(name))
 
     def iterate(self, name, frame):
-        """Note that all variables are being gone through, at this one now, by this code."""
+        """Record that this code iterates over all variables, and has reached this one."""
         while frame is not None and frame.f_code.co_filename in _INNER:
             frame = frame.f_back
         self.iterated = name
         self.copying = frame and (frame.f_code, frame.f_lasti)
 
     def _is_of_all(self, name, frame):
-        """Tell whether a variable is read in the course of reading all of them.
+        """Tell whether a variable is read while all of them are read.
 
-        `items` asks for each name as it comes, as loops do. `dict` asks for all names first, and
-        then for the values: from the same place in the code.
+        `items`, like loops, asks for each value in turn. `dict` asks for all names first, and then
+        for the values, from the same place in the code.
         """
         if name == self.iterated:
             self.iterated = None
@@ -74,7 +74,7 @@ class Variables:
             self.read[name] = digest_of(name, value)
 
     def watch(self):
-        """Replace the class of `os.environ` by one that notes what is read."""
+        """Replace the class of `os.environ` by one that records reads."""
         plain = type(os.environ)
 
         class Environ(plain):

@@ -1,8 +1,8 @@
-"""Which process changed the files of a folder, where Linux tells: fanotify and `/proc`.
+"""The process that changed a file, where Linux reports it: fanotify and `/proc`.
 
-An unprivileged fanotify group learns the process of an event only if it is its own one; of all
-others it gets a zero (fanotify_init(2), Linux 5.13). That is enough here. inotify tells less: it
-names no process, and merges two saves in a row.
+An unprivileged fanotify group gets the process ID of its own events only; for all others it gets
+zero (fanotify_init(2), Linux 5.13). That is enough here. inotify is no alternative: it names no
+process, and merges two saves in a row.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import sys
 _CLOEXEC, _NONBLOCK, _REPORT_DIR_FID, _REPORT_NAME = 0x1, 0x2, 0x400, 0x800
 _MARK_ADD, _MARK_ONLYDIR = 0x1, 0x8
 _CLOSE_WRITE, _MOVED_TO, _OVERFLOW, _ON_CHILD = 0x8, 0x80, 0x4000, 0x08000000
-# Of a link, symbolic or not, no other event tells.
+# The only event for a new link, symbolic or hard.
 _CREATE = 0x100
 _DFID_NAME = 2
 _EVENT = struct.Struct("=IBBHQii")
@@ -23,26 +23,26 @@ _HERE = -100
 _LONGEST_HANDLE = 128
 _BUFFER = 1 << 16
 _MOST_FOLDERS = 1000
-# Notebooks may show the numbers of their descriptors: ours stays away from low ones.
+# Notebooks may show the numbers of their descriptors, so ours avoids low ones.
 _HIGH = 200
 _FANOTIFY = "anon_inode:[fanotify]"
-# The real function: the wrapped one is slower.
+# The unwrapped function: the wrapped one is slower.
 _stat = os.stat
 
 
 class Watch:
     """The files that were written in watched folders, by this process or by another one.
 
-    Events start with the mark on a folder: `is_known` tells whether they are complete. Where
-    there is no fanotify (old kernels, containers that forbid it, network file systems, other
-    systems), nothing is ever known.
+    Events start when a folder is marked: `is_known` tells whether they are complete. Without
+    fanotify (old kernels, containers that forbid it, network file systems, other systems), they
+    never are.
     """
 
     available = sys.platform == "linux"
 
     def __init__(self, folders):
         self.prefixes = tuple(os.path.join(folder, "") for folder in folders)
-        # The modules that were there without a cell's doing: ours have to be among them.
+        # The modules loaded without a cell's doing: ours have to be among them.
         self.loaded = set()
         self._begin()
         if hasattr(os, "register_at_fork"):
@@ -57,7 +57,7 @@ class Watch:
         self._names = {}
 
     def add(self, folder):
-        """Watch a folder below the root, from now on."""
+        """Start to watch a folder below the root."""
         if folder in self._inodes or not os.path.join(folder, "").startswith(self.prefixes):
             return
         if len(self._inodes) < _MOST_FOLDERS:
@@ -66,34 +66,34 @@ class Watch:
             self._inodes[folder] = self._mark(folder)
 
     def is_known(self, path):
-        """Tell whether all has been seen that was written since the folder was watched."""
+        """Tell whether all writes since the folder was watched were observed."""
         folder = os.path.dirname(path)
         inode = self._inodes.get(folder)
         return inode is not None and self._is_open() and inode == _inode(folder)
 
     def begin(self):
-        """Let a cell begin."""
+        """Start a cell."""
         self._late.clear()
 
     def is_complete(self, path):
-        """Tell whether all has been seen that was written since the cell began."""
+        """Tell whether all writes since the start of the cell were observed."""
         return os.path.dirname(path) not in self._late and self.is_known(path)
 
     def forget(self, folder):
-        """Give up a folder and those in it: the paths stand for other folders from now on."""
+        """Stop watching a folder and those in it: their paths stand for other folders now."""
         inside = os.path.join(folder, "")
         for path in list(self._inodes):
             if path == folder or path.startswith(inside):
                 del self._inodes[path]
 
     def forget_events(self, path):
-        """Forget who has written a file so far."""
+        """Forget who wrote a file so far."""
         self.drain()
         self.own.discard(path)
         self.others.discard(path)
 
     def drain(self):
-        """Take note of the events that have arrived."""
+        """Process the events that have arrived."""
         while self._group is not None and self._is_open():
             try:
                 events = os.read(self._group, _BUFFER)
@@ -104,7 +104,7 @@ class Watch:
             self._note(events)
 
     def _mark(self, folder):
-        """Put a mark on a folder; return its inode, or None if it cannot be watched."""
+        """Mark a folder; return its inode, or None if it cannot be watched."""
         if not self._open():
             return None
         name = os.fsencode(folder)
@@ -118,7 +118,7 @@ class Watch:
         return inode if inode == _inode(folder) else None
 
     def _open(self):
-        """Open the group, unless there is one."""
+        """Open the group, unless it is open."""
         if self._process is None:
             self._process = os.getpid()
             if self.available:
@@ -146,23 +146,23 @@ class Watch:
                 os.close(group)
 
     def _is_open(self):
-        """Tell whether the group is there: libraries may close what they have not opened."""
+        """Tell whether the group is open: libraries may close descriptors that they do not own."""
         if self._group is not None and not _is_fanotify(self._group):
             self._group = None
         return self._group is not None
 
     def close(self):
-        """Watch nothing any more."""
+        """Stop watching."""
         if self._group is not None and _is_fanotify(self._group):
             os.close(self._group)
         self._begin()
 
     def _after_fork(self):
-        """Begin again in a child: the events of the inherited group are those of its parent."""
+        """Restart in a child: the events of the inherited group belong to its parent."""
         self.close()
 
     def _key(self, name):
-        """Return the handle of a folder, as events have it."""
+        """Return the handle of a folder, in the form that events contain."""
         import ctypes
 
         handle = ctypes.create_string_buffer(8 + _LONGEST_HANDLE)
@@ -197,21 +197,21 @@ class Watch:
 
 
 class Proof:
-    """What a child tells at its end: files that it alone has written, and how it left them."""
+    """The final report of a child: files that only it wrote, and their final state."""
 
     def __init__(self, files):
         self.files = files
         self.process = None
 
     def prepare(self):
-        """Arrange that this process tells; those that are killed tell nothing."""
+        """Arrange for the report of this process; a killed process does not report."""
         if self.process == os.getpid():
             return
         self.process = os.getpid()
         import atexit
 
         atexit.register(self.tell)
-        # Children of multiprocessing end without calling what `atexit` knows.
+        # Children of multiprocessing exit without running `atexit` callbacks.
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
             util.Finalize(None, self.tell, exitpriority=-1000)
@@ -233,7 +233,7 @@ class Proof:
 
 
 def short(found):
-    """Return of a stat what tells whether a file has changed."""
+    """Return the part of a stat that tells whether a file has changed."""
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
@@ -255,7 +255,7 @@ def _inode(folder):
 def open_for_writing():
     """Return device and inode of the files that this process has open, or mapped, for writing.
 
-    Return None where the system does not tell.
+    Return None where the system does not report them.
     """
     try:
         numbers = os.listdir("/proc/self/fd")
@@ -292,10 +292,10 @@ def _mapped_for_writing():
 
 
 def written_bytes():
-    """Return how many bytes this process and the children that it waited for have written.
+    """Return the number of bytes that this process and its awaited children wrote.
 
-    Return None where the system does not tell. Bytes of files that are mapped into memory, cloned
-    or moved are not in it.
+    Return None where the system does not report it. Memory-mapped, cloned and moved bytes are not
+    included.
     """
     try:
         with open("/proc/self/io", "rb", buffering=0) as file:
