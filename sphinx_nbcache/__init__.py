@@ -27,8 +27,8 @@ __all__ = [
     "setup",
 ]
 
-# Where each public name lives. They are imported at first use: a Sphinx build in which
-# nothing changed must not pay for what it does not need.
+# Where each public name lives. Names are imported at first use: a Sphinx build in which nothing
+# changed must not pay for imports that it does not need.
 _HOMES = {
     "Action": "sphinx_nbcache.planning",
     "Decision": "sphinx_nbcache.planning",

@@ -1,4 +1,4 @@
-"""`python -m sphinx_nbcache`: the command line."""
+"""The command line as `python -m sphinx_nbcache`."""
 
 from sphinx_nbcache.cli import main
 

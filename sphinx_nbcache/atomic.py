@@ -1,4 +1,4 @@
-"""Writing files atomically: the one way in which this package writes files of its own."""
+"""Atomic file writes: the only way in which this package writes files of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 def replace_file(target: Path, content: str | bytes) -> None:
-    """Write a file; text is UTF-8. It replaces the old file once it is complete.
+    """Write a file atomically; text is encoded as UTF-8.
 
-    Several processes may write the same file at once: until then each has a file of its own.
+    Several processes may write the same file at once: each writes to a temporary file of its own.
 
     Raises:
-        OSError: It cannot be written. Nothing is left behind, and the old file is unchanged.
+        OSError: The file cannot be written. The temporary file is removed, the old file unchanged.
     """
-    # Files that tempfile makes are readable by their owner only.
+    # Not tempfile: it creates files that only their owner can read.
     partial = target.with_name(f".nbcache-{secrets.token_hex(8)}.partial")
     try:
         with partial.open("xb") as file:
@@ -29,14 +29,14 @@ def replace_file(target: Path, content: str | bytes) -> None:
 
 
 def replace_if_changed(target: Path, content: str | bytes) -> None:
-    """Write a file as [](replace_file) does, unless it has this content; folders are made.
+    """Write a file as [](replace_file) does, unless it has this content; create its folders.
 
     Raises:
-        OSError: As there.
+        OSError: The file cannot be written, see [](replace_file).
     """
     encoded = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        # One of another size need not be read: others may have made it huge.
+        # Compare sizes before reading: another program may have made the file huge.
         if target.stat().st_size == len(encoded) and target.read_bytes() == encoded:
             return
     except OSError:
@@ -45,7 +45,7 @@ def replace_if_changed(target: Path, content: str | bytes) -> None:
 
 
 def trouble_in_words(error: OSError) -> str:
-    """Return why a file cannot be written, with a remedy where one is known."""
+    """Return why a file cannot be written, with a remedy if one is known."""
     if error.errno in _FULL:
         return f"no space left on the disk ({error}); free some and build again"
     if error.errno == errno.EFBIG:

@@ -1,10 +1,10 @@
-"""Types for what is read from files that others may have written: every value has a bound.
+"""Bounded types for values read from files that others may have written.
 
-The bounds are far beyond real use. They keep a record that was forged or damaged from costing
-memory or time, and from reaching code that cannot take the value: `datetime.fromtimestamp`
-raises for a year above 9999, `json` and `pickle` for JSON that is nested a thousand deep.
-msgspec checks them when it decodes, not when a struct is made: what writes a record clips texts
-of unknown length with [](clipped).
+The bounds are far beyond real use. They keep a forged or damaged record from exhausting memory or
+time, and from reaching code that cannot handle the value: `datetime.fromtimestamp` raises for a
+year above 9999, `json` and `pickle` for JSON that is nested a thousand levels deep. msgspec checks
+bounds when it decodes, not when a struct is created: code that writes a record clips texts of
+unknown length with [](clipped).
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ LONGEST_NAME = 32_767
 LONGEST_TEXT = 1 << 24
 """Characters of a text without a natural length, such as a traceback."""
 LONGEST_MESSAGE = 1 << 20
-"""Characters that are kept of the message of an exception."""
+"""Characters that are kept of an exception's message."""
 LARGEST_RECORD = 1 << 28
-"""Bytes of a record. The scan of 100,000 cells has 10 MB."""
+"""Bytes of a record. The scan of 100,000 cells takes 10 MB."""
 LARGEST_VALUE = 1 << 31
 """Bytes of any value. `nbcache_notebook_output_limit` is 200 MB by default, and can be lifted."""
 DEEPEST = 200
-"""Levels of free JSON. Python's `json` gives up at about 990, and two frames for each level are
-usual in code that walks it."""
+"""Levels of nested JSON. Python's `json` fails at about 990, and code that walks JSON usually needs
+two frames per level."""
 LATEST = 250_000_000_000
 """Seconds since the epoch: in the year 9892."""
 LONGEST = 1_000_000_000
-"""Seconds that something can take: 31 years. Added to [](LATEST) it is a date still."""
+"""Seconds of a duration: 31 years. Added to [](LATEST), it still gives a valid date."""
 _MOST_CELLS = 1_000_000
 _MOST_ITEMS = 10_000_000
 _LARGEST_COUNT = 1 << 53
 _INT64 = 1 << 63
 
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-"""A SHA-256, in hexadecimal."""
+"""A hexadecimal SHA-256 digest."""
 MaybeDigest = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
-"""A SHA-256, or nothing."""
+"""A SHA-256 digest, or an empty string."""
 ShortDigest = Annotated[str, Meta(pattern=r"\A([0-9a-f]{32})?\Z")]
-"""Half a SHA-256, or nothing."""
+"""Half a SHA-256 digest, or an empty string."""
 State = Annotated[str, Meta(max_length=64)]
-"""A digest that is only compared, or one of the words of `traces.facts`: of these there are many,
-and a pattern takes ten times as long as a length."""
+"""A digest that is only compared, or one of the words of `traces.facts`. There are many of these,
+and checking a pattern takes ten times as long as checking a length."""
 Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
-"""A path, a glob, or what a kernel, a class or a reader is called."""
+"""A path, a glob, or the name of a kernel, a class or a reader."""
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 """Words."""
 Count = Annotated[int, Meta(ge=0, le=_LARGEST_COUNT)]
-"""A number of things or bytes: JavaScript and SQLite know it exactly."""
+"""A number of items or bytes that JavaScript and SQLite represent exactly."""
 Id = Annotated[int, Meta(ge=1, le=_LARGEST_COUNT)]
 """The number of a result or a notebook."""
 Position = Annotated[int, Meta(ge=0, le=_MOST_CELLS)]
@@ -60,53 +60,53 @@ Line = Annotated[int, Meta(ge=0, le=1 << 31)]
 Mode = Annotated[int, Meta(ge=0, le=0o777)]
 """The permissions of a file, without set-user-id, set-group-id and sticky bits."""
 Inode = Annotated[int, Meta(ge=0)]
-"""The number of a file: up to 128 bits on Windows."""
+"""A file's inode number: up to 128 bits on Windows."""
 Nanoseconds = Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)]
-"""Since the epoch; a file may be older."""
+"""Nanoseconds since the epoch; negative for older files."""
 Time = Annotated[float, Meta(ge=0, le=LATEST)]
 """Seconds since the epoch, UTC."""
 Moment = Annotated[int, Meta(ge=0, le=LATEST)]
-"""The same, in whole seconds."""
+"""Whole seconds since the epoch, UTC."""
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
-"""How long something took."""
+"""A duration in seconds."""
 Limit = Annotated[float, Meta(ge=0)]
-"""What a user allows: msgspec refuses what is not finite."""
+"""A limit set by a user. msgspec rejects values that are not finite."""
 PerCell = Meta(max_length=_MOST_CELLS)
-"""Of a tuple with an item for each cell: more have not fit into any notebook."""
+"""The bound of a tuple with an item per cell: no real notebook has more."""
 Many = Meta(max_length=_MOST_ITEMS)
-"""Of a tuple of what a run has seen. A run that opens ten million files takes hours."""
+"""The bound of a tuple of observations of a run. A run that opens ten million files takes hours."""
 Json = Annotated[dict[str, Any], Meta(max_length=_MOST_ITEMS)]
-"""Free JSON: [](is_deep) tells whether it can be walked."""
+"""JSON of any structure: [](is_deep) tells whether it can be walked."""
 
 
 def clipped(text: str, length: int = LONGEST_NAME) -> str:
-    """Return a text of no more than this length."""
+    """Return a text cut to a maximum length."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def count_or_none(number: object) -> int | None:
-    """Return a number of things if it is one that a record can have; kernels may send anything."""
+    """Return a number if a record can hold it as a count; kernels may send anything."""
     is_count = isinstance(number, int) and 0 <= number <= _LARGEST_COUNT
     return int(number) if is_count and isinstance(number, int) else None
 
 
 def time_or(seconds: float, default: float) -> float:
-    """Return a time if it is one that a record can have, else the default."""
+    """Return a time if a record can hold it, else the default."""
     return seconds if _is_between(seconds, LATEST) else default
 
 
 def duration(seconds: float) -> float:
-    """Return how long something took, as a record can have it."""
+    """Return a duration if a record can hold it, else 0."""
     return seconds if _is_between(seconds, LONGEST) else 0.0
 
 
 def is_deep(value: Any, encoded: bytes = b"") -> bool:
-    """Tell whether JSON is nested deeper than code that walks it can take.
+    """Tell whether JSON is nested too deeply for code that walks it.
 
     Args:
-        value: What was decoded: a dictionary or a list.
-        encoded: The text that it was decoded from, if that is known: if it has few brackets the
-            value need not be walked.
+        value: The decoded value, a dictionary or a list.
+        encoded: The JSON text, if known: a text with few brackets makes walking the value
+            unnecessary.
     """
     if encoded and encoded.count(b"[") + encoded.count(b"{") <= DEEPEST:
         return False

@@ -1,7 +1,7 @@
-"""What other packages announce by entry points: executors and readers.
+"""Entry points of other packages: executors and readers.
 
-The metadata of every installed package is read for that. So our own names must never be looked
-up here: a build that uses nothing of others does not pay for it.
+A lookup reads the metadata of every installed package. Our own names must therefore never be looked
+up here: a build without third-party plugins does not pay for the lookup.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ READERS = "sphinx_nbcache.readers"
 
 
 class PluginError(Exception):
-    """Something that another package announces cannot be used. The message says why."""
+    """A third-party plugin cannot be used. The message says why."""
 
 
 def announced(group: str) -> Mapping[str, EntryPoint]:
-    """Return the entry points of a group by name; of equal names, the first on `sys.path`."""
+    """Return the entry points of a group by name; for equal names, the first on `sys.path`."""
     return _announced(group, tuple(sys.path))
 
 
 def load(group: str, name: str) -> Any | None:
-    """Return the object that is announced under a name; `None` if there is none.
+    """Return the object registered under a name; `None` if there is none.
 
     Raises:
-        PluginError: It cannot be imported.
+        PluginError: The object cannot be imported.
     """
     found = announced(group).get(name)
     if found is None:

@@ -1,4 +1,4 @@
-"""Parsing of Python code in a process with several threads."""
+"""Parsing Python code in a multi-threaded process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Another thread must be in `ast.parse` at the very same time, and be interrupted there.
+# The race needs another thread that is interrupted within `ast.parse` at the same moment.
 ATTEMPTS = 10
 _lock = Lock()
 
@@ -33,12 +33,12 @@ def parse_literal(text: str) -> Any:
 
 
 def _attempted(function: Callable[[str], T], text: str) -> T:
-    """Call a function that makes syntax trees until no other thread disturbs it.
+    """Call a function that builds syntax trees until no other thread interferes.
 
-    CPython 3.11 and 3.12 count the depth of a tree for all threads together: where two make trees
-    at the same time, either may end with "AST constructor recursion depth mismatch"
-    (https://github.com/python/cpython/issues/106905). The lock excludes our threads; Sphinx and
-    its extensions parse modules in the main one.
+    Workaround: CPython 3.11 and 3.12 count the depth of a tree for all threads together. If two
+    threads build trees at the same time, either may fail with "AST constructor recursion depth
+    mismatch" (https://github.com/python/cpython/issues/106905). The lock covers our own threads
+    only: Sphinx and its extensions parse modules in the main thread.
     """
     for _ in range(ATTEMPTS - 1):
         try:

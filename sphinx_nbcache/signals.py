@@ -1,10 +1,10 @@
-"""How Ctrl-C, SIGTERM and SIGHUP end a program: one line, and the exit status that shells use.
+"""Handling of Ctrl-C, SIGTERM and SIGHUP: one line, and the exit status that shells use.
 
 Sphinx catches `KeyboardInterrupt` and exits with status 2; SIGTERM and SIGHUP would end the process
 without any clean-up. The handlers here raise [](Interrupted) in the main thread instead, so that
 `finally` blocks run. A second signal ends the process at once.
 
-Only the standard library is imported: the command line needs this before anything else.
+This module imports only the standard library: the command line needs it before anything else.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from types import FrameType
 
 # Windows has no SIGHUP.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-# The standard output and the standard error.
+# Standard output and standard error.
 _STREAMS = (1, 2)
 # Shells report a process that was ended by signal N with this status plus N.
 _STATUS = 128
-# Programs such as `uv run` pass on the SIGINT that the terminal has sent to their child as well.
+# Programs such as `uv run` forward a SIGINT that the terminal has sent to their child as well.
 _REPEAT_SECONDS = 0.1
-# Until the start of a worker is over.
+# Long enough for the start of a worker to finish.
 _FORK_SECONDS = 0.02
 
 _last_acts: list[Callable[[], object]] = []
 
 
 class Interrupted(SystemExit):
-    """A signal ends this program, with the exit status that shells use for that signal.
+    """A signal ends this program with the exit status that shells use for that signal.
 
-    It is no `KeyboardInterrupt`, which Sphinx and click turn into statuses of their own.
+    This is not a `KeyboardInterrupt`, which Sphinx and click turn into statuses of their own.
     """
 
     def __init__(self, number: int) -> None:
@@ -49,27 +49,27 @@ class Interrupted(SystemExit):
 
 
 def in_words(interrupt: BaseException) -> str:
-    """Return the beginning of the line that says what ended the program."""
+    """Return the beginning of the line that reports how the program was ended."""
     number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
     name = signal.Signals(number).name
     return "interrupted" if name == "SIGINT" else f"interrupted by {name}"
 
 
 def at_sudden_end(act: Callable[[], object]) -> None:
-    """Register what a second signal does before it ends the process.
+    """Register a callback that a second signal calls before it ends the process.
 
     Args:
-        act: Must neither block nor raise. It is registered once.
+        act: The callback. It must neither block nor raise. It is registered once.
     """
     if act not in _last_acts:
         _last_acts.append(act)
 
 
 class SignalHandlers:
-    """The handlers of one program.
+    """The signal handlers of one program.
 
     Args:
-        say: Writes the line. It is called in the signal handler, so it must not block.
+        say: Writes the line. It runs in the signal handler, so it must not block.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -80,11 +80,11 @@ class SignalHandlers:
         self._pid = 0
 
     def install(self) -> None:
-        """Install the handlers where the defaults are in place.
+        """Install the handlers wherever the default handlers are in place.
 
         A signal that was ignored when the program started stays ignored: `nohup` ignores SIGHUP,
         and shells without job control ignore SIGINT for commands that end with `&`. Handlers of
-        the application that embeds this one are left alone.
+        an embedding application stay in place.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -95,7 +95,7 @@ class SignalHandlers:
                 self._replaced[number] = signal.signal(number, self._handle)
 
     def restore(self) -> None:
-        """Put the former handlers back."""
+        """Restore the previous handlers."""
         for number, former in self._replaced.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, former)  # type: ignore[arg-type]  # as `signal` returned it
@@ -112,10 +112,10 @@ class SignalHandlers:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
-            # A worker that multiprocessing has forked: its parent decides, and says so.
+            # This is a worker forked by multiprocessing: its parent decides and reports.
             os._exit(_STATUS + number)
         if _is_forking(frame):
-            # The worker could not be found, and would outlive this process.
+            # The new worker is not registered yet, so it would outlive this process.
             threading.Timer(_FORK_SECONDS, os.kill, [self._pid, number]).start()
             return
         if self._first is not None:
@@ -124,7 +124,7 @@ class SignalHandlers:
         self._first = time.monotonic()
         _let_go_of_closed_terminal()
         _end_workers()
-        # At exit Python would look for garbage in all that Sphinx has made: half a second.
+        # Skip the garbage collection at exit: for Sphinx's objects it takes half a second.
         gc.freeze()
         interrupt = Interrupted(number)
         if not self._is_silent:
@@ -132,7 +132,7 @@ class SignalHandlers:
         raise interrupt
 
     def _handle_again(self, number: int) -> None:
-        """End at once. A terminal that is closed sends several SIGHUP, which count as one."""
+        """End the process. A terminal that closes sends several SIGHUP, which count as one."""
         assert self._first is not None
         is_repeated = time.monotonic() - self._first < _REPEAT_SECONDS
         if is_repeated or number == getattr(signal, "SIGHUP", None):
@@ -146,22 +146,22 @@ _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 
 
 def write_line(text: str, *, is_at_start: bool = False) -> None:
-    """Write a line to the standard error, also from a signal handler, also if nobody reads it.
+    """Write a line to standard error, also from a signal handler and if no one reads the stream.
 
     Args:
         text: The line.
-        is_at_start: Whether the cursor is known to be where a line begins.
+        is_at_start: Whether the cursor is known to be at the beginning of a line.
     """
     stream = sys.stderr
-    # The handler may have interrupted a write to this stream: then it raises RuntimeError.
+    # If the handler has interrupted a write to this stream, writing raises RuntimeError.
     with suppress(OSError, RuntimeError, ValueError, AttributeError):
-        # Sphinx shows its progress without an end of line, and terminals show `^C`.
+        # Sphinx shows its progress without a line end, and terminals echo `^C`.
         stream.write(f"{text}\n" if is_at_start or not stream.isatty() else f"\n{text}\n")
         stream.flush()
 
 
 def _is_forking(frame: FrameType | None) -> bool:
-    """Tell whether multiprocessing is about to start a process, given the frame of the caller."""
+    """Tell whether multiprocessing is starting a process, given the caller's frame."""
     while frame is not None:
         name = frame.f_globals.get("__name__"), frame.f_code.co_name
         if name == ("multiprocessing.process", "start"):
@@ -171,7 +171,7 @@ def _is_forking(frame: FrameType | None) -> bool:
 
 
 def _let_go_of_closed_terminal() -> None:
-    """Write to nothing from now on if the terminal has gone: each write would raise an error."""
+    """Redirect output to the null device if the terminal has closed: each write would fail."""
     for stream in _STREAMS:
         try:
             os.get_terminal_size(stream)
@@ -183,7 +183,7 @@ def _let_go_of_closed_terminal() -> None:
 
 
 def _end_workers() -> None:
-    """End the processes in which Sphinx reads and writes: at exit, Python would wait for them."""
+    """Terminate Sphinx's reading and writing processes: Python would wait for them at exit."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is None:
         return

@@ -1,4 +1,4 @@
-"""Which known name a user meant: one function for every name that users write."""
+"""Suggestions for misspelt names: used for every name that users write."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known name that resembles a word most; empty if none does.
+    """Return the known name most similar to a word; empty if none is similar.
 
     Args:
-        word: What the user wrote.
-        known: The names that there are.
+        word: The name as the user wrote it.
+        known: The names that exist.
     """
     from difflib import get_close_matches
 
@@ -20,26 +20,26 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return a question to append to a message about an unknown name; empty if there is none.
+    """Return a question to append to a message about an unknown name; empty if nothing is similar.
 
     Args:
-        word: What the user wrote; only texts have a nearest name.
-        known: The names that there are.
+        word: The name as the user wrote it; only strings have a nearest name.
+        known: The names that exist.
     """
     found = nearest(word, known) if isinstance(word, str) else ""
     return f"; did you mean `{found}`?" if found else ""
 
 
 def one_edit_away(word: str, known: Iterable[str]) -> str:
-    """Return the known name that differs from a word by one slip of the keyboard; empty if none.
+    """Return the known name that is one typing error away from a word; empty if there is none.
 
-    A slip is a character too many, missing, or replaced, two swapped neighbours, or the wrong
-    case. Where free words are allowed as well, such as the tags of cells, anything further away
-    is probably meant as it is.
+    A typing error is a character too many, missing, or replaced, two swapped neighbours, or the
+    wrong case. Where free words are allowed as well, such as the tags of cells, a word that
+    differs more is probably intended.
 
     Args:
-        word: What the user wrote.
-        known: The names that there are.
+        word: The name as the user wrote it.
+        known: The names that exist.
     """
     names = tuple(known)
     if word in names:

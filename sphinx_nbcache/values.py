@@ -1,7 +1,7 @@
-"""What the values mean that users write, in options and in the metadata of notebooks.
+"""Checks for values that users write, in options and in the metadata of notebooks.
 
-Each function takes a raw value and returns the one to use. If it cannot be used, the message of the
-`ValueError` says what is expected, to stand behind "is not".
+Each function takes a raw value and returns the checked one. If the value cannot be used, the
+message of the `ValueError` says what is expected, and completes a sentence that ends in "is not".
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _Value = TypeVar("_Value")
 AUTO = "auto"
 # The kinds of dependencies that a tracer sees (see `traces.facts.Kind`).
 TRACKED = ("files", "imports", "versions", "environment")
-# No number of attempts is larger.
+# The largest number of attempts.
 _LARGEST = 1_000_000
-# Characters of which a glob of notebooks has one, and a misspelt switch does not.
+# Globs of notebooks contain at least one of these characters; misspelt switches contain none.
 _OF_GLOBS = frozenset("*?[/.")
 
 
@@ -28,8 +28,8 @@ class BadEntriesError(ValueError):
     """Some entries of a list or mapping cannot be used; the others can.
 
     Attributes:
-        usable: The value without them.
-        bad: For each of them: its index or key, the entry, and what is expected of it.
+        usable: The value without the bad entries.
+        bad: For each bad entry: its index or key, the entry, and the expected form.
     """
 
     def __init__(self, usable: Any, bad: list[tuple[Any, Any, str]]) -> None:
@@ -39,7 +39,7 @@ class BadEntriesError(ValueError):
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:
-    """Return the function that takes one of these words."""
+    """Return a function that accepts one of these words."""
 
     def check(value: Any) -> str:
         if value not in choices:
@@ -51,7 +51,7 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 
 EXECUTE_MODES = ("changed", "missing", "force", "off", "frozen")
-# What other tools call these modes, and the switches that people try.
+# Other tools' names for these modes, and switches that users try.
 _OTHER_MODES: Mapping[str, str] = {
     **dict.fromkeys(("false", "none", "never", "no", "0"), "off"),
     **dict.fromkeys(("true", "cache", "yes", "1"), "changed"),
@@ -61,7 +61,7 @@ _OTHER_MODES: Mapping[str, str] = {
 
 
 def execute_mode(value: Any) -> str:
-    """Return what is to be run, by one of the words for it."""
+    """Return an execution mode."""
     if isinstance(value, str) and value in EXECUTE_MODES:
         return value
     meant = _OTHER_MODES.get(str(value).lower(), value)
@@ -73,14 +73,14 @@ RUN_IN = one_of("notebook", "root", "temp")
 
 
 def name(value: Any) -> str:
-    """Return a name, without blanks around it."""
+    """Return a name without surrounding blanks."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a name")
     return value.strip()
 
 
 def path(value: Any) -> str | None:
-    """Return a path; `None` where nothing is given."""
+    """Return a path; `None` if none is given."""
     if value is None or value == "":
         return None
     if not isinstance(value, str | os.PathLike):
@@ -92,7 +92,7 @@ def path(value: Any) -> str | None:
 
 
 def switch(value: Any) -> bool:
-    """Return a switch; strings are what `sphinx-build -D` hands over."""
+    """Return a switch; `sphinx-build -D` passes strings."""
     flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     flag = flags.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(flag, bool) and flag not in (0, 1):
@@ -101,7 +101,7 @@ def switch(value: Any) -> bool:
 
 
 def whole_number(value: Any) -> int:
-    """Return a whole number from 0 on."""
+    """Return a non-negative whole number."""
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
@@ -112,7 +112,7 @@ def whole_number(value: Any) -> int:
 
 
 def seconds(value: Any) -> float | None:
-    """Return a time limit in seconds; `None` (also for 0 and below) is no limit."""
+    """Return a time limit in seconds; `None` (also for 0 and below) means no limit."""
     if value is None or value in ("", "none", "None"):
         return None
     try:
@@ -125,7 +125,7 @@ def seconds(value: Any) -> float | None:
 
 
 def megabytes(value: Any) -> float | None:
-    """Return a limit of size in megabytes; `None` (also for 0 and below) is no limit."""
+    """Return a size limit in megabytes; `None` (also for 0 and below) means no limit."""
     try:
         return seconds(value)
     except ValueError:
@@ -133,21 +133,21 @@ def megabytes(value: Any) -> float | None:
 
 
 def strings(value: Any) -> tuple[str, ...]:
-    """Return strings; a single one has commas between them."""
+    """Return strings; a single string is split at commas."""
     if isinstance(value, str):
         value = [item.strip() for item in value.split(",") if item.strip()]
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ValueError("a list of strings")
-    # Sphinx splits `-D name=a, b` at the commas alone.
+    # Sphinx splits `-D name=a, b` at the commas and keeps the blanks.
     return tuple(item.strip() for item in value)
 
 
 def glob_list(value: Any) -> tuple[str, ...]:
-    """Return globs; a single string has commas between them.
+    """Return globs; a single string is split at commas.
 
     Raises:
-        BadEntriesError: Some entries are no strings.
-        ValueError: The value is no list.
+        BadEntriesError: Some entries are not strings, or not valid globs.
+        ValueError: The value is not a list.
     """
     if isinstance(value, list | tuple):
         return _checked_entries(enumerate(value), _glob, lambda found: tuple(found.values()))
@@ -163,7 +163,7 @@ def _glob(_position: Any, entry: Any) -> str:
 
 
 def _wrong_class(glob: str) -> str:
-    """Return what is wrong with the character classes of a glob; empty if they are right."""
+    """Return what is wrong with the character classes of a glob; empty if nothing is."""
     for found in re.finditer(r"\[(?:([^\]]+)\])?", glob):
         if found[1] is None:
             return "a `[` in it begins no set of characters, such as `[a-z]`"
@@ -180,12 +180,12 @@ def _checked_entries(
     check: Callable[[Any, Any], Any],
     collect: Callable[[dict[Any, Any]], _Value],
 ) -> _Value:
-    """Check each entry by itself, so that a bad one costs no other.
+    """Check each entry separately, so that a bad entry does not affect the others.
 
     Args:
         pairs: Indexes or keys, with the entries.
-        check: Takes a pair; returns what to use of the entry, or raises `ValueError`.
-        collect: Makes the value of the entries that can be used.
+        check: Takes a pair; returns the checked entry, or raises `ValueError`.
+        collect: Builds the value from the usable entries.
 
     Raises:
         BadEntriesError: Some entries cannot be used.
@@ -220,7 +220,7 @@ def kinds(value: Any) -> tuple[str, ...]:
 
 
 def globs_by_notebook(value: Any) -> dict[str, tuple[str, ...]]:
-    """Return globs of files by globs of notebooks; a mere list is meant for all notebooks."""
+    """Return globs of files by globs of notebooks; a plain list applies to all notebooks."""
     expected = "a list of globs, or a dictionary from a glob of notebooks to such a list"
     if isinstance(value, Mapping):
         return _checked_entries(value.items(), _globs_of_notebook, _without_empty)
@@ -241,7 +241,7 @@ def _without_empty(entries: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[st
 
 
 def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
-    """Return a switch for all notebooks, or globs of those for which it is on."""
+    """Return a switch for all notebooks, or globs of the notebooks for which it is on."""
     try:
         return switch(value)
     except (TypeError, ValueError):
@@ -282,9 +282,9 @@ def _alias(pattern: Any, alias: Any) -> str:
 
 
 def arguments_by_kernel(value: Any) -> dict[str, tuple[str, ...]]:
-    """Return command-line arguments by regular expressions; a mere list is meant for all kernels.
+    """Return command-line arguments by regular expressions; a plain list applies to all kernels.
 
-    Arguments are not split at commas, which they may contain.
+    Arguments may contain commas, so they are not split there.
     """
     if isinstance(value, Mapping):
         return _checked_entries(value.items(), _arguments_of_kernel, _without_empty)
@@ -314,7 +314,7 @@ def _check_expression(pattern: Any) -> None:
 
 
 def environment(value: Any) -> dict[str, str | None]:
-    """Return environment variables; `None` for those that are taken away."""
+    """Return environment variables; `None` removes a variable."""
     expected = "a dictionary of strings or None"
     return _checked_entries(_mapping(value, expected).items(), _variable, dict)
 
@@ -328,7 +328,7 @@ def _variable(variable: Any, text: Any) -> str | None:
 
 
 def jobs(value: Any) -> int | None:
-    """Return how many notebooks to run at once; `None` is one for each core."""
+    """Return the number of notebooks to run at once; `None` means one per core."""
     if value in (AUTO, None):
         return None
     try:
@@ -341,7 +341,7 @@ def jobs(value: Any) -> int | None:
 
 
 def preload(value: Any) -> tuple[str, ...] | str:
-    """Return the modules to preload, or that they are to be found out."""
+    """Return the modules to preload, or `"auto"`."""
     if value in (AUTO, None):
         return AUTO
     names = strings(value)
@@ -351,10 +351,10 @@ def preload(value: Any) -> tuple[str, ...] | str:
 
 
 def exceptions(value: Any) -> tuple[str, ...]:
-    """Return names of classes of exceptions.
+    """Return names of exception classes.
 
-    A class is known by its own name: what stands before a dot does not count, because kernels do
-    not tell in which module a class is.
+    Only the class name counts, not a module in front of it: kernels do not report in which
+    module a class is defined.
     """
     try:
         listed = [text.strip().rpartition(".")[2] for text in strings(value)]

@@ -1,1 +1,1 @@
-"""How a notebook is run: a job goes to an executor, and an outcome comes back."""
+"""Running notebooks: an executor takes a job and returns an outcome."""

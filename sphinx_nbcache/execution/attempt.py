@@ -42,17 +42,17 @@ _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # How long outputs may take to arrive after their cell has ended.
 _OUTPUT_SECONDS = 120
 _LOG_LINES = 40
-# How often to start a kernel, and what jupyter_client says of one that was never ready.
+# How often to start a kernel, and jupyter_client's messages about one that was never ready.
 _STARTS = 3
 _BEFORE_READY = ("died before replying", "didn't respond")
-# nbclient tells of each kernel that it starts; some themes make all loggers speak up.
+# nbclient logs every kernel start, and some themes enable all loggers.
 _LOGGER = logging.getLogger(__name__)
 _LOGGER.setLevel(logging.ERROR)
 
 
 @dataclass
 class _Clock:
-    """Seconds that each cell took, and which one is running, by position in the job."""
+    """The time that each cell took, and the running cell, by position in the job."""
 
     seconds: dict[int, float] = field(default_factory=dict)
     current: int | None = None
@@ -62,17 +62,17 @@ class _Clock:
         self.current, self._since = position, time.perf_counter()
 
     def end(self) -> None:
-        """Note that the current cell has ended, unless that was noted already."""
+        """Record the end of the current cell, unless that was done already."""
         if self.current is not None:
             self.seconds.setdefault(self.current, time.perf_counter() - self._since)
 
 
 OnCell = Callable[[Job, int], None]
-"""Is told that the cell at a position of a job begins, in the thread that runs the job."""
+"""Called when the cell at a position of a job begins, in the thread that runs the job."""
 
 
 class Attempt:
-    """One run under way: what nbclient reports while it lasts."""
+    """One run in progress, and what nbclient reports during it."""
 
     def __init__(self, job: Job, folder: str, on_cell: OnCell, starts: KernelStarts) -> None:
         self.job = job
@@ -89,7 +89,7 @@ class Attempt:
         self.started = time.time()
 
     async def outcome(self) -> Outcome:
-        """Run, and put what happened into an outcome."""
+        """Run the notebook and return the outcome."""
         begin = time.perf_counter()
         status, failure = await self._execute()
         self.clock.end()
@@ -127,10 +127,10 @@ class Attempt:
         return status, failure
 
     def _could_start_again(self, failure: Failure) -> bool:
-        """Tell whether a kernel died or hung before its first cell, as when its ports were taken.
+        """Tell whether a kernel died or hung before its first cell, as in a race for ports.
 
-        Ports are looked for before the kernel takes them: of kernels that start at the same time
-        in two builds, two can be given the same ones.
+        Ports are chosen before the kernel takes them, so two kernels that two builds start at the
+        same time can be given the same ports.
         """
         return self.clock.current is None and any(
             words in failure.message for words in _BEFORE_READY
@@ -183,7 +183,8 @@ class Attempt:
             )
             return Status.FAILED, failure
         finally:
-            # A kernel that could not be started leaves this behind, to fail at exit.
+            # If a kernel could not be started, nbclient leaves this callback behind, to fail at
+            # exit.
             atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 (nbclient registered it)
             if client.manager is not None:
                 await client.manager.close()
@@ -210,7 +211,7 @@ class Attempt:
             resources={"metadata": {"path": self.folder}},
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=ANSWER_SECONDS,
-            # Outputs that do not arrive must make a failure, not a shorter result.
+            # Missing outputs must cause a failure, not a shorter result.
             iopub_timeout=_OUTPUT_SECONDS,
             raise_on_iopub_timeout=True,
             extra_arguments=[*start_arguments(self.kernel, specs), *self.job.arguments],
@@ -254,7 +255,7 @@ class Attempt:
         )
 
     def _drop_interrupt(self) -> None:
-        """Drop the traceback of the interrupt that ended the kernel: it comes only sometimes."""
+        """Drop the traceback of the interrupt that ended the kernel: it does not always arrive."""
         if self.clock.current is not None:
             cell = self.notebook.cells[self.clock.current]
             cell.outputs = [o for o in cell.outputs if o.get("ename") != "KeyboardInterrupt"]
@@ -281,7 +282,7 @@ class Attempt:
 
 
 def _log_of(client: Client) -> str:
-    """Return the end of what a client's kernel process wrote."""
+    """Return the end of the output of a client's kernel process."""
     log = None if client.manager is None else client.manager.process_log
     if log is None:
         return ""
@@ -291,13 +292,13 @@ def _log_of(client: Client) -> str:
 
 
 def _death(client: Client) -> str:
-    """Return how a client's kernel ended, in words, if that is known."""
+    """Return how a client's kernel ended, in words; empty if that is not known."""
     status = None if client.manager is None else client.manager.exit_status
     return "" if status is None else end_in_words(status)
 
 
 def _raise_if_cancelled() -> None:
-    """Tell a kernel that died from a run that was cancelled: nbclient reports both alike."""
+    """Distinguish a kernel that died from a cancelled run: nbclient reports both alike."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
@@ -308,7 +309,7 @@ def _to_nbformat(job: Job) -> Any:
     cells: list[dict[str, Any]] = []
     for position, cell in enumerate(job.cells):
         tags = [SKIP_TAG] if cell.skipped else []
-        # Whether it is the exception that was promised is seen when it has come.
+        # Whether the exception is the declared one is checked when the cell has raised it.
         if job.rules.allows_error_at(position) or job.rules.promised_at(position):
             tags.append(RAISES_TAG)
         cells.append(
@@ -323,5 +324,5 @@ def _to_nbformat(job: Job) -> Any:
         )
     spec = {"name": job.kernel or "", "display_name": job.kernel or "", "language": job.language}
     metadata = {"kernelspec": spec}
-    # Not by the functions for it: they validate each cell.
+    # Not with nbformat's own functions: they validate each cell.
     return from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})

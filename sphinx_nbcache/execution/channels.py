@@ -1,4 +1,4 @@
-"""Channels to kernels on which nothing that arrives is overlooked."""
+"""Channels to kernels that overlook no message."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.channels import AsyncZMQSocketChannel
 from traitlets import Type
 
-# How long a message may lie there unseen.
+# How long a message may wait unnoticed.
 _TURN_SECONDS = 0.2
 
 
 class WatchedChannel(AsyncZMQSocketChannel):
-    """A channel that looks at its socket every now and then while it waits.
+    """A channel that polls its socket regularly while it waits.
 
-    When something is *sent* on a socket, ZeroMQ takes note of what has arrived meanwhile, and does
-    not announce it any more (its descriptor is "edge-triggered"); jupyter_client sends without
-    telling asyncio. nbclient does so for the messages of widgets, while it waits for the reply of a
-    cell: once in a while it would wait until the time of the cell is over.
+    Workaround: when a message is *sent* on a socket, ZeroMQ registers what has arrived in the
+    meantime, and does not announce it again (its descriptor is edge-triggered); jupyter_client
+    sends without notifying asyncio. nbclient does so for messages of widgets while it waits for a
+    cell's reply. Without polling, it would occasionally wait until the cell's time limit.
     """
 
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]  # noqa: ASYNC109 (jupyter_client's signature)
         """Return the next message.
 
         Raises:
-            queue.Empty: None has come in that many seconds.
+            queue.Empty: No message has arrived within the timeout.
         """
         end = float("inf") if timeout is None else time.monotonic() + timeout
         while True:
@@ -40,14 +40,14 @@ class WatchedChannel(AsyncZMQSocketChannel):
 
 
 class KernelClient(AsyncKernelClient):
-    """jupyter_client's client, with such a channel for what is executed."""
+    """jupyter_client's client, with a [](WatchedChannel) as shell channel."""
 
     shell_channel_class = Type(WatchedChannel)
 
     def stop_channels(self) -> None:
-        """Close the channels, and let go of ZeroMQ's context if it is the client's own.
+        """Close the channels, and ZeroMQ's context if the client created it.
 
-        Old versions of jupyter_client leave that to the collector of garbage.
+        Old versions of jupyter_client leave the context to the garbage collector.
         """
         super().stop_channels()
         if getattr(self, "_created_context", False) and not self.context.closed:

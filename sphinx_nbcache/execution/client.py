@@ -1,4 +1,4 @@
-"""nbclient's client of a kernel: it watches over limits, traces, and asks the kernel in silence."""
+"""nbclient's client of a kernel, with limits, the tracer, and silent requests."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from sphinx_nbcache.execution.memory import peak_memory
 from sphinx_nbcache.execution.tracing import RunTracer
 from sphinx_nbcache.python_code import parse_literal
 
-# A kernel that does not even answer in this time will not.
+# A kernel that has not answered within this time never will.
 ANSWER_SECONDS = 120
 _ASKED = "asked"
-# Of the exception that a cell has raised last. User code may have its own `type`.
+# The classes of the last exception that a cell raised. User code may redefine `type`.
 _CLASSES = "[c.__name__ for c in __import__('sys').last_value.__class__.__mro__]"
 
 
 class Client(DeathWatch):
-    """nbclient's client, with a hold on the kernel manager that nbclient itself lets go of."""
+    """nbclient's client, which keeps the kernel manager that nbclient itself releases."""
 
     manager: KernelManager | None = None
     tracer: RunTracer | None = None
     before: str = ""
-    """What is executed before the first cell, silently, unless the kernel has done so already."""
+    """Code to execute silently before the first cell, unless the kernel has done so already."""
     peak_memory: int | None = None
 
     def __init__(
@@ -44,9 +44,9 @@ class Client(DeathWatch):
         self.limits = limits
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
-        """Take a message of a cell, unless there is too much of it: then the kernel is killed.
+        """Process a message of a cell; if an output limit is exceeded, kill the kernel.
 
-        Not interrupted: a cell that does not care would go on to put out more than can be taken.
+        An interrupt is not enough: a cell that ignores it would continue to produce output.
         """
         if self.limits.exceeded:
             return None
@@ -59,13 +59,13 @@ class Client(DeathWatch):
         return None
 
     def create_kernel_manager(self) -> Any:
-        """Create the manager, and keep hold of it."""
+        """Create the manager, and keep a reference to it."""
         self.km = self.manager = self._make_manager()
         return self.manager
 
     @asynccontextmanager
     async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
-        """Start the kernel, and in it the tracer, if there is one for it."""
+        """Start the kernel, and its tracer if there is one."""
         async with super().async_setup_kernel(**kwargs):
             assert self.manager is not None
             if self.manager.is_prepared:
@@ -82,26 +82,26 @@ class Client(DeathWatch):
                 self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
 
     async def classes_of_error(self, name: str) -> tuple[str, ...]:
-        """Ask a Python kernel for the classes of which the exception is that a cell has raised.
+        """Ask a Python kernel for the classes of the exception that a cell raised.
 
         Args:
-            name: The name of its own class.
+            name: The name of the exception's own class.
 
         Returns:
-            Their names, from its own one on; nothing if the kernel does not know.
+            The names of the classes, its own first; nothing if the kernel does not know.
         """
         reply = await self._silently("", user_expressions={_ASKED: _CLASSES})
         try:
             found = parse_literal(reply["user_expressions"][_ASKED]["data"]["text/plain"])
         except (KeyError, TypeError, ValueError, SyntaxError):
             return ()
-        # It may have kept another one.
+        # The kernel may have stored another exception.
         return tuple(map(str, found)) if found and found[0] == name else ()
 
     async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
-        """Execute what is not part of the notebook; return the content of the reply."""
+        """Execute code that is not part of the notebook; return the content of the reply."""
         assert self.kc is not None
-        # Together, since each message takes its time.
+        # Both in one message, since every message takes time.
         code, self.before = self.before + code, ""
         if not code and not options:
             return {}

@@ -13,8 +13,8 @@ def with_changes(
     """Return environment variables with changes, without the secret that marks results.
 
     Args:
-        environment: The variables so far.
-        changes: Values by name; a variable whose value is `None` is taken away.
+        environment: The current variables.
+        changes: Values by name; `None` removes a variable.
     """
     merged = {**environment, **changes}
     return {

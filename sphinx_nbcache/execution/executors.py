@@ -1,4 +1,4 @@
-"""Executors: how jobs are scheduled. Each is a scheduler over `run(job) -> Outcome`."""
+"""Executors, which schedule jobs. Each is a scheduler over `run(job) -> Outcome`."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from sphinx_nbcache.signals import at_sudden_end
 
 Runner = Callable[[Job], Coroutine[Any, Any, Outcome]]
 
-# How long runs that were cancelled may take to end their kernels; and after Ctrl-C or another
-# signal, where the user waits for the prompt.
+# How long cancelled runs may take to end their kernels; the second value applies after Ctrl-C or
+# another signal, when the user waits for the prompt.
 _CANCEL_SECONDS = 15
 _INTERRUPTED_SECONDS = 0.4
 _KILL_SECONDS = 5
 
 
 class Executor(Protocol):
-    """Where jobs go. Used as a context: at its end nothing runs any more.
+    """A scheduler of jobs, used as a context: nothing is running after its end.
 
-    An executor is a scheduler only: in which folder a notebook works is part of the job, and the
-    runner sees to it.
+    An executor only schedules. The folder in which a notebook works is part of the job; the
+    runner prepares it.
 
     Args:
-        run: Runs one job to its end. It is a coroutine function; each job needs a kernel of its
-            own, so any number may run at once, in one event loop or in several.
-        jobs: How many jobs to run at once (`nbcache_jobs`); `None`: as the executor sees fit.
+        run: Runs one job to its end. It is a coroutine function; each job needs its own kernel,
+            so any number may run at once, in one event loop or in several.
+        jobs: How many jobs to run at once (`nbcache_jobs`); `None` leaves it to the executor.
     """
 
     slots: int
     """How many jobs it runs at once, at least 1. It is never given more."""
 
     def __init__(self, run: Runner, *, jobs: int | None) -> None:
-        """Start nothing yet."""
+        """Initialise the executor, without starting anything."""
 
     def __enter__(self) -> Self:
-        """Get ready to run jobs."""
+        """Prepare to run jobs."""
 
     def __exit__(self, *exception: object) -> None:
-        """Cancel what still runs, and end everything that was started for it."""
+        """Cancel running jobs, and end everything that was started for them."""
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Start a job. A future that raises makes its notebook fail."""
 
 
 class _LoopExecutor:
-    """Runs jobs on an asyncio loop in a thread of its own.
+    """Runs jobs on an asyncio loop in a separate thread.
 
-    Not in the main thread, where nbclient would take over the handling of Ctrl-C: so the main
-    thread stays interruptible, and leaving the context cancels what runs.
+    In the main thread nbclient would take over the handling of Ctrl-C. With a separate thread the
+    main thread stays interruptible, and leaving the context cancels running jobs.
     """
 
     def __init__(self, run: Runner, slots: int) -> None:
@@ -81,12 +81,12 @@ class _LoopExecutor:
         patience = _INTERRUPTED_SECONDS if is_interrupted else _CANCEL_SECONDS
         ending = asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
         if is_interrupted:
-            # A thread waits for it, and would be waited for.
+            # A thread waits for an unready zygote, and winding up would wait for that thread.
             Zygote.kill_all(unready=True)
         try:
             ending.result(patience)
         except (KeyboardInterrupt, TimeoutError):
-            # The second Ctrl-C, or a kernel that does not end: no more asking.
+            # A second Ctrl-C, or a kernel that does not end: kill without asking.
             _kill_all()
             ending.result(_KILL_SECONDS)
             if not is_interrupted:
@@ -107,9 +107,9 @@ class _LoopExecutor:
         return await task
 
     async def _wind_up(self) -> None:
-        """Cancel the runs, and wait until they have ended their kernels; then all the rest.
+        """Cancel the runs and wait until they have ended their kernels; then cancel other tasks.
 
-        In this order, because what the runs wait for while they end must go on until then.
+        The order matters: runs depend on other tasks until they have ended.
         """
         await _cancelled(set(self._tasks))
         await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
@@ -131,19 +131,19 @@ async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:
 
 
 class Serial(_LoopExecutor):
-    """One notebook after another."""
+    """Runs one notebook after another."""
 
     def __init__(self, run: Runner, jobs: int | None = None) -> None:  # noqa: ARG002 (as of every executor)
         super().__init__(run, slots=1)
 
 
 class Parallel(_LoopExecutor):
-    """Several notebooks at once, each with a kernel of its own."""
+    """Runs several notebooks at once, each with its own kernel."""
 
     def __init__(self, run: Runner, jobs: int | None = None) -> None:
         super().__init__(run, slots=jobs or usable_cores())
 
 
 def first_done(running: set[Future[Outcome]], seconds: float | None) -> set[Future[Outcome]]:
-    """Wait until at least one job has ended, or the time is over; return those that have."""
+    """Wait until at least one job has ended or the timeout has passed; return the ended ones."""
     return wait(running, timeout=seconds, return_when="FIRST_COMPLETED").done

@@ -1,4 +1,4 @@
-"""Whether a kernel can be forked: only an ipykernel that is started as kernelspecs usually do."""
+"""Whether a kernel can be forked: only an ipykernel with the usual start command."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sphinx_nbcache.config import KernelStart
 
 CONNECTION_FILE = "{connection_file}"
 WITHOUT_HISTORY = "--HistoryManager.hist_file=:memory:"
-"""Lets an ipykernel write no history."""
+"""Makes an ipykernel write no history."""
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?")
 LAUNCHER = "ipykernel_launcher"
-# Options of the interpreter that may be there: some have their value behind them.
+# Options of the interpreter that are allowed; some take their value as the next word.
 _FLAG = re.compile(r"-([bBdEIOPqsSuvx]+|[XW].+)")
 _FLAGS_WITH_VALUE = ("-X", "-W")
-# ipykernel runs something else if its first argument is a word.
+# ipykernel runs a subcommand if its first argument is a word.
 _ARGUMENT = re.compile(r"--?[A-Za-z].*")
-# What jupyter_client puts something else in the place of.
+# Placeholders that jupyter_client replaces.
 _PLACEHOLDER = re.compile(r"\{(connection_file|prefix|resource_dir)\}")
 
 
@@ -33,11 +33,11 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How a kernelspec starts an ipykernel.
+    """The command with which a kernelspec starts an ipykernel.
 
     Attributes:
-        python: The interpreter, and the options that it is given.
-        arguments: What ipykernel is given; `{connection_file}` stands for that file.
+        python: The interpreter and its options.
+        arguments: The arguments of ipykernel; `{connection_file}` stands for that file.
     """
 
     python: tuple[str, ...]
@@ -45,7 +45,7 @@ class Command:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the arguments can make the kernel execute nothing when it starts."""
+        """Whether the arguments cannot make the kernel execute anything when it starts."""
         return set(self.arguments) <= {"-f", CONNECTION_FILE, WITHOUT_HISTORY}
 
 
@@ -71,10 +71,10 @@ def command_of(
         argv: As in the kernelspec.
         interrupt_mode: As in the kernelspec.
         metadata: As in the kernelspec.
-        more: What the kernel is given beside that.
+        more: Further arguments of the kernel.
 
     Raises:
-        UnfitError: It is not that of an ipykernel, or has something that a fork would not have.
+        UnfitError: The command does not start an ipykernel, or has a feature that a fork lacks.
     """
     if "kernel_provisioner" in metadata:
         raise UnfitError("it has a provisioner of its own")
@@ -97,7 +97,7 @@ def _interpreter(word: Sequence[str]) -> str:
         raise UnfitError(f"{name!r} may be something else than an interpreter of Python")
     version = sys.version_info
     own = ("python", f"python{version[0]}", f"python{version[0]}.{version[1]}")
-    # As jupyter_client does it.
+    # As jupyter_client does.
     return sys.executable if name in own else os.path.expanduser(name)  # noqa: PTH111
 
 
@@ -120,9 +120,9 @@ def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def unfit_variables(environment: Mapping[str, str]) -> str | None:
-    """Return why kernels with these environment variables cannot be forked, if they cannot."""
+    """Return why kernels with these environment variables cannot be forked; `None` if they can."""
     folders = environment.get("PYTHONPATH", "")
     if folders and not all(os.path.isabs(folder) for folder in folders.split(os.pathsep)):  # noqa: PTH117
-        # An interpreter looks for these in the folder where it starts.
+        # An interpreter looks for relative folders in its working directory at startup.
         return "PYTHONPATH has relative folders"
     return None

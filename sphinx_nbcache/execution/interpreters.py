@@ -1,4 +1,4 @@
-"""Which interpreter runs a kernel, in which environment. Asking is slow: it is remembered."""
+"""The interpreter and the environment of a kernel, remembered because asking is slow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
 
 _SPEC_FILE = "kernel.json"
-# What decides where kernels are looked for, and which interpreter a name such as `python` is.
+# These decide where kernels are looked for, and to which interpreter a name such as `python` leads.
 _VARIABLES = (
     *("HOME", "PATH", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_PREFER_ENV_PATH"),
     *("CONDA_PREFIX", "VIRTUAL_ENV", "APPDATA", "PROGRAMDATA", "XDG_DATA_HOME", "PYTHONPATH"),
@@ -29,47 +29,47 @@ _VARIABLES = (
 
 
 class KernelFacts(msgspec.Struct, frozen=True):
-    """What is known of a kernel without starting it."""
+    """Facts about a kernel that are known without starting it."""
 
     name: Name
     language: Name
     variables: Annotated[dict[Name, Text], Many]
-    """What its kernelspec sets."""
+    """The environment variables set in the kernelspec."""
     python: Python | None
-    """Its interpreter; `None` if it is none of Python, or does not answer."""
+    """Its interpreter; `None` if it is not a Python interpreter, or does not answer."""
     watched: Annotated[dict[Name, Stat | None], Many]
-    """Files that this was read from, and such as would have come before them."""
+    """Source files of these facts, and files that would take precedence over them."""
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing of it has changed. One `stat` for each file."""
+        """Whether the facts are up to date. This takes one `stat` per file."""
         return all(_stat(Path(path)) == stat for path, stat in self.watched.items())
 
     @property
     def is_installed(self) -> bool:
-        """Whether the files that it was read from are still there, in whatever state."""
+        """Whether the source files still exist, in any state."""
         return all(stat is None or Path(path).exists() for path, stat in self.watched.items())
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment variables that the kernel has, if it is started with these."""
+        """Return the kernel's environment variables if it is started with these."""
         own = {n: Template(v).safe_substitute(environment) for n, v in self.variables.items()}
         return {**environment, **own}
 
 
 def memory_key(name: str, language: str, environment: Mapping[str, str]) -> str:
-    """Return the key under which the facts of a kernel are remembered, for this process."""
+    """Return the key under which this process remembers the facts of a kernel."""
     parts = [name, language, sys.prefix, sys.executable]
     parts += [f"{v}={os.environ.get(v)}={environment.get(v)}" for v in _VARIABLES]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def kernel_facts(name: str, language: str, environment: Mapping[str, str]) -> KernelFacts | None:
-    """Look up a kernel; `None` if there is none.
+    """Look up a kernel; return `None` if it does not exist.
 
     Args:
-        name: Its name; empty if a notebook names none.
+        name: The kernel's name; empty if a notebook names none.
         language: The notebook's language.
-        environment: The environment variables that it is started with.
+        environment: The environment variables that the kernel is started with.
     """
     from sphinx_nbcache.execution.kernels import KernelError, choose_kernel
     from sphinx_nbcache.execution.specs import KernelSpecs
@@ -91,7 +91,7 @@ def kernel_facts(name: str, language: str, environment: Mapping[str, str]) -> Ke
 
 
 def _spec_files(name: str, specs: KernelSpecManager) -> dict[str, Stat | None]:
-    """Return where the file of a kernel is, and where it would come from instead."""
+    """Return the file of a kernelspec, and files that would take precedence over it."""
     files: dict[str, Stat | None] = {}
     for folder in specs.kernel_dirs:
         path = Path(folder, name, _SPEC_FILE)

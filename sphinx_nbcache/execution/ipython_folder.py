@@ -1,6 +1,7 @@
-"""IPython's folder in the home directory: kernels make it, though nobody may want it there.
+"""Clean-up of the IPython folder that kernels create, unasked, in the home directory.
 
-Ours do not (see `in_kernel/folders.py`); this is for those that are started in any other way.
+Our kernels do not create it (see `in_kernel/folders.py`); this module is for kernels that are
+started in any other way.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# What IPython makes for every user, the innermost first.
+# The folders that IPython creates for every user, the innermost first.
 _FOLDERS = (
     *(f"profile_default/{name}" for name in ("startup", "log", "pid", "security", "db")),
     *("profile_default", ""),
@@ -21,9 +22,9 @@ _README_BEGINS = "This is the IPython startup directory"
 
 @contextmanager
 def ipython_folder_as_found(environment: Mapping[str, str]) -> Iterator[None]:
-    """Remove, at the end, the empty folders that kernels have made for IPython meanwhile.
+    """Remove, at the end, empty IPython folders that kernels have created in the meantime.
 
-    A folder in which there is anything stays, and so does one that was there before.
+    A folder with any content stays, and so does one that existed before.
 
     Args:
         environment: The environment variables of the kernels.

@@ -1,4 +1,4 @@
-"""Orders to run one notebook, and what comes of them. Both can travel to another process."""
+"""Jobs, which are orders to run one notebook, and outcomes. Both can be sent between processes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class JobCell(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Asset(msgspec.Struct, frozen=True, array_like=True):
-    """A file or a folder of which a temporary folder gets a copy."""
+    """A file or a folder that is copied into a temporary folder."""
 
     path: str
-    """Where the copy is, relative to the temporary folder; in it or below."""
+    """The path of the copy, relative to the temporary folder and inside it."""
     source: str
-    """Absolute path of what is copied."""
+    """Absolute path of the original."""
 
 
 class TemporaryFolder(msgspec.Struct, frozen=True):
-    """A temporary folder to work in. It is made for the run, and removed after it."""
+    """A temporary working folder. It is created for the run, and removed after it."""
 
     assets: tuple[Asset, ...]
     below: str
-    """Absolute path of the folder in which it is made. What the run has left lies there as well,
-    until it is in the store: who gives the order removes it."""
+    """Absolute path of the folder in which it is created. Files left by the run stay there as well
+    until they are in the store: the caller of the job removes them."""
 
 
 class Tracing(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Tracing(msgspec.Struct, frozen=True):
     quiet: tuple[str, ...]
     """Directories whose files do not count, such as the store."""
     folder: str
-    """Absolute path of a folder for what child processes report. It is made if it is missing."""
+    """Absolute path of a folder for reports of child processes. It is created if missing."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -56,25 +56,25 @@ class Job(msgspec.Struct, frozen=True):
     notebook: str
     """Path of the notebook relative to the root, for messages and records."""
     directory: str
-    """Absolute path of the notebook's folder. The kernel works there, unless…"""
+    """Absolute path of the notebook's folder. The kernel works there, unless `temporary` is set."""
     kernel: str
     """Kernel name, after aliases; empty if the notebook names none."""
     language: str
     cells: tuple[JobCell, ...]
     rules: Rules
     arguments: tuple[str, ...] = ()
-    """What the kernel is given on its command line, beside what its kernelspec says."""
+    """Command-line arguments of the kernel, in addition to those of its kernelspec."""
     environment: dict[str, str | None] = {}
-    """Environment variables of the kernel, beside those of the process that starts it; `None` for
-    those that are taken away."""
+    """Environment variables of the kernel, in addition to those of the process that starts it;
+    `None` removes a variable."""
     temporary: TemporaryFolder | None = None
-    """…it works in a temporary folder."""
+    """The temporary folder in which the kernel works, if any."""
     tracing: Tracing | None = None
-    """How it is traced, if it is."""
+    """How the run is traced, if it is."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of a job."""
+    """The outcome of a job."""
 
     status: Status
     cells: tuple[CellRun, ...]
@@ -86,24 +86,24 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float
     failure: Failure | None = None
     files: tuple[MadeFile, ...] = ()
-    """What a run that ended well created or changed in its temporary folder."""
+    """Files that a successful run created or changed in its temporary folder."""
     report: dict[str, Any] = {}
-    """What the tracer reported; empty if there was none, or if it could not be asked."""
+    """The tracer's report; empty if there was no tracer, or if it did not answer."""
     peak_memory: int | None = None
-    """The most memory that the kernel used, in bytes, if it was measured."""
+    """The kernel's peak memory use in bytes, if it was measured."""
     retried: tuple[Failure, ...] = ()
     """Why earlier attempts failed, without their tracebacks."""
     begun: float | None = None
-    """When the first of these began: seconds since the epoch, UTC."""
+    """When the first attempt began: seconds since the epoch, UTC."""
 
 
 def failed_outcome(job: Job, name: str, message: str) -> Outcome:
-    """Return the outcome of a job that could not even be begun, or whose end is not known.
+    """Return the outcome of a job that could not be started, or whose end is not known.
 
     Args:
         job: The job.
         name: The kind of failure, as the name of an exception.
-        message: What is wrong, and what to do about it.
+        message: The problem and its remedy.
     """
     return Outcome(
         status=Status.FAILED,

@@ -1,4 +1,4 @@
-"""Which kernel runs a notebook, and how it is started."""
+"""Choosing a notebook's kernel, and starting it."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ _STARTER = Path(in_kernel.__file__).with_name("start_ipykernel.py")
 
 
 class KernelError(Exception):
-    """A kernel that is not there or cannot be started. The message says what to do."""
+    """A kernel does not exist or cannot be started. The message names a remedy."""
 
 
 class KernelManager(AsyncKernelManager):
-    """A kernel manager that can be found, to end its kernel at once."""
+    """A kernel manager in a registry, so that its kernel can be killed at once."""
 
     process_log: IO[bytes] | None = None
-    """What the kernel's process writes by itself (not what cells print), once it was started."""
+    """Output of the kernel's process itself (not of cells), once the process was started."""
 
     _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
 
     def __init__(self, specs: KernelSpecs, **options: Any) -> None:
         super().__init__(kernel_spec_manager=specs, **options)
         self.client_factory = KernelClient
-        # ZeroMQ drops what a receiver has no room for: by default from a thousand messages on.
+        # By default, ZeroMQ drops messages beyond a thousand that the receiver has not fetched.
         self.context.setsockopt(zmq.RCVHWM, 0)
         self._is_clean = False
         self._live.add(self)
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # it is a coroutine either way
-        """Start the kernel, as Jupyter does it but for its ports and its log."""
+        """Start the kernel as Jupyter does, except for its ports and its log."""
         if self.transport == "tcp" and (ports := free_ports(len(PORTS), self.ip)) is not None:
             self.cache_ports = False
             for name, port in zip(PORTS, ports, strict=True):
@@ -69,8 +69,8 @@ class KernelManager(AsyncKernelManager):
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Return the command that starts the kernel.
 
-        An ipykernel that is started in the usual way is started through a file of ours, which
-        keeps it from making folders in the home directory, and can be told from it by nothing else.
+        An ipykernel with the usual start command is started through a file of ours, which keeps it
+        from creating folders in the home directory; there is no other difference.
         """
         words = super().format_kernel_cmd(extra_arguments)
         spec = self.kernel_spec
@@ -85,7 +85,7 @@ class KernelManager(AsyncKernelManager):
 
     @property
     def is_prepared(self) -> bool:
-        """Whether the kernel has executed all that comes before the first cell."""
+        """Whether the kernel has executed all code that precedes the first cell."""
         return False
 
     @property
@@ -97,11 +97,11 @@ class KernelManager(AsyncKernelManager):
         await super()._async_cleanup_resources(restart=restart)
         self._is_clean = not restart
 
-    # jupyter_client binds the public name to its own method.
+    # Workaround: jupyter_client binds the public name to its own method.
     cleanup_resources = _async_cleanup_resources
 
     async def close(self) -> None:
-        """Let go of sockets and files, also if the kernel could not even be started."""
+        """Close sockets and files, even if the kernel could not be started."""
         if not self._is_clean:
             await self._async_cleanup_resources()
         if self.process_log is not None:
@@ -109,12 +109,12 @@ class KernelManager(AsyncKernelManager):
 
     @classmethod
     def kill_all(cls) -> None:
-        """Kill every kernel that is running, and what it has started, without asking."""
+        """Kill every running kernel, and the processes that it has started, without asking."""
         for manager in list(cls._live):
             manager.kill_at_once()
 
     def kill_at_once(self) -> None:
-        """Kill the kernel, from whatever thread, without waiting."""
+        """Kill the kernel, from any thread, without waiting."""
         process = getattr(self.provisioner, "process", None)
         if process is None or process.poll() is not None:
             return
@@ -126,20 +126,20 @@ class KernelManager(AsyncKernelManager):
 
     @property
     def exit_status(self) -> int | None:
-        """How the kernel ended, if it is known: its exit status, or less than 0 for a signal."""
+        """The kernel's exit status, negative for a signal; `None` if it is not known."""
         process = getattr(self.provisioner, "process", None)
         return None if process is None else process.returncode
 
 
 class KernelStarts:
-    """How kernels are started while notebooks are run: here, as Jupyter does it.
+    """Starts kernels while notebooks are run: here, as Jupyter does.
 
-    A context: at its end, nothing is left that was kept to start further kernels, and nothing that
-    kernels have started.
+    A context: at its end, everything that was kept to start further kernels is gone, and so are
+    all processes that kernels have started.
     """
 
     variables: Mapping[str, str] = MappingProxyType({})
-    """What kernels have in their environment, beside what this process has."""
+    """Environment variables of kernels, in addition to those of this process."""
 
     def __enter__(self) -> Self:
         return self
@@ -148,14 +148,14 @@ class KernelStarts:
         end_orphans()
 
     def expect(self, folder: str | None) -> None:
-        """Take note in which folder the next kernel will be wanted, if it is known."""
+        """Note the folder in which the next kernel will be wanted, if it is known."""
 
     def manager_of(
         self,
         kernel: str,
         specs: KernelSpecs,
-        sources: Sequence[str],  # noqa: ARG002 (others look at them)
-        tracer: TracerConfig | None = None,  # noqa: ARG002 (the kernel is sent it)
+        sources: Sequence[str],  # noqa: ARG002 (used by subclasses)
+        tracer: TracerConfig | None = None,  # noqa: ARG002 (sent to the kernel later)
     ) -> KernelManager:
         """Return a manager that starts a kernel for a notebook.
 
@@ -163,7 +163,7 @@ class KernelStarts:
             kernel: The kernel's name.
             specs: The kernelspecs.
             sources: The code cells.
-            tracer: What the kernel's tracer is told, if there will be one.
+            tracer: The configuration of the kernel's tracer, if there will be one.
         """
         return KernelManager(specs, kernel_name=kernel)
 
@@ -192,7 +192,7 @@ def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:
 
 
 def end_in_words(status: int) -> str:
-    """Say how a process ended: by its exit status, or less than 0 for a signal."""
+    """Describe how a process ended, given its exit status; negative for a signal."""
     if status >= 0:
         return f"it ended with exit status {status}"
     try:
@@ -203,7 +203,7 @@ def end_in_words(status: int) -> str:
 
 
 def is_ipykernel(name: str, specs: KernelSpecManager) -> bool:
-    """Tell whether a kernel is ipykernel, of whatever Python."""
+    """Tell whether a kernel is ipykernel, with any Python."""
     return any("ipykernel" in word for word in specs.get_kernel_spec(name).argv)
 
 
@@ -213,7 +213,7 @@ def is_python(name: str, specs: KernelSpecManager) -> bool:
 
 
 def start_arguments(name: str, specs: KernelSpecManager) -> list[str]:
-    """Return further command-line arguments for a kernel: an ipykernel writes no history."""
+    """Return further command-line arguments for a kernel: they disable ipykernel's history."""
     return [WITHOUT_HISTORY] if is_ipykernel(name, specs) else []
 
 

@@ -1,4 +1,4 @@
-"""How much a run may put out: an endless `print` must fill neither the memory nor the disk."""
+"""Limits of a run's output: an endless `print` must fill neither the memory nor the disk."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 import msgspec
 
 _MEGABYTE = 10**6
-# What replaces an output is none in addition.
+# Updates of a display are not counted: they replace an output.
 _COUNTED = frozenset({"stream", "display_data", "execute_result", "error"})
 
 
 class OutputLimits:
-    """Counts what a run puts out, message by message.
+    """Counts the output of a run, message by message.
 
     Attributes:
-        exceeded: Which limit was exceeded, in words; empty as long as none was.
+        exceeded: The exceeded limit, in words; empty as long as there is none.
 
     Args:
-        cell: The most that one cell may put out, in megabytes; `None`: any amount.
-        notebook: The most that the whole notebook may.
+        cell: The largest output of one cell, in megabytes; `None` means no limit.
+        notebook: The same for the whole notebook.
     """
 
     def __init__(self, cell: float | None, notebook: float | None) -> None:
@@ -32,7 +32,7 @@ class OutputLimits:
         self.exceeded = ""
 
     def allows(self, message: Mapping[str, Any], position: int) -> bool:
-        """Count a message of the cell at a position; tell whether it is still within the limits."""
+        """Count a message of the cell at a position; tell whether it is within the limits."""
         if message["msg_type"] == "clear_output":
             self._total -= self._sizes.pop(position, 0)
         elif message["msg_type"] in _COUNTED:
@@ -43,7 +43,7 @@ class OutputLimits:
         return not self.exceeded
 
     def cut(self, message: Mapping[str, Any], position: int) -> dict[str, Any] | None:
-        """Return what the message that exceeded a limit still may put out, if it is of text."""
+        """Return the part of the message that exceeded a limit that still fits, if it is text."""
         content = message["content"]
         text = content.get("text", "")
         excess = max(_excess(size, most) for size, most, _, _ in self._counted(position))
@@ -62,7 +62,7 @@ class OutputLimits:
         return ""
 
     def _counted(self, position: int) -> Iterator[tuple[int, float, str, str]]:
-        """Yield what there is so far, the limit, of what it is one, and the option that sets it."""
+        """Yield, for each limit: the size so far, the limit, its subject, and the option's name."""
         if self._cell is not None:
             yield self._sizes[position], self._cell, "cell", "nbcache_output_limit"
         if self._notebook is not None:
@@ -84,6 +84,6 @@ def _size_of_form(value: Any) -> int:
 
 
 def cut_note(exceeded: str) -> dict[str, Any]:
-    """Return the output that stands where outputs were cut."""
+    """Return the output that takes the place of cut outputs."""
     text = f"\n[cut here by nbcache: {exceeded}]\n"
     return {"output_type": "stream", "name": "stderr", "text": text}

@@ -1,4 +1,4 @@
-"""How much memory a kernel has used, asked of the operating system."""
+"""Memory use of a kernel, as reported by the operating system."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 
 
 def peak_memory(pid: int | None) -> int | None:
-    """Return the most memory that a running process has had at once, in bytes.
+    """Return the peak memory use of a running process, in bytes.
 
-    Its own child processes are not counted.
+    Its child processes are not counted.
 
     Args:
-        pid: The process; `None` if it is not known, as of a kernel on another machine.
+        pid: The process; `None` if unknown, as for a kernel on another machine.
 
     Returns:
-        `None` if there is no such process, or if the operating system (any but Linux) does not
-        tell.
+        `None` if there is no such process, or if the operating system is not Linux.
     """
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")

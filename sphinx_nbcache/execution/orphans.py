@@ -1,8 +1,8 @@
-"""What kernels have started and left running, as far as the system tells: Linux only.
+"""Processes that kernels have started and left running, as far as the system reveals: Linux only.
 
-A zygote is the parent of all that its kernels leave. Other kernels have none that looks after
-that; but every process has the environment variables of the one that started it, and jupyter_client
-gives kernels one with the number of this process.
+A zygote is the parent of all processes that its kernels leave. Other kernels have no such parent.
+But every process inherits environment variables from the one that started it, and jupyter_client
+sets one for kernels that contains the number of this process.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
-# Where in `stat`, behind the name, the parent and the time of the start are.
+# Positions in `stat`, after the name, of the parent and the start time.
 _PARENT, _START = 1, 19
-# Orphans have children themselves, which become orphans.
+# Orphans have children of their own, which become orphans.
 _ROUNDS = 5
 
 
 def end_orphans() -> None:
-    """Kill what kernels of this process have started, and nobody looks after any more."""
+    """Kill processes that kernels of this process have started and that have no parent left."""
     mark = f"JPY_PARENT_PID={os.getpid()}".encode()
     for _ in range(_ROUNDS):
         orphans = list(_orphans(mark))
@@ -39,7 +39,7 @@ def _orphans(mark: bytes) -> Iterator[int]:
     space = _space(os.getpid())
     for name in _numbers():
         pid, stat = int(name), _stat(int(name))
-        # The number may have been that of another process before, or be one in a container.
+        # The number may be reused, or belong to another container.
         is_younger = stat is not None and int(stat[_START]) >= int(own[_START])
         if is_younger and _has(pid, mark) and _space(pid) == space and not _is_below(pid):
             yield pid
@@ -53,7 +53,7 @@ def _numbers() -> list[str]:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Return what is known of a process; nothing of one that has ended."""
+    """Return the fields of a process's `stat`; `None` if the process has ended."""
     try:
         words = (_PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
@@ -76,7 +76,7 @@ def _space(pid: int) -> str | None:
 
 
 def _is_below(pid: int) -> bool:
-    """Tell whether a process descends from this one: then somebody looks after it."""
+    """Tell whether a process descends from this one, so that it is not an orphan."""
     while pid > 1:
         if pid == os.getpid():
             return True

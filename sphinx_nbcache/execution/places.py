@@ -1,4 +1,4 @@
-"""Where a kernel works: in its notebook's folder, or in a temporary one."""
+"""The folder in which a kernel works: its notebook's folder, or a temporary one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sphinx_nbcache.notebooks.assets import is_inner_path
 from sphinx_nbcache.notebooks.scan import Stat
 from sphinx_nbcache.store.artifacts import MadeFile
 
-# What kernels and editors leave behind: never the work of a notebook.
+# Left behind by kernels and editors: never the work of a notebook.
 _NOT_MADE = frozenset({".ipynb_checkpoints", "__pycache__"})
 
 
 class PlaceError(Exception):
-    """A place that cannot be made ready. The message says what is wrong, and what to do."""
+    """A place cannot be prepared. The message names the problem and its remedy."""
 
 
 def _nothing() -> list[MadeFile]:
@@ -34,9 +34,9 @@ class Place:
     """A folder that is ready for a run.
 
     Attributes:
-        folder: Its absolute path.
-        take_files: Moves away what the run has created or changed there, to be kept. Called once,
-            after the kernel has ended.
+        folder: The absolute path of the folder.
+        take_files: Moves away, and so keeps, the files that the run created or changed there.
+            Called once, after the kernel has ended.
     """
 
     folder: str
@@ -44,13 +44,13 @@ class Place:
 
 
 def place_of(job: Job) -> AbstractContextManager[Place]:
-    """Return the place of a job, as a context that makes it ready and clears it away."""
+    """Return the place of a job, as a context that prepares it and clears it away."""
     return in_own_folder(job) if job.temporary is None else in_temporary_folder(job)
 
 
 @contextmanager
 def in_own_folder(job: Job) -> Iterator[Place]:
-    """Work in the notebook's folder. What a run leaves there stays there."""
+    """Work in the notebook's folder. Files that a run leaves there stay there."""
     yield Place(job.directory)
 
 
@@ -59,7 +59,7 @@ def in_temporary_folder(job: Job) -> Iterator[Place]:
     """Work in a temporary folder with copies of the assets.
 
     Raises:
-        PlaceError: The folder cannot be made, or an asset cannot be copied.
+        PlaceError: The folder cannot be created, or an asset cannot be copied.
     """
     assert job.temporary is not None
     try:
@@ -99,7 +99,7 @@ def _copy(asset: Asset, folder: Path) -> None:
 
 
 def _make_writable(path: Path) -> None:
-    """Let a run change its copies, also if the originals are read-only."""
+    """Make copies writable, even if the originals are read-only."""
     for item in (path, *path.rglob("*")) if path.is_dir() else (path,):
         item.chmod(item.stat().st_mode | stat.S_IWUSR)
 
@@ -108,14 +108,14 @@ def _take_files(folder: Path, before: dict[str, Stat]) -> list[MadeFile]:
     """Move the files that were created or changed out of a folder that will be removed.
 
     Raises:
-        PlaceError: One of them cannot be moved or looked at.
+        PlaceError: A file cannot be moved or examined.
     """
     try:
         changed = [found for found in _files_in(folder) if before.get(found.path) != found.stat]
         if not changed:
             return []
         kept = Path(tempfile.mkdtemp(prefix="kept-", dir=folder.parent))
-        # Links come first: what they lead to may be moved away after them.
+        # Take links first, while their targets are still in place.
         changed.sort(key=lambda found: not found.entry.is_symlink())
         files = [_take(found, kept / str(number)) for number, found in enumerate(changed)]
     except OSError as error:
@@ -135,7 +135,7 @@ def _take(found: _Found, target: Path) -> MadeFile:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A file in or below a folder, by its path relative to it."""
+    """A file inside a folder, by its path relative to the folder."""
 
     path: str
     entry: os.DirEntry[str]
@@ -143,10 +143,10 @@ class _Found:
 
 
 def _files_in(folder: Path) -> Iterator[_Found]:
-    """Yield the files in and below a folder that can be kept.
+    """Yield the files inside a folder that can be kept.
 
-    Of a link the file to which it leads, if that is in the folder too. Sockets, pipes and devices
-    are passed over, and folders to which a link leads.
+    A link counts as the file to which it leads, if that is in the folder too. Sockets, pipes,
+    devices, and links to folders are skipped.
     """
     root = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 (with a separator at the end)
     pending = [root]

@@ -1,8 +1,8 @@
-"""Ports for a kernel that nobody else is likely to take before it does.
+"""Ports for a kernel that no other process is likely to take first.
 
-jupyter_client asks the system for free ports and lets go of them; the kernel takes them a second
-later. They are of the range from which each outgoing connection gets one: if it is one of these,
-ipykernel waits for ever. So ports are taken from below that range.
+jupyter_client asks the system for free ports and releases them; the kernel takes them a second
+later. They are in the range from which each outgoing connection gets a port. If a connection takes
+one of them, ipykernel waits for ever. Our ports are therefore from below that range.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import threading
 from pathlib import Path
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
-"""What jupyter_client calls the ports of a kernel."""
+"""jupyter_client's names for the ports of a kernel."""
 
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST = 10_240
-# Fewer are not worth it.
+# A smaller range is not worth it.
 _LEAST = 2_000
 _ATTEMPTS = 200
 
@@ -26,10 +26,10 @@ _given: set[int] = set()
 
 
 def free_ports(count: int, ip: str) -> list[int] | None:
-    """Return ports that are free, each given once in this process; `None`: let the system choose.
+    """Return free ports, each given once in this process; `None` lets the system choose.
 
     Args:
-        count: How many.
+        count: The number of ports.
         ip: The address on which they have to be free.
     """
     try:

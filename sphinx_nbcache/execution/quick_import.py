@@ -1,4 +1,4 @@
-"""The import of nbclient, without what takes longest in it and is needed by nobody here."""
+"""The import of nbclient, without its slowest part, which is not used here."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-# Where it is installed, jsonschema (by nbformat) imports it to check IRIs: it compiles a grammar
-# for each rule, which takes two seconds.
+# If rfc3987_syntax is installed, jsonschema (used by nbformat) imports it to check IRIs. It
+# compiles a grammar for each rule, which takes two seconds.
 _SLOW, _FUNCTION = "rfc3987_syntax", "is_valid_syntax"
 
 
 def import_nbclient() -> None:
-    """Import nbclient, and all that it imports, if that was not done yet."""
+    """Import nbclient, unless that was done already."""
     with _without_grammars():
         importlib.import_module("nbclient")
 
 
 @contextmanager
 def _without_grammars() -> Iterator[None]:
-    """Put off the import of grammars, by what is imported inside, until they are used."""
+    """Defer the import of grammars by modules imported in the context until they are used."""
     if {_SLOW, "jsonschema"} & sys.modules.keys() or find_spec(_SLOW) is None:
         yield
         return

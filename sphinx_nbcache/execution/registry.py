@@ -1,4 +1,4 @@
-"""Which executor a name means, and where it lets notebooks work."""
+"""Names of executors, and the places in which they run notebooks."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from sphinx_nbcache.suggestions import did_you_mean
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.executors import Executor, Runner
 
-# Schedulers; a name says the place before, the scheduler behind the dash.
+# The part of a name before the dash is the place, the part after it the scheduler.
 _PLACES, _SCHEDULERS = ("local", "temp"), ("serial", "parallel")
 _TEMPORARY = "temp-"
 OURS = tuple(f"{place}-{scheduler}" for place in _PLACES for scheduler in _SCHEDULERS)
 
 
 class UnknownExecutorError(Exception):
-    """An executor that there is not, or that cannot be used. The message says why."""
+    """An executor does not exist, or cannot be used. The message says why."""
 
 
 def is_temporary(name: str) -> bool:
     """Tell whether an executor of this name runs notebooks in temporary folders.
 
-    The name alone says so, of other packages' executors too: the place is part of the code key,
+    The name alone decides, for other packages' executors too: the place is part of the code key,
     and a plan must not have to import an executor.
     """
     return name.startswith(_TEMPORARY)
 
 
 def fallback_of(name: str) -> str:
-    """Return the executor that is used instead of one that cannot be: the place is the same."""
+    """Return the fallback for an executor that cannot be used: the place is the same."""
     return "temp-parallel" if is_temporary(name) else "local-parallel"
 
 
 def slots_of(name: str, jobs: int | None) -> int | None:
-    """Return how many jobs an executor will run at once; `None` for those of other packages."""
+    """Return how many jobs an executor runs at once; `None` for executors of other packages."""
     if name not in OURS:
         return None
     from sphinx_nbcache.execution.threads import usable_cores
@@ -44,15 +44,15 @@ def slots_of(name: str, jobs: int | None) -> int | None:
 
 
 def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
-    """Return the executor of a name.
+    """Create an executor.
 
     Args:
-        name: One of ours, or one that another package announces.
-        jobs: How many jobs it may run at once; `None`: as it sees fit.
+        name: One of ours, or one that another package provides.
+        jobs: How many jobs it may run at once; `None` leaves it to the executor.
         run: Runs one job.
 
     Raises:
-        UnknownExecutorError: There is no such executor, or it is not what it should be.
+        UnknownExecutorError: The executor does not exist, or lacks a required member.
     """
     if name in OURS:
         from sphinx_nbcache.execution.executors import Parallel, Serial
@@ -73,7 +73,7 @@ def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
 
 
 def _checked(executor: Any) -> Executor:
-    """Return an executor if it has what is needed of one."""
+    """Return an executor if it has all required members."""
     needed = ("submit", "__enter__", "__exit__")
     if missing := [name for name in needed if not callable(getattr(executor, name, None))]:
         raise UnknownExecutorError(f"{executor!r} has no {', '.join(missing)}")

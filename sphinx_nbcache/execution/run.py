@@ -1,4 +1,4 @@
-"""`run(job) -> Outcome`: one notebook, in its place, as often as it may be tried."""
+"""`run(job) -> Outcome`: one notebook in its place, with retries."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _Value = TypeVar("_Value")
 
 
 def tell_nobody(_job: Job, _position: int) -> None:
-    """Take note of nothing."""
+    """Do nothing."""
 
 
 class Runner:
-    """[](run), with what it needs in this process: in another one it is the bare function.
+    """[](run) with its arguments for this process; pickling reduces it to the bare function.
 
     Args:
-        on_cell: Is told as each cell begins.
+        on_cell: Called as each cell begins.
         starts: How kernels are started.
     """
 
@@ -46,14 +46,14 @@ class Runner:
 async def run(
     job: Job, starts: KernelStarts | None = None, on_cell: OnCell = tell_nobody
 ) -> Outcome:
-    """Run one notebook in a new kernel, in its place; again, if it failed and may be retried.
+    """Run one notebook in a new kernel, in its place; repeat failed runs if retries are allowed.
 
-    Whatever goes wrong in the notebook, with its kernel or its place is part of the outcome.
+    All errors of the notebook, its kernel or its place become part of the outcome.
 
     Args:
-        job: The order.
-        starts: How kernels are started; without it, as Jupyter does it.
-        on_cell: Is told as each cell begins.
+        job: The job.
+        starts: How kernels are started; by default, as Jupyter does.
+        on_cell: Called as each cell begins.
 
     Raises:
         asyncio.CancelledError: The run was cancelled; its kernel has ended.
@@ -73,7 +73,7 @@ async def run(
 
 
 def _may_pass(outcome: Outcome) -> bool:
-    """Tell whether another attempt may do better: not without a kernel, or a place for it."""
+    """Tell whether another attempt may succeed: not without a kernel, or a place for it."""
     failure = outcome.failure
     return outcome.status is Status.DIED or (failure is not None and failure.position is not None)
 
@@ -96,15 +96,15 @@ async def _attempt(job: Job, starts: KernelStarts, on_cell: OnCell) -> Outcome:
 
 
 async def _as_needed(job: Job, work: Callable[[], _Value]) -> _Value:
-    """Do what takes no time at once; what may, such as copying files, while the loop goes on."""
+    """Do quick work directly, and work that may take time, such as copying files, in a thread."""
     return work() if job.temporary is None else await _in_thread(work)
 
 
 async def _in_thread(work: Callable[[], _Value]) -> _Value:
     """Do something in a thread.
 
-    A thread cannot be cancelled. So it is awaited in any case, before what it works on is
-    cleared away.
+    A thread cannot be cancelled. It is therefore always awaited, before its files are cleared
+    away.
     """
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:

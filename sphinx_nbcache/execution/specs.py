@@ -1,4 +1,4 @@
-"""Where kernelspecs are looked for: as Jupyter does it, but nothing is made on the way."""
+"""The search for kernelspecs: as in Jupyter, but without creating folders."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from traitlets import default
 
 
 class KernelSpecs(KernelSpecManager):
-    """The kernelspecs that are installed.
+    """The installed kernelspecs.
 
-    IPython's folder may hold some, and asking IPython for its name makes it. One that was found is
-    not looked for again: an object of this class is for one run.
+    IPython's folder may contain some, and asking IPython for its path creates it. Each kernelspec
+    is looked for only once: an object of this class is for one run.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -26,7 +26,7 @@ class KernelSpecs(KernelSpecManager):
         """Return a kernelspec.
 
         Raises:
-            NoSuchKernel: There is none of this name.
+            NoSuchKernel: No kernelspec has this name.
         """
         if kernel_name not in self._found:
             self._found[kernel_name] = super().get_kernel_spec(kernel_name)
@@ -38,10 +38,10 @@ class KernelSpecs(KernelSpecManager):
         named = os.environ.get("IPYTHONDIR")
         folder = Path(named).expanduser() if named else home / ".ipython"
         if folder.exists():
-            # As IPython says, but its import takes long.
+            # The same as in IPython, whose import takes long.
             return [*jupyter_path("kernels"), str(folder / "kernels")]
         old = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "ipython")
         if old.exists() and not named:
-            # It may be moved to where it is now.
+            # IPython may move the old folder to the current place.
             return list(super()._kernel_dirs_default())
         return list(jupyter_path("kernels"))

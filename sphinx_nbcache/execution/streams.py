@@ -1,7 +1,7 @@
-"""What a cell wrote to its streams, put together.
+"""Joining of stream outputs of a cell.
 
-nbclient does the same, but with an expression that takes a time that grows with the square of a
-line's length: a cell that printed a line of 300 KiB took a minute.
+Workaround: nbclient joins them as well, but with a regular expression that takes quadratic time in
+the length of a line: a cell that printed a line of 300 KiB took a minute.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from sphinx_nbcache.store.outputs import Output
 
 
 def join_streams(outputs: Sequence[Output]) -> list[Output]:
-    """Join what stands in several outputs of one stream, where the first of them stands.
+    """Join all outputs of one stream, at the position of the first one.
 
-    Of lines that were overwritten, as progress bars are, the last state is kept. Of the two
-    streams side by side `stdout` goes first, because which message came first is chance.
+    Overwritten lines, such as those of progress bars, keep their last state. If the two streams
+    are next to each other, `stdout` goes first, because their order is random.
     """
     texts: dict[str, list[str]] = {}
     joined: list[Output] = []
@@ -41,6 +41,6 @@ def join_streams(outputs: Sequence[Output]) -> list[Output]:
 
 
 def _last_states(text: str) -> str:
-    """Return a text without what a carriage return within its line has overwritten."""
+    """Return a text without the parts of lines that carriage returns have overwritten."""
     lines = text.split("\n")
     return "\n".join(line[line.rfind("\r", 0, max(len(line) - 1, 0)) + 1 :] for line in lines)

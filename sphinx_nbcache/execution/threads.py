@@ -1,11 +1,11 @@
-"""Numerical threads of kernels that run side by side: not more than there are cores for them."""
+"""Limits for numerical threads of concurrent kernels: no more than there are cores for them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-# What libraries look at when they are loaded. As joblib limits them in its worker processes.
+# Read by libraries when they are loaded. joblib sets the same ones in its worker processes.
 VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -18,12 +18,12 @@ VARIABLES = (
 
 
 def thread_limits(slots: int, cores: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables that leave each kernel its share of the cores.
+    """Return the environment variables that limit each kernel to its share of the cores.
 
     Args:
         slots: How many kernels run at once.
         cores: How many cores there are.
-        environment: The environment so far. If it says anything of threads, it is left at that.
+        environment: The current environment. If it already sets a limit, nothing is added.
     """
     if slots == 1 or any(name in environment for name in VARIABLES):
         return {}

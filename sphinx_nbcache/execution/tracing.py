@@ -1,4 +1,4 @@
-"""The tracer of one run: started in its kernel before the first cell, asked after the last one."""
+"""The tracer of one run: installed in the kernel before the first cell, queried after the last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sphinx_nbcache.traces.session import (
     write_support,
 )
 
-# Executes code silently; returns the content of the reply, or nothing if there was none.
+# Executes code silently; returns the content of the reply, empty if there was none.
 Silently = Callable[..., Awaitable[dict[str, Any]]]
 
 _REPORT = "report"
@@ -29,12 +29,12 @@ _REPORT = "report"
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A tracer that runs in a kernel before anybody has executed anything there.
+    """A tracer that runs in a kernel before any code was executed there.
 
     Attributes:
-        config: What it was told.
-        since_ns: Since when the kernel is its notebook's, if it had to wait for that: nanoseconds
-            since the epoch. What has changed before, the notebook cannot have seen.
+        config: The configuration of the tracer.
+        since_ns: When the kernel was assigned to its notebook, if it had to wait for one:
+            nanoseconds since the epoch. The notebook cannot have seen earlier changes.
     """
 
     config: TracerConfig
@@ -42,21 +42,21 @@ class Begun:
 
 
 class RunTracer:
-    """What traces one run.
+    """Traces one run.
 
     Attributes:
-        report: What the kernel reported; empty as long as it did not.
-        config: What the tracer is told, but for the log of its children, which each kernel has of
-            its own.
+        report: The kernel's report; empty until it arrives.
+        config: The tracer's configuration, without the log of child processes, which differs for
+            each kernel.
 
     Args:
-        tracing: What the job says of tracing.
-        variables: Environment variables that the kernel has been given by us.
+        tracing: The job's order to trace.
+        variables: Environment variables that we have set for the kernel.
     """
 
     def __init__(self, tracing: Tracing, variables: Iterable[str] = ()) -> None:
         self.report: dict[str, Any] = {}
-        # Child processes find modules in it: nothing else may be there.
+        # Child processes import modules from this folder: it must contain nothing else.
         folder = Path(tracing.folder, "tracer")
         write_support(folder)
         self.config = TracerConfig(
@@ -68,12 +68,12 @@ class RunTracer:
 
     @asynccontextmanager
     async def around_cells(self, silently: Silently, begun: Begun | None) -> AsyncIterator[None]:
-        """Trace what is run inside this context; an exception of a cell does not lose the report.
+        """Trace the code that runs inside this context; a failing cell does not lose the report.
 
         Args:
-            silently: Executes code in the kernel without a trace in its history. Takes `code` and
+            silently: Executes code in the kernel without adding it to the history. Takes `code` and
                 `user_expressions`.
-            begun: The tracer, if the kernel has one already.
+            begun: The tracer, if the kernel already has one.
         """
         config = with_log(self.config) if begun is None else begun.config
         try:

@@ -1,4 +1,4 @@
-"""The folder in which temporary folders are made, and what becomes of it when a build is killed."""
+"""The folder for temporary folders, and its clean-up after a build was killed."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _LOCK_NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{16}}{re.escape(_LOCK_SUFFIX)}")
 
 @contextmanager
 def work_folder(longest: int | None = None) -> Iterator[Path]:
-    """Name a folder below that of the system's temporary files, and remove it in the end.
+    """Yield a unique path below the system's temporary folder, and remove it in the end.
 
-    It is not made yet: who needs it makes it. A lock beside it is held as long as it may be
-    there. The system lets go of the locks of a process that was killed, so what such a process
-    has left is found by its free lock, and removed by the next one that comes here.
+    The folder is not created yet: its user does that. A lock next to it is held as long as the
+    folder may exist. The system releases the locks of a killed process. The next caller of this
+    function recognises leftover folders by their free locks, and removes them.
 
     Args:
-        longest: How many bytes its path may have. If those of the system's folder are too many,
-            it is in another one that everybody may write to.
+        longest: How many bytes the path may have. If the system's temporary folder has a longer
+            path, the folder is in another one that all users may write to.
     """
     base = _base(longest)
     _remove_left_behind(base)
     with ExitStack() as stack:
         folder = base / f"{_PREFIX}{secrets.token_hex(8)}"
-        # Before the folder is made: else another process could take it for one left behind. Where
-        # there are no locks, it is only not found after a kill.
+        # Lock before the folder is created: otherwise another process could take it for one left
+        # behind. Without locks, it is merely not removed after a kill.
         if lock := _try_lock(_lock_of(folder)):
             stack.callback(_release, lock)
         stack.callback(remove_folder, folder)
@@ -49,7 +49,7 @@ def _base(longest: int | None) -> Path:
     try:
         usual = Path(tempfile.gettempdir()).resolve()
     except OSError:
-        return _SHORT  # nothing can be written there either, as whoever tries will say
+        return _SHORT  # not writable either; the user of the folder will report it
     length = len(os.fsencode(_lock_of(usual / f"{_PREFIX}{'0' * 16}")))
     if longest is None or length <= longest or not os.access(_SHORT, os.W_OK):
         return usual
@@ -57,9 +57,9 @@ def _base(longest: int | None) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder with all that is in it, as far as that is possible.
+    """Remove a folder with its contents, as far as possible.
 
-    What a run has made read-only is removed as well. Links are not followed.
+    Files that a run has made read-only are removed as well. Links are not followed.
     """
     for parent, names, _ in os.walk(folder):
         for name in names:

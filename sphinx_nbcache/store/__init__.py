@@ -1,1 +1,1 @@
-"""What is remembered between builds: results and their outputs, scans, and history."""
+"""The store, which persists results and their outputs, scans, and history between builds."""

@@ -1,7 +1,7 @@
-"""Typed reading and writing over a shelf, whatever state it is in.
+"""Typed access to a shelf in any state.
 
-What is damaged reads as absent, with a notice. What cannot be written is kept in memory, for
-this process.
+Damaged values read as absent, with a notice. If the disk cannot be written, values are kept in
+memory for this process.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, open_shel
 from sphinx_nbcache.store.schemas import older_folders
 from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
 
-# How many values are read at once: more are not quicker, and take more memory.
+# How many values are read at once: larger batches are not faster, and take more memory.
 _BATCH = 200
-# How many things that are damaged are listed one by one.
+# How many damaged entries are listed individually.
 _TOLD_AT_MOST = 10
 
 _Record = TypeVar("_Record")
 
 
 class Access:
-    """The shelf of a folder, opened at first use, and what takes over when it fails.
+    """The shelf of a folder, opened at first use, with a fallback to memory.
 
     Args:
         folder: The folder of the shelf.
-        notify: Takes the warnings about damage and trouble.
-        marks: Marks what this account writes.
+        notify: Takes warnings about damage and failures.
+        marks: Marks the records that this account writes.
     """
 
     def __init__(self, folder: Path, notify: Notify, marks: Marks) -> None:
@@ -47,9 +47,9 @@ class Access:
         self.marks = marks
         self._notify = notify
         self._shelf: Shelf | None = None
-        # Takes over, for writing, when the disk cannot be written; it is read first.
+        # Takes over writes when the disk cannot be written; reads look here first.
         self._overlay: MemoryShelf | None = None
-        # Written with the next record that must be written.
+        # Values that wait for the next write.
         self._later: dict[str, bytes] = {}
         self._told: set[str] = set()
         self._was_opened = self._was_examined = False
@@ -57,20 +57,20 @@ class Access:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether what is written is still there when this process has ended."""
+        """Whether written values outlive this process."""
         return not isinstance(self._writable(), MemoryShelf)
 
     @property
     def is_readable(self) -> bool:
-        """Whether what the folder holds can be read; also if it was not looked at yet."""
+        """Whether the folder can be read; true until it has been opened."""
         return not isinstance(self._shelf, MemoryShelf)
 
     def get(self, key: str) -> bytes | None:
-        """Return a value; `None` if it is not there or damaged."""
+        """Return a value; `None` if it is absent or damaged."""
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the values of those keys that are there and not damaged."""
+        """Return the values of those keys that are present and not damaged."""
         keys = list(keys)
         found = {key: self._later[key] for key in keys if key in self._later}
         if self._overlay is not None:
@@ -85,23 +85,23 @@ class Access:
         return found
 
     def each(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-        """Yield those of the keys that are there, each with its value or what is wrong with it.
+        """Yield each key that is present, with its value or the damage found.
 
         Raises:
-            ShelfError: They cannot be read.
+            ShelfError: The values cannot be read.
         """
         yield from self._unwrapped(self._writable().get_many(keys))
 
     def file_names(self) -> frozenset[str]:
-        """Return the names of the files that belong to values, relative to the folder.
+        """Return the names of the files that hold values, relative to the folder.
 
         Raises:
-            ShelfError: They cannot be read.
+            ShelfError: The names cannot be read.
         """
         return self._opened().file_names()
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the keys that begin so, in order."""
+        """Return the keys that begin with a prefix, in order."""
         overlaid = self._overlay.keys(prefix) if self._overlay is not None else []
         try:
             return sorted({*self._opened().keys(prefix), *overlaid})
@@ -110,7 +110,7 @@ class Access:
             return overlaid
 
     def size(self) -> int:
-        """Return how much room everything takes, in bytes; 0 if that cannot be told."""
+        """Return the total size in bytes; 0 if it cannot be determined."""
         try:
             return self._opened().size()
         except ShelfError as error:
@@ -118,12 +118,12 @@ class Access:
             return 0
 
     def read(self, key: str, kind: type[_Record]) -> _Record | None:
-        """Return a record; `None` if it is not there or damaged."""
+        """Return a record; `None` if it is absent or damaged."""
         encoded = self.get(key)
         return None if encoded is None else self.decoded(key, encoded, kind)
 
     def read_many(self, keys: Iterable[str], kind: type[_Record]) -> dict[str, _Record]:
-        """Return the records of those keys that are there and not damaged."""
+        """Return the records of those keys that are present and not damaged."""
         found = {}
         for batch in batches(keys):
             for key, encoded in self.get_many(batch).items():
@@ -138,13 +138,13 @@ class Access:
         kind: type[_Record],
         decode: Callable[[bytes], _Record] | None = None,
     ) -> _Record | None:
-        """Return a record for its JSON; `None` if it is damaged.
+        """Decode a record from JSON; return `None` if it is damaged.
 
         Args:
-            key: Its key, for the warning.
-            encoded: Its JSON.
-            kind: Its type.
-            decode: Decodes it, if the type alone does not tell how.
+            key: The record's key, for the warning.
+            encoded: The JSON.
+            kind: The record's type.
+            decode: Decodes the JSON, if the type alone is not enough.
         """
         if len(encoded) > LARGEST_RECORD:
             self.damaged(f"{key[:40]} cannot be read (it has {len(encoded)} bytes)")
@@ -156,10 +156,10 @@ class Access:
             return None
 
     def write(self, values: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
-        """Write values and forget keys, in one transaction.
+        """Write values and delete keys, in one transaction.
 
         Raises:
-            ShelfError: That is not possible.
+            ShelfError: The store cannot be written.
         """
         shelf, gone = self._writable(), list(gone)
         later = {key: value for key, value in self._later.items() if key not in gone}
@@ -171,25 +171,25 @@ class Access:
         self._later.clear()
 
     def write_later(self, values: Mapping[str, bytes]) -> None:
-        """Write values together with the next ones that must be written.
+        """Write values together with the next regular write.
 
-        A build in which nothing changed writes nothing: such values save time later, and are
+        A build in which nothing changed writes nothing: these values only save time later, and are
         lost if this process writes nothing else.
         """
         self._later |= values
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what is read and written within it one step for everybody else.
+        """Make the reads and writes within the context one step for all other processes.
 
         Raises:
-            ShelfError: That is not possible.
+            ShelfError: The store cannot be written.
         """
         with self._writable().transaction():
             yield
 
     def use_overlay(self, error: ShelfError) -> None:
-        """From now on, keep in memory what cannot be written."""
+        """Keep in memory what cannot be written, from now on."""
         mark_if_malformed(self.folder, error)
         self.tell(
             f"the store {self.folder} cannot be written ({error});"
@@ -198,7 +198,7 @@ class Access:
         self._overlay = self._overlay or MemoryShelf()
 
     def damaged(self, what: str) -> None:
-        """Tell the user, once, what is damaged."""
+        """Warn the user, once, about a damaged entry."""
         if not self._was_examined:
             self._was_examined = True
             mark_if_malformed(self.folder)
@@ -211,31 +211,31 @@ class Access:
         self.tell(text)
 
     def tell(self, text: str) -> None:
-        """Warn the user of something about the store."""
+        """Warn the user about the store."""
         self._notify(Notice(Topic.STORE, text))
 
     def inform(self, text: str) -> None:
-        """Tell the user something about the store that is no warning."""
+        """Inform the user about the store, without a warning."""
         self._notify(Notice(Topic.STORE, text, is_information=True))
 
     def close(self) -> None:
-        """Let go of the disk. The next use takes hold of it again."""
+        """Release the disk. The next use opens it again."""
         if self._shelf is not None:
             self._shelf.close()
             if not isinstance(self._shelf, MemoryShelf):
-                self._shelf = None  # to be looked at afresh when it is opened again
+                self._shelf = None  # examined again when it is reopened
 
     def _collect(self, shelf: Shelf, keys: Iterable[str], found: dict[str, bytes]) -> None:
         for key, value in self._unwrapped(shelf.get_many(keys)):
             if isinstance(value, DamagedEntryError):
-                # Who needs a content that is not there says so, for the whole result.
+                # A reader reports missing content once, for the whole result.
                 if not key.startswith("blob/"):
                     self.damaged(f"{key[:40]} {value}")
             else:
                 found[key] = value
 
     def _collect_singly(self, keys: Iterable[str], found: dict[str, bytes]) -> None:
-        """Read what can be read of a database that is malformed somewhere."""
+        """Read as much as possible from a malformed database, key by key."""
         for key in keys:
             if key not in found:
                 with suppress(ShelfError):
@@ -244,7 +244,7 @@ class Access:
     def _unwrapped(
         self, values: Iterable[tuple[str, bytes | DamagedEntryError]]
     ) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-        """Yield the contents for what is kept under keys, without those of other accounts."""
+        """Yield the contents of stored values, leaving out records of other accounts."""
         for key, value in values:
             if isinstance(value, DamagedEntryError):
                 yield key, DamagedEntryError(f"cannot be read ({value})")
@@ -281,7 +281,7 @@ class Access:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        # A lock cannot be sent to another process.
+        # A lock cannot be pickled.
         return {name: value for name, value in self.__dict__.items() if name != "_opening"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -290,12 +290,12 @@ class Access:
 
 
 def batches(keys: Iterable[str]) -> Iterator[list[str]]:
-    """Yield keys in groups: the encoded values of one group at a time are in memory."""
+    """Yield keys in groups, so that only one group of encoded values is in memory at a time."""
     every = iter(keys)
     while batch := list(islice(every, _BATCH)):
         yield batch
 
 
 def encoded(record: Any) -> bytes:
-    """Return the JSON of a record."""
+    """Encode a record as JSON."""
     return msgspec.json.encode(record)

@@ -1,4 +1,4 @@
-"""Files that runs have made, on their way into the store."""
+"""Files created by runs, before they enter the store."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MODES = 0o777
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A file that a run created or changed. Its content is a blob of the store, or several.
+    """A file that a run created or changed. Its content is one blob of the store, or several.
 
     Raises:
-        ValueError: The path or the mode is not what a run can have left.
+        ValueError: A run cannot have produced this path or mode.
     """
 
     path: Name
-    """POSIX, relative to the root; of a run in a temporary folder, relative to that folder."""
+    """POSIX, relative to the root, or to the temporary folder of the run."""
     digest: Digest
     """SHA-256 of the content, in hexadecimal."""
     size: Count
@@ -28,16 +28,16 @@ class Artifact(msgspec.Struct, frozen=True):
     mode: Mode
     """The permissions, as in `os.stat(…).st_mode & 0o777`."""
     created: bool = False
-    """Whether nothing was there before. Else the file is somebody's who would miss it."""
+    """Whether the file did not exist before. Otherwise it may be a file of the user's."""
     pieces: Annotated[tuple[Digest, ...], Many] = ()
-    """Of a large file the digests of its pieces, in their order: each is a blob of its own."""
+    """The digests of a large file's pieces, in order; each piece is a separate blob."""
     inferred: bool = False
-    """Whether no write was seen: the file only changed while the notebook ran, so it may be the
-    user's. It comes back where nothing is, and is never replaced or removed."""
+    """Whether no write was observed: the file changed while the notebook ran, so it may be the
+    user's. It is restored where no file exists, and never replaced or removed."""
 
     @property
     def blobs(self) -> tuple[str, ...]:
-        """The digests of the blobs that its content consists of."""
+        """The digests of the blobs that make up the content."""
         return self.pieces or (self.digest,)
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class MadeFile(msgspec.Struct, frozen=True):
-    """A file that a run has made, before it is in the store."""
+    """A file created by a run, before it is in the store."""
 
     path: str
     """As in [](Artifact)."""
@@ -62,4 +62,4 @@ class MadeFile(msgspec.Struct, frozen=True):
     inferred: bool = False
     """As in [](Artifact)."""
     digest: str | None = None
-    """What the content must be, if that is known: else the file has changed since."""
+    """The expected digest, if known: another digest means that the file has changed since."""

@@ -1,4 +1,4 @@
-"""Looking through the whole store for damage, and taking out what is damaged."""
+"""Checking the whole store for damage, and removing damaged entries."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from sphinx_nbcache.store.upkeep import collect_blobs, remove_results
 from sphinx_nbcache.store.usage import Times
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
-# A file that is younger may belong to a transaction that is not over yet.
+# Younger files may belong to a transaction that is still open.
 _WASTE_SECONDS = 3600
-# What stands under keys that are no contents and no results.
+# The types of entries other than contents and results, by key.
 _RECORDS: dict[str, Any] = {
     "scan/": Scan,
     "history/": History,
@@ -54,12 +54,12 @@ _RECORDS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in the store that is damaged, or waste.
+    """A damaged or unused entry of the store.
 
     Attributes:
-        key: Its key, or the name of its file.
-        what: What is wrong with it.
-        fixed: Whether it was taken out.
+        key: The entry's key, or the name of its file.
+        what: The problem, in words.
+        fixed: Whether the entry was removed.
     """
 
     key: str
@@ -68,18 +68,18 @@ class Finding:
 
 
 def check_store(store: Store, *, fix: bool = False) -> list[Finding]:
-    """Look at everything in a store.
+    """Check every entry of a store.
 
     Args:
         store: The store.
-        fix: Whether to take out what is damaged.
+        fix: Whether to remove damaged entries.
 
     Raises:
-        ShelfError: The store cannot be read; or, to be mended, written.
+        ShelfError: The store cannot be read or, with `fix`, written.
     """
     damaged = list(_damaged_entries(store))
     bad_keys = {finding.key for finding in damaged}
-    # A list that names a missing result is mended by reading it, not by taking it out.
+    # Reading a list that names a missing result repairs it, so the list is not removed.
     damaged += _broken_lists(store)
     results = store.all_results()
     incomplete = list(_incomplete_results(store, results, bad_keys))
@@ -89,7 +89,7 @@ def check_store(store: Store, *, fix: bool = False) -> list[Finding]:
         return [*found, *_orphans(store, results), *waste]
     store.access.write({}, gone=bad_keys)
     remove_results(store, [stored for stored, _ in incomplete])
-    store.all_results()  # takes results that are gone out of the lists
+    store.all_results()  # removes missing results from the lists
     found += [Finding(f"blob/{d}", "no result refers to it") for d in collect_blobs(store)]
     for finding in waste:
         (store.folder / finding.key).unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def check_store(store: Store, *, fix: bool = False) -> list[Finding]:
 
 
 def _damaged_entries(store: Store) -> Iterator[Finding]:
-    """Yield the entries that cannot be read, or are not what was written."""
+    """Yield the entries that cannot be read, or differ from what was written."""
     for key, value in store.access.each(store.access.keys("")):
         what = str(value) if isinstance(value, DamagedEntryError) else _fault(key, value)
         if what:
@@ -105,7 +105,7 @@ def _damaged_entries(store: Store) -> Iterator[Finding]:
 
 
 def _broken_lists(store: Store) -> Iterator[Finding]:
-    """Yield the lists that name results which are not there."""
+    """Yield the lists that name missing results."""
     present = {key.removeprefix("result/") for key in store.access.keys("result/")}
     lists = store.access.read_many(store.access.keys("results/"), Entries)
     for key, entries in lists.items():
@@ -140,7 +140,7 @@ def _fault(key: str, value: bytes) -> str:
 def _incomplete_results(
     store: Store, results: list[Stored], bad_keys: set[str]
 ) -> Iterator[tuple[Stored, Finding]]:
-    """Yield the results whose contents are not all there and whole."""
+    """Yield the results whose contents are missing or damaged."""
     present = {key.removeprefix("blob/") for key in store.access.keys("blob/")}
     present -= {key.removeprefix("blob/") for key in bad_keys}
     for stored in results:
@@ -174,7 +174,7 @@ def _orphans(store: Store, results: list[Stored]) -> Iterator[Finding]:
 
 
 def _waste_files(store: Store) -> Iterator[Finding]:
-    """Yield files that belong to no entry: a process was killed while it wrote them."""
+    """Yield files without an entry: the process that wrote them was killed."""
     known = store.access.file_names()
     now = time.time()
     for path in sorted(store.folder.glob("??/??/*.val")):

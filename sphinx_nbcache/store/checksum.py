@@ -1,13 +1,13 @@
-"""Checksums: what stands before the content of a record, so that damage shows.
+"""Checksums: prefixes of stored records that reveal damage.
 
 SQLite does not notice a flipped bit in a value. In a scan it could change the name of a kernel,
-and so the code key: the notebook would be run wrongly, without a warning. Values that are named
-by the digest of their content need no checksum.
+and so the code key: the notebook would run in the wrong kernel, without a warning. Values that are
+named by the digest of their content need no checksum.
 
-Records that say what to run, or what this machine saw, carry a mark (see `marks`) as well: the
-list of notebooks, the limits of the store, a scan, a fingerprint or the list of what runs have
-written counts only if this account wrote it. Records without the mark read as absent, and are
-made again.
+Records that decide what to run, or that describe this machine, carry a mark (see `marks`) as well:
+the list of notebooks, the limits of the store, scans, fingerprints and the list of files written
+by runs count only if this account wrote them. Records without the mark read as absent, and are
+created again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _SIZE = 16
 
 
 class BrokenChecksumError(Exception):
-    """A value is not what was written."""
+    """A value differs from what was written."""
 
 
 def wrapped(key: str, content: bytes, marks: Marks) -> bytes:
-    """Return what is kept under a key for a content."""
+    """Return the stored form of a content."""
     if key.startswith(_NAMED_BY_CONTENT):
         return content
     if key.startswith(_MARKED):
@@ -35,10 +35,10 @@ def wrapped(key: str, content: bytes, marks: Marks) -> bytes:
 
 
 def unwrapped(key: str, kept: bytes, marks: Marks) -> bytes | None:
-    """Return the content for what is kept under a key; `None` if another account wrote it.
+    """Return the content of a stored value; `None` if another account wrote it.
 
     Raises:
-        BrokenChecksumError: It is not what was written.
+        BrokenChecksumError: The value differs from what was written.
     """
     if key.startswith(_NAMED_BY_CONTENT):
         return kept

@@ -1,4 +1,4 @@
-"""Claims: of several builds on one store, each notebook is run by one of them at a time."""
+"""Claims, which make sure that only one of several builds on a store runs a notebook."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Claims:
     """Locks in a folder of the store.
 
-    Keys share a fixed number of lock files, so that the folder does not grow. That two keys
-    meet in one file only means that two builds may wait for each other where they need not.
-    The locks are the operating system's: those of a process that was killed are free at once.
+    Keys share a fixed number of lock files, so that the folder does not grow. If two keys share
+    a file, two builds may wait for each other unnecessarily.
+    The locks are the operating system's: it releases those of a killed process at once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,9 +24,9 @@ class Claims:
         self._held: set[str] = set()
 
     def try_claim(self, key: str) -> bool:
-        """Claim the right to run what has this code key, without waiting.
+        """Claim the right to run notebooks with this code key, without waiting.
 
-        Where no lock can be made (a read-only store), every claim is granted: two builds may
+        If no lock can be created (a read-only store), every claim is granted: two builds may
         then run one notebook at once, which costs time, not correctness.
         """
         if key in self._held:
@@ -55,14 +55,14 @@ class Claims:
         return key in self._held
 
     def release(self, key: str) -> None:
-        """Give up a claim."""
+        """Release a claim."""
         self._held.discard(key)
         bucket = _bucket(key)
         if bucket in self._locks and all(_bucket(held) != bucket for held in self._held):
             self._locks.pop(bucket).release(force=True)
 
     def release_all(self) -> None:
-        """Give up every claim, whatever happened before."""
+        """Release every claim, even if releasing one fails."""
         for key in list(self._held):
             with suppress(OSError):
                 self.release(key)

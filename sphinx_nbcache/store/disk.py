@@ -1,8 +1,8 @@
-"""How diskcache reads and writes: bytes under text keys, and nothing else.
+"""The way diskcache reads and writes here: bytes under text keys, and nothing else.
 
-diskcache's own `Disk` unpickles what it finds and trusts the file names in its database
-(CVE-2025-69872). A store may come from a CI cache that others can write to, so here every
-pickle mode is refused, in reading and in writing, and files are confined to the store.
+diskcache's own `Disk` unpickles values and trusts the file names in its database
+(CVE-2025-69872). A store may come from a CI cache that others can write to. This class therefore
+rejects every pickle mode, in reading and in writing, and confines files to the store.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from diskcache.core import MODE_BINARY, MODE_RAW
 from sphinx_nbcache.bounded import LARGEST_VALUE
 
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-# What `diskcache.Disk.filename` makes: two levels of folders, then the rest of 128 random bits.
+# `diskcache.Disk.filename`: two levels of folders, then the rest of 128 random bits.
 _FILE_NAME = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 
 
@@ -33,7 +33,7 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
     """Text keys and bytes values in, text keys and bytes values out.
 
     Attributes:
-        put_off: The files to remove when the transaction that is open has succeeded.
+        put_off: The files to remove when the open transaction succeeds.
         written: The files to remove if it fails.
     """
 
@@ -47,13 +47,13 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         return key, True
 
     def get(self, key: object, raw: object) -> str:
-        """Return the key for its database form."""
+        """Return the key from its database form."""
         if not raw or type(key) is not str:
             raise UnsafeEntryError("a key that is not text")
         return key
 
     def store(self, value: object, read: bool, key: object = None) -> tuple[Any, ...]:  # noqa: FBT001 (diskcache's signature)
-        """Return the database form of a value, after writing its file if it is large."""
+        """Return the database form of a value; a large value is written to a file first."""
         if type(value) is not bytes or read:
             raise UnsafeEntryError(f"a value must be bytes, not {type(value).__name__}")
         if len(value) > LARGEST_VALUE:
@@ -64,7 +64,8 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         return stored
 
     def _write(self, full_path: str, *arguments: Any, **options: Any) -> Any:
-        # diskcache 5.6.3 leaves a file that it cannot write to its end (core.py, Disk._write).
+        # Workaround: diskcache 5.6.3 leaves a file behind when writing fails (core.py,
+        # Disk._write).
         try:
             return super()._write(full_path, *arguments, **options)
         except BaseException:
@@ -72,7 +73,7 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
             raise
 
     def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> bytes:  # noqa: FBT001 (diskcache's signature)
-        """Return the value for its database form."""
+        """Return the value from its database form."""
         if read or mode not in (MODE_RAW, MODE_BINARY):
             raise UnsafeEntryError(f"a value of a kind that is never written (mode {mode!r})")
         if mode == MODE_BINARY and not is_file_name(filename):
@@ -87,10 +88,10 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         return fetched
 
     def filename(self, key: object = None, value: object = None) -> tuple[str, str]:
-        """Return the name for the file of a new value, and its path.
+        """Return the name and the path of a new value's file.
 
         Raises:
-            OSError: A link is in its place, which leads out of the store.
+            OSError: The folder is replaced by a link that leads out of the store.
         """
         name, path = super().filename(key, value)
         if self._is_outside(name):
@@ -98,15 +99,15 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         return name, path
 
     def _is_outside(self, filename: str) -> bool:
-        """Tell whether a link leads out of the store, at one of the two levels of folders."""
+        """Tell whether one of the two folders above a file is a link out of the store."""
         folder = Path(self._directory, filename).parent
         return folder.is_symlink() or folder.parent.is_symlink()
 
     def remove(self, file_path: object) -> None:
-        """Remove the file of a value; a file that is not ours is left alone.
+        """Remove the file of a value; leave foreign files alone.
 
-        Within a transaction the removal is put off: diskcache removes what was replaced before
-        the transaction is over, and a rollback would bring back a row without its file.
+        Within a transaction the removal is deferred: diskcache removes replaced files before the
+        transaction ends, and a rollback would restore a row without its file.
         """
         if not is_file_name(file_path) or self._is_outside(file_path):
             return
@@ -120,8 +121,8 @@ def _read_file(path: Path) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        UnsafeEntryError: It is something else, or too large.
-        OSError: It cannot be read.
+        UnsafeEntryError: The path is not a regular file, or the file is too large.
+        OSError: The file cannot be read.
     """
     descriptor = os.open(path, _READ | getattr(os, "O_BINARY", 0))
     found = os.fstat(descriptor)
@@ -133,11 +134,11 @@ def _read_file(path: Path) -> bytes:
 
 
 def foreign_entry(folder: Path) -> str | None:
-    """Say what in the folder of a store no store puts there: a link, a pipe or a device.
+    """Return an entry in a store's folder that no store creates: a link, a pipe or a device.
 
-    diskcache, SQLite and locks would follow a link to files of the user, and write into a file
-    that has another name elsewhere: archives can hold such hard links. What is two levels below
-    is looked at when it is used.
+    diskcache, SQLite and locks would follow a link to files of the user, and would write to a file
+    that has a second name elsewhere: archives can contain such hard links. Entries two levels down
+    are checked when they are used.
     """
     if folder.is_symlink():
         return f"{folder.name} is a link"
@@ -152,19 +153,19 @@ def foreign_entry(folder: Path) -> str | None:
 def _is_plain(entry: os.DirEntry[str]) -> bool:
     if entry.is_dir(follow_symlinks=False):
         return True
-    # Windows tells no number of names here: it is 0.
+    # On Windows the number of links is not known here: it is 0.
     is_file = entry.is_file(follow_symlinks=False)
     return is_file and entry.stat(follow_symlinks=False).st_nlink <= 1
 
 
 def refuse_link(path: Path) -> None:
-    """Refuse to lock a file that is a link, or in a folder that is one.
+    """Refuse to lock a file that is a link, or whose folder is a link.
 
-    filelock before 3.20.1 follows links, and truncates the file (CVE-2025-68146). So do later
-    versions with a hard link.
+    filelock before 3.20.1 follows links, and truncates the file (CVE-2025-68146). Later versions
+    still do so for hard links.
 
     Raises:
-        OSError: It is one.
+        OSError: The file or its folder is a link.
     """
     if path.is_symlink() or path.parent.is_symlink():
         raise OSError(f"{path} is a link")
@@ -174,5 +175,5 @@ def refuse_link(path: Path) -> None:
 
 
 def is_file_name(filename: object) -> TypeGuard[str]:
-    """Tell whether something is a name that a value's file can have, relative to the store."""
+    """Tell whether an object is a valid name of a value's file, relative to the store."""
     return isinstance(filename, str) and _FILE_NAME.fullmatch(filename) is not None

@@ -23,15 +23,15 @@ from sphinx_nbcache.store.snapshot import Snapshot
 
 _Value = TypeVar("_Value")
 
-# From this size on a value is a file of its own, not a row of the database.
+# Larger values are files of their own instead of rows in the database.
 _FILE_SIZE = 32 * 1024
 _BUSY_SECONDS = 60
 _PRIMARY_CODE = 0xFF
-# All of diskcache's settings are given, so that none is taken from the database.
+# All of diskcache's settings are passed, so that none is read from the database.
 _SETTINGS = {
     **DEFAULT_SETTINGS,
     "disk_min_file_size": _FILE_SIZE,
-    # Eviction is by whole results, and ours: see docs/architecture.md.
+    # Eviction is our own, of whole results: see docs/architecture.md.
     "eviction_policy": "none",
     "cull_limit": 0,
 }
@@ -39,9 +39,9 @@ OUR_SETTINGS = frozenset(_SETTINGS)
 
 
 class DiskShelf:
-    """A shelf in a diskcache folder, opened at first use and after every [](close).
+    """A shelf in a diskcache folder, opened at first use and again after [](close).
 
-    Several threads may use it; they take turns.
+    Threads may share it; a lock serialises their access.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class DiskShelf:
         """Return a value, or `None`.
 
         Raises:
-            DamagedEntryError: The entry is there but cannot be read.
+            DamagedEntryError: The entry exists but cannot be read.
             ShelfError: The database cannot be read.
         """
         for _, value in self.get_many([key]):
@@ -64,7 +64,7 @@ class DiskShelf:
         return None
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-        """Yield those of the keys that are there, each with its value or what is wrong with it.
+        """Yield each key that is present, with its value or the damage found.
 
         Raises:
             ShelfError: The database cannot be read.
@@ -77,7 +77,7 @@ class DiskShelf:
             )
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the keys that begin so, in order.
+        """Return the keys that begin with a prefix, in order.
 
         Raises:
             ShelfError: The database cannot be read.
@@ -95,7 +95,7 @@ class DiskShelf:
             return self._read(lambda execute, _: files_of(execute), frozenset())
 
     def size(self) -> int:
-        """Return how much room the database and its files take, in bytes.
+        """Return the size of the database and its files, in bytes.
 
         Raises:
             ShelfError: The database cannot be read.
@@ -104,7 +104,7 @@ class DiskShelf:
             return 0 if self._is_absent else int(self._open().volume())
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a value.
+        """Store a value.
 
         Raises:
             ShelfError: The disk is full, read-only or broken, or the value is too large.
@@ -113,7 +113,7 @@ class DiskShelf:
             self._open().set(key, value, retry=True)
 
     def delete(self, key: str) -> None:
-        """Forget a key, if it is there.
+        """Delete a key if it exists.
 
         Raises:
             ShelfError: The disk is read-only or broken.
@@ -123,12 +123,12 @@ class DiskShelf:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what is set and deleted within it visible all at once, or not at all."""
+        """Make all changes within the context visible at once, or not at all."""
         with self._lock, translated(self.folder):
             cache = self._open()
             disk: SafeDisk = cache.disk
             if disk.put_off is not None:
-                with cache.transact(retry=True):  # within another one
+                with cache.transact(retry=True):  # nested
                     yield
                 return
             replaced: list[str] = []
@@ -154,17 +154,17 @@ class DiskShelf:
 
     @property
     def _is_absent(self) -> bool:
-        """Whether there is nothing to read: a command that only reads must not make the folder."""
+        """Whether there is nothing to read: commands that only read must not create the folder."""
         if self._cache is not None or self.folder.parent.exists():
             return False
         return next(path for path in self.folder.parents if path.exists()).is_dir()
 
     def _read(self, query: Callable[[Execute, SafeDisk], _Value], nothing: _Value) -> _Value:
-        """Read without writing, if that is possible.
+        """Read without writing if possible.
 
         Args:
-            query: Takes a function that executes statements, and what reads values.
-            nothing: What the query finds in an empty database.
+            query: Takes a function that executes statements, and the disk that decodes values.
+            nothing: The result for an empty database.
         """
         if self._is_absent:
             return nothing
@@ -192,7 +192,7 @@ class DiskShelf:
                     folder, timeout=_BUSY_SECONDS, disk=SafeDisk, **_SETTINGS
                 )
             except (ValueError, TypeError, AttributeError) as error:
-                # Settings whose text is no text, whose number is none, and the like.
+                # Settings are damaged: for example, a number is not a number.
                 raise sqlite3.DatabaseError(f"damaged settings: {error}") from None
         limit_steps(self._cache._con)  # noqa: SLF001 (each thread has its own)
         return self._cache
@@ -205,10 +205,10 @@ class DiskShelf:
 
 
 def _refuse_foreign_database(folder: Path) -> None:
-    """Look whether a database is one that we could have made, before diskcache opens it.
+    """Check that a database could be ours, before diskcache opens it.
 
     Raises:
-        sqlite3.DatabaseError: It is not.
+        sqlite3.DatabaseError: The database is foreign.
     """
     database = folder / DBNAME
     if not database.exists():
@@ -223,13 +223,13 @@ def _refuse_foreign_database(folder: Path) -> None:
 
 @contextmanager
 def translated(folder: Path | None = None) -> Iterator[None]:
-    """Turn what the disk and the database raise into a ShelfError.
+    """Turn errors of the disk and the database into a ShelfError.
 
-    That may be a UnicodeDecodeError: of a damaged name in a database, or in what SQLite says of it.
+    A UnicodeDecodeError comes from a damaged name in a database, or from SQLite's message about it.
 
     Args:
-        folder: The folder of the database, if it may be full: SQLite says "disk I/O error" when it
-            cannot make the file that it shares between processes.
+        folder: The folder of the database, if its disk may be full: SQLite reports "disk I/O error"
+            if it cannot create the file that it shares between processes.
     """
     try:
         yield

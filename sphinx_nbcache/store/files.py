@@ -1,4 +1,4 @@
-"""What the store remembers of files: their fingerprints, and which contents notebooks gave them."""
+"""Records about files: their fingerprints, and the contents that notebooks gave them."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from sphinx_nbcache.store.access import Access, encoded
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
-# Under them, and a path, it is remembered: an absolute one, and one relative to the root.
+# Prefixes of keys: an absolute path follows the first, a path relative to the root the second.
 FINGERPRINTS, MADE = "file/", "made/"
-# How many contents are remembered that notebooks have given one file, the newest last.
+# How many contents given by notebooks are remembered for one file.
 _MOST_CONTENTS = 100
 
 
 class Made(msgspec.Struct, frozen=True):
-    """The contents that runs, and builds that put files back, have given a file."""
+    """The contents that runs, and builds that restore files, have given a file."""
 
     contents: Annotated[tuple[tuple[State, Name], ...], Many]
     """Pairs of a digest and a checkout (see [](checkout_id)), the newest last."""
 
 
 def checkout_id(root: Path) -> str:
-    """Return what tells this checkout from others that share a store: also after a move.
+    """Return an id that distinguishes this checkout from others on the same store, even if moved.
 
-    A file is the run's to replace or remove only in the checkout where the run wrote it: a copy
-    of it elsewhere is the user's.
+    A run may replace or remove a file only in the checkout where a run wrote it: a copy in
+    another checkout is the user's.
     """
     try:
         found = root.stat().st_ino
     except OSError:
         return ""
-    # File systems reuse inodes: a second one tells a new clone from the one that was removed.
+    # File systems reuse inodes: the inode of `.git` distinguishes a new clone from a removed one.
     with suppress(OSError):
         return f"{found:x}-{(root / '.git').stat().st_ino:x}"
     return f"{found:x}"
 
 
 def fingerprints(access: Access, paths: Iterable[str]) -> dict[str, Fingerprint]:
-    """Return the fingerprints that are remembered of files, by absolute path."""
+    """Return the remembered fingerprints of files, by absolute path."""
     keys = {FINGERPRINTS + path: path for path in paths if _is_text(path)}
     found = access.read_many(keys, Fingerprint)
     return {keys[key]: fingerprint for key, fingerprint in found.items()}
@@ -53,12 +53,13 @@ def fingerprints(access: Access, paths: Iterable[str]) -> dict[str, Fingerprint]
 def keep_fingerprints(
     access: Access, fresh: Mapping[str, Fingerprint], known: Mapping[str, Fingerprint]
 ) -> None:
-    """Remember fingerprints, by absolute path. If that fails, only time is lost.
+    """Remember fingerprints, by absolute path. A failure costs only time.
 
     Args:
         access: The records.
         fresh: The new fingerprints.
-        known: Those that are remembered. One that only confirms what is known is written later.
+        known: The remembered fingerprints. A fresh one that only confirms a known one is written
+            later.
     """
     records: dict[str, bytes] = {}
     confirmed: dict[str, bytes] = {}
@@ -83,12 +84,12 @@ def made_contents(access: Access, name: str, checkout: str) -> frozenset[str]:
 
 
 def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> None:
-    """Remember that files have these contents by a run, or were put back by a build.
+    """Remember that a run gave files these contents, or that a build restored them.
 
     Args:
         access: The records.
         contents: Digests by name.
-        checkout: Where that was.
+        checkout: The checkout in which the files are.
 
     Raises:
         ShelfError: The store cannot be written.
@@ -105,7 +106,7 @@ def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> Non
 
 
 def _is_text(path: str) -> bool:
-    """Tell whether a path can be a key: bytes that are no UTF-8 cannot."""
+    """Tell whether a path can be a key: bytes that are not UTF-8 cannot."""
     try:
         path.encode()
     except UnicodeEncodeError:

@@ -1,8 +1,9 @@
-"""Databases that somebody else made: they must not cost more than ours, or do anything else.
+"""Protection from foreign databases, which must cost no more than ours, nor do anything else.
 
-What a statement does depends on the database as well. A view or a trigger can compute without
+The effect of a statement depends on the database as well. A view or a trigger can compute without
 end, and pages can refer to each other so that a table of a few pages has more rows than can ever
-be read. So the definitions are compared with those of diskcache, and statements are stopped.
+be read. Definitions are therefore compared with those of diskcache, and long statements are
+interrupted.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from diskcache.core import DBNAME, METADATA
 Execute = Callable[..., Any]
 """Executes a statement with parameters, and returns a cursor."""
 
-# Instructions of SQLite's virtual machine; reading a row takes about ten. Less than two seconds.
+# Instructions of SQLite's virtual machine: about ten per row, less than two seconds in all.
 _STEP, _MOST_STEPS = 1_000_000, 50
 # diskcache has about twenty definitions and as many settings.
 _MOST_ROWS = 100
 _LARGEST_SIZE = 1 << 53
-# How a rollback journal ends that names another file (`readSuperJournal` in SQLite's pager.c).
+# The end of a rollback journal that names another file (`readSuperJournal` in pager.c of SQLite).
 _NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
-# Those of diskcache 5.6.3, so that none have to be made to compare with.
+# The definitions of diskcache 5.6.3, so that no database has to be created for comparison.
 KNOWN = frozenset(
     {
         "1609245ab9385ad3",
@@ -48,27 +49,28 @@ KNOWN = frozenset(
 
 
 def limit_steps(connection: sqlite3.Connection) -> None:
-    """Interrupt what is executed from now on if it takes many times what it takes for our data."""
+    """Interrupt statements from now on if they take many times as long as with our data."""
     steps = iter(range(_MOST_STEPS))
     connection.set_progress_handler(lambda: next(steps, None) is None, _STEP)
 
 
 def refuse_foreign(execute: Execute, settings: frozenset[str]) -> None:
-    """Look whether a database has anything that diskcache would act on, and that we never write.
+    """Refuse a database whose content diskcache would act on but this package never writes.
 
     Args:
         execute: Executes a statement.
-        settings: The names of the settings that are replaced by ours.
+        settings: The names of the settings that ours replace.
 
     Raises:
-        sqlite3.DatabaseError: It has. diskcache makes attributes and pragmas of settings.
+        sqlite3.DatabaseError: The database is foreign. diskcache turns settings into attributes and
+            pragmas.
     """
     _refuse_definitions(execute)
     try:
         rows = list(islice(execute("SELECT key, value FROM Settings"), _MOST_ROWS))
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
-            return  # just being made by another process
+            return  # another process is creating it
         raise
     values = dict(rows)
     foreign = values.keys() - settings - METADATA.keys()
@@ -113,14 +115,14 @@ def definitions(execute: Execute) -> frozenset[str]:
 
 
 def _refuse_definitions(execute: Execute) -> None:
-    # Some may be missing: another process may just be making the database.
+    # Some may be missing: another process may be creating the database.
     found = definitions(execute)
     if not found <= KNOWN and not found <= made_by_diskcache():
         raise sqlite3.DatabaseError("tables, views or triggers that are never written")
 
 
 def made_by_diskcache() -> frozenset[str]:
-    """Return the definitions that this version of diskcache makes."""
+    """Return the definitions that the installed version of diskcache creates."""
     with tempfile.TemporaryDirectory(prefix="nbcache-") as folder:
         diskcache.Cache(folder, eviction_policy="none").close()
         with closing(sqlite3.connect(Path(folder, DBNAME))) as connection:

@@ -1,8 +1,8 @@
-"""Marks: proof that a record was written by this account, which a store cannot forge.
+"""Marks, which prove that this account wrote a record; a store cannot forge them.
 
-A mark is an HMAC over the schema, the key and the content of a record. Contents name what
-belongs to them by digest, so the mark covers that as well. Verifying marks needs no secret to
-exist; only the first record that is marked creates one.
+A mark is an HMAC over the schema, the key and the content of a record. A content names its parts
+by digest, so the mark covers them as well. Verifying marks does not require a secret; the first
+record that is marked creates one.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ NO_MARK = bytes(MARK_SIZE)
 
 _SECRET_FILE = "secret"  # noqa: S105 (the name of a file)
 _SECRET_SIZE = 32
-# A shorter text could be found by trying: every mark in a store tells whether a guess is right.
+# A shorter text could be guessed: every mark in a store tells whether a guess is right.
 _SHORTEST_TEXT = 16
 _OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Marks:
-    """Marks records with the secret of the account, and recognises marked ones.
+    """Marks records with the account's secret, and recognises marked ones.
 
     Args:
         schema: The number of the record format.
-        notify: Takes a warning if the secret that the environment names cannot be used.
+        notify: Takes a warning if the secret in the environment cannot be used.
     """
 
     def __init__(self, schema: int, notify: Notify) -> None:
@@ -48,7 +48,7 @@ class Marks:
         return self._computed(secret, key, content)
 
     def is_ours(self, mark: bytes, key: str, content: bytes) -> bool:
-        """Tell whether a record was marked by this account."""
+        """Tell whether this account marked a record."""
         if len(mark) != MARK_SIZE or mark == NO_MARK:
             return False
         secret = self._existing()
@@ -67,15 +67,15 @@ class Marks:
 
 
 def secret_path() -> Path:
-    """Return the file that holds the secret of this account. It need not exist."""
+    """Return the path of the account's secret. The file may not exist."""
     from platformdirs import user_data_path
 
     return user_data_path("sphinx-nbcache", appauthor=False) / _SECRET_FILE
 
 
 def _read_secret(notify: Notify) -> bytes | None:
-    """Return the secret of the environment or of the account; `None` if there is none yet."""
-    # A job may get it with a line end from a file. Where it has no secret, CI sets an empty one.
+    """Return the secret from the environment or of the account; `None` if there is none yet."""
+    # A secret read from a file may have a line end. CI sets an empty one where it is not available.
     if text := os.environ.get(SECRET_VARIABLE, "").strip():
         if len(text) >= _SHORTEST_TEXT:
             return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
@@ -85,9 +85,9 @@ def _read_secret(notify: Notify) -> bytes | None:
 
 
 def _read_file(path: Path) -> bytes | None:
-    """Return the secret in a file that only this account can read; else `None`."""
+    """Return the secret in a file that only this account can read; `None` if there is none."""
     try:
-        # Not blocking: a pipe may be there.
+        # Do not block: the path may be a pipe.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         descriptor = os.open(path, flags)
     except OSError:
@@ -110,10 +110,10 @@ def _is_private(found: os.stat_result) -> bool:
 
 
 def _make_secret() -> bytes:
-    """Return a new secret, kept in the user's data directory.
+    """Return a new secret, stored in the user's data directory.
 
-    If it cannot be kept there, the secret lasts as long as this process: what it marks is
-    recognised by this build alone. Of two processes that make one at once, one wins.
+    If it cannot be stored, the secret lasts as long as this process: only this build recognises
+    its marks. If two processes create a secret at once, one wins.
     """
     secret = secrets.token_bytes(_SECRET_SIZE)
     with suppress(OSError):
@@ -131,7 +131,7 @@ def _publish(path: Path, secret: bytes) -> None:
         with open(os.open(partial, flags, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
             file.write(secret)
         if _read_file(path) is None and os.path.lexists(path):
-            partial.replace(path)  # it is damaged, or others can read it
+            partial.replace(path)  # it is damaged, or readable by others
         else:
             os.link(partial, path)
     finally:

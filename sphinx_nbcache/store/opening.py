@@ -1,4 +1,4 @@
-"""Opening the store's shelf, whatever state its folder is in."""
+"""Opening the store's shelf from a folder in any state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sphinx_nbcache.store.disk_shelf import DiskShelf
 from sphinx_nbcache.store.read_only import ReadOnlyShelf
 from sphinx_nbcache.store.shelf import MemoryShelf, Shelf, ShelfError
 
-# How SQLite says that the surroundings are at fault (locks, rights, space), not the database.
+# SQLite's codes for problems of the surroundings (locks, permissions, space), not the database.
 _SURROUNDINGS = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -30,23 +30,23 @@ _SURROUNDINGS = frozenset(
 )
 _PRIMARY_CODE = 0xFF
 _MOVE_SECONDS = 60
-# A file in the folder of a database that turned out to be damaged after it was opened.
+# A file that marks the folder of a database that proved damaged after it was opened.
 _MARK = "damaged"
 
 
 def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]:
     """Open the shelf of a folder.
 
-    A folder that holds something else than a database of ours is moved aside, and the store
-    starts anew. Where nothing can be kept on the disk, the shelf only reads, or is in memory.
+    A folder without a database of ours is moved aside, and the store starts empty. If the disk
+    cannot be written, the fallback is a shelf that only reads, or one in memory.
 
     Args:
-        folder: Where the database is.
-        again: Whether this build has opened it before. A build goes on with what it has begun
-            with: damage that was found later (see [](mark_if_malformed)) is for the next one.
+        folder: The folder of the database.
+        again: Whether this build has opened it before. A build keeps using the database that it
+            began with: damage found later (see [](mark_if_malformed)) is left to the next build.
 
     Returns:
-        The shelf, and what had to be done instead of opening what was there.
+        The shelf, and the problem if the database could not be opened normally.
     """
     if foreign_entry(folder) is not None:
         return _start_anew(DiskShelf(folder))
@@ -56,7 +56,7 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
     if not again and (folder / _MARK).exists():
         return _start_anew(shelf)
     try:
-        # Not by `get`, which would write.
+        # Not `get`, which would write.
         list(shelf.get_many([""]))
     except ShelfError as error:
         if is_damage(error.__cause__):
@@ -66,14 +66,14 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
 
 
 def mark_if_malformed(folder: Path, error: ShelfError | None = None) -> None:
-    """Let the next build start with a new store, if the database is malformed anywhere.
+    """Make the next build start with a new store if the database is malformed anywhere.
 
-    To be called when something in it turned out to be damaged, or could not be written. A
-    malformed database may open without trouble, and never again keep what is written to it.
+    Call this when an entry proved damaged, or could not be written. A malformed database may
+    open without errors, and never again keep what is written to it.
 
     Args:
-        folder: Where the database is.
-        error: What went wrong in writing.
+        folder: The folder of the database.
+        error: The error of the failed write.
     """
     if (error is not None and is_damage(error.__cause__)) or _is_malformed(folder / DBNAME):
         with suppress(OSError):
@@ -90,7 +90,7 @@ def _is_malformed(database: Path) -> bool:
 
 
 def _tried(shelf: Shelf) -> tuple[Shelf, None] | None:
-    """Return a shelf if it can be read."""
+    """Return a shelf if it is readable, else `None`."""
     try:
         shelf.get("")
     except ShelfError:
@@ -103,15 +103,15 @@ def _in_memory(folder: Path, why: str) -> tuple[Shelf, str]:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Tell whether what SQLite says is the fault of the database, not of its surroundings."""
+    """Tell whether SQLite reports a fault of the database, not of its surroundings."""
     if not isinstance(error, sqlite3.Error):
-        return isinstance(error, UnicodeDecodeError)  # of a name, or of SQLite's message
+        return isinstance(error, UnicodeDecodeError)  # from a name, or SQLite's message
     code = getattr(error, "sqlite_errorcode", None)
     return code is None or code & _PRIMARY_CODE not in _SURROUNDINGS
 
 
 def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
-    """Move a damaged store aside, unless another process has done so meanwhile."""
+    """Move a damaged store aside, unless another process has done so in the meantime."""
     import filelock
 
     folder = shelf.folder
@@ -140,7 +140,7 @@ def _damage_of(shelf: DiskShelf) -> str | None:
     if (shelf.folder / _MARK).exists():
         return "the last build found it so"
     try:
-        # Opened by diskcache, which makes the tables that a new or emptied database lacks.
+        # Open with diskcache, which creates the tables that a new or emptied database lacks.
         shelf.size()
         shelf.get("")
     except ShelfError as error:

@@ -1,8 +1,7 @@
-"""Outputs on their way into the store and out of it.
+"""Packing of outputs for the store, and unpacking.
 
-The outputs of a run are one JSON text. Images and other large representations are not in it:
-each is a blob of its own, named by its digest, so that equal images are kept once and a page
-that does not show one does not load it.
+The outputs of a run are one JSON text. Images and other large representations are separate blobs,
+named by their digests: equal images are stored once, and a page loads only what it shows.
 """
 
 from __future__ import annotations
@@ -20,36 +19,36 @@ from sphinx_nbcache.store.records import Failure, content_digest
 Output = dict[str, Any]
 CellOutputs = list[list[Output]]
 
-# A representation from this size on is a blob of its own.
+# Representations of at least this size become separate blobs.
 _BLOB_SIZE = 8 * 1024
 _BINARY = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"})
 _TEXT_KEY = "$nbcache-text"
-# The ways in which kernels write base64: in one line, with or without its end, and folded.
+# The ways in which kernels write base64: one line, with or without a line end, and folded.
 _BASE64_KEYS: Mapping[str, Callable[[bytes], bytes]] = {
     "$nbcache-base64": base64.b64encode,
     "$nbcache-base64-line": lambda content: base64.b64encode(content) + b"\n",
     "$nbcache-base64-lines": base64.encodebytes,
 }
-# Stands around a notebook's own JSON that looks like one of the references above.
+# Wraps a notebook's own JSON that looks like one of the references above.
 _JSON_KEY = "$nbcache-json"
 
 
 class OutputsError(Exception):
-    """Outputs that cannot be read back. The message says what is wrong."""
+    """Outputs cannot be read back. The message says why."""
 
 
 class RunOutputs(msgspec.Struct):
-    """What a run displayed: the outputs of each code cell that has code, and widget states."""
+    """The outputs of a run: those of each code cell that has code, and widget states."""
 
     cells: Annotated[CellOutputs, PerCell]
     widgets: Json = {}
 
 
 def render_id(outputs: RunOutputs, status: str, lexer: str, failure: Failure | None) -> str:
-    """Return the digest of what a page shows of a run: outputs, how it ended, highlighting.
+    """Return the digest of what a page shows of a run: outputs, status, highlighting, failure.
 
-    Execution counts and the identity of the run are left out: two runs that show the same
-    have the same render id, and no page is read again.
+    Execution counts and the identity of the run are left out: two runs that look the same
+    have the same render id, so that no page is read again.
     """
     shown = [
         [{k: v for k, v in output.items() if k != "execution_count"} for output in cell]
@@ -69,14 +68,14 @@ def pack(outputs: RunOutputs) -> tuple[bytes, dict[str, bytes]]:
 
 
 def unpack(content: bytes, blob: Callable[[str], bytes]) -> RunOutputs:
-    """Return the outputs for their JSON text.
+    """Return the outputs from their JSON text.
 
     Args:
-        content: What [](pack) returned.
-        blob: Returns the blob of a digest, or raises [](OutputsError).
+        content: The JSON text, as returned by [](pack).
+        blob: Returns the blob for a digest, or raises [](OutputsError).
 
     Raises:
-        OutputsError: The text is not what [](pack) writes, or a blob is missing.
+        OutputsError: The text was not written by [](pack), or a blob is missing.
     """
     try:
         outputs = msgspec.json.decode(content, type=RunOutputs)
@@ -99,7 +98,7 @@ def _packed(output: Output, blobs: dict[str, bytes]) -> Output:
 
 
 def _moved(mime: str, value: Any, blobs: dict[str, bytes]) -> Any:
-    """Move a large representation to the blobs; return what stands in its place."""
+    """Move a large representation to the blobs; return its replacement."""
     if not isinstance(value, str):
         return {_JSON_KEY: value} if _is_reference(value) else value
     key, content = _TEXT_KEY, value.encode()
@@ -113,7 +112,7 @@ def _moved(mime: str, value: Any, blobs: dict[str, bytes]) -> Any:
 
 
 def _decoded(value: str) -> tuple[str, bytes]:
-    """Return the key and content of base64; those of a text, if it would come back otherwise."""
+    """Return the key and content of base64; those of a text if decoding it is not reversible."""
     text = value.encode()
     try:
         content = base64.b64decode(text, validate=False)

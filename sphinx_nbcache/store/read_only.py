@@ -1,8 +1,8 @@
-"""The shelf on a folder that cannot be written, such as one on a read-only mount.
+"""A shelf on a folder that cannot be written, such as one on a read-only mount.
 
-diskcache writes to a database as soon as it opens it. SQLite itself can read one in place, if it
-is told that nobody else writes (`immutable=1`). That leaves out what stands in the write-ahead
-log or in a rollback journal, so a database that has one is read from a copy.
+diskcache writes to a database as soon as it opens it. SQLite itself can read a database in place
+with `immutable=1`, which asserts that no process writes to it. That skips the write-ahead log
+and a rollback journal, so a database with either is read from a copy.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LARGEST_COPY = 1 << 30
 
 
 class ReadOnlyShelf:
-    """Reads what a diskcache folder holds; every attempt to write is a [](ShelfError).
+    """Reads a diskcache folder; every attempt to write raises a [](ShelfError).
 
     Args:
         folder: The folder.
-        why: Why nothing can be written.
+        why: The reason why nothing can be written.
     """
 
     def __init__(self, folder: Path, why: str = "it is read-only") -> None:
@@ -44,7 +44,7 @@ class ReadOnlyShelf:
 
     @staticmethod
     def is_needed(folder: Path) -> bool:
-        """Tell whether a folder holds a database that this process may read but not write."""
+        """Tell whether a folder holds a database that this process can read but not write."""
         database = folder / DBNAME
         if not database.exists():
             return False
@@ -54,7 +54,7 @@ class ReadOnlyShelf:
         """Return a value, or `None`.
 
         Raises:
-            DamagedEntryError: The entry is there but cannot be read.
+            DamagedEntryError: The entry exists but cannot be read.
             ShelfError: The database cannot be read.
         """
         for _, value in self.get_many([key]):
@@ -64,7 +64,7 @@ class ReadOnlyShelf:
         return None
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-        """Yield those of the keys that are there, each with its value or what is wrong with it.
+        """Yield each key that is present, with its value or the damage found.
 
         Raises:
             ShelfError: The database cannot be read.
@@ -73,7 +73,7 @@ class ReadOnlyShelf:
             yield from rows_of(self._opened().execute, self._disk, keys)
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the keys that begin so, in order.
+        """Return the keys that begin with a prefix, in order.
 
         Raises:
             ShelfError: The database cannot be read.
@@ -91,25 +91,25 @@ class ReadOnlyShelf:
             return files_of(self._opened().execute)
 
     def size(self) -> int:
-        """Return how much room the files take, in bytes.
+        """Return the size of the files, in bytes.
 
         Raises:
-            ShelfError: They cannot be looked at.
+            ShelfError: The files cannot be examined.
         """
         with translated():
             return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def set(self, key: str, value: bytes) -> None:  # noqa: ARG002 (the contract's signature)
-        """Refuse to keep a value."""
+        """Refuse to store a value."""
         raise ShelfError(self._why)
 
     def delete(self, key: str) -> None:  # noqa: ARG002 (the contract's signature)
-        """Refuse to forget a key."""
+        """Refuse to delete a key."""
         raise ShelfError(self._why)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Refuse to begin one."""
+        """Refuse to begin a transaction."""
         raise ShelfError(self._why)
         yield
 
@@ -141,10 +141,10 @@ class ReadOnlyShelf:
 
 
 def _from_copy(folder: Path) -> sqlite3.Connection:
-    """Return a connection to an image in memory of a database and its logs.
+    """Return a connection to an in-memory copy of a database and its logs.
 
     Raises:
-        sqlite3.DatabaseError: It is larger than any of ours, such as a sparse file.
+        sqlite3.DatabaseError: The database is too large to be ours, such as a sparse file.
     """
     present = [folder / name for name in (DBNAME, *_LOGS) if (folder / name).exists()]
     if sum(path.stat().st_size for path in present) > _LARGEST_COPY:

@@ -1,7 +1,7 @@
-"""The records of the store: msgspec structs, as JSON on the disk.
+"""The records of the store: msgspec structs, stored as JSON.
 
-`SCHEMA` stands in the name of the store's folder. It must be raised whenever a record, the
-code key, or what a reader makes of a source changes in a way that old records do not tell.
+`SCHEMA` is part of the name of the store's folder. Increase it whenever a record, the code key, or
+a reader's interpretation of a source changes in a way that old records do not reveal.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from sphinx_nbcache.store.artifacts import Artifact
 
 SCHEMA = 2
 
-# Cells are told apart by their *position*: counted from 0, among the code cells that have code.
-# It follows from the code key. The *number* that readers see counts the blank ones as well, so
-# two notebooks with one code key may number their cells differently.
+# Cells are identified by their *position*: counted from 0, among the code cells that have code.
+# It follows from the code key. The *number* that readers see counts blank cells as well, so two
+# notebooks with the same code key may number their cells differently.
 
 
 class Status(StrEnum):
@@ -50,57 +50,57 @@ class Status(StrEnum):
     FAILED = "failed"
     """A cell raised an exception, or the kernel could not be started."""
     TIMEOUT = "timeout"
-    """A cell took longer than it may."""
+    """A cell exceeded its time limit."""
     DIED = "died"
     """The kernel died."""
 
 
 class Promise(msgspec.Struct, frozen=True, array_like=True):
-    """What a cell is to raise, as its metadata say."""
+    """The exceptions that a cell is expected to raise, as declared in its metadata."""
 
     position: Position
     """Position of the cell."""
     exceptions: Annotated[tuple[Name, ...], PerCell]
-    """Names of classes: an exception of one of them, or of one derived from it."""
+    """Names of exception classes; classes derived from them match as well."""
 
 
 class Rules(msgspec.Struct, frozen=True):
     """Acceptance rules: what a notebook allows a run to do."""
 
     timeout: Limit | None = None
-    """Seconds a cell may take."""
+    """Seconds that a cell may take."""
     allow_errors: bool = False
     raising: Annotated[tuple[Position, ...], PerCell] = ()
     """Positions of the cells tagged `raises-exception`."""
     notebook_timeout: Limit | None = None
-    """Seconds the whole notebook may take."""
+    """Seconds that the whole notebook may take."""
     output_limit: Limit | None = None
-    """Megabytes a cell may put out."""
+    """Megabytes that a cell may output."""
     notebook_output_limit: Limit | None = None
-    """Megabytes the whole notebook may put out."""
+    """Megabytes that the whole notebook may output."""
     promises: Annotated[tuple[Promise, ...], PerCell] = ()
-    """The cells that are to raise certain exceptions. Of these, only that counts."""
+    """The cells that must raise certain exceptions; `allow_errors` and `raising` do not apply."""
     retries: Count = 0
-    """How often a run that failed is begun anew."""
+    """How often a failed run is repeated."""
 
     def promised_at(self, position: int) -> tuple[str, ...]:
-        """Return what the cell at that position is to raise; nothing if its metadata say none."""
+        """Return the exceptions that the cell at a position declares; empty if none."""
         return next((p.exceptions for p in self.promises if p.position == position), ())
 
     def allows_error_at(self, position: int) -> bool:
-        """Tell whether the cell at that position may raise an exception of any kind."""
+        """Tell whether the cell at that position may raise any exception."""
         if self.promises and self.promised_at(position):
             return False
         return self.allow_errors or position in self.raising
 
     def allows(self, position: int, classes: Collection[str]) -> bool:
-        """Tell whether the cell at that position may raise an exception of these classes."""
+        """Tell whether the cell at that position may raise an exception with these classes."""
         promised = self.promised_at(position) if self.promises else ()
         return self.allows_error_at(position) or not set(promised).isdisjoint(classes)
 
 
 class CellRun(msgspec.Struct, frozen=True):
-    """What a run did with one code cell that has code, in the order of the notebook."""
+    """The run of one code cell that has code, in the order of the notebook."""
 
     digest: State
     """Digest of the source that was run."""
@@ -110,24 +110,24 @@ class CellRun(msgspec.Struct, frozen=True):
     error: Name | None = None
     """Name of the exception that the cell raised."""
     bases: Annotated[tuple[Name, ...], PerCell] = ()
-    """Names of the classes from which that exception is derived, if they had to be known."""
+    """Names of the base classes of that exception, if they were needed."""
 
     @property
     def was_run(self) -> bool:
-        """Whether the cell was run, to its end or not."""
+        """Whether the cell was run, completely or in part."""
         return self.seconds is not None or self.execution_count is not None
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a run did not end well."""
+    """Why a run failed."""
 
     name: Name
     """Name of the exception, such as `ValueError` or `CellTimeoutError`."""
     message: Text
     traceback: Text
-    """As the kernel sent it, with ANSI colours; a plain text where there was none."""
+    """As the kernel sent it, with ANSI colours; a plain text if the kernel sent none."""
     position: Position | None = None
-    """Position of the code cell, if it is one cell's fault."""
+    """Position of the code cell, if a single cell caused the failure."""
 
     @property
     def headline(self) -> str:
@@ -137,7 +137,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What the store remembers of one run under a code key."""
+    """The record of one run under a code key."""
 
     code_key: Digest
     status: Status
@@ -148,7 +148,7 @@ class Result(msgspec.Struct, frozen=True):
     render_id: ShortDigest
     """Digest of what a page shows of the result."""
     kernel: Name
-    """Name of the kernel that ran it."""
+    """Name of the kernel that ran the notebook."""
     language_info: Json
     started: Time
     """Seconds since the epoch, UTC."""
@@ -162,15 +162,15 @@ class Result(msgspec.Struct, frozen=True):
     blobs: Annotated[tuple[State, ...], Many] = ()
     """Digests of all blobs that belong to the result."""
     bytes: Count = 0
-    """How large they are together."""
+    """Total size of the result's contents."""
     artifacts: Annotated[tuple[Artifact, ...], Many] = ()
-    """What the run created or changed: under the root, or in its temporary folder."""
+    """Files that the run created or changed: under the root, or in its temporary folder."""
     trace: MaybeDigest = ""
-    """Digest of the blob that holds what it depended on."""
+    """Digest of the blob that holds the trace."""
     temporary: bool = False
-    """Whether it was run in a temporary folder: then artifacts stay in the store."""
+    """Whether the run was in a temporary folder: then artifacts stay in the store."""
     peak_memory: Count | None = None
-    """The most memory that the kernel used, in bytes, if it was measured."""
+    """The kernel's peak memory use in bytes, if it was measured."""
     retried: Annotated[tuple[Failure, ...], PerCell] = ()
     """Why earlier attempts of the same run failed, without their tracebacks."""
 
@@ -181,7 +181,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A result as the store has it."""
+    """A result as stored."""
 
     id: int
     """A small integer, local to the store and never reused; 0 if it was not looked up."""
@@ -189,7 +189,7 @@ class Stored(msgspec.Struct, frozen=True):
     """The SHA-256 of the record, in hexadecimal."""
     result: Result
     is_marked: bool = False
-    """Whether a run of this account made it. Else it serves pages, but it is not trusted with
+    """Whether a run of this account created it. Otherwise pages show it, but it is not trusted with
     files (see `docs/explanation/security.md`)."""
 
 
@@ -202,18 +202,18 @@ class HistoryCell(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PastRun(msgspec.Struct, frozen=True, array_like=True):
-    """A run of a notebook, as it is remembered when its result may have gone."""
+    """A run of a notebook, remembered even after its result was removed."""
 
     started: Time
     """Seconds since the epoch, UTC."""
     seconds: Seconds
     status: Status
     reason: Text = ""
-    """Why it was run; empty if that was not for this store to decide."""
+    """Why the notebook was run; empty if this store did not decide it."""
 
 
 class History(msgspec.Struct, frozen=True):
-    """What a notebook last was, and the result that its page last showed."""
+    """The last known state of a notebook, and the result that its page last showed."""
 
     result: Digest
     """Digest of the result."""
@@ -225,31 +225,31 @@ class History(msgspec.Struct, frozen=True):
     assets: Annotated[tuple[Name, ...], Many] = ()
     arguments: Annotated[tuple[Name, ...], Many] = ()
     runs: Annotated[tuple[PastRun, ...], PerCell] = ()
-    """Its last runs, also of other code, the oldest first."""
+    """The last runs, also of other code, the oldest first."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """One line of the list of results under a code key."""
+    """One entry of the list of results under a code key."""
 
     id: Id
     digest: Digest
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """A notebook of the project, in the list that the store keeps."""
+    """A notebook of the project, as listed in the store."""
 
     id: Count
     """Local to the store, and never given to another notebook."""
     name: Name
     """Path relative to the root, POSIX."""
     reader: Name = ""
-    """The reader that was named for it; empty if its suffix tells."""
+    """The reader chosen by the user; empty if the suffix decides."""
     assets: Annotated[tuple[Name, ...], Many] = ()
-    """Files that it needs, as paths relative to its folder."""
+    """Files that the notebook needs, as paths relative to its folder."""
     added: Time = 0.0
-    """When it was added: seconds since the epoch, UTC."""
+    """When the notebook was added: seconds since the epoch, UTC."""
     by_build: bool = False
-    """Whether a build found it among its documents, rather than a user having added it."""
+    """Whether a build found the notebook among its documents, instead of a user adding it."""
 
     def __post_init__(self) -> None:
         parts = self.name.split("/")
@@ -265,27 +265,27 @@ class Roll(msgspec.Struct, frozen=True):
     next_id: Id = 1
     notebooks: Annotated[tuple[Registered, ...], Many] = ()
     executor: Name = ""
-    """The executor that was chosen for them, where no `conf.py` says which; empty if none was."""
+    """The executor chosen for the notebooks if no `conf.py` sets one; empty if none was chosen."""
 
 
 Sources = Annotated[list[str], PerCell]
-"""The sources of code cells, as a blob has them."""
+"""The sources of code cells, as stored in a blob."""
 
 
 MISSING_KEY = "missing"
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """What the store remembers of files that were missing when they were last looked for."""
+    """Files that were missing when the store last looked for them."""
 
     looked: Annotated[dict[Name, Moment], Many]
-    """When they were, by checkout."""
+    """When files were last looked for, by checkout."""
     since: Annotated[dict[Name, Moment], Many]
-    """When each was missed first, by the key of its record."""
+    """When a file was first found missing, by the key of its record."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much the store keeps. What was not used for the longest time goes first."""
+    """How much the store keeps. Least recently used results are removed first."""
 
     count: Id | None = 10_000
     """Results; `None` for no limit."""
@@ -294,7 +294,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def contradiction(result: Result, encoded: bytes) -> str:
-    """Return what does not fit together in a result of a store; empty if all does.
+    """Return an inconsistency of a stored result; empty if there is none.
 
     Args:
         result: The result.
@@ -313,7 +313,7 @@ def contradiction(result: Result, encoded: bytes) -> str:
 def _positions(result: Result) -> Iterable[int]:
     rules, failures = result.rules, (result.failure, *result.retried)
     if not rules.raising and not rules.promises and failures == (None,):
-        return ()  # what most results are like
+        return ()  # fast path for most results
     failed = (f.position for f in failures if f is not None and f.position is not None)
     return (*rules.raising, *(promise.position for promise in rules.promises), *failed)
 
@@ -327,5 +327,5 @@ def _contradiction_of_files(result: Result) -> str:
 
 
 def content_digest(content: bytes) -> str:
-    """Return the name of a piece of content: its SHA-256, in hexadecimal."""
+    """Return the name of a content: its SHA-256, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()

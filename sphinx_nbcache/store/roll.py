@@ -1,4 +1,4 @@
-"""The list of a project's notebooks, as the store keeps it."""
+"""The list of a project's notebooks in the store."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _KEY = "notebooks"
 
 
 def read_roll(store: Store) -> Roll:
-    """Return the list."""
+    """Return the list; empty if there is none."""
     return store.access.read(_KEY, Roll) or Roll()
 
 
 def change_roll(store: Store, change: Callable[[Roll], Roll]) -> Roll:
-    """Change the list in one step: of two that change it at once, neither loses anything.
+    """Change the list atomically: concurrent changes do not overwrite each other.
 
     Args:
         store: The store.
-        change: Returns the new list for the present one.
+        change: Returns the new list from the current one.
 
     Raises:
         ShelfError: The store cannot be written.
@@ -37,7 +37,7 @@ def change_roll(store: Store, change: Callable[[Roll], Roll]) -> Roll:
 
 
 def try_to_change_roll(store: Store, change: Callable[[Roll], Roll]) -> None:
-    """Change the list if that is needed and possible."""
+    """Change the list if necessary and possible."""
     if change(old := read_roll(store)) != old:
         with suppress(ShelfError):
             change_roll(store, change)

@@ -1,8 +1,8 @@
 """Reading many rows of diskcache's table at once.
 
-diskcache reads one key at a time, which for a thousand notebooks takes longer than everything
-else that a build does when nothing has changed. So its table is read directly. It is the same
-since diskcache 3, and there for every program that uses SQLite.
+diskcache reads one key at a time, which for a thousand notebooks takes longer than everything else
+in a build where nothing has changed. This module therefore reads the table directly. The table has
+not changed since diskcache 3, and any program that uses SQLite may read it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sphinx_nbcache.store.shelf import DamagedEntryError
 
 # SQLite allows 999 parameters in a statement by default (32,766 since version 3.32).
 _AT_ONCE = 500
-# Values from 32 KiB on are files of their own (see `disk_shelf`); a later version may move that.
+# Values from 32 KiB on are separate files (see `disk_shelf`); a later version may change that.
 _LARGEST_IN_ROW = 1 << 20
 # A prefix and a path.
 _LONGEST_KEY = LONGEST_NAME + 100
@@ -27,7 +27,7 @@ _LONGEST_FILE_NAME = 100
 def rows_of(
     execute: Execute, disk: SafeDisk, keys: Iterable[str]
 ) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-    """Yield those of the keys that are there, each with its value or what is wrong with it.
+    """Yield each key that is present, with its value or the damage found.
 
     Raises:
         sqlite3.Error: The table cannot be read.
@@ -36,7 +36,7 @@ def rows_of(
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         marks = ",".join("?" * len(some))
-        # What is too large, or of a type that is never written, does not leave the database.
+        # Values that are too large, or of a type that is never written, do not leave the database.
         query = (
             "SELECT key, mode, substr(filename, 1, ?), typeof(value),"  # noqa: S608 (only question marks are put in)
             " CASE WHEN typeof(value) = 'blob' AND length(value) <= ? THEN value END"
@@ -48,7 +48,7 @@ def rows_of(
 
 
 def keys_of(execute: Execute, prefix: str) -> list[str]:
-    """Return the keys that begin so, in order.
+    """Return the keys that begin with a prefix, in order.
 
     Raises:
         sqlite3.Error: The table cannot be read.

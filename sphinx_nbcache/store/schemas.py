@@ -1,4 +1,4 @@
-"""Folders of stores in older record formats, which lie beside that of the present one."""
+"""Folders of stores in older record formats, next to the current one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def folder_name(schema: int) -> str:
 
 
 def older_folders(folder: Path) -> list[Path]:
-    """Return the folders of older formats beside the folder of a store, the oldest first."""
+    """Return the folders of older formats next to a store's folder, the oldest first."""
     own = _schema_of(folder)
     try:
         beside = list(folder.parent.iterdir())
@@ -28,7 +28,7 @@ def older_folders(folder: Path) -> list[Path]:
 
 
 def remove_older_folders(folder: Path) -> list[Path]:
-    """Remove the folders of older formats beside the folder of a store.
+    """Remove the folders of older formats next to a store's folder.
 
     Returns:
         The folders that were removed.

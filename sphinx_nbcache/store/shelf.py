@@ -1,7 +1,7 @@
-"""The narrow seam to the disk: bytes under text keys.
+"""The narrow interface to the disk: bytes under text keys.
 
-Shelves keep one contract (`tests/units/test_shelf.py`): one on diskcache, one in memory, which
-takes over when the disk cannot be used, and one that only reads, where nothing can be written.
+All shelves keep one contract (`tests/units/test_shelf.py`): one on diskcache, one in memory as the
+fallback if the disk cannot be used, and one that only reads, if nothing can be written.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Protocol
 
 
 class ShelfError(Exception):
-    """The disk did not do what was asked. The message says why, in the system's words."""
+    """A disk operation failed. The message says why, in the system's words."""
 
 
 class DamagedEntryError(Exception):
-    """One entry is there but cannot be read."""
+    """An entry exists but cannot be read."""
 
 
 class Shelf(Protocol):
@@ -27,28 +27,28 @@ class Shelf(Protocol):
         """Return a value, or `None`; [](DamagedEntryError) if it cannot be read."""
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-        """Yield those of the keys that are there, each with its value or what is wrong with it."""
+        """Yield each key that is present, with its value or the damage found."""
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the keys that begin so, in order; [](ShelfError) if they cannot be read."""
+        """Return the keys that begin with a prefix, in order; [](ShelfError) if that fails."""
 
     def file_names(self) -> frozenset[str]:
-        """Return the names of files that hold values; [](ShelfError) if they cannot be read."""
+        """Return the names of files that hold values; [](ShelfError) if that fails."""
 
     def size(self) -> int:
-        """Return how much room everything takes, in bytes; [](ShelfError) if that fails."""
+        """Return the total size in bytes; [](ShelfError) if that fails."""
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a value; [](ShelfError) if that fails."""
+        """Store a value; [](ShelfError) if that fails."""
 
     def delete(self, key: str) -> None:
-        """Forget a key, if it is there."""
+        """Delete a key if it exists."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Make what is set and deleted within it visible all at once, or not at all."""
+        """Make all changes within the context visible at once, or not at all."""
 
     def close(self) -> None:
-        """Let go of the disk. The next use takes hold of it again."""
+        """Release the disk. The next use opens it again."""
 
 
 class MemoryShelf:
@@ -70,37 +70,37 @@ class MemoryShelf:
         return self._values.get(key)
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
-        """Yield those of the keys that are there, each with its value."""
+        """Yield each key that is present, with its value."""
         for key in keys:
             if (value := self._values.get(key)) is not None:
                 yield key, value
 
     def keys(self, prefix: str) -> list[str]:
-        """Return the keys that begin so, in order."""
+        """Return the keys that begin with a prefix, in order."""
         with self._lock:
             return sorted(key for key in self._values if key.startswith(prefix))
 
     def file_names(self) -> frozenset[str]:
-        """Return nothing: no value is in a file."""
+        """Return an empty set: no value is in a file."""
         return frozenset()
 
     def size(self) -> int:
-        """Return how much room everything takes, in bytes."""
+        """Return the total size in bytes."""
         with self._lock:
             return sum(map(len, self._values.values()))
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a value."""
+        """Store a value."""
         with self._lock:
             self._values[key] = value
 
     def delete(self, key: str) -> None:
-        """Forget a key, if it is there."""
+        """Delete a key if it exists."""
         with self._lock:
             self._values.pop(key, None)
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Make what is set and deleted within it count as a whole, or not at all."""
+        """Make all changes within the context take effect as a whole, or not at all."""
         return self._all_or_nothing()
 
     @contextmanager
@@ -114,4 +114,4 @@ class MemoryShelf:
                 raise
 
     def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing: there is nothing to release."""

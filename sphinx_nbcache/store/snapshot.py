@@ -1,9 +1,9 @@
 """Reading a database that no process is writing, without touching any file.
 
-A build in which nothing changed must not change the store: whoever watches files would build
-again. diskcache writes to a database when it opens it, and SQLite in WAL mode creates files to
-read one. Opened with `immutable=1` (see sqlite.org/uri.html) it does neither, and takes no locks.
-So every read is checked afterwards: it counts only if no process had the database open for
+A build in which nothing changed must not change the store: a tool that watches files would build
+again. diskcache writes to a database when it opens it, and SQLite in WAL mode creates files to read
+one. Opened with `immutable=1` (see sqlite.org/uri.html), SQLite does neither, and takes no locks.
+Every read is therefore validated afterwards: it counts only if no process had the database open for
 writing, and the file did not change.
 """
 
@@ -24,7 +24,7 @@ _Value = TypeVar("_Value")
 
 
 class Snapshot:
-    """A database as it is while nothing writes to it."""
+    """A database while no process writes to it."""
 
     def __init__(self, path: Path, stat: Stat) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class Snapshot:
         return cls(path, stat)
 
     def read(self, query: Callable[[Callable[..., Any]], _Value]) -> _Value | None:
-        """Return what a query finds; `None` if the database was in use meanwhile.
+        """Return the result of a query; `None` if the database was in use in the meantime.
 
         Args:
             query: Takes a function that executes statements.
@@ -69,10 +69,10 @@ class Snapshot:
 
 
 def _quiet_stat(database: Path) -> Stat | None:
-    """Return what tells that a database changed; `None` if it is missing or in use.
+    """Return a stat that reveals changes of a database; `None` if it is missing or in use.
 
-    A process that has written to it has a write-ahead log, which SQLite removes when the last
-    process is done; or a journal, where there can be no such log.
+    A process that has written to the database has a write-ahead log, which SQLite removes when
+    the last process closes it; or a rollback journal, on file systems without such a log.
     """
     logs = (database.with_name(f"{database.name}-wal"), journal_of(database))
     try:

@@ -1,4 +1,4 @@
-"""The store: what is remembered of sources, runs, and notebooks. Damage reads as absence."""
+"""The store: persistent records of sources, runs, and notebooks. Damaged records read as absent."""
 
 from __future__ import annotations
 
@@ -34,33 +34,33 @@ from sphinx_nbcache.store.schemas import folder_name
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.traces.facts import Trace, decode_trace
 
-# How many results one code key keeps, the newest first. A failed one gives way to the next.
+# How many results one code key keeps, the newest first. The next result replaces a failed one.
 _RESULTS_PER_KEY = 20
-# Under them, and a path relative to the root, scans and histories are remembered.
+# Prefixes of the keys of scans and histories; a path relative to the root follows.
 SCANS, HISTORIES = "scan/", "history/"
 _NEXT_ID = "next-id"
 _ID_DIGITS = 19
-# A larger file is kept in pieces of this size: only one of them is in memory at a time.
+# Larger files are stored in pieces of this size: only one piece at a time is in memory.
 PIECE = 1 << 23
 _UNTRACED = Trace()
 
-# A longer list was forged: it could name one large record a million times.
+# A longer list is forged: it could name one large record a million times.
 Entries = Annotated[list[Entry], msgspec.Meta(max_length=_RESULTS_PER_KEY)]
 _Kind = TypeVar("_Kind")
 
 
 class Store:
-    """What is remembered between builds, in a folder that may be deleted at any time.
+    """Records kept between builds, in a folder that may be deleted at any time.
 
-    The folder is opened at first use. [](close) lets go of it, so that nothing open survives
-    into forked processes; the next use, there or here, opens it again.
+    The folder is opened at first use. [](close) releases it, so that no open resource survives
+    into forked processes; the next use, here or there, opens it again.
 
     Attributes:
         access: Reads and writes single records.
 
     Args:
         place: The folder that the store shares with other tools and other schemas.
-        notify: Takes the warnings about damage and trouble.
+        notify: Takes warnings about damage and failures.
     """
 
     def __init__(self, place: Path, notify: Notify) -> None:
@@ -68,7 +68,7 @@ class Store:
         self.access = Access(self.folder, notify, Marks(SCHEMA, notify))
 
     def claims(self) -> Claims:
-        """Return claims for one who runs notebooks; of several, each needs claims of its own."""
+        """Return claims for one runner of notebooks; each runner needs claims of its own."""
         return Claims(self.folder / "locks")
 
     # -- scans and history
@@ -78,14 +78,14 @@ class Store:
         return self._by_path(SCANS, paths, Scan)
 
     def histories(self, paths: Iterable[str]) -> dict[str, History]:
-        """Return what notebooks last were, by path relative to the root."""
+        """Return the last known states of notebooks, by path relative to the root."""
         return self._by_path(HISTORIES, paths, History)
 
     def keep(self, scans: Mapping[str, Scan], histories: Mapping[str, History]) -> None:
         """Remember scans and histories, by path relative to the root, in one transaction.
 
-        If that fails, nothing is lost but time: the next build reads the sources again. So it
-        is no warning, for the sake of builds that turn warnings into errors.
+        A failure costs only time: the next build reads the sources again. It causes no warning, for
+        the sake of builds that turn warnings into errors.
         """
         records: dict[str, Scan | History] = {SCANS + path: scan for path, scan in scans.items()}
         records |= {HISTORIES + path: history for path, history in histories.items()}
@@ -94,7 +94,7 @@ class Store:
                 self.access.write({key: encoded(record) for key, record in records.items()})
 
     def keep_later(self, scans: Mapping[str, Scan]) -> None:
-        """Remember scans that say the same as those before, with the next other write."""
+        """Remember scans that equal the previous ones, together with the next regular write."""
         self.access.write_later({SCANS + path: encoded(scan) for path, scan in scans.items()})
 
     # -- results
@@ -129,7 +129,7 @@ class Store:
         return found
 
     def all_results(self) -> list[Stored]:
-        """Return all results, in the order in which they came to be."""
+        """Return all results in the order of their creation."""
         keys = [key.removeprefix("results/") for key in self.access.keys("results/")]
         found = [stored for results in self.results_of(keys).values() for stored in results]
         return sorted(found, key=lambda stored: stored.id)
@@ -138,7 +138,7 @@ class Store:
         """Return the outputs of a result.
 
         Raises:
-            OutputsError: They, or one of their parts, are missing or damaged.
+            OutputsError: The outputs, or some of their parts, are missing or damaged.
         """
         outputs = unpack(self.blob(result.outputs), self.blob)
         if len(outputs.cells) != len(result.cells):
@@ -146,7 +146,7 @@ class Store:
         return outputs
 
     def missing_outputs(self, result: Result) -> str | None:
-        """Say, to the user as well, what is wrong with a result's outputs; `None`: nothing."""
+        """Return, and report, what is wrong with a result's outputs; `None` if nothing is."""
         try:
             self.outputs(result)
         except OutputsError as error:
@@ -155,13 +155,13 @@ class Store:
         return None
 
     def records(self, digests: Iterable[str]) -> dict[str, Stored]:
-        """Return results by their digests, those that are there. Their ids are not looked up."""
+        """Return the results that exist, by digest. Their ids are not looked up."""
         found = self.access.get_many(f"result/{digest}" for digest in digests)
         names = (key.removeprefix("result/") for key in found)
         return {n: stored for n in names if (stored := self._checked(n, found)) is not None}
 
     def traces(self, results: Iterable[Result]) -> dict[str, Trace]:
-        """Return the traces of results, by digest. One that is damaged is left out."""
+        """Return the traces of results, by digest. Damaged traces are left out."""
         wanted = {result.trace for result in results if result.trace}
         found: dict[str, Trace] = {}
         for key, content in self.access.get_many(f"blob/{digest}" for digest in wanted).items():
@@ -176,7 +176,7 @@ class Store:
         """Return a content that a result refers to, such as an image or an artifact.
 
         Raises:
-            OutputsError: It is missing or damaged.
+            OutputsError: The content is missing or damaged.
         """
         content = self.access.get(f"blob/{digest}")
         if content is None:
@@ -189,13 +189,13 @@ class Store:
         """Yield the content of an artifact, piece by piece.
 
         Raises:
-            OutputsError: Some of it is missing or damaged; that may show only at the end.
+            OutputsError: A part is missing or damaged; that may show only at the end.
         """
         whole, left = hashlib.sha256(), artifact.size
         for digest in artifact.blobs:
             piece = self.blob(digest)
             left -= len(piece)
-            # A record can name one blob a million times: no piece is read in vain.
+            # A record can name one blob a million times, so the size is checked after every piece.
             if left < 0 or (left and len(piece) != PIECE):
                 raise OutputsError(f"file {artifact.digest[:12]} has not the size that it says")
             whole.update(piece)
@@ -213,16 +213,16 @@ class Store:
         *,
         checkout: str = "",
     ) -> Stored:
-        """Remember a result, with its outputs. It is found once everything is written.
+        """Remember a result with its outputs. It can be found once everything is written.
 
         Args:
-            result: The result. What says where its contents are is filled in here.
-            outputs: What the run displayed.
-            files: The files that it has made.
+            result: The result. References to its contents are filled in here.
+            outputs: The outputs of the run.
+            files: The files that it created.
             sources: The sources of its code cells that have code.
-            trace: What it depended on, as far as that is known.
-            checkout: Where a run of this account made it, right now (see `checkout_id`): only
-                then it is marked. A result that comes from elsewhere never is.
+            trace: Its dependencies, as far as they are known.
+            checkout: The checkout where a run of this account just created it (see `checkout_id`):
+                only then it is marked. A result from elsewhere never is.
         """
         try:
             with self.access.transaction():
@@ -232,7 +232,7 @@ class Store:
             return self._commit(result, outputs, files, sources, trace, checkout)
 
     def remove(self, results: Iterable[Stored]) -> None:
-        """Forget results. Contents that no other result refers to go with [](collect_blobs).
+        """Forget results. [](collect_blobs) removes contents that no other result refers to.
 
         Raises:
             ShelfError: The store cannot be written.
@@ -253,7 +253,7 @@ class Store:
             self.access.write(changed, gone)
 
     def close(self) -> None:
-        """Let go of the disk."""
+        """Release the disk."""
         self.access.close()
 
     def _by_path(self, prefix: str, paths: Iterable[str], kind: type[_Kind]) -> dict[str, _Kind]:
@@ -280,7 +280,7 @@ class Store:
         return Stored(0, digest, result, self.access.marks.is_ours(mark, key, record))
 
     def _drop_damaged(self, key: str, whole: Sequence[Stored]) -> None:
-        """Leave out of a list what is damaged: the next build must not find it again."""
+        """Rewrite a list without damaged results: the next build must not find them again."""
         entries = [Entry(stored.id, stored.digest) for stored in whole]
         with suppress(ShelfError):
             self.access.write({key: encoded(entries)})
@@ -294,7 +294,7 @@ class Store:
         trace: Trace,
         checkout: str,
     ) -> Stored:
-        """Write a result and all that belongs to it: at once, so that nothing else can fall out."""
+        """Write a result and all its contents in one transaction, so that none can be lost."""
         packed, blobs = pack(outputs)
         listed, traced = encoded(sources), _encoded(trace)
         for content in (packed, listed, traced):
@@ -328,12 +328,12 @@ class Store:
             gone=[f"result/{entry.digest}" for entry in dropped],
         )
         if all(entry.digest != digest for entry in self.results(result.code_key)):
-            # Such as where a bit was flipped in the definition of its table.
+            # For example, a bit was flipped in the definition of the table.
             raise ShelfError("it does not keep what is written") from sqlite3.DatabaseError()
         return Stored(number, digest, result, is_marked=bool(checkout))
 
     def _keep_blobs(self, blobs: Mapping[str, bytes]) -> None:
-        """Write contents; those that are there already, and whole, are left."""
+        """Write contents; skip those that are already stored undamaged."""
         missing = {}
         for digest, content in blobs.items():
             key = f"blob/{digest}"
@@ -342,7 +342,7 @@ class Store:
         self.access.write(missing)
 
     def _keep_files(self, files: Iterable[MadeFile], result: Result) -> Iterable[Artifact]:
-        """Write the contents of files."""
+        """Write the contents of files; warn about files that cannot be kept."""
         for file in files:
             try:
                 yield self._keep_file(file)
@@ -355,10 +355,10 @@ class Store:
         """Write the content of a file, piece by piece.
 
         Raises:
-            OSError: It cannot be read.
-            ValueError: It has changed, or has a path that cannot be kept.
+            OSError: The file cannot be read.
+            ValueError: The file has changed, or has a path that cannot be kept.
         """
-        Artifact(file.path, "", 0, file.mode)  # before anything is written
+        Artifact(file.path, "", 0, file.mode)  # validated before anything is written
         digests: list[str] = []
         whole, size = hashlib.sha256(), 0
         with Path(file.kept_in).open("rb") as source:
@@ -376,7 +376,7 @@ class Store:
         )
 
     def _make_room(self, result: Result) -> tuple[list[Entry], list[Entry]]:
-        """Split the results under a key into those that stay beside a new one, and the rest."""
+        """Split the results under a key into those that stay next to a new one, and the rest."""
         kept: list[Entry] = []
         dropped: list[Entry] = []
         for stored in self.results(result.code_key):
@@ -386,7 +386,7 @@ class Store:
 
 
 def _encoded(trace: Trace) -> bytes:
-    """Return the JSON of a trace; of one that could not be read again, that it is too large."""
+    """Return the JSON of a trace; for a trace too large to read back, of one that says so."""
     content = encoded(trace)
     if len(content) <= LARGEST_RECORD:
         return content
@@ -394,6 +394,6 @@ def _encoded(trace: Trace) -> bytes:
 
 
 def _number(text: bytes | None) -> int | None:
-    """Return the next id, unless what stands there can be none."""
+    """Return the next id, unless the text is not a valid one."""
     plausible = text is not None and len(text) < _ID_DIGITS and text.isdigit()
     return int(text) if text is not None and plausible else None

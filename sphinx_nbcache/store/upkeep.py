@@ -1,4 +1,4 @@
-"""Keeping the store small: limits, removal, and contents that nothing refers to any more."""
+"""Limiting the size of the store: limits, removal, and unreferenced contents."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.usage import forget_uses, last_uses
 
 _LIMITS_KEY = "limits"
-# Where the size is too large, so much more is removed that not every run has to remove again.
+# The share of the size limit down to which results are removed, so that not every run has to.
 _SIZE_SHARE = 0.9
 
 
 def read_limits(store: Store) -> Limits:
-    """Return how much the store keeps."""
+    """Return the limits of the store."""
     return store.access.read(_LIMITS_KEY, Limits) or Limits()
 
 
 def write_limits(store: Store, limits: Limits) -> None:
-    """Set how much the store keeps. It takes effect when something is run next.
+    """Set the limits of the store. They take effect at the next run.
 
     Raises:
         ShelfError: The store cannot be written.
@@ -31,7 +31,7 @@ def write_limits(store: Store, limits: Limits) -> None:
 
 
 def remove_results(store: Store, results: Sequence[Stored]) -> None:
-    """Remove results, and the contents that only they referred to.
+    """Remove results, and the contents that only they refer to.
 
     Raises:
         ShelfError: The store cannot be written.
@@ -47,8 +47,8 @@ def remove_results(store: Store, results: Sequence[Stored]) -> None:
 def collect_blobs(store: Store) -> list[str]:
     """Remove contents to which no result refers; return their digests.
 
-    A result and its contents are written in one transaction, and so is this: what belongs to a
-    result that is being written is never taken for waste.
+    A result and its contents are written in one transaction, and this is one as well: contents of
+    a result that is being written are never mistaken for waste.
 
     Raises:
         ShelfError: The store cannot be written.
@@ -62,9 +62,9 @@ def collect_blobs(store: Store) -> list[str]:
 
 
 def keep_limits(store: Store) -> list[Stored]:
-    """Remove results, those first that were not used for the longest time, until limits are kept.
+    """Remove the least recently used results until the store is within its limits.
 
-    Where the store cannot be written nothing is removed.
+    If the store cannot be written, nothing is removed.
 
     Returns:
         The results that were removed.

@@ -1,4 +1,4 @@
-"""When results were last used, which decides what goes first when there is too much."""
+"""When results were last used, which decides what is evicted first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sphinx_nbcache.store.access import encoded
 from sphinx_nbcache.store.store import Store
 
 _KEY = "used"
-# An hour is exact enough to tell which result was not used for the longest time.
+# An hour is precise enough to find the least recently used results.
 _EXACT_SECONDS = 3600
 Times = Annotated[dict[Id, Moment], Many]
 
@@ -20,13 +20,13 @@ def last_uses(store: Store) -> dict[int, int]:
 
     A build in which nothing changed does not write its time, and others are up to an hour late.
 
-    A result that is not in it has not been used since it was made.
+    A result without an entry has not been used since it was created.
     """
     return store.access.read(_KEY, Times) or {}
 
 
 def note_uses(store: Store, ids: Iterable[int], now: float) -> None:
-    """Remember that results are used now (seconds since the epoch), with the next other write."""
+    """Remember that results are used now (seconds since the epoch), with the next regular write."""
     wanted = set(ids)
     known = last_uses(store)
     if all(now - known.get(number, 0) < _EXACT_SECONDS for number in wanted):
@@ -36,7 +36,7 @@ def note_uses(store: Store, ids: Iterable[int], now: float) -> None:
 
 
 def forget_uses(store: Store, ids: Iterable[int]) -> None:
-    """Forget when results were used that are no more.
+    """Forget when removed results were used.
 
     Raises:
         ShelfError: The store cannot be written.

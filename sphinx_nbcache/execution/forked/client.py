@@ -1,4 +1,4 @@
-"""A client of a forked kernel: it waits for nothing that a fork does not need."""
+"""A client of a forked kernel, which skips all waiting that a fork does not need."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from sphinx_nbcache.execution.forked.provisioner import ForkProvisioner
     from sphinx_nbcache.execution.forked.zygote import Zygote
 
-# A kernel answers within some milliseconds; old ones do not greet, and are asked.
+# A kernel answers within some milliseconds; old versions do not greet, so they are asked.
 _GREETING_SECONDS = 0.05
 _ANSWER_SECONDS = 1.0
-# How long no output must have come from a kernel that is dead until the last one has.
+# How long a dead kernel's output must be silent before it counts as complete.
 _SILENCE_SECONDS = 0.05
-# Stands for a question that was not asked.
+# The id of a request that was not sent.
 _KNOWN = "known"
 
 
 class ForkClient(KernelClient):
-    """Knows that all sockets of the kernel are bound, and that it is told if the kernel ends."""
+    """A client of a kernel whose sockets are bound, and whose end is reported."""
 
     zygote: Zygote | None = None
-    """What has forked the kernel."""
+    """The zygote that forked the kernel."""
 
     def kernel_info(self) -> str:
-        """Ask the kernel what it is, unless another one of the same zygote has answered that."""
+        """Request the kernel's info, unless another kernel of the same zygote has answered that."""
         if self.zygote is not None and self.zygote.kernel_info is not None:
             return _KNOWN
         return self._ask_info()
@@ -41,12 +41,12 @@ class ForkClient(KernelClient):
         return str(super().kernel_info())
 
     def start_channels(self, *_: Any, **__: Any) -> None:
-        """Open the channels that are used: no heartbeat, no input, and the manager has control."""
+        """Open the channels in use: no heartbeat, no input; the manager has the control channel."""
         super().start_channels(stdin=False, hb=False, control=False)
 
     def stop_channels(self) -> None:
         """Close the channels that were opened."""
-        # Asking for the others would open them.
+        # Accessing the other channels would open them.
         for channel in (self.shell_channel, self.iopub_channel):
             if channel.is_alive():
                 channel.stop()
@@ -55,13 +55,13 @@ class ForkClient(KernelClient):
         """Wait until outputs arrive.
 
         Raises:
-            RuntimeError: The kernel has ended, or it does not answer in time.
+            RuntimeError: The kernel has ended, or does not answer in time.
         """
         end = time.monotonic() + (float("inf") if timeout is None else timeout)
         patience = _GREETING_SECONDS
         while True:
             try:
-                # As soon as it is subscribed to, ipykernel 7 greets.
+                # ipykernel 7 greets as soon as a client subscribes.
                 await self.iopub_channel.get_msg(timeout=patience)
             except Empty:
                 if not await self.is_alive():
@@ -75,14 +75,14 @@ class ForkClient(KernelClient):
 
 
 class DeathWatch(nbclient.NotebookClient):
-    """nbclient's client, but it is told when a forked kernel ends: nbclient looks each second.
+    """nbclient's client, which notices the end of a forked kernel at once, not within a second.
 
-    It relies on two private names of nbclient. If they change, the death is noticed later. And it
-    takes from the zygote what is known of its kernels.
+    It relies on two private names of nbclient. If they change, a death is noticed later. It also
+    takes kernel infos from the zygote.
     """
 
     async def async_wait_for_reply(self, msg_id: str, cell: Any = None) -> dict[str, Any] | None:
-        """Wait for the reply to a request, unless it is known what the kernel is."""
+        """Wait for the reply to a request, unless the answer is already known."""
         zygote: Zygote | None = getattr(self.kc, "zygote", None)
         if zygote is not None and msg_id == _KNOWN:
             return {"content": zygote.kernel_info}
@@ -93,18 +93,18 @@ class DeathWatch(nbclient.NotebookClient):
 
     async def _async_poll_kernel_alive(self) -> None:
         fork: ForkProvisioner | None = getattr(self.km, "fork", None)
-        # nbclient does not cancel this task with the run, and drops its client (nbclient 0.11).
+        # nbclient 0.11 does not cancel this task with the run, and drops its client.
         if fork is None:
             with suppress(AssertionError):
                 await super()._async_poll_kernel_alive()
             return
         await fork.ended()
-        # What it had sent is still to be fetched, by the one who waits for outputs.
+        # The task that waits for outputs still has to fetch the last ones.
         is_silent = False
         while not is_silent:
             await asyncio.sleep(_SILENCE_SECONDS)
             if self.kc is None:
-                return  # the run has ended meanwhile, after a time-out for example
+                return  # the run has ended in the meantime, for example after a time-out
             is_silent = not await self.kc.iopub_channel.msg_ready()
         if self.task_poll_for_reply is not None:
             self.task_poll_for_reply.cancel()

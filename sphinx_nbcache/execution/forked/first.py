@@ -1,7 +1,7 @@
-"""The zygote of the first kernel, started before the build imports what it needs itself.
+"""The zygote of the first kernel, started before the build's own imports.
 
-Both take some tenths of a second. So nothing is imported here that takes long: which kernel it will
-be is guessed, and what was started is used if the guess was right.
+Both take some tenths of a second. This module therefore imports nothing that takes long: it guesses
+the kernel, and the zygote is used if the guess was right.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FirstZygote:
     """A zygote that has no kernel yet, and does not know what to preload.
 
     Args:
-        key: What it is like, but for what it preloads.
+        key: The zygote's properties, except for the modules to preload.
         zygote: The zygote; `None` if there is none.
     """
 
@@ -39,14 +39,14 @@ class FirstZygote:
         self._zygote = zygote
 
     def take(self, key: ZygoteKey) -> Zygote | None:
-        """Return the zygote, once, if it is like that."""
+        """Return the zygote, once, if its key matches."""
         if self._key != replace(key, modules=()):
             return None
         zygote, self._zygote = self._zygote, None
         return zygote
 
     def close(self) -> None:
-        """End it, unless it was taken."""
+        """End the zygote, unless it was taken."""
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
@@ -56,16 +56,16 @@ class FirstZygote:
 def first_zygote(
     mode: KernelStart, kernel: str, language: str, environment: Mapping[str, str], below: Path
 ) -> Iterator[FirstZygote]:
-    """Start the zygote for a kernel, if there will be one; it ends with the context, if not taken.
+    """Start the zygote for a kernel if possible; it ends with the context unless it was taken.
 
-    What is wrong with it is told when a kernel is wanted.
+    Errors are ignored here: they are reported when a kernel is wanted.
 
     Args:
         mode: `nbcache_kernel_start`.
-        kernel: The kernel's name, or nothing.
+        kernel: The kernel's name, or an empty string.
         language: The language, if there is no name.
         environment: The environment variables that kernels will have.
-        below: In which folder it has its own; it is made.
+        below: The parent of the zygote's own folder; it is created.
     """
     first = FirstZygote()
     if may_fork(mode):
@@ -84,8 +84,8 @@ def first_zygote(
 
 
 def _kernelspec(name: str) -> dict[str, Any]:
-    """Return a kernelspec as it is written, if it is where most are."""
-    if name != Path(name).name:  # it would be looked for elsewhere
+    """Return the content of a kernelspec from the usual folders; empty if it is not there."""
+    if name != Path(name).name:  # not in the usual folders
         return {}
     for folder in jupyter_path("kernels"):
         with suppress(OSError, ValueError):

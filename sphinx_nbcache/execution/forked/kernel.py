@@ -1,4 +1,4 @@
-"""A kernel that was forked, before anybody runs a notebook in it."""
+"""A forked kernel, before a notebook runs in it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from sphinx_nbcache.traces.session import TracerConfig, remove_log, with_log
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """All by which one kernel differs from another at its start.
+    """The properties in which kernels can differ at their start.
 
     Attributes:
-        zygote: What forks it.
-        command: What would start it in the ordinary way.
-        folder: Where it works, absolute.
-        environment: All its environment variables.
-        tracer: What its tracer is told, but for the log of children, if it has one.
+        zygote: The zygote that forks the kernel.
+        command: The command that would start the kernel in the ordinary way.
+        folder: The working folder, absolute.
+        environment: All environment variables.
+        tracer: The tracer's configuration, without the log of child processes; `None` for no
+            tracer.
     """
 
     zygote: Zygote
@@ -49,9 +50,9 @@ class ForkedKernel:
     Attributes:
         start: How it was started.
         process: Its process.
-        place: Its files: this path with something behind it.
-        connection: How to talk with it.
-        log: What its process writes by itself.
+        place: The common prefix of the paths of its files.
+        connection: How to connect to it.
+        log: The output of its process itself.
         tracer: Its tracer, if that runs.
     """
 
@@ -64,15 +65,15 @@ class ForkedKernel:
 
     @property
     def connection_file(self) -> str:
-        """The file from which it has read how to be talked with."""
+        """The connection file of the kernel."""
         return _connection_file(self.place)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it is as good as one that is started now.
+        """Whether the kernel is equivalent to one that is started now.
 
-        It lives, its folder is still the one of that name, and nothing of the user's was executed
-        yet: start-up files might have changed since.
+        It is alive, its folder is still the one of that name, and it has executed no code of the
+        user's yet: start-up files might have changed since.
         """
         try:
             its = Path(f"/proc/{self.process.pid}/cwd").stat()
@@ -83,18 +84,18 @@ class ForkedKernel:
         return is_alive and self.process.is_untouched() and os.path.samestat(its, named)
 
     def taken(self) -> ForkedKernel:
-        """Return it as one that becomes its notebook's only now."""
+        """Return the kernel as one that is assigned to its notebook now."""
         if self.tracer is None:
             return self
         return replace(self, tracer=replace(self.tracer, since_ns=time.time_ns()))
 
     async def end(self) -> None:
-        """Kill it, and remove its files."""
+        """Kill the kernel, and remove its files."""
         await self.process.wait_killed()
         self.abandon()
 
     def abandon(self) -> None:
-        """Let go of it without ending it: that is left to its zygote."""
+        """Release the kernel without ending it: its zygote does that."""
         self.process.abandon()
         self.log.close()
         remove_files(self.place)
@@ -107,11 +108,11 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
 
     Args:
         start: How to start it.
-        place: All that begins with this path is its own.
+        place: A path; the kernel owns all files whose paths begin with it.
         spec: Its kernelspec.
 
     Raises:
-        ForkError: It could not be started. Nothing is left of it.
+        ForkError: The kernel could not be started. Nothing of it is left.
     """
     process = ForkProvisioner(kernel_id="", kernel_spec=spec)
     log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the kernel)
@@ -142,7 +143,7 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
 
 
 def remove_files(place: Path) -> None:
-    """Remove the files of a kernel that is not talked with any more."""
+    """Remove the files of a kernel that is no longer connected."""
     numbers = range(1, len(PORTS) + 1)
     for path in (_connection_file(place), *(f"{place}-{number}" for number in numbers)):
         with suppress(OSError):

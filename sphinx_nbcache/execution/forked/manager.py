@@ -1,4 +1,4 @@
-"""A manager that forks its kernel, if that fits, and else starts it as Jupyter does."""
+"""A manager that forks its kernel if possible; the fallback is to start it as Jupyter does."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from sphinx_nbcache.execution.tracing import Begun
     from sphinx_nbcache.traces.session import TracerConfig
 
-# What an orderly end may take: exit handlers, and threads that are waited for.
+# Time limit for an orderly end: exit handlers, and threads that are joined.
 _END_SECONDS = 5.0
 
 
 class Zygotes(Protocol):
-    """Has the zygotes, and forks kernels of them (`ForkStarts`)."""
+    """Owns the zygotes, and forks kernels from them (`ForkStarts`)."""
 
     @property
     def context(self) -> zmq.asyncio.Context:
@@ -47,31 +47,31 @@ class Zygotes(Protocol):
         sources: Sequence[str],
         folder: str,
     ) -> Zygote:
-        """Return the zygote for a notebook; it is started if need be.
+        """Return the zygote for a notebook; start it if necessary.
 
         Raises:
-            ZygoteError: It cannot be used.
+            ZygoteError: The zygote cannot be used.
         """
 
     async def kernel(self, start: Start, spec: KernelSpec) -> ForkedKernel:
         """Return a kernel that was forked just now, or ahead.
 
         Raises:
-            ForkError: It could not be started.
+            ForkError: The kernel could not be started.
         """
 
     def tell_why_not(self, kernel: str, error: Exception) -> None:
-        """Tell once why a kernel is started in the ordinary way."""
+        """Report once why a kernel is started in the ordinary way."""
 
 
 class ForkManager(KernelManager):
-    """A kernel manager whose kernel is forked if that fits.
+    """A kernel manager whose kernel is forked if possible.
 
     Args:
-        starts: Who has the zygotes.
+        starts: The owner of the zygotes.
         specs: The kernelspecs.
         sources: The code cells that will be run.
-        tracer: What the kernel's tracer is told, if there will be one.
+        tracer: The configuration of the kernel's tracer, if there will be one.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class ForkManager(KernelManager):
 
     @property
     def is_prepared(self) -> bool:
-        """Whether the kernel has executed all that comes before the first cell."""
+        """Whether the kernel has executed all code that precedes the first cell."""
         return self._kernel is not None
 
     @property
@@ -123,7 +123,8 @@ class ForkManager(KernelManager):
         command = command_of(spec.argv, spec.interrupt_mode, spec.metadata, extra_arguments)
         if options.keys() - {"env"}:
             raise UnfitError(f"it is started with {', '.join(options)}")
-        # Without a parent it only puts the variables of the kernelspec into the environment.
+        # Without a parent, `pre_launch` only adds the variables of the kernelspec to the
+        # environment.
         plain = LocalProvisioner(kernel_id="", kernel_spec=spec)
         environment = dict((await plain.pre_launch(**options))["env"])
         if reason := unfit_variables(environment):
@@ -160,21 +161,21 @@ class ForkManager(KernelManager):
         await self.cleanup_resources()
 
     async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
-        """Let go of sockets and files; a forked kernel has ended then."""
+        """Close sockets and files; a forked kernel has ended before."""
         if self._kernel is not None:
             await self._kernel.process.wait_killed()
             remove_files(self._kernel.place)
         await super().cleanup_resources(restart=restart)
 
     async def close(self) -> None:
-        """Let go of all, also if the kernel could not even be started."""
+        """Release resources, even if the kernel could not be started."""
         if self.fork is not None:
             await self.fork.wait_killed()
         await super().close()
 
     @property
     def exit_status(self) -> int | None:
-        """How the kernel ended: its exit status, or less than 0 for a signal."""
+        """The kernel's exit status, negative for a signal."""
         return super().exit_status if self.fork is None else self.fork.exit_status
 
     def kill_at_once(self) -> None:

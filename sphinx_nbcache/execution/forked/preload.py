@@ -1,4 +1,4 @@
-"""What may be imported ahead of a notebook without it being able to tell."""
+"""Modules that may be imported ahead of a notebook without it noticing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from sphinx_nbcache.python_code import parse_code
 
-# Packages that, as far as is known, look at nothing while they are imported that would be another
-# thing in a notebook: no running IPython, no thread, no folder, no clock.
+# Packages whose import, as far as is known, depends on nothing that differs in a notebook: no
+# running IPython, thread, folder or clock.
 SAFE = frozenset(
     """
     PIL dateutil h5py matplotlib mpl_toolkits networkx numpy pandas pytz scipy seaborn six skimage
     sklearn statsmodels sympy xarray yaml
     """.split()
 )
-# Code that may change what an import gives, or what can be seen of it.
+# Code that may change the result of an import, or what can be observed of it.
 _CHANGES_IMPORTS = re.compile(
     r"""sys\s*\.\s*(path|modules|meta_path|path_hooks)|environ|putenv|unsetenv|set_?env\b|%env\b
     |chdir|%cd\b|pushd|pip\s+install|conda\s+install|mamba\s+install|uv\s+pip|addsitedir
@@ -30,7 +30,7 @@ _MAGIC = re.compile(r"\s*[%!?]")
 
 
 def imported_modules(sources: Iterable[str]) -> frozenset[str]:
-    """Return the modules that cells import, with their dots; none of cells that cannot be read."""
+    """Return the full names of modules that cells import; skip cells with syntax errors."""
     found: set[str] = set()
     for source in sources:
         lines = ("pass" if _MAGIC.match(line) else line for line in source.splitlines())
@@ -47,16 +47,16 @@ def imported_modules(sources: Iterable[str]) -> frozenset[str]:
 
 
 def safe_modules(modules: Iterable[str]) -> frozenset[str]:
-    """Return those modules that belong to packages known to be safe."""
+    """Return the modules that belong to packages known to be safe."""
     return frozenset(name for name in modules if name.partition(".")[0] in SAFE)
 
 
 def may_preload(sources: Sequence[str], folder: str | None = None) -> bool:
-    """Tell whether cells, and modules beside them, leave alone what imports depend on.
+    """Tell whether cells, and modules next to them, change nothing that imports depend on.
 
     Args:
         sources: The code cells.
-        folder: The notebook's folder, if modules in it are to be looked at.
+        folder: The notebook's folder, if modules in it are to be checked.
     """
     if any(_CHANGES_IMPORTS.search(source) for source in sources):
         return False
@@ -67,9 +67,9 @@ def may_preload(sources: Sequence[str], folder: str | None = None) -> bool:
 
 
 def _is_harmless(folder: Path, top: str) -> bool:
-    """Tell whether what an import of a name finds in a folder, if anything, changes no imports."""
+    """Tell whether a module of this name in a folder, if there is one, changes no imports."""
     if (folder / top).is_dir():
-        # Its modules would all have to be looked at, and theirs.
+        # A package would require checking all its modules, and theirs.
         return not (folder / top / "__init__.py").exists()
     try:
         text = (folder / f"{top}.py").read_text(encoding="utf-8", errors="replace")
@@ -79,11 +79,11 @@ def _is_harmless(folder: Path, top: str) -> bool:
 
 
 def shadows(folder: str, loaded: Collection[str]) -> bool:
-    """Tell whether a notebook's folder has something that stands before what was preloaded.
+    """Tell whether a notebook's folder contains something that takes precedence over preloads.
 
     Args:
         folder: The folder.
-        loaded: Top-level names of the modules that were preloaded.
+        loaded: Top-level names of the preloaded modules.
     """
     try:
         with os.scandir(folder) as entries:

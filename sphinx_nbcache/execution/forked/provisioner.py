@@ -1,4 +1,4 @@
-"""A kernel that a zygote has forked, as jupyter_client wants to handle it."""
+"""A kernel forked by a zygote, with jupyter_client's interface of a provisioner."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from sphinx_nbcache.execution.forked.zygote import Order, Zygote
 
 # From the order until the kernel's sockets are bound.
 _START_SECONDS = 60
-# A kernel that was killed is reaped at once, unless the system hangs.
+# A killed kernel is reaped at once, unless the system hangs.
 _KILL_SECONDS = 5
 
 
 class ForkError(Exception):
-    """A kernel that could not be forked. The message says why."""
+    """A kernel could not be forked. The message says why."""
 
 
 class ForkProvisioner(LocalProvisioner):
-    """Starts its kernel by a zygote, and knows at once when it ends.
+    """Starts its kernel through a zygote, and notices its end at once.
 
-    What the zygote and the kernel say on the connection is taken by one reader for as long as
-    the kernel lives: several that come and go would take each other's news.
+    A single reader takes the messages of the zygote and the kernel from the connection as long as
+    the kernel lives: successive readers would take each other's messages.
     """
 
     exit_status: int | None = None
-    """How the kernel ended: its exit status, or less than 0 for a signal."""
+    """The kernel's exit status, negative for a signal."""
 
     is_tracing = False
-    """Whether the tracer runs in it that was ordered."""
+    """Whether the ordered tracer runs in the kernel."""
 
     _untouched: dict[str, int | None] | None = None
 
@@ -47,7 +47,7 @@ class ForkProvisioner(LocalProvisioner):
         """Start the kernel, and wait until its sockets are bound.
 
         Raises:
-            ForkError: It could not be started. Nothing is left of it.
+            ForkError: The kernel could not be started. Nothing of it is left.
         """
         self._loop = asyncio.get_running_loop()
         self._read = b""
@@ -61,7 +61,7 @@ class ForkProvisioner(LocalProvisioner):
         self._loop.add_reader(self._connection.fileno(), self._on_readable)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                # Either may come first: they are from two processes.
+                # Either may come first: they are sent by two processes.
                 self.pid = self.pgid = await self._forked
                 await self._bound
         except TimeoutError:
@@ -81,8 +81,8 @@ class ForkProvisioner(LocalProvisioner):
         except OSError:
             part = b""
         if not part:
-            # The zygote is dead, and so is the kernel, which dies with it. What it had started
-            # may live.
+            # The zygote is dead, and so is the kernel, which dies with it. Processes that the
+            # kernel has started may live.
             self._kill_group()
             self._end(-signal.SIGKILL)
             return
@@ -106,7 +106,7 @@ class ForkProvisioner(LocalProvisioner):
         for awaited in (self._forked, self._bound):
             if not awaited.done():
                 awaited.set_exception(ForkError(reason))
-                awaited.exception()  # it may be that nobody waits for this one
+                awaited.exception()  # marked as retrieved, in case no one awaits it
 
     def _end(self, status: int) -> None:
         if self.exit_status is not None:
@@ -127,11 +127,11 @@ class ForkProvisioner(LocalProvisioner):
         return await asyncio.shield(self._ended)
 
     async def wait_killed(self) -> None:
-        """Kill the kernel with all that it has started, and wait until it is gone."""
+        """Kill the kernel and the processes that it has started, and wait for their end."""
         if self._connection is None:
             return
         if self.exit_status is None:
-            # The zygote kills what hangs on a connection that is closed.
+            # The zygote kills the kernel of a closed connection.
             with suppress(OSError):
                 self._connection.shutdown(socket.SHUT_WR)
             with suppress(TimeoutError):
@@ -139,13 +139,13 @@ class ForkProvisioner(LocalProvisioner):
         self.abandon()
 
     def is_untouched(self) -> bool:
-        """Tell whether it has executed nothing of the user's, and one started now would not."""
+        """Tell whether the kernel has run no user code, and one started now would run none."""
         if self._untouched is None:
             return False
         return all(_changed(path) == seen for path, seen in self._untouched.items())
 
     def abandon(self) -> None:
-        """Let go of the kernel. What becomes of it, nobody will know."""
+        """Release the kernel. Its end will not be noticed."""
         if self._connection is not None:
             with suppress(RuntimeError):  # its loop may be closed
                 self._loop.remove_reader(self._connection.fileno())
@@ -153,15 +153,15 @@ class ForkProvisioner(LocalProvisioner):
             self._connection = None
 
     def kill_at_once(self) -> None:
-        """Kill the kernel, from whatever thread, without waiting."""
+        """Kill the kernel, from any thread, without waiting."""
         if self.exit_status is None:
             self._kill_group()
 
-    # What jupyter_client asks for.
+    # jupyter_client's interface.
 
     @property
     def has_process(self) -> bool:
-        """Whether there is a kernel, or one that ended and was not waited for."""
+        """Whether there is a kernel, or one that has ended but was not waited for."""
         return self._connection is not None
 
     async def poll(self) -> int | None:
@@ -169,14 +169,14 @@ class ForkProvisioner(LocalProvisioner):
         return 0 if self._connection is None else self.exit_status
 
     async def wait(self) -> int | None:
-        """Wait until the kernel has ended, and let go of it."""
+        """Wait until the kernel has ended, and release it."""
         if self._connection is not None:
             await self.ended()
             self.abandon()
         return self.exit_status
 
     async def send_signal(self, signum: int) -> None:
-        """Send a signal to the kernel and what it has started."""
+        """Send a signal to the kernel and the processes in its group."""
         if self._connection is not None and self.exit_status is None and self.pgid:
             with suppress(ProcessLookupError):
                 os.killpg(self.pgid, signum)

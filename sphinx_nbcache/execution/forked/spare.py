@@ -1,7 +1,7 @@
 """A kernel that is forked ahead of its notebook, while others run.
 
-On the way from one notebook to the next, cores are idle: kernels wait for the build, and the build
-for them. That time is enough for the start of another kernel.
+Between two notebooks, cores are idle: kernels wait for the build, and the build for them. That time
+is enough to start another kernel.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from sphinx_nbcache.execution.forked.provisioner import ForkError
 
 
 class Spare:
-    """At most one kernel that nobody uses yet.
+    """At most one kernel that is not in use yet.
 
-    It is like the one that was started last, but for the folder: that of the notebook which comes
-    next. If something else is wanted then, it is of no use, and does no harm. It is for one event
-    loop, that of whoever comes first.
+    It equals the kernel that was started last, except for its folder: that of the next notebook. If
+    another kernel is wanted then, the spare one is unused, and does no harm. It is bound to one
+    event loop, that of its first caller.
 
     Args:
         new_place: Returns a place for a kernel's files.
@@ -38,11 +38,11 @@ class Spare:
         self._dropped: set[asyncio.Task[None]] = set()
 
     def expect(self, folder: str | None) -> None:
-        """Take note where the next notebook will be run, if one will. From whatever thread."""
+        """Note the folder of the next notebook, if there is one. Callable from any thread."""
         self._folder = folder
 
     def follow(self, start: Start, spec: KernelSpec) -> None:
-        """Take note that a kernel was started; fork the one that is expected to follow it."""
+        """Note that a kernel was started, and fork its expected successor."""
         if self._folder is None or not start.command.is_plain or not self._is_ours():
             return
         wanted = replace(start, folder=self._folder)
@@ -56,7 +56,7 @@ class Spare:
         self._coming = asyncio.create_task(fork_kernel(wanted, self._new_place(), spec))
 
     async def take(self, start: Start) -> ForkedKernel | None:
-        """Return the kernel that is there, or coming, if it was started in this way."""
+        """Return the kernel that is ready or starting, if it matches a start."""
         if self._coming is None or self._start != start or not self._is_ours():
             return None
         coming, self._coming = self._coming, None
@@ -70,7 +70,7 @@ class Spare:
         return None
 
     def close(self) -> None:
-        """Let go of it. Its loop does not run any more, and its zygote ends it."""
+        """Release the kernel. Its loop no longer runs, and its zygote ends it."""
         coming, self._coming = self._coming, None
         if coming is None or not coming.done() or coming.cancelled():
             return

@@ -1,4 +1,4 @@
-"""How the kernels of one run of notebooks are started: which zygote forks which of them."""
+"""Starting the kernels of one run of notebooks: which zygote forks which kernel."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from sphinx_nbcache.execution.work_folder import work_folder
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.traces.session import TracerConfig
 
-# Zygotes with different environments; more than these are not worth their memory.
+# The most zygotes with different environments; more are not worth their memory.
 _MOST = 8
-# How often modules that turn out to be unsafe are left out.
+# How often to retry without modules that prove unsafe.
 _ATTEMPTS = 4
-# The path of a socket has at most 107 bytes; behind the folder come two numbers.
+# The path of a socket has at most 107 bytes; two numbers follow the folder.
 _LONGEST_FOLDER = 107 - len("/1234567-5")
 
 
 class ForkStarts(KernelStarts):
-    """Starts kernels by fork where that fits. A context: at its end, no zygote is left.
+    """Starts kernels by fork if possible. A context: at its end, no zygote is left.
 
-    It may be used from several threads and event loops. In another process (it can be pickled)
+    It may be used from several threads and event loops. In another process (it can be pickled),
     kernels are started in the ordinary way.
 
     Args:
-        preload: Modules to preload, or `"auto"`: what the notebooks import.
-        cells: Returns the code cells of each notebook that is to be run, if asked.
-        notify: Takes what is to be told.
-        first: A zygote that was started ahead, if one was.
-        insists: Whether it is worth a warning that a kernel cannot be forked.
+        preload: Modules to preload, or `"auto"` for the modules that the notebooks import.
+        cells: Returns the code cells of each notebook to be run, if asked.
+        notify: Takes warnings and information.
+        first: A zygote that was started ahead, if any.
+        insists: Whether to warn if a kernel cannot be forked.
     """
 
     def __init__(
@@ -109,14 +109,14 @@ class ForkStarts(KernelStarts):
         sources: Sequence[str],
         tracer: TracerConfig | None = None,
     ) -> KernelManager:
-        """Return a manager that forks the kernel for a notebook, if that fits."""
+        """Return a manager that forks the kernel for a notebook if possible."""
         from sphinx_nbcache.execution.forked.manager import ForkManager
 
         return ForkManager(self, specs, sources, tracer, kernel_name=kernel)
 
     @property
     def context(self) -> zmq.asyncio.Context:
-        """ZeroMQ's context for all kernels: each has a thread."""
+        """ZeroMQ's context, shared by all kernels because each context has a thread."""
         with self._lock:
             if self._context is None:
                 self._context = zmq.asyncio.Context()
@@ -127,7 +127,7 @@ class ForkStarts(KernelStarts):
         """Return a kernel that was forked just now, or ahead.
 
         Raises:
-            ForkError: It could not be started.
+            ForkError: The kernel could not be started.
         """
         try:
             kernel = await self._spare.take(start)
@@ -140,11 +140,11 @@ class ForkStarts(KernelStarts):
         return kernel
 
     def expect(self, folder: str | None) -> None:
-        """Take note in which folder the next kernel will be wanted: it may be forked ahead."""
+        """Note the folder in which the next kernel will be wanted: it may be forked ahead."""
         self._spare.expect(folder)
 
     def _new_place(self) -> Path:
-        """Return a path of which all that begins with it is a kernel's own."""
+        """Return a path; a kernel owns all files whose paths begin with it."""
         return self._own_folder() / str(next(self._numbers))
 
     def _own_folder(self) -> Path:
@@ -161,13 +161,13 @@ class ForkStarts(KernelStarts):
         sources: Sequence[str],
         folder: str,
     ) -> Zygote:
-        """Return the zygote for a notebook; it is started if need be.
+        """Return the zygote for a notebook; start it if necessary.
 
         Raises:
-            ZygoteError: It cannot be used.
+            ZygoteError: The zygote cannot be used.
         """
         if self._preload == AUTO and self._modules is None:
-            # All notebooks may have to be read.
+            # This may read all notebooks.
             modules = await asyncio.to_thread(self._modules_for, sources, folder)
         else:
             modules = self._modules_for(sources, folder)
@@ -220,7 +220,7 @@ class ForkStarts(KernelStarts):
         return zygote
 
     def _look_after(self, zygote: Zygote) -> None:
-        """Take note that a kernel could not be forked: of a dead zygote no other one is asked."""
+        """Handle a failed fork: a dead zygote is not used again."""
         if zygote.is_alive:
             return
         with self._lock:
@@ -230,7 +230,7 @@ class ForkStarts(KernelStarts):
                     self._zygotes[key] = ZygoteError("the process that forks them has ended")
 
     def _modules_for(self, sources: Sequence[str], folder: str) -> tuple[str, ...]:
-        """Return what the zygote for a notebook should have preloaded."""
+        """Return the modules that the zygote for a notebook should preload."""
         if not self._preload or not may_preload(sources, folder):
             return ()
         if self._preload != AUTO:
@@ -238,7 +238,7 @@ class ForkStarts(KernelStarts):
         return self._wanted() if safe_modules(imported_modules(sources)) else ()
 
     def _wanted(self) -> tuple[str, ...]:
-        """Return what the notebooks to be run import, of what is known to be safe."""
+        """Return the modules known to be safe that the notebooks to be run import."""
         with self._lock:
             if self._modules is None:
                 imported: set[str] = set()
@@ -249,14 +249,14 @@ class ForkStarts(KernelStarts):
             return self._modules
 
     def tell_why_not(self, kernel: str, error: Exception) -> None:
-        """Tell once why a kernel is started in the ordinary way, if that is not its nature."""
+        """Report once why a kernel is not forked; for an unfit one, only if forking is demanded."""
         self._has_others = True
         if isinstance(error, UnfitError) and not self._insists:
             return
         self._tell(f"kernels of {kernel!r} are started in the ordinary way: {error}")
 
     def _tell_failed(self, reasons: Mapping[str, str]) -> None:
-        if self._preload == AUTO:  # nobody has asked for these modules
+        if self._preload == AUTO:  # the user has not requested these modules
             return
         for name, reason in reasons.items():
             self._tell(f"nbcache_preload: {name} is not preloaded: {reason}")
@@ -275,14 +275,14 @@ def kernel_starts(
     notify: Notify,
     first: FirstZygote | None = None,
 ) -> KernelStarts:
-    """Return how kernels are started: as a context for as long as notebooks are run.
+    """Return the way in which kernels are started, as a context for the run of notebooks.
 
     Args:
         mode: `nbcache_kernel_start`.
         preload: `nbcache_preload`.
-        cells: Returns the code cells of each notebook that is to be run.
-        notify: Takes what is to be told.
-        first: A zygote that was started ahead, if one was.
+        cells: Returns the code cells of each notebook to be run.
+        notify: Takes warnings and information.
+        first: A zygote that was started ahead, if any.
     """
     if not may_fork(mode):
         if mode == "fork":

@@ -1,4 +1,4 @@
-"""A zygote, as the build sees it: a process, a socket, and what it said of itself."""
+"""A zygote, as the build sees it: a process, a socket, and its report."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from sphinx_nbcache.execution.forked import in_zygote
 from sphinx_nbcache.execution.in_kernel import preparing_texts
 from sphinx_nbcache.traces.session import PACKAGE, TracerConfig, install_code, loading_code
 
-# What a zygote may take to import all that it is told to.
+# Time limit for a zygote to import all requested modules.
 _START_SECONDS = 60
 _END_SECONDS = 5
 _OLDEST_PYTHON = (3, 9, 0)
-# Variables that may be others for each kernel (or test), and matter to no import.
+# Variables that may differ between kernels (or tests) and affect no import.
 _OF_ONE_KERNEL = frozenset(
     "JPY_SESSION_NAME JPY_PARENT_PID PWD OLDPWD _ SHLVL PYTEST_CURRENT_TEST".split()
 )
 
 
 class ZygoteError(Exception):
-    """A zygote that cannot be used. The message says why."""
+    """A zygote cannot be used. The message says why."""
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a zygote says of itself when it is ready.
+    """The report of a zygote when it is ready.
 
     Attributes:
         python: The version of its interpreter.
-        missing: Modules of ipykernel and IPython that are not there.
+        missing: Missing names that forking requires, of ipykernel and the standard library.
         threads: How many threads it had before it preloaded anything; one, if it may fork.
         failed: Modules that could not be imported, with the reason.
-        unsafe: Modules that notebooks would see the preloading of, with the reason.
-        loaded: Top-level names of all modules that have come by preloading.
+        unsafe: Modules whose preloading notebooks would notice, with the reason.
+        loaded: Top-level names of all modules that preloading has added.
     """
 
     python: tuple[int, int, int]
@@ -57,12 +57,12 @@ class Report(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ZygoteKey:
-    """What kernels must have in common to be forked from one zygote.
+    """The properties that kernels must share to be forked from one zygote.
 
     Attributes:
         python: The interpreter and its options.
-        environment: The environment variables that may matter to imports.
-        modules: What is preloaded.
+        environment: The environment variables that may affect imports.
+        modules: The modules to preload.
     """
 
     python: tuple[str, ...]
@@ -83,11 +83,11 @@ class Order:
     """An order to fork a kernel.
 
     Attributes:
-        folder: Where it works, absolute.
-        environment: All its environment variables.
-        command: The words of a command that would start it in the ordinary way.
-        arguments: Those of them that are for ipykernel.
-        tracer: What its tracer is told, if it is to have one.
+        folder: The working folder, absolute.
+        environment: All environment variables.
+        command: The words of a command that would start the kernel in the ordinary way.
+        arguments: The words of it that are for ipykernel.
+        tracer: The tracer's configuration; `None` for no tracer.
     """
 
     folder: str
@@ -97,7 +97,7 @@ class Order:
     tracer: TracerConfig | None = None
 
     def encoded(self) -> bytes:
-        """Return the order as it is sent."""
+        """Return the encoded order."""
         return json.dumps(
             {
                 "folder": self.folder,
@@ -119,28 +119,28 @@ def _texts(tracer: TracerConfig) -> dict[str, str]:
 
 
 class Zygote:
-    """A process that forks kernels. It ends, with all of them, when this is closed.
+    """A process that forks kernels. [](close) ends it and all its kernels.
 
-    Once it is started it imports what every kernel needs; it is of use after `preload`.
+    Once started, it imports the modules that every kernel needs; it can fork after [](preload).
 
     Args:
         python: The interpreter and its options.
-        environment: The environment variables that it has when it imports.
-        folder: An empty folder to be in.
+        environment: The environment variables during its imports.
+        folder: An empty folder to work in.
 
     Raises:
-        ZygoteError: It cannot be started.
+        ZygoteError: The process cannot be started.
     """
 
     report: Report
-    """What it said of itself when it was ready."""
+    """The zygote's report when it became ready."""
 
     kernel_info: dict[str, Any] | None = None
-    """What its kernels say of themselves, if one was asked: they all say the same."""
+    """The kernel info reported by its kernels, if one was asked: it is the same for all."""
 
     _live: ClassVar[weakref.WeakSet[Zygote]] = weakref.WeakSet()
     is_ready = False
-    """Whether it has imported what it is to import, and can fork."""
+    """Whether it has finished its imports, and can fork."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class Zygote:
                     stderr=log,
                     env=dict(environment),
                     cwd=folder,
-                    # Ctrl-C at the terminal is for the build, which ends this one.
+                    # Ctrl-C at the terminal is for the build, which ends the zygote.
                     start_new_session=True,
                 )
             except OSError as error:
@@ -173,20 +173,20 @@ class Zygote:
 
     @classmethod
     def kill_all(cls, *, unready: bool = False) -> None:
-        """Kill every zygote, and with it its kernels, from whatever thread, without waiting.
+        """Kill every zygote and so its kernels, from any thread, without waiting.
 
         Args:
-            unready: Whether to kill only those that still import, and have no kernels.
+            unready: Whether to kill only zygotes that are still importing and have no kernels.
         """
         for zygote in list(cls._live):
             if not (unready and zygote.is_ready):
                 zygote.kill()
 
     def preload(self, modules: Sequence[str]) -> None:
-        """Let it preload modules, and wait until it is ready to fork.
+        """Make the zygote preload modules, and wait until it can fork.
 
         Raises:
-            ZygoteError: It has ended, or is not ready in time.
+            ZygoteError: The zygote has ended, or is not ready in time.
         """
         try:
             told = {"modules": list(modules), "before": preparing_texts()}
@@ -194,7 +194,7 @@ class Zygote:
             self.report = self._read_report()
             self.is_ready = True
         except (OSError, EOFError, msgspec.DecodeError) as error:
-            # All that it says is there when it has ended.
+            # Its log is complete once it has ended.
             self._end()
             self._log.seek(0)
             words = self._log.read().decode("utf-8", "replace").strip().splitlines()
@@ -218,7 +218,7 @@ class Zygote:
 
     @property
     def trouble(self) -> str | None:
-        """Why no kernel may be forked from it, if none may."""
+        """Why it cannot fork kernels; `None` if it can."""
         report = self.report
         if report.python < _OLDEST_PYTHON:
             return "its Python is older than 3.9"
@@ -234,7 +234,7 @@ class Zygote:
         return self._process.poll() is None
 
     async def fork(self, order: Order, out: int, err: int) -> socket.socket:
-        """Fork a kernel; return the connection on which is told what becomes of it.
+        """Fork a kernel; return the connection that reports its state.
 
         Raises:
             OSError: The zygote has ended.
@@ -245,7 +245,7 @@ class Zygote:
             with theirs, self._lock:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno(), out, err])
             body = order.encoded()
-            # Here, because zygotes are started before there is time for its import.
+            # Imported here, because zygotes are started before there is time for it.
             import asyncio
 
             loop = asyncio.get_running_loop()
@@ -256,21 +256,21 @@ class Zygote:
         return mine
 
     def kill(self) -> None:
-        """Kill it without waiting; its kernels die with it."""
+        """Kill the zygote without waiting; its kernels die with it."""
         self._process.kill()
 
     def close(self) -> None:
-        """End it, and all its kernels."""
+        """End the zygote and all its kernels."""
         self._end()
         self._log.close()
 
     def _end(self) -> None:
         with suppress(OSError):
-            # Copies of the socket may be in other processes: those that were forked from this.
+            # Processes forked from this one may hold copies of the socket.
             self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
         if not self.is_ready:
-            # It looks at the socket when it has imported everything, which may take long.
+            # It checks the socket only after all imports, which may take long.
             self.kill()
         try:
             self._process.wait(_END_SECONDS)

@@ -1,8 +1,7 @@
-"""What is done in a Python kernel around its cells, whoever has started it.
+"""Code that runs in every Python kernel around its cells, however the kernel was started.
 
-Modules that are executed before the first cell are handed over as source text; what is needed
-earlier is loaded from its file. All of them use the standard library only, and stay within
-Python 3.8.
+Modules that are executed before the first cell are sent as source text; code that is needed earlier
+is loaded from its file. All of them use only the standard library, and support Python 3.8.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ _MODULES = ("arrival", "commands")
 
 @cache
 def preparing_texts() -> tuple[str, ...]:
-    """Return the sources of what is executed before the first cell, each in names of its own."""
+    """Return the sources of code to execute before the first cell, each in its own namespace."""
     folder = files(__package__)
     return tuple(folder.joinpath(f"{m}.py").read_text(encoding="utf-8") for m in _MODULES)
 
 
 def preparing_code() -> str:
-    """Return the source that executes all of that, if a kernel is sent it silently.
+    """Return code that executes all these sources, to be sent to a kernel silently.
 
     It leaves no name behind, and cannot fail.
     """

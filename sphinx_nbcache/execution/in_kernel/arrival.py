@@ -1,8 +1,8 @@
-"""Lets what a cell wrote past Python arrive before the cell counts as ended.
+"""Makes output that bypasses Python arrive before its cell counts as ended.
 
-ipykernel makes pipes of the descriptors 1 and 2, and threads that read them. A cell ends without
-waiting for these: what is still on its way is lost, or shown as that of another cell. And what C
-has kept in its buffer comes when that is full.
+ipykernel turns descriptors 1 and 2 into pipes, which threads read. A cell ends without waiting for
+these threads: output in transit is lost, or assigned to another cell. Output in C's buffer arrives
+only when the buffer is full.
 """
 
 import ctypes
@@ -10,10 +10,10 @@ import os
 import sys
 import time
 
-# A child process that writes on and on in the background must not hold up the cells.
+# A child process that keeps writing in the background must not delay the cells.
 _MOST_SECONDS = 1.0
 _PAUSE_SECONDS = 0.0002
-# Where nobody tells what a thread waits for.
+# Used where the system does not reveal what a thread waits for.
 _BLIND_SECONDS = 0.001
 
 
@@ -22,13 +22,14 @@ class _Arrival:
         self.streams = streams
         try:
             self.libc = ctypes.CDLL(None)
-            # Only this one: of others another thread may hold the lock, and wait for input.
+            # Only stdout: another thread may hold the lock of another stream while it waits for
+            # input.
             self.out = ctypes.c_void_p.in_dll(self.libc, "stdout")
         except (OSError, TypeError, ValueError):
             self.out = None
 
     def await_all(self, *_):
-        """Write out C's buffer, and wait until all that was written has been read."""
+        """Flush C's buffer, and wait until all written data has been read."""
         try:
             if self.out is not None:
                 self.libc.fflush(self.out)
@@ -41,8 +42,8 @@ class _Arrival:
     def await_one(self, stream, end):
         descriptor, thread = stream._fid, stream.watch_fd_thread
         while thread.is_alive() and time.monotonic() < end:
-            # It must not even be on its way back from reading: then it has not handed on yet what
-            # it has read. If it waits in there, the pipe is empty.
+            # The thread must not even be returning from a read, with data not yet forwarded. If it
+            # waits inside the read, the pipe is empty.
             try:
                 words = _read(f"/proc/self/task/{thread.native_id}/syscall").split()
             except OSError:
@@ -54,7 +55,7 @@ class _Arrival:
 
 
 def _read(path):
-    """Return what a file begins with, without the layers of `open`: they take longer than that."""
+    """Return the beginning of a file, without `open`, whose layers take longer than the read."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         return os.read(descriptor, 512)
@@ -78,4 +79,4 @@ def _install():
 try:
     _install()
 except Exception:
-    pass  # outputs of cells that write by themselves do not depend on it
+    pass  # outputs of cells that write through Python do not depend on it

@@ -1,7 +1,7 @@
-"""Lets commands of cells, such as `!cat`, find the end of their input at once.
+"""Makes commands in cells, such as `!cat`, reach the end of their input at once.
 
-IPython gives them a terminal, on which nobody ever writes anything: what reads from it would wait
-until the time of the cell is over. They keep it for what they write, and for Ctrl-C.
+IPython gives them a terminal to which no one ever writes: a command that reads from it would wait
+until the cell's time limit. The terminal stays in use for output, and for Ctrl-C.
 """
 
 import builtins
@@ -10,12 +10,12 @@ import os
 import sys
 import types
 
-# Both keep the function under this name.
+# Both modules keep the function under this name.
 _MODULES = ("IPython.core.interactiveshell", "ipykernel.zmqshell")
 
 
 class _Pexpect:
-    """The module `pexpect`, but what it starts has no input."""
+    """The module `pexpect`, except that processes started with it have no input."""
 
     def __init__(self, module):
         self._module = module
@@ -28,7 +28,7 @@ class _Pexpect:
 
 
 def _take_input_away():
-    """Let the standard input be empty: in the child, before it becomes the shell."""
+    """Make standard input empty: in the child, before it becomes the shell."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     if nothing != 0:
@@ -41,7 +41,7 @@ def _import(name, *more, **options):
 
 
 def _without_input(system):
-    """Return IPython's own function, which differs in the `pexpect` that it sees."""
+    """Return IPython's own function with a replaced `pexpect`."""
     function = system.__func__
     names = dict(function.__globals__, __builtins__=dict(vars(builtins), __import__=_import))
     if "pexpect" in names:
@@ -56,7 +56,7 @@ def _install():
     for name in _MODULES:
         module = sys.modules.get(name)
         system = getattr(module, "system", None)
-        # Of the class: asking the object would settle which shell it is, before the first cell.
+        # Ask the class: asking the object would fix its choice of a shell before the first cell.
         if os.name == "posix" and hasattr(type(getattr(system, "__self__", None)), "sh"):
             module.system = _without_input(system)
 

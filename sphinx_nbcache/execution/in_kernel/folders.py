@@ -1,8 +1,8 @@
-"""Keeps IPython from making its folders in the home directory, where nobody has asked for them.
+"""Keeps IPython from creating unrequested folders in the home directory.
 
-A kernel makes IPython's folder, a profile in it, and four folders in that, before it knows whether
-it needs one. It can do without: what is not there holds no settings and no start-up files. What is
-there is used as ever, and what a cell makes is made.
+A kernel creates IPython's folder, a profile in it, and four folders in that, before it knows
+whether it needs one. It works without them: a missing folder contains no settings and no start-up
+files. Existing folders are used as usual, and cells can create folders.
 """
 
 import os
@@ -12,7 +12,7 @@ _MISSING = object()
 
 
 class _Changes:
-    """Attributes that are something else for a while."""
+    """Temporary changes of attributes."""
 
     def __init__(self):
         self.undone = []
@@ -31,7 +31,7 @@ class _Changes:
 
 
 class _WithoutMaking:
-    """The module `os`, but nothing is made by `makedirs`."""
+    """The module `os`, except that `makedirs` creates nothing."""
 
     def __getattr__(self, name):
         return getattr(os, name)
@@ -41,9 +41,9 @@ class _WithoutMaking:
 
 
 def leave_unmade():
-    """Make no folders for IPython in the kernel that is to come, until it has its shell.
+    """Create no folders for IPython in the kernel about to start, until it has its shell.
 
-    It cannot fail: with a version that does it in another way, the folders are made.
+    This cannot fail: if a version creates them in another way, the folders are created.
     """
     changes = _Changes()
     try:
@@ -65,7 +65,7 @@ def _change(changes, app_class):
             find(app)
         except (Exception, SystemExit):
             changes.undo()
-            # It has its name already, so it would not be made any more.
+            # IPython already has the folder's name, so it would not create the folder any more.
             os.makedirs(app.ipython_dir, exist_ok=True)
             find(app)
 
@@ -77,7 +77,7 @@ def _change(changes, app_class):
             changes.undo()
 
     def mkdir(self, path, *more, **options):
-        # It also sets right who may read what is there.
+        # For an existing folder, the original also corrects its permissions.
         return make(self, path, *more, **options) if os.path.exists(path) else False
 
     def ensure_dir_exists(path, *more, **options):

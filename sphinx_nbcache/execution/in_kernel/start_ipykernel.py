@@ -1,15 +1,15 @@
-"""Starts a kernel as `python -m ipykernel_launcher` does, without folders that nobody asked for."""
+"""Starts a kernel as `python -m ipykernel_launcher` does, without unrequested folders."""
 
 import os
 import sys
 
 
 def _be_the_launcher(launcher):
-    """Let nothing tell that this file was started, but the command line of the process."""
+    """Hide that this file was started, except in the command line of the process."""
     here = os.path.dirname(os.path.abspath(__file__))
     for path in (here, __file__):
         sys.path_importer_cache.pop(path, None)
-    # Not with the options of the interpreter that keep the folder out.
+    # The interpreter's options may have kept the folder out of the path.
     if sys.path and os.path.abspath(sys.path[0]) == here:
         try:
             sys.path[0] = os.getcwd()
@@ -23,7 +23,7 @@ def _be_the_launcher(launcher):
 
 
 def _leave_unmade(module):
-    """Import what a kernel imports, as its launcher does: not from the notebook's folder."""
+    """Import the kernel's modules as its launcher does: not from the notebook's folder."""
     first = sys.path[:1]
     try:
         if first == [os.getcwd()]:

@@ -1,5 +1,5 @@
-"""What a zygote runs: in the interpreter of a kernelspec, where nothing of ours is installed.
+"""The code of a zygote, which runs in a kernelspec's interpreter without our package.
 
-So it needs the standard library and ipykernel alone, from Python 3.9 on. Run the folder's
-`__main__.py`; `loop` tells the protocol.
+It therefore needs only the standard library and ipykernel, from Python 3.9 on. Run the folder's
+`__main__.py`; `loop` describes the protocol.
 """

@@ -1,4 +1,4 @@
-"""The beginning of a zygote, and of each kernel that it forks.
+"""The entry point of a zygote, and of each kernel that it forks.
 
 usage: python [options] __main__.py CONTROL
 """
@@ -10,16 +10,16 @@ PACKAGE = "_nbcache_zygote"
 
 
 def _as_package():
-    """Make the modules beside this file a package that no notebook's import can find."""
+    """Make the modules next to this file a package that no import of a notebook can find."""
     import types
 
     here = os.path.dirname(os.path.abspath(__file__))
-    # `python -m ipykernel_launcher` has no folder of a script in its path.
+    # `python -m ipykernel_launcher` has no script folder in its path.
     if sys.path and os.path.abspath(sys.path[0]) == here:
         del sys.path[0]
     sys.path_importer_cache.pop(here, None)
     package = types.ModuleType(PACKAGE)
-    # What every Python kernel is given, however it was started, lies elsewhere.
+    # Code for every Python kernel, however it is started, is in another folder.
     package.__path__ = [here, os.path.join(here, os.pardir, os.pardir, "in_kernel")]
     sys.modules[PACKAGE] = package
 
@@ -28,7 +28,7 @@ def _main(control):
     from _nbcache_zygote import kernel, loop
 
     order = loop.serve(control)
-    # Only a forked child comes here.
+    # Only a forked child returns.
     for name in order["ours"]:
         del sys.modules[name]
     kernel.run(order)

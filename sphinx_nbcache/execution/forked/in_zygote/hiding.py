@@ -1,29 +1,29 @@
-"""Preloaded modules are hidden from notebooks until something imports them.
+"""Hiding of preloaded modules from notebooks until they are imported.
 
-So `sys.modules`, and what packages have as attributes, are as if nothing had been preloaded.
+`sys.modules` and the attributes of packages look as if nothing had been preloaded.
 """
 
 import os
 import sys
 import types
 
-# Like the tracer: what it does not take for user code, nor for code to look through.
+# As in the tracer: code with this name counts neither as user code nor as code to inspect.
 _FILENAME = "<preloaded>"
 
 
 class Hidden:
-    """Gives out preloaded modules as they are imported: each with those that it has imported.
+    """Reveals preloaded modules as they are imported: each with the modules that it has imported.
 
     Args:
-        before: The names of the modules that are not to be hidden.
-        recorder: What was noted while the others were loaded.
+        before: The names of the modules that are not hidden.
+        recorder: The record of what happened while the other modules were loaded.
 
     Attributes:
-        modules: Those that are still hidden, by name.
-        shown: The names of the others.
-        closures: What the import of a wanted module shows, by its name.
-        edges_of: What is known of the imports of all these.
-        whole: Of which modules all that was shown.
+        modules: The modules that are still hidden, by name.
+        shown: The names of the other preloaded modules.
+        closures: The modules that the import of a wanted module shows, by its name.
+        edges_of: The known imports among these modules.
+        whole: The wanted modules whose closures were shown.
     """
 
     def __init__(self, before, recorder):
@@ -31,7 +31,7 @@ class Hidden:
         self.modules = {
             name: module
             for name, module in sys.modules.items()
-            # What was made by hand nobody imports.
+            # Modules without a spec are never imported.
             if name not in before and getattr(module, "__spec__", None) is not None
         }
         self.shown = set()
@@ -43,11 +43,11 @@ class Hidden:
         self.tops = {name: recorder.tops_of(name) for name in self.modules}
 
     def find(self, name):
-        """Return a module that is loaded, hidden or not, or None."""
+        """Return a loaded module, hidden or not, or None."""
         return self.modules.get(name) or sys.modules.get(name)
 
     def hide(self, wanted):
-        """Hide the modules; the wanted ones are prepared to be shown quickly."""
+        """Hide the modules, and prepare the wanted ones to be shown quickly."""
         for name in wanted:
             if name in self.modules:
                 self.closures[name] = closure = self.closure(name)
@@ -62,7 +62,7 @@ class Hidden:
         sys.meta_path.insert(0, self)
 
     def closure(self, name):
-        """Return the names of the hidden modules that the import of one of them loads."""
+        """Return the names of the hidden modules that the import of one module loads."""
         closure, waiting = set(), [name]
         while waiting:
             name = waiting.pop()
@@ -74,7 +74,7 @@ class Hidden:
         return closure
 
     def show(self, names):
-        """Put modules, and what was seen as they were loaded, where they belong."""
+        """Restore modules, and repeat the file accesses recorded while they were loaded."""
         found = {name: self.modules.pop(name) for name in names if name in self.modules}
         sys.modules.update(found)
         self.shown.update(found)
@@ -85,7 +85,7 @@ class Hidden:
             _look(self.recorder.looks[name])
 
     def edges(self):
-        """Return which top-level modules import or have others, of those that were shown."""
+        """Return the imports and attributes between top-level modules, for the shown modules."""
         wholes = list(self.whole)
         rest = self.shown.difference(*(self.closures[name] for name in wholes))
         edges = self._edges(rest)
@@ -100,7 +100,7 @@ class Hidden:
         return edges
 
     def find_spec(self, name, path=None, target=None):
-        """Find a hidden module, if it is to be imported and not only looked for."""
+        """Find a hidden module if it is being imported, not only looked for."""
         if name not in self.modules or not _is_import(sys._getframe(1)):
             return None
         module = self.modules[name]
@@ -109,13 +109,13 @@ class Hidden:
             self.show(self.closures[name])
         else:
             self.show(self.closure(name))
-        # Importlib puts it there itself.
+        # importlib adds the module to `sys.modules` itself.
         sys.modules.pop(name, None)
         return type(module.__spec__)(name, _Loader(module))
 
 
 class _Loader:
-    """Gives out a module that is loaded."""
+    """Returns a module that is already loaded."""
 
     def __init__(self, module):
         self.module = module
@@ -134,7 +134,7 @@ def _add(edges, more):
 
 
 def loaded(name):
-    """Return a module that is loaded, hidden or not, or None."""
+    """Return a loaded module, hidden or not, or None."""
     for finder in sys.meta_path:
         if isinstance(finder, Hidden):
             return finder.find(name)
@@ -142,13 +142,13 @@ def loaded(name):
 
 
 def all_loaded():
-    """Return all modules that are loaded, hidden or not, by name."""
+    """Return all loaded modules, hidden or not, by name."""
     hidden = [finder.modules for finder in sys.meta_path if isinstance(finder, Hidden)]
     return {name: module for modules in (*hidden, sys.modules) for name, module in modules.items()}
 
 
 def _is_import(frame):
-    """Tell whether the finder was asked in order to load a module."""
+    """Tell whether the finder was called in order to load a module."""
     below = frame.f_back
     return (
         frame.f_code.co_name == "_find_spec"
@@ -158,7 +158,7 @@ def _is_import(frame):
 
 
 def _look(looks):
-    """Look at files again, where and when a notebook's own import would have done so."""
+    """Access files again, where and when a notebook's own import would have done so."""
     for how, path in looks:
         try:
             if how == "open":

@@ -1,4 +1,4 @@
-"""A kernel, from the fork to its end: as if `python -m ipykernel_launcher` had been started."""
+"""A kernel, from the fork to its end: equivalent to `python -m ipykernel_launcher`."""
 
 import atexit
 import ctypes
@@ -20,7 +20,7 @@ _LAUNCHER = getattr(importlib.util.find_spec("ipykernel_launcher"), "origin", "i
 
 
 def run(order):
-    """Be the kernel that is ordered, and end with it."""
+    """Become the ordered kernel, and end with it."""
     connection = order.pop("connection")
     logs = {_identity(descriptor) for descriptor in (1, 2)}
     try:
@@ -30,7 +30,7 @@ def run(order):
         traceback.print_exc(file=sys.__stderr__)
         _tell(connection, {"error": f"{type(error).__name__}: {error}"})
         os._exit(1)
-    # The tracer begins last: what it does not see is none of the notebook's doing.
+    # Start the tracer last: everything before is not the notebook's doing.
     untouched = _where_nothing_was(app)
     is_tracing = order["tracers"].start(order["tracer"])
     _tell(connection, {"bound": True, "untouched": untouched, "tracing": is_tracing})
@@ -54,7 +54,7 @@ def _tell(connection, what):
 
 
 def _take_over(order):
-    """Make the process the one that was ordered: variables, folder, arguments, chance."""
+    """Apply an order to the process: variables, folder, arguments, random seeds."""
     os.environ.clear()
     os.environ.update(order["environment"])
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
@@ -62,7 +62,7 @@ def _take_over(order):
     os.chdir(order["folder"])
     sys.argv = [_LAUNCHER, *order["arguments"]]
     sys.orig_argv = order["command"]
-    # The module `random` does it by itself.
+    # The module `random` reseeds itself.
     if (found := hiding.loaded("numpy.random")) is not None:
         found.seed()
     if (found := hiding.loaded("sympy.core.random")) is not None:
@@ -72,12 +72,12 @@ def _take_over(order):
 def _make_app(order):
     from ipykernel.kernelapp import IPKernelApp
 
-    # By default it has what was in the environment when it was imported.
+    # The default was read from the environment when ipykernel was imported.
     app = IPKernelApp.instance(parent_handle=os.getppid())
     init_iopub = app.init_iopub
 
     def init_iopub_without_limit(context):
-        # By default ZeroMQ drops what nobody has fetched, from a thousand messages on.
+        # By default, ZeroMQ drops messages beyond a thousand that no client has fetched.
         context.setsockopt(zmq.SNDHWM, 0)
         init_iopub(context)
 
@@ -96,10 +96,10 @@ def _make_app(order):
 
 
 def _where_nothing_was(app):
-    """Return when the folders changed last in which nothing of the user's was found to execute.
+    """Return modification times of the folders in which no user code to execute was found.
 
-    Nanoseconds by path; `None` for those that are not there. Nothing, if there was something:
-    settings, or start-up files.
+    Nanoseconds by path; `None` for a missing folder. Returns None if there is user code: settings,
+    or start-up files.
     """
     try:
         profile, startup = app.profile_dir.location, app.profile_dir.startup_dir
@@ -120,10 +120,10 @@ def _changed(folder):
 
 
 def _end(app, status, logs):
-    """End in the order in which Python does, but without taking apart what is in memory."""
+    """End in the same order as Python, but without destroying objects in memory."""
     try:
         threading._shutdown()
-        # It would stop the threads that others wait for, for up to 20 seconds.
+        # It would stop threads that other threads wait for, for up to 20 seconds.
         atexit.unregister(app.close)
         atexit._run_exitfuncs()
         shell = app.shell
@@ -137,13 +137,13 @@ def _end(app, status, logs):
                 stream.flush()
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)
-    # Libraries in C flush their files at exit. No other thread of Python runs meanwhile.
+    # C libraries flush their files at exit. No other Python thread runs during this call.
     ctypes.PyDLL(None).exit(status)
     os._exit(status)
 
 
 def _has_open_files(logs):
-    """Tell whether a file is open for writing, besides those that the kernel logs to."""
+    """Tell whether a file is open for writing, besides the kernel's logs."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if not os.readlink(f"/proc/self/fd/{name}").startswith("/"):
@@ -171,4 +171,4 @@ def _flush_all():
             try:
                 found.flush()
             except (OSError, ValueError):
-                pass  # closed, or only for reading
+                pass  # closed, or read-only

@@ -1,19 +1,20 @@
-"""The zygote's loop: it forks kernels, and watches over them.
+"""The zygote's loop, which forks and monitors kernels.
 
-What every kernel needs is imported at once. Then the other side of the control socket sends one
-line of JSON: which `modules` to preload, and the texts of code that each kernel executes `before`
-its first cell. The answer is one line of JSON: what came of it. Then each order to fork is a byte
-with three descriptors: a connection for this kernel alone, and its standard output and error. On
-the connection lies the order itself (a length and JSON), and lines of JSON come back:
+Everything that all kernels need is imported at once. Then the other side of the control socket
+sends one line of JSON: which `modules` to preload, and the code that each kernel executes `before`
+its first cell. The answer is one line of JSON: the report on preloading. Each order to fork is a
+byte with three descriptors: a connection for this kernel alone, and its standard output and error.
+The order itself (a length and JSON) is sent on the connection, and lines of JSON come back:
 
     {"pid": ...}     it was forked
-    {"bound": true}  its sockets are bound (this one is from the kernel itself, with `untouched`:
-                     if it has executed nothing of the user's, where it has looked for that)
-    {"error": ...}   it could not be started (also from the kernel)
-    {"exit": ...}    it has ended: an exit status, or less than 0 for a signal
+    {"bound": true}  its sockets are bound (sent by the kernel itself, with `untouched`: where it
+                     has looked for user code, if it has executed none)
+    {"error": ...}   it could not be started (may also be sent by the kernel)
+    {"exit": ...}    it has ended: an exit status, negative for a signal
 
-If the connection is closed the kernel is killed; if the control socket is, all of them. There is
-one thread, as a process that forks must have; only libraries may have more that can bear it.
+If the connection is closed, the kernel is killed; if the control socket is closed, all kernels are.
+The process has a single thread, as forking requires; only libraries that handle a fork may have
+more.
 """
 
 import gc
@@ -27,14 +28,14 @@ import sys
 
 from . import preloading, processes, shortcuts, tracing
 
-# How often to see whether the parent is still there: copies of its sockets may survive it.
+# How often to check that the parent still exists: copies of its sockets may outlive it.
 _LOOK_MILLISECONDS = 1000
-# An order that was begun comes at once.
+# The rest of an order arrives immediately.
 _ORDER_SECONDS = 10
 
 
 def serve(descriptor):
-    """Fork kernels until the other side is done with it. Returns in the children: the order."""
+    """Fork kernels until the other side closes the socket. Return the order, in the children."""
     return _Zygote(socket.socket(fileno=descriptor)).loop()
 
 
@@ -46,10 +47,12 @@ class _Zygote:
         self.kernels = {}  # by process id: the connection
         self.by_descriptor = {}  # of the connection: the process id
         self.poller = select.poll()
-        # Not PR_SET_PDEATHSIG: it would come when the *thread* ends that has started this.
+        # Not PR_SET_PDEATHSIG: it is sent when the parent's *thread* ends that has started this
+        # process.
         processes.adopt_orphans()
         thresholds = gc.get_threshold()
-        # Imports make what stays: to look through it again and again takes a fifth of their time.
+        # Imports create permanent objects: collecting garbage meanwhile takes a fifth of their
+        # time.
         gc.set_threshold(0)
         preloading.import_base()
         told = json.loads(_line(control))
@@ -57,10 +60,10 @@ class _Zygote:
         self.before = [compile(text, "<nbcache>", "exec") for text in told["before"]]
         self.command_lines = shortcuts.CommandLines()
         self.tracers = tracing.Tracers()
-        # A kernel does not look through all names: what it looks at is copied.
+        # A kernel does not look through all names: the pages it reads would be copied.
         self.ours = [name for name in sys.modules if name.partition(".")[0] == __package__]
         self.module_files = shortcuts.module_files(self.ours)
-        # What is here now is not looked at again, so its pages stay shared.
+        # Exclude existing objects from garbage collection, so that their pages stay shared.
         gc.freeze()
         if gc.get_threshold()[0] == 0:  # a module may have set others
             gc.set_threshold(*thresholds)
@@ -70,7 +73,7 @@ class _Zygote:
             os.set_blocking(end, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.wake)
-        # Ctrl-C at the terminal is the parent's business.
+        # Ctrl-C at the terminal is for the parent to handle.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.poller.register(control, select.POLLIN)
         self.poller.register(self.woken, select.POLLIN)
@@ -98,7 +101,7 @@ class _Zygote:
             pass
 
     def take_order(self):
-        """Fork, and return the order in the child; None here."""
+        """Fork; return the order in the child, and None in the parent."""
         try:
             sent, descriptors, _, _ = socket.recv_fds(self.control, 1, 3)
         except OSError:
@@ -143,7 +146,7 @@ class _Zygote:
         return None
 
     def become_child(self, out, err):
-        """Leave behind what is the zygote's."""
+        """Release the zygote's resources in the child."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -158,7 +161,7 @@ class _Zygote:
             other.close()
 
     def hear(self, descriptor):
-        """Kill the kernel whose connection was closed on the other side."""
+        """Kill the kernel if its connection was closed by the other side."""
         pid = self.by_descriptor[descriptor]
         try:
             said = self.kernels[pid].recv(4096)
@@ -170,7 +173,7 @@ class _Zygote:
             processes.kill_tree(pid)
 
     def reap(self):
-        """Report the kernels that have ended. Orphans that end are reaped as well."""
+        """Report kernels that have ended. Orphans that have ended are reaped as well."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -188,8 +191,8 @@ class _Zygote:
             connection.close()
 
     def end(self):
-        """Kill all kernels and what they have left, and end."""
-        # Twice: what is killed may leave orphans behind.
+        """Kill all kernels and the processes that they have left, and exit."""
+        # Twice: killed processes may leave orphans behind.
         for _ in range(2):
             for pid in {*self.kernels, *processes.children_of(os.getpid())}:
                 processes.kill_tree(pid)
@@ -200,7 +203,7 @@ def _tell(connection, what):
     try:
         connection.sendall(json.dumps(what).encode() + b"\n")
     except OSError:
-        pass  # there is nobody who wants to know
+        pass  # no one is listening
 
 
 def _exactly(connection, length):

@@ -1,4 +1,4 @@
-"""Importing ahead of the notebooks, and what they could notice of it."""
+"""Importing modules ahead of the notebooks, and detecting side effects that they could notice."""
 
 import importlib.util
 import os
@@ -7,7 +7,7 @@ import types
 
 from . import hiding, recording, stand_ins
 
-# What every ipykernel has imported before its first cell, whatever of it there is.
+# Modules that every ipykernel imports before its first cell, as far as they exist.
 _BASE = """
 ipykernel.kernelapp ipykernel.ipkernel ipykernel.iostream ipykernel.displayhook ipykernel.zmqshell
 ipykernel.debugger ipykernel.comm.manager IPython.core.debugger IPython.core.completerlib
@@ -15,29 +15,29 @@ IPython.core.oinspect IPython.extensions.storemagic
 tornado.platform.asyncio tornado.queues sqlite3 pydoc pdb psutil faulthandler runpy encodings.idna
 """.split()
 _INLINE = "module://matplotlib_inline.backend_inline"
-# These bring threads of their own, which can bear a fork: they know about it.
+# These libraries start threads, but handle a fork themselves.
 _BLAS = ("numpy", "scipy")
 _ALLOCATOR = "jemalloc_bg_thd"
 
 
 def import_base():
-    """Import what all kernels need."""
+    """Import the modules that all kernels need."""
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     for name in _BASE:
         _import(name)
     if importlib.util.find_spec("argcomplete") is not None:
-        # Then only, kernels complete their command line, each time.
+        # Only then kernels complete their command line, at every start.
         _import("traitlets.config.argcomplete_config")
     _rehearse()
 
 
 def preload(names):
-    """Import these modules as well; return what is to be known about it.
+    """Import further modules, and return a report.
 
     Returns:
-        `python` (version), `missing` (what kernels cannot be forked without), `threads` (before
+        `python` (version), `missing` (requirements for forking kernels), `threads` (before
         these modules), `failed` and `unsafe` (name to reason), `loaded` (top-level names that
-        these modules have brought).
+        these modules have added).
     """
     report = {
         "python": list(sys.version_info[:3]),
@@ -59,7 +59,7 @@ def preload(names):
 
 
 def _rehearse():
-    """Let the expressions be compiled, and kept, by which IPython takes cells apart."""
+    """Compile and cache the regular expressions with which IPython splits cells."""
     try:
         from IPython.core.inputtransformer2 import TransformerManager
 
@@ -81,7 +81,7 @@ def _import(name):
 
 
 def _missing():
-    """Return what kernels cannot be forked without, as other versions may not have it."""
+    """Return names that forking needs and other versions of the libraries may lack."""
     import atexit
     import gc
     import threading
@@ -115,12 +115,12 @@ def _threads():
 
 def _preload_one(name, report, recorder):
     if name.partition(".")[0] == "matplotlib" and not os.environ.get("MPLBACKEND"):
-        # As kernels do it, before their first cell.
+        # As kernels do before their first cell.
         os.environ["MPLBACKEND"] = _INLINE
     known = dict(_threads())
     with _Watch() as watch:
         try:
-            # As if a cell did it: what a library says to the one who imports it, it says here.
+            # Import as a cell does, so that a library's messages to its importer appear here.
             exec(f"import {name}", {"__name__": "__main__"})
         except BaseException as error:
             report["failed"][name] = f"{type(error).__name__}: {error}"
@@ -136,7 +136,7 @@ def _preload_one(name, report, recorder):
 
 
 class _Watch:
-    """Notices what makes an import in a cell another thing than one before all cells."""
+    """Detects imports that behave differently in a cell than before all cells."""
 
     noticed = ""
 

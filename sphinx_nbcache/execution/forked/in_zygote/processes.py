@@ -1,4 +1,4 @@
-"""Processes and what becomes of them, on Linux."""
+"""Process relations and their clean-up on Linux."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ def _prctl(option, value):
 
 
 def die_with(parent):
-    """Be killed when the process that forked this one ends, however it ends."""
+    """Be killed when the process that forked this one ends, in any way."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it ended before that
@@ -25,7 +25,7 @@ def adopt_orphans():
 
 
 def children_of(pid):
-    """Return the process ids of the children; none if the system does not tell."""
+    """Return the process ids of the children; none if the system does not report them."""
     found = []
     try:
         for children in _children_by_thread(pid):
@@ -36,7 +36,7 @@ def children_of(pid):
 
 
 def has_no_child():
-    """Tell whether it is known that this process has no child."""
+    """Tell whether this process is known to have no child."""
     try:
         return not any(_children_by_thread("self"))
     except OSError:
@@ -50,7 +50,7 @@ def _children_by_thread(pid):
 
 
 def kill_tree(pid):
-    """Kill a process, its group and its descendants, also those with a session of their own."""
+    """Kill a process, its group and its descendants, even those in sessions of their own."""
     tree = [pid]
     for member in tree:
         tree += children_of(member)
@@ -60,9 +60,9 @@ def kill_tree(pid):
 
 
 def kill_left(pid, kernels):
-    """Kill what a kernel that has ended has left: its group, and orphans that are not of others.
+    """Kill the leftovers of a kernel that has ended: its group, and orphans in its session.
 
-    An orphan with a session of its own could be of any kernel: it goes with the last of them.
+    An orphan in a session of its own could be of any kernel: it is killed with the last kernel.
     """
     _kill(os.killpg, pid)
     for orphan in children_of(os.getpid()):

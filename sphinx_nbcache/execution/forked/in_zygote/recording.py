@@ -1,4 +1,4 @@
-"""What happens while modules are preloaded: later nobody can see it any more."""
+"""Recording of events while modules are preloaded: they cannot be observed later."""
 
 import builtins
 import functools
@@ -17,7 +17,7 @@ _IMPORTLIB = (
 _LOOKS = ("stat", "lstat", "listdir", "scandir")
 _LOADS = ("create_module", "exec_module")
 _OPENS = ((builtins, "open"), (io, "open"))
-# Files of the system and of what is installed: versions stand for them.
+# Files of the system and of installed packages: their versions represent them.
 _INSTALLED = tuple(
     os.path.join(folder, "")
     for folder in {
@@ -28,18 +28,18 @@ _INSTALLED = tuple(
 
 
 class Recorder:
-    """Notes which module imports which, and which files they look at, as long as it is entered.
+    """Records imports between modules, and the files that they access, within its context.
 
     Args:
-        blas: Packages whose new threads can bear a fork.
+        blas: Packages that handle a fork of their threads.
         threads: Returns the threads of the process.
 
     Attributes:
         bearable: The threads of these packages.
-        imports: By the name of a module what is imported while it is loaded: names of modules,
-            there or not, and of those that import them.
-        looks: By the name of a module what is looked at meanwhile: name of a function, and path.
-        contents: By the name of a module the names of those that it has something of.
+        imports: Imports while a module is loaded, by its name: pairs of the importing module and
+            the imported one, which may not exist.
+        looks: File accesses while a module is loaded, by its name: name of a function, and path.
+        contents: Names of the modules whose objects a module contains, by its name.
     """
 
     def __init__(self, blas, threads):
@@ -93,7 +93,7 @@ class Recorder:
 
     def on_import_module(self, name, package=None):
         if importlib.import_module != self.on_import_module:
-            # Some module has kept this one.
+            # A module has kept a reference to this function.
             return importlib.import_module(name, package)
         found = self.original[1](name, package)
         full = importlib.util.resolve_name(name, package) if name.startswith(".") else name
@@ -101,7 +101,7 @@ class Recorder:
         return found
 
     def find_spec(self, name, path=None, target=None):
-        """Note an import, also by a module in C; the module itself is for others to find."""
+        """Record an import, also by a C module; never find the module itself."""
         frame = sys._getframe(1)
         while frame is not None:
             importer = frame.f_globals.get("__name__")
@@ -124,10 +124,10 @@ class Recorder:
             self.looks.setdefault(loading, {})[how, path] = None
 
     def add_contents(self, names):
-        """Note what modules have of others; those in C import them without a word."""
+        """Record which modules' objects modules contain; C modules import them unrecorded."""
         for importer in names:
             module = sys.modules[importer]
-            # Under another name it is there as soon as it is loaded.
+            # A module under another name appears as soon as it is loaded.
             self.note(importer, importer, module.__spec__.name)
             self.contents[importer] = found = _names_in(module)
             if not str(getattr(module, "__file__", "")).endswith((".py", ".pyc")):
@@ -135,7 +135,7 @@ class Recorder:
                     self.note(importer, name, importer)
 
     def tops_of(self, name):
-        """Return which top-level modules import or have which others, as far as a module did it."""
+        """Return imports and contents by top-level module, as far as this module causes them."""
         tops = {name.partition(".")[0]: {found.partition(".")[0] for found in self.contents[name]}}
         for importer, found in self.imports.get(name, ()):
             tops.setdefault(importer.partition(".")[0], set()).add(found.partition(".")[0])
@@ -143,9 +143,9 @@ class Recorder:
 
 
 def _names_in(module):
-    """Return the names of the modules that a module has, and of whose it has functions and classes.
+    """Return the names of modules in a module, and of those that define its functions and classes.
 
-    As the tracer does it: nothing may be asked of a value that could run code of its own.
+    As in the tracer, values are never inspected in a way that could run code of their own.
     """
     names = set()
     for value in list(getattr(module, "__dict__", {}).values()):
@@ -163,13 +163,13 @@ def _names_in(module):
 
 
 def _loading(frame):
-    """Return the name of the module that is being loaded, if one is."""
+    """Return the name of the module that is being loaded; None if there is none."""
     while frame is not None:
         code, name = frame.f_code, None
         if code.co_name == "<module>":
             name = frame.f_globals.get("__name__")
         elif code.co_name in _LOADS and "importlib" in code.co_filename:
-            # A module in C has no frame of its own.
+            # A C module has no frame of its own.
             local = frame.f_locals
             spec = local.get("spec") or getattr(local.get("module"), "__spec__", None)
             name = getattr(spec, "name", None)
@@ -180,9 +180,9 @@ def _loading(frame):
 
 
 class _Noting:
-    """In the place of a function, it notes the paths that this is given.
+    """Replaces a function, and records the paths that it is called with.
 
-    It is no function itself: kept in a class, it must not become a method.
+    It is not a function itself: stored in a class, it must not become a method.
     """
 
     def __init__(self, recorder, owner, name):
@@ -203,7 +203,7 @@ class _Noting:
     def __call__(self, *arguments, **options):
         current = getattr(self.owner, self.name)
         if current is not self:
-            # Some module has kept this one.
+            # A module has kept a reference to this object.
             return current(*arguments, **options)
         path = arguments[0] if arguments else options.get("file", options.get("path", "."))
         if isinstance(path, (str, bytes, os.PathLike)):

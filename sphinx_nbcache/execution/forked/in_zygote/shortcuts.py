@@ -1,6 +1,6 @@
-"""What a forked kernel need not do: it was done before the fork, or nothing would come of it.
+"""Shortcuts for a forked kernel: it skips work that was done before the fork, or has no effect.
 
-Each of these is left out where ipykernel is not as it is known here: it takes longer then.
+Each shortcut is skipped if ipykernel does not look as expected: then the kernel is slower.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ import threading
 from . import processes
 
 _PLACE = "/nbcache/connection-file"
-# Who calls `flush` to have all outputs in order, not because something was written.
+# These packages call `flush` to keep outputs in order, not because something was written.
 _CAREFUL = ("IPython", "ipykernel")
 
 
 class CommandLines:
-    """Command lines of kernels that were parsed ahead: they differ in the connection file alone."""
+    """Command lines of kernels, parsed ahead: they differ in the connection file only."""
 
     def __init__(self):
         self.parsed = {}
 
     def parse(self, arguments):
-        """Parse the arguments of a kernel, unless those of one like it were parsed before."""
+        """Parse the arguments of a kernel, unless similar ones were parsed before."""
         template = _template(arguments)
         if template in self.parsed:
             return
@@ -34,10 +34,10 @@ class CommandLines:
             if _with_file(config, arguments) == _parsed(arguments):
                 self.parsed[template] = config
         except (Exception, SystemExit):
-            pass  # the kernel itself says what is wrong with them
+            pass  # the kernel itself reports what is wrong with them
 
     def hand_over(self, app, arguments):
-        """Let an application have the arguments that it would parse."""
+        """Give an application the arguments that it would parse."""
         config = self.parsed.get(_template(arguments))
         if config is None:
             return
@@ -55,7 +55,7 @@ class CommandLines:
 
 
 def _template(arguments):
-    """Return the arguments with a word that stands for the connection file."""
+    """Return the arguments with a placeholder for the connection file."""
     words = list(arguments)
     if "-f" in words[:-1]:
         words[words.index("-f") + 1] = _PLACE
@@ -63,7 +63,7 @@ def _template(arguments):
 
 
 def _parsed(arguments):
-    """Return the configuration that an application makes of its arguments."""
+    """Return the configuration that an application creates from its arguments."""
     from ipykernel.kernelapp import IPKernelApp
 
     app = IPKernelApp()
@@ -74,7 +74,7 @@ def _parsed(arguments):
 
 
 def _with_file(config, arguments):
-    """Return a copy of a configuration with the connection file that the arguments name."""
+    """Return a copy of a configuration with the connection file from the arguments."""
     filled = copy.deepcopy(config)
     section = filled["IPKernelApp"]
     kind = type(section["connection_file"])
@@ -86,7 +86,7 @@ def module_files(ours):
     """Return the files of all modules but ours, as a kernel collects them for its debugger."""
     left_out = {"__main__", *ours}
     return [
-        # A copy: all of them lie side by side, on few pages of memory.
+        # Copied, so that all of them lie next to each other, on few pages of memory.
         file[:1] + file[1:]
         for name, module in list(sys.modules.items())
         if name not in left_out
@@ -97,9 +97,9 @@ def module_files(ours):
 
 @contextlib.contextmanager
 def with_module_files(files):
-    """Let ipykernel find these files in `sys.modules`, and not look at each module.
+    """Make ipykernel find these files in `sys.modules`, instead of inspecting each module.
 
-    What is looked at is copied, and of thousands of modules hardly one is needed.
+    Inspecting a module copies its memory pages, and hardly any of thousands of modules is needed.
     """
     from ipykernel import ipkernel
 
@@ -124,7 +124,7 @@ class _Sys:
 
 
 class _Modules:
-    """Stands in for `sys.modules`, but a copy of it holds nothing but files."""
+    """Stands in for `sys.modules`, but a copy of it contains only files."""
 
     def __init__(self, files):
         self._files = files
@@ -153,16 +153,16 @@ class _Module:
 
 
 def spare_empty_flushes():
-    """Let IPython's and ipykernel's own flushes of a stream that holds nothing return at once.
+    """Make IPython's and ipykernel's own flushes of an empty stream return at once.
 
-    They would wait until another thread has done nothing, several times for each cell.
+    Otherwise they wait for another thread that has nothing to do, several times per cell.
     """
     from ipykernel.iostream import OutStream
 
     flush, send = getattr(OutStream, "flush", None), getattr(OutStream, "_flush", None)
     if flush is None or send is None or not hasattr(OutStream, "_rotate_buffers"):
         return
-    # What a thread has taken out of the buffer must be under way before others see it empty.
+    # Text that a thread takes out of the buffer must be sent before others see the buffer empty.
     lock, process = threading.RLock(), os.getpid()
 
     @functools.wraps(flush)
@@ -176,7 +176,7 @@ def spare_empty_flushes():
     @functools.wraps(send)
     def send_locked(self):
         if os.getpid() != process:
-            # In a child nobody may be there to let go of it.
+            # In a child process, the thread that would release the lock may not exist.
             send(self)
             return
         with lock:
@@ -186,17 +186,17 @@ def spare_empty_flushes():
 
 
 def spare_pauses(kernel):
-    """Let a kernel not sleep after each cell.
+    """Make a kernel not sleep after each cell.
 
-    It does so in the hope that outputs arrive before the reply; whoever runs notebooks waits for
-    the message that comes after them on the same way.
+    It sleeps in the hope that outputs arrive before the reply; nbclient waits for the idle message,
+    which follows the outputs on the same channel.
     """
     if hasattr(kernel, "_execute_sleep"):
         kernel._execute_sleep = 0
 
 
 def spare_search_for_children(kernel):
-    """Let a kernel that ends, and has no child, not look through all processes of the system."""
+    """Make a kernel that ends without children not search all processes of the system."""
     search = getattr(kernel, "_process_children", None)
     if search is not None:
         kernel._process_children = lambda: [] if processes.has_no_child() else search()

@@ -1,7 +1,7 @@
-"""What stands in for the standard streams while modules are preloaded.
+"""Replacements for the standard streams while modules are preloaded.
 
-Some modules keep them, as defaults of arguments or in log handlers. In the kernels that are forked
-later, these are to write to the streams of the kernel.
+Some modules keep references to the streams, as default arguments or in log handlers. In kernels
+that are forked later, these must write to the streams of the kernel.
 """
 
 import io
@@ -9,7 +9,7 @@ import sys
 
 
 class StandIn(io.TextIOBase):
-    """A stream that notes that it was written to, until it leads to another one."""
+    """A stream that records that it was written to, until it forwards to another one."""
 
     said = False
     target = None
@@ -45,5 +45,5 @@ out, err = StandIn(), StandIn()
 
 
 def lead_to_kernel():
-    """Let them lead to the streams that the kernel has put in place."""
+    """Forward the replacements to the streams that the kernel has installed."""
     out.target, err.target = sys.stdout, sys.stderr

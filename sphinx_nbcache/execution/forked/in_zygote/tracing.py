@@ -1,4 +1,4 @@
-"""The tracer's modules, loaded before the fork: a kernel has only to start it."""
+"""The tracer's modules, loaded before the fork, so that a kernel only starts the tracer."""
 
 import os
 import sys
@@ -7,23 +7,23 @@ from . import hiding
 
 
 class Tracers:
-    """What was loaded, by the source that loads it. Kernels find it as if they had done so."""
+    """The loaded tracers, by the source that loads them, for kernels to use as their own."""
 
     def __init__(self):
         self.loaded = {}
 
     def load(self, tracer):
-        """Load the modules for an order, unless that was done before; return whether it was not.
+        """Load the modules for an order; return whether they were not loaded before.
 
         Args:
-            tracer: What the order says of it, or None.
+            tracer: The sources from the order, or None.
         """
         if tracer is None or tracer["load"] in self.loaded:
             return False
         try:
             exec(tracer["load"], {"__name__": "<nbcache>"})
         except Exception:
-            pass  # the kernel itself says what is wrong with them
+            pass  # the kernel itself reports what is wrong with them
         package = tracer["package"]
         names = [name for name in list(sys.modules) if name.partition(".")[0] == package]
         self.loaded[tracer["load"]] = modules = {name: sys.modules.pop(name) for name in names}
@@ -44,7 +44,7 @@ class Tracers:
 
 
 def _by_folder(modules):
-    """Return the names of modules by the folder of the path below which their files are."""
+    """Return the names of modules by the folder of `sys.path` that contains their files."""
     folders = [os.path.join(path, "") for path in sys.path if os.path.isabs(path)]
     found = {folder: set() for folder in sorted(folders, key=len, reverse=True)}
     for name, module in modules.items():
