@@ -84,3 +84,15 @@ def test_a_place_that_cannot_be_written_is_named(project: CommandLine, option: s
     assert done.code != 0
     assert "file" in done.err
     assert done.out == ""
+
+
+def test_a_notebook_outside_of_the_root_is_in_the_report_with_the_others(
+    project: CommandLine,
+) -> None:
+    outside = project.folder.parent / "outside.ipynb"
+    outside.write_bytes((project.folder / "new.ipynb").read_bytes())
+    project.ok("project", "add", str(outside))
+    project.ok("report", "--html", "page.html")
+    page = (project.folder / "page.html").read_text(encoding="utf-8")
+    assert str(outside) in page
+    assert "good.ipynb" in page

@@ -47,8 +47,10 @@ def common_folder(names: Sequence[str]) -> str:
     """Return the folder that several paths have in common, with a `/` at its end, or nothing."""
     if len(names) < 2:  # noqa: PLR2004 (a single name has nothing in common)
         return ""
+    if len({posixpath.isabs(name) for name in names}) > 1:  # some lie outside the root
+        return ""
     found = posixpath.commonpath([posixpath.dirname(name) for name in names])
-    return f"{found}/" if found else ""
+    return f"{found.rstrip('/')}/" if found else ""
 
 
 def _row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
