@@ -66,6 +66,7 @@ class Notice:
         line: The line in the source file, counted from 1, if known.
         is_error: Whether the build ends with a non-zero status.
         is_information: Whether nothing is wrong, so that no warning is emitted.
+        option: The option concerned, as `conf.py` names it, if no file is known.
     """
 
     topic: Topic
@@ -74,6 +75,7 @@ class Notice:
     line: int | None = None
     is_error: bool = False
     is_information: bool = False
+    option: str = ""
 
 
 Notify = Callable[[Notice], None]

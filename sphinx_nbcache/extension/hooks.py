@@ -23,7 +23,7 @@ from sphinx_nbcache.extension.options import (
     check_options,
     guard_sources,
     leave_out_outputs,
-    raw_options,
+    options_for_commands,
     settings_of,
     take_over_suffixes,
 )
@@ -228,7 +228,7 @@ class Hooks:
         self.project = Project(
             (), base=base, place=place, settings=settings, notify=notifier(app), quiet=quiet
         )
-        write_project_file(place, base, self.project.root, raw_options(app.config), quiet)
+        write_project_file(place, base, self.project.root, options_for_commands(app.config), quiet)
         return self.project
 
     def _carry_out(self, app: Sphinx, env: BuildEnvironment, to_read: set[str]) -> bool:

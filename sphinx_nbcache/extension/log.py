@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from sphinx_nbcache.atomic import trouble_in_words
+from sphinx_nbcache.extension.conf_names import line_in_conf
 from sphinx_nbcache.notices import WARNING_TYPE, Notice, Notify, Topic
 from sphinx_nbcache.printable import colourless
 from sphinx_nbcache.report.github import serve_github
@@ -60,7 +62,7 @@ def annotate(app: Sphinx, notices: Iterable[Notice], report: Report) -> None:
 def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | None:
     """Return the location of a notice, in the form of Sphinx's logging."""
     if notice.path is None:
-        return None
+        return _location_of_option(app, notice.option)
     # While the configuration is read, there is no environment yet.
     env = getattr(app, "env", None)
     docname = env.path2doc(notice.path) if env is not None else None
@@ -68,3 +70,12 @@ def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | Non
         return docname, notice.line
     # Sphinx takes a text without a colon for a docname.
     return f"{notice.path}:{notice.line}" if notice.line else None
+
+
+def _location_of_option(app: Sphinx, option: str) -> str | None:
+    """Return the line of `conf.py` that sets an option; `None` if none does."""
+    if not option or option in app.config.overrides:
+        return None
+    conf = Path(app.confdir) / "conf.py"
+    line = line_in_conf(option, conf)
+    return f"{conf}:{line}" if line else None

@@ -53,6 +53,16 @@ def raw_options(config: Config) -> dict[str, Any]:
     return {name: config[PREFIX + name] for name in declared_options()}
 
 
+def options_for_commands(config: Config) -> dict[str, Any]:
+    """Return the values that count for the commands after this build, too.
+
+    Users give `-D nbcache_execute=force` to run everything once; the commands would run everything
+    each time if it lasted.
+    """
+    raw = raw_options(config)
+    return {n: raw[n] for n in raw if n != "execute" or PREFIX + n not in config.overrides}
+
+
 def settings_of(config: Config) -> tuple[Settings, list[OptionProblem]]:
     """Return the settings that `conf.py` and the command line give, and the problems in them.
 
@@ -88,7 +98,8 @@ def check_options(app: Sphinx, config: Config) -> None:
 def _missing_root(settings: Settings, srcdir: Path) -> Iterator[OptionProblem]:
     if settings.root is not None and not (srcdir / settings.root).is_dir():
         text = (
-            f"nbcache_root = {settings.root!r} is not a folder (relative to the source directory)"
+            f"nbcache_root = {settings.root!r} is not a folder (relative to the source directory);"
+            " the default is used"
         )
         yield OptionProblem(PREFIX + "root", text)
 

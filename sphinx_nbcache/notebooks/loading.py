@@ -34,7 +34,7 @@ def with_loaded_code(notebook: Notebook, folder: Path) -> Notebook:
             loaded[name] = None
             source, problem = loaded_source(name, folder)
             if problem:
-                problems.append(Problem(problem, cell.line or None))
+                problems.append(Problem(problem, cell.opening or cell.line or None))
             else:
                 cell = replace(cell, source=source, has_lines=False)  # noqa: PLW2901 (the same cell, filled)
         cells.append(cell)

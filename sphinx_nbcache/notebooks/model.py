@@ -49,6 +49,7 @@ class Cell:
         nested: Whether the cell is inside another block, such as an admonition. The Markdown cell
             before it then determines its place in the page.
         has_lines: Whether each line of its source is a line of the file.
+        opening: Line of a text notebook at which the block of a code cell opens; 0 if unknown.
     """
 
     kind: CellKind
@@ -60,6 +61,7 @@ class Cell:
     attachments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nested: bool = False
     has_lines: bool = True
+    opening: int = 0
 
     @property
     def tags(self) -> frozenset[str]:

@@ -158,7 +158,7 @@ class _Scan:
             self.problems.append(Problem(f"the options of a {name}: {block.problem}", line + 1))
         kind = "code" if name == CODE_CELL else "raw"
         start = line + 2 + block.offset
-        return Cell(kind, block.body, block.options, start, nested=nested)  # type: ignore[arg-type]
+        return Cell(kind, block.body, block.options, start, nested=nested, opening=line + 1)  # type: ignore[arg-type]
 
     def _nested_cells(self, tokens: list[Token], line: int) -> Iterator[Cell]:
         """Find the code cells inside a block. `line` is added to the tokens' own lines."""

@@ -17,9 +17,9 @@ def find_root(base: Path, declared: str | None) -> Path:
 
     Args:
         base: The source directory.
-        declared: The option `nbcache_root`.
+        declared: The option `nbcache_root`. It is ignored unless it names a folder.
     """
-    if declared is not None:
+    if declared is not None and (base / declared).is_dir():
         return (base / declared).resolve()
     for folder in (base, *base.parents):
         if any((folder / mark).exists() for mark in ROOT_MARKS):

@@ -202,7 +202,7 @@ class Turns:
                 f"nbcache_executor = {self.settings.executor!r} cannot be used: {error};"
                 f" {self._executor!r} is used"
             )
-            self.notify(Notice(Topic.CONFIG, text))
+            self.notify(Notice(Topic.CONFIG, text, option="nbcache_executor"))
             return make_executor(self._executor, jobs, runner)
 
     def _tell_of_cells(self) -> None:

@@ -239,7 +239,9 @@ def translated(folder: Path | None = None) -> Iterator[None]:
 
 def _in_words(error: Exception, folder: Path | None) -> str:
     if isinstance(error, OSError):
-        return trouble_in_words(error)
+        # diskcache (5.6, `Cache.__init__`) replaces the system's words by its own.
+        cause = error.__context__
+        return trouble_in_words(cause if isinstance(cause, OSError) else error)
     code = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(folder)):
         return trouble_in_words(OSError(errno.ENOSPC, str(error)))

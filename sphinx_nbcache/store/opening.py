@@ -65,6 +65,11 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
     return shelf, None
 
 
+def _file_above(folder: Path) -> Path | None:
+    """Return the parent of a folder that is a file, as when `nbcache_store` names a file."""
+    return next((path for path in folder.parents if path.is_file()), None)
+
+
 def mark_if_malformed(folder: Path, error: ShelfError | None = None) -> None:
     """Make the next build start with a new store if the database is malformed anywhere.
 
@@ -99,6 +104,8 @@ def _tried(shelf: Shelf) -> tuple[Shelf, None] | None:
 
 
 def _in_memory(folder: Path, why: str) -> tuple[Shelf, str]:
+    if (file := _file_above(folder)) is not None:
+        why = f"{file} is a file, not a folder"
     return MemoryShelf(), f"the store {folder} cannot be used ({why})"
 
 

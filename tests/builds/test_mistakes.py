@@ -12,6 +12,8 @@ import pytest
 from support import Book, Built, code_cell, ipynb_text
 from support_cli import CommandLine
 
+from sphinx_nbcache.extension.conf_names import line_in_conf
+
 pytestmark = pytest.mark.kernel
 
 PERCENT = """\
@@ -548,3 +550,71 @@ def test_a_rerun_that_runs_nothing_says_why(book: Book) -> None:
         built.warnings
     )
     assert built.status == 0
+
+
+def test_a_root_that_is_a_file_is_ignored(book: Book) -> None:
+    book.conf(root="a.md")
+    book.index("a")
+    book.myst("a.md", "%%1")
+    built = book.build()
+    assert built.status == 0
+    assert "nbcache_root = 'a.md' is not a folder" in built.warnings
+    assert "; the default is used [nbcache.config]" in built.warnings
+    assert built.ran == ("a.md",)
+
+
+def test_a_store_below_a_file_is_called_so(book: Book) -> None:
+    book.conf(store="conf.py")
+    book.index("a")
+    book.myst("a.md", "%%1")
+    built = book.build()
+    assert built.status == 0
+    file = book.folder / "conf.py"
+    assert f"cannot be used ({file} is a file, not a folder); results are kept" in built.warnings
+    assert built.ran == ("a.md",)
+
+
+def test_an_executor_that_there_is_not_is_named_with_its_line(book: Book) -> None:
+    book.conf(executor="local-serail")
+    book.index("a")
+    book.myst("a.md", "%%1")
+    built = book.build()
+    line = line_in_conf("nbcache_executor", book.folder / "conf.py")
+    start = f"{book.folder}/conf.py:{line}: WARNING: nbcache_executor = 'local-serail' cannot be"
+    assert start in built.warnings
+    assert "did you mean `local-serial`?" in built.warnings
+
+
+def test_an_executor_that_the_command_line_names_has_no_line(book: Book) -> None:
+    book.conf(executor="local-serial")
+    book.index("a")
+    book.myst("a.md", "%%1")
+    built = book.build("-D", "nbcache_executor=local")
+    assert "WARNING: nbcache_executor = 'local' cannot be used" in built.warnings
+    assert "conf.py:" not in built.warnings
+
+
+@pytest.mark.parametrize("options", [":load: no.py\n", "---\nload: no.py\ntags: [a]\n---\n\n"])
+def test_code_that_is_not_there_to_load_is_missed_where_its_cell_begins(
+    book: Book, options: str
+) -> None:
+    book.conf()
+    book.index("a")
+    book.write("a.md", f"{FRONT}# T\n\n```{{code-cell}}\n{options}```\n")
+    built = book.build()
+    assert f"{book.folder}/a.md:8: WARNING: the code cell loads no.py, which" in built.warnings
+
+
+def test_a_mode_for_one_build_does_not_last_for_the_commands(book: Book, cli: CommandLine) -> None:
+    book.conf()
+    book.index("a")
+    book.myst("a.md", "%%1")
+    for mode in ("force", "frozen"):
+        assert book.build("-D", f"nbcache_execute={mode}").status == 0
+        store = str(book.store)
+        (planned,) = cli.ok("plan", "--json", "-p", store).json["notebooks"]
+        assert planned["action"] == "reuse", mode
+    book.conf(execute="force")
+    book.build()
+    (planned,) = cli.ok("plan", "--json", "-p", store).json["notebooks"]
+    assert planned["reason"] == "execution is forced"
