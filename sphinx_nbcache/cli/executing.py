@@ -13,7 +13,7 @@ from sphinx_nbcache.atomic import trouble_in_words
 from sphinx_nbcache.cli.adding import files_of
 from sphinx_nbcache.cli.as_json import ExecutionSummary, NotebookItem, SettledItem
 from sphinx_nbcache.cli.comparing import compare_outputs, compared_item, comparison_lines
-from sphinx_nbcache.cli.items import notebook_items, settled_item
+from sphinx_nbcache.cli.items import MISSING, notebook_items, settled_item
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import say, tell, warn
 from sphinx_nbcache.cli.progress import progress
@@ -123,7 +123,12 @@ def summary_text(summary: ExecutionSummary, *, verbosity: int, tracebacks: bool)
 
 
 def tell_what_helps(project: Project, summary: ExecutionSummary) -> None:
-    """Name the command that shows why a notebook failed."""
+    """Name the commands that show why a notebook failed, and that forget one without a file."""
+    gone = [item.path for item in summary.notebooks if item.outcome == MISSING]
+    if gone:
+        words = ["sphinx-nbcache", *_given_options(), "project", "remove"]
+        paths = [os.path.relpath(project.root / path) for path in gone]
+        tell(f"To take what is missing off the list: {shlex.join([*words, *paths])}")
     failed = [item for item in summary.notebooks if item.failure is not None]
     if failed:
         path = os.path.relpath(project.root / failed[0].path)

@@ -38,7 +38,8 @@ _OUTCOMES = {
 }
 
 # State and reason of a notebook that cannot be planned.
-_NO_FILE = "missing", "there is no such file"
+MISSING = "missing"
+_NO_FILE = MISSING, "there is no such file"
 _NO_NOTEBOOK = "unreadable", "it is no notebook: nothing in it names a kernel or a format"
 
 

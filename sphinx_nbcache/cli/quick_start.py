@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def quickstart(*, folder: Path) -> None:
         raise Stopped(f"{folder} cannot be written: {error.strerror}", Exit.USAGE) from None
     for path in written:
         say(f"Written: {path}")
-    tell(f"Go there with `cd {folder}`, and build the book: sphinx-build -b html . _build/html")
+    change = shlex.join(["cd", os.fspath(folder)])
+    tell(f"Go there with `{change}`, and build the book: sphinx-build -b html . _build/html")
 
 
 def _copied(folder: Path) -> list[Path]:

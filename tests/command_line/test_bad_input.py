@@ -175,3 +175,20 @@ def test_a_store_that_cannot_be_written_is_store_trouble(filled: CommandLine) ->
     finally:
         for path in paths:
             path.chmod(path.stat().st_mode | 0o200)
+
+
+def test_a_notebook_that_was_renamed_is_named_with_what_takes_it_off_the_list(
+    filled: CommandLine,
+) -> None:
+    (filled.folder / "a.ipynb").rename(filled.folder / "b.ipynb")
+    done = filled("execute")
+    assert done.code == 1
+    assert "- a.ipynb: there is no such file" in done.out
+    hint = "To take what is missing off the list: sphinx-nbcache project remove a.ipynb"
+    assert hint in done.err
+    filled.ok("project", "remove", "a.ipynb")
+    filled.ok("execute", "b.ipynb")
+
+
+def test_the_quick_start_quotes_a_name_with_spaces(cli: CommandLine) -> None:
+    assert "Go there with `cd 'my book'`, and" in cli.ok("quickstart", "my book").err
