@@ -180,7 +180,7 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         yield Notice(Topic.SOURCE, text, planned.path, line, is_error=is_error)
     elif decision.action is Action.REFUSE:
         text = (
-            'it has no valid result, and nbcache_execute = "frozen" forbids to run it'
+            'it has no valid result, and nbcache_execute = "frozen" forbids running it'
             f' ({decision.reason}); run the build once with "changed" and keep the store'
         )
         yield Notice(Topic.FROZEN, text, planned.path, is_error=True)
