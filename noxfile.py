@@ -124,11 +124,12 @@ def user_files(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, that the layers point one way, and the files that other services read."""
+    """Check style, wording, the layers, and the files that other services read."""
     session.install("-e", ".", *groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    session.run("python", "tests/wording.py")
     for schema, pattern in SCHEMAS.items():
         files = sorted(map(str, Path().glob(pattern)))
         session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)

@@ -33,7 +33,7 @@ class Option:
     Attributes:
         check: Takes a raw value, returns the value to use; `ValueError` says what is expected.
         expects: The values in words, for messages and for the reference.
-        help: What the option does (Markdown).
+        help: A description of its effect (Markdown).
         rebuild: Sphinx's rebuild class. Options that only decide what is run have `""`:
             pages whose outputs change are re-read because their render id changes.
         in_key: Whether a change of the value can change the code key of a notebook.
@@ -55,11 +55,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class OptionProblem:
-    """What is wrong with the value of an option, in words.
+    """A problem with the value of an option, in words.
 
     Attributes:
         option: The name of the option in `conf.py`.
-        text: What is wrong, and what is used instead.
+        text: The problem, and the value that is used instead.
     """
 
     option: str

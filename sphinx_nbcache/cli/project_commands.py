@@ -131,7 +131,7 @@ def invalidate(
 ) -> None:
     """Remove results, so that notebooks are executed again.
 
-    Those of the notebooks' present code are removed; older ones stay.
+    Results of the notebooks' present code are removed; older results stay.
     """
     wanted = some_or_all(references, everything=everything)
     with opened_to_change() as project:

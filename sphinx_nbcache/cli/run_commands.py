@@ -86,7 +86,7 @@ def execute(
     """Execute what has no valid result.
 
     That is looked for in the whole project, or among the notebooks that are named; a folder
-    stands for all notebooks below it. Those that are not in the project yet are added to it.
+    stands for all notebooks below it. Notebooks that are not in the project yet are added to it.
     Where no Sphinx project was built, an executor that is named is used from then on.
     """
     show_traceback = given.pop("show_traceback")
