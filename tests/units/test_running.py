@@ -301,7 +301,7 @@ def test_a_quiet_build_says_nothing_and_a_build_ends_with_one_line(book: Book) -
     book.myst("two.md", "%%\n1 / 0")
     log = book.build().log
     assert "executing notebook 1 of 2: one.md (no earlier result)" in log
-    line = r"2 of 2 notebooks executed in [\d.]+ s; 1 failed: two.md, cell 2\n"
+    line = r"2 of 2 notebooks executed in [\d.]+ s; 1 failed: two.md, cell 2, line 1\n"
     assert re.search(line, log)
     assert "\r" not in log
     book.myst("one.md", "%%\n1")
