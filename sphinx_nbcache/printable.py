@@ -40,3 +40,12 @@ def json_for_terminals(text: str) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether a text is valid Unicode: bytes of a name may be lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

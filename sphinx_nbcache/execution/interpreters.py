@@ -48,7 +48,7 @@ class KernelFacts(msgspec.Struct, frozen=True):
     @property
     def is_installed(self) -> bool:
         """Whether the source files still exist, in any state."""
-        return all(stat is None or Path(path).exists() for path, stat in self.watched.items())
+        return all(stat is None or _stat(Path(path)) for path, stat in self.watched.items())
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the kernel's environment variables if it is started with these."""

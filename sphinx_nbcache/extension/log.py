@@ -62,7 +62,7 @@ def annotate(app: Sphinx, notices: Iterable[Notice], report: Report) -> None:
 def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | None:
     """Return the location of a notice, in the form of Sphinx's logging."""
     if notice.path is None:
-        return _location_of_option(app, notice.option)
+        return place_of_option(app, notice.option)
     # While the configuration is read, there is no environment yet.
     env = getattr(app, "env", None)
     docname = env.path2doc(notice.path) if env is not None else None
@@ -72,8 +72,8 @@ def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | Non
     return f"{notice.path}:{notice.line}" if notice.line else None
 
 
-def _location_of_option(app: Sphinx, option: str) -> str | None:
-    """Return the line of `conf.py` that sets an option; `None` if none does."""
+def place_of_option(app: Sphinx, option: str) -> str | None:
+    """Return file and line of `conf.py` that set an option; `None` if none does."""
     if not option or option in app.config.overrides:
         return None
     conf = Path(app.confdir) / "conf.py"

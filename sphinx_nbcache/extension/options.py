@@ -22,11 +22,10 @@ from sphinx_nbcache.config import (
 )
 from sphinx_nbcache.extension.conf_names import (
     left_over,
-    line_in_conf,
     notice_of_unknown,
     unknown_options,
 )
-from sphinx_nbcache.extension.log import notifier
+from sphinx_nbcache.extension.log import notifier, place_of_option
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.sources import is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
@@ -79,17 +78,14 @@ def check_options(app: Sphinx, config: Config) -> None:
         ConfigError: The value of a strict option cannot be used. Here an exception costs nothing:
             Sphinx has not loaded its environment yet.
     """
-    conf = Path(app.confdir) / "conf.py"
     try:
         settings, problems = settings_of(config)
     except OptionError as error:
-        line = line_in_conf(error.option, conf) if error.option not in config.overrides else None
-        raise ConfigError(f"{conf}:{line}: {error}" if line else str(error)) from None
+        place = place_of_option(app, error.option)
+        raise ConfigError(f"{place}: {error}" if place else str(error)) from None
     notify = notifier(app)
     for problem in (*problems, *_missing_root(settings, Path(app.srcdir))):
-        is_in_conf = problem.option not in config.overrides
-        line = line_in_conf(problem.option, conf) if is_in_conf else None
-        notify(Notice(Topic.CONFIG, problem.text, conf if is_in_conf else None, line))
+        notify(Notice(Topic.CONFIG, problem.text, option=problem.option))
     config[PREFIX + "formats"] = dict(settings.formats)
     for suffix in settings.formats:
         app.add_source_suffix(suffix, FILE_TYPE, override=True)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sphinx_nbcache.bounded import LONGEST_NAME
+from sphinx_nbcache.printable import is_encodable
 
 
 def inner_path(text: str) -> str:
@@ -17,7 +18,7 @@ def inner_path(text: str) -> str:
         ValueError: The path leads out of the folder, may do so on some system, or is not a path.
     """
     path = PurePosixPath(text)
-    if not _is_encodable(text) or str(path) == ".":
+    if "\0" in text or not is_encodable(text) or str(path) == ".":
         raise ValueError(f"{text!r} is not the path of a file")
     windows = PureWindowsPath(text)
     if len(text) > LONGEST_NAME:
@@ -57,10 +58,3 @@ def asset_of(path: Path, notebook: Path) -> str:
         raise ValueError(
             f"the asset {path} does not lie in or below the folder of the notebook {notebook}"
         ) from None
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False

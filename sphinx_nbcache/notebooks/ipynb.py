@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sphinx_nbcache.notebooks.model import Cell, CellKind, Notebook, NotebookError
-from sphinx_nbcache.notebooks.yaml_text import CONFLICT, CONFLICT_TEXT
+from sphinx_nbcache.notebooks.yaml_text import CONFLICT, line_of_conflict
+from sphinx_nbcache.printable import is_encodable
 
 CURRENT_MAJOR = 4
 OLDEST_MAJOR = 3
@@ -76,11 +77,9 @@ def plain(value: Any) -> Any:
 
 def clean_text(text: str) -> str:
     """Return a text that can be encoded: lone surrogates become replacement characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    if is_encodable(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def source_lines(text: str, count: int) -> list[tuple[int, bool]]:
@@ -115,9 +114,8 @@ def _json(text: str) -> Mapping[str, Any]:
         raise NotebookError("the file is empty", 1)
     if text.startswith(_LFS_POINTER):
         raise NotebookError("a pointer of Git LFS; `git lfs pull` fetches the notebook", 1)
-    if conflict := CONFLICT.search(text):
-        line = text.count("\n", 0, conflict.start()) + 1
-        raise NotebookError(CONFLICT_TEXT, line)
+    if line := line_of_conflict(text):
+        raise NotebookError(CONFLICT, line)
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:

@@ -13,7 +13,7 @@ from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.scan import decode_source
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.printable import one_line
+from sphinx_nbcache.printable import is_encodable, one_line
 
 # Sphinx writes this file to the output directory of every HTML builder.
 _OUTPUT_MARK = ".buildinfo"
@@ -113,7 +113,7 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftO
     unnamed = []
     for name in sorted(names):
         suffix = formats.suffix_of(name)
-        if not is_text(name):
+        if not is_encodable(name):
             unnamed.append(name)
         elif suffix in formats.extra and not _is_notebook(srcdir / name, formats):
             scripts.append(name)
@@ -123,15 +123,6 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftO
     for pair in by_document.values():
         twins |= _twins(srcdir, pair, formats)
     return LeftOut(tuple(scripts), twins, tuple(unnamed))
-
-
-def is_text(name: str) -> bool:
-    """Tell whether a file name can be encoded: invalid bytes are lone surrogates in Python."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:

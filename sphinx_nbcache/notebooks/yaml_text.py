@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 # The conflict markers that git leaves in a file.
-CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
-CONFLICT_TEXT = "an unresolved merge conflict"
+_CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+CONFLICT = "an unresolved merge conflict"
 
 
 class YamlError(Exception):
@@ -41,6 +41,12 @@ def load_yaml(text: str) -> Any:
         raise YamlError(str(error), None) from None
 
 
+def line_of_conflict(text: str) -> int | None:
+    """Return the line at which an unresolved merge conflict begins, counted from 1, if any."""
+    found = _CONFLICT.search(text)
+    return None if found is None else text.count("\n", 0, found.start()) + 1
+
+
 def _usual_mistake(text: str, line: int | None) -> tuple[str, int | None]:
     """Describe a common mistake with its remedy, where YAML's own message does not.
 
@@ -51,8 +57,8 @@ def _usual_mistake(text: str, line: int | None) -> tuple[str, int | None]:
     Returns:
         The description, empty if the mistake is not common; and its line.
     """
-    if conflict := CONFLICT.search(text):
-        return CONFLICT_TEXT, text.count("\n", 0, conflict.start()) + 1
+    if conflict := line_of_conflict(text):
+        return CONFLICT, conflict
     lines = text.splitlines()
     stopped = lines[line - 1] if line is not None and line <= len(lines) else ""
     if "\t" in stopped[: len(stopped) - len(stopped.lstrip())]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from sphinx_nbcache.execution.interpreters import KernelFacts
 from sphinx_nbcache.project.worlds import KERNEL_KEY
 from sphinx_nbcache.store.access import Access, encoded
-from sphinx_nbcache.store.files import FINGERPRINTS, MADE, Made
+from sphinx_nbcache.store.files import FINGERPRINTS, MADE, Made, checkout_id
 from sphinx_nbcache.store.records import MISSING_KEY, Missing
 from sphinx_nbcache.store.store import HISTORIES, SCANS
 
@@ -23,15 +23,12 @@ _PATIENCE = 30 * _DAY
 _OF_FILES = (SCANS, HISTORIES, FINGERPRINTS, MADE)
 
 
-def forget_missing(
-    access: Access, root: Path, checkout: str, now: float, *, at_once: bool = False
-) -> int:
+def forget_missing(access: Access, root: Path, now: float, *, at_once: bool = False) -> int:
     """Forget records of what has been missing for 30 days; look for it once a day.
 
     Args:
         access: The records.
         root: The root of the project.
-        checkout: The id of this checkout. Files written in other checkouts stay known.
         now: Seconds since the epoch.
         at_once: Whether to look now, and to forget what is missing without waiting.
 
@@ -41,6 +38,7 @@ def forget_missing(
     Raises:
         ShelfError: The store cannot be written.
     """
+    checkout = checkout_id(root)
     known = access.read(MISSING_KEY, Missing) or Missing({}, {})
     since_look = now - known.looked.get(checkout, 0)
     if 0 <= since_look < _DAY and not at_once:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,19 +157,14 @@ def _after_attempts(trace: Trace, begun: float, world: World) -> Trace:
     return trace
 
 
-def _leads_out(path: str, root: str) -> bool:
-    """Tell whether a path below the root leads out of it, by a link: such a file is the user's."""
-    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
-
-
 def _made(trace: Trace, world: World, job: Job, outcome: Outcome) -> list[MadeFile]:
     if job.temporary is not None or outcome.status is not Status.OK:
         return []
     files = []
     for written in trace.written:
         path = world.path(written.path)
-        if path is None or not is_inner_path(written.path) or _leads_out(path, world.places.root):
-            continue
+        if path is None or not is_inner_path(written.path) or world.places.leads_out(path):
+            continue  # through a link out of the root, the file is the user's
         stat = world.fingerprints.entry(path).stat
         if stat is not None and stat.size <= _LARGEST:
             files.append(

@@ -244,7 +244,7 @@ class Project:
         if to_run:
             keep_limits(self.store)
             with suppress(ShelfError):
-                forget_missing(self.store.access, self.root, self._artifacts.checkout, time.time())
+                forget_missing(self.store.access, self.root, time.time())
         return Run(settled, time.perf_counter() - begin)
 
     def _with_outlook(self, settled: Settled) -> Settled:

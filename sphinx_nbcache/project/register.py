@@ -15,8 +15,8 @@ from sphinx_nbcache.notebooks.key import portable_path
 from sphinx_nbcache.notebooks.model import NotebookError
 from sphinx_nbcache.notebooks.readers import format_for_reader
 from sphinx_nbcache.notebooks.scan import scan_file
-from sphinx_nbcache.notebooks.sources import NOT_A_NAME, is_text
-from sphinx_nbcache.printable import one_line
+from sphinx_nbcache.notebooks.sources import NOT_A_NAME
+from sphinx_nbcache.printable import is_encodable, one_line
 from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.references import Reference, names_meant
 from sphinx_nbcache.store.records import Registered, Roll
@@ -169,7 +169,7 @@ class Register:
     def _checked(self, path: Path, reader: str, assets: Sequence[Path]) -> Registered:
         if not path.is_file():
             raise ProjectError(f"there is no file {path}")
-        if not is_text(portable_path(path, self._root)):
+        if not is_encodable(portable_path(path, self._root)):
             raise ProjectError(f"{one_line(str(path))} cannot be added: {NOT_A_NAME}")
         try:
             if reader:

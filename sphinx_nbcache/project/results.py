@@ -20,7 +20,6 @@ from sphinx_nbcache.project.forgetting import forget_missing
 from sphinx_nbcache.project.references import SHORTEST_DIGEST, Reference, names_meant
 from sphinx_nbcache.store.artifacts import Artifact
 from sphinx_nbcache.store.checking import Finding, check_store
-from sphinx_nbcache.store.files import checkout_id
 from sphinx_nbcache.store.outputs import RunOutputs
 from sphinx_nbcache.store.records import Limits, Sources, Status, Stored
 from sphinx_nbcache.store.schemas import remove_older_folders
@@ -221,8 +220,7 @@ class Results:
         with store_trouble():
             for folder in remove_older_folders(self._store.folder):
                 self._store.access.inform(f"removed {folder}, a store in an older format")
-            checkout = checkout_id(self._root)
-            forget_missing(self._store.access, self._root, checkout, time.time(), at_once=True)
+            forget_missing(self._store.access, self._root, time.time(), at_once=True)
         return self._remove([s for s in self._store.all_results() if s.digest not in used])
 
     @property

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from sphinx_nbcache.bounded import Many, Name, State
+from sphinx_nbcache.printable import is_encodable
 from sphinx_nbcache.store.access import Access, encoded
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.traces.fingerprints import Fingerprint
@@ -45,7 +46,8 @@ def checkout_id(root: Path) -> str:
 
 def fingerprints(access: Access, paths: Iterable[str]) -> dict[str, Fingerprint]:
     """Return the remembered fingerprints of files, by absolute path."""
-    keys = {FINGERPRINTS + path: path for path in paths if _is_text(path)}
+    # A path that cannot be encoded cannot be a key.
+    keys = {FINGERPRINTS + path: path for path in paths if is_encodable(path)}
     found = access.read_many(keys, Fingerprint)
     return {keys[key]: fingerprint for key, fingerprint in found.items()}
 
@@ -64,7 +66,7 @@ def keep_fingerprints(
     records: dict[str, bytes] = {}
     confirmed: dict[str, bytes] = {}
     for path, taken in fresh.items():
-        if _is_text(path):
+        if is_encodable(path):
             before = known.get(path)
             is_known = before is not None and (before.stat, before.digest) == (
                 taken.stat,
@@ -103,12 +105,3 @@ def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> Non
             records[MADE + name] = encoded(Made(kept))
     if records:
         access.write(records)
-
-
-def _is_text(path: str) -> bool:
-    """Tell whether a path can be a key: bytes that are not UTF-8 cannot."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -107,6 +107,10 @@ class Places:
         """Tell whether a name belongs to a path under the root."""
         return not name.startswith("~/") and not os.path.isabs(name)
 
+    def leads_out(self, path: str) -> bool:
+        """Tell whether a path below the root leads out of it, by a link."""
+        return not any(_is_under(os.path.realpath(path), root) for root in self._roots)
+
     def normal(self, path: str) -> str:
         """Return the path without `.` and `..`. A `..` goes up from the target of a link.
 
@@ -194,7 +198,7 @@ class Places:
         system = [*_SYSTEM, *_caches_of(self.home)]
         if sys.platform == "win32":
             system += [os.environ.get(name, "") for name in ("SYSTEMROOT", "PROGRAMFILES")]
-        ignored = [*system, *self.ignored, *map(os.path.realpath, self.ignored)]
+        ignored = [*system, *self._ignored_folders]
         bases = dict.fromkeys((*ignored, *self._roots))
         return {folder.rstrip("/\\") or folder: folder for folder in bases if folder}
 

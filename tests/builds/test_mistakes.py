@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from support import Book, Built, code_cell, ipynb_text
@@ -441,14 +442,19 @@ def test_broken_front_matter_fails_the_builds_that_failures_fail(
     assert book.build(*overrides).warnings == ""
 
 
+def built_with(book: Book, *arguments: str, **options: Any) -> Built:
+    """Build a book of one notebook with these options."""
+    book.conf(**options)
+    book.index("a")
+    book.myst("a.md", "%%1")
+    return book.build(*arguments)
+
+
 @pytest.mark.parametrize("value", ["Off", "0", "frozn"])
 def test_a_wrong_word_for_what_is_run_ends_the_build_before_anything_is_run(
     book: Book, value: str
 ) -> None:
-    book.conf()
-    book.index("a")
-    book.myst("a.md", "%%1")
-    built = book.build("-D", f"nbcache_execute={value}")
+    built = built_with(book, "-D", f"nbcache_execute={value}")
     assert built.status == 2
     assert f"nbcache_execute = {value!r} is not one of 'changed', 'missing'" in built.warnings
     assert "did you mean" in built.warnings
@@ -553,10 +559,7 @@ def test_a_rerun_that_runs_nothing_says_why(book: Book) -> None:
 
 
 def test_a_root_that_is_a_file_is_ignored(book: Book) -> None:
-    book.conf(root="a.md")
-    book.index("a")
-    book.myst("a.md", "%%1")
-    built = book.build()
+    built = built_with(book, root="a.md")
     assert built.status == 0
     assert "nbcache_root = 'a.md' is not a folder" in built.warnings
     assert "; the default is used [nbcache.config]" in built.warnings
@@ -564,10 +567,7 @@ def test_a_root_that_is_a_file_is_ignored(book: Book) -> None:
 
 
 def test_a_store_below_a_file_is_called_so(book: Book) -> None:
-    book.conf(store="conf.py")
-    book.index("a")
-    book.myst("a.md", "%%1")
-    built = book.build()
+    built = built_with(book, store="conf.py")
     assert built.status == 0
     file = book.folder / "conf.py"
     assert f"cannot be used ({file} is a file, not a folder); results are kept" in built.warnings
@@ -575,10 +575,7 @@ def test_a_store_below_a_file_is_called_so(book: Book) -> None:
 
 
 def test_an_executor_that_there_is_not_is_named_with_its_line(book: Book) -> None:
-    book.conf(executor="local-serail")
-    book.index("a")
-    book.myst("a.md", "%%1")
-    built = book.build()
+    built = built_with(book, executor="local-serail")
     line = line_in_conf("nbcache_executor", book.folder / "conf.py")
     start = f"{book.folder}/conf.py:{line}: WARNING: nbcache_executor = 'local-serail' cannot be"
     assert start in built.warnings
@@ -586,10 +583,7 @@ def test_an_executor_that_there_is_not_is_named_with_its_line(book: Book) -> Non
 
 
 def test_an_executor_that_the_command_line_names_has_no_line(book: Book) -> None:
-    book.conf(executor="local-serial")
-    book.index("a")
-    book.myst("a.md", "%%1")
-    built = book.build("-D", "nbcache_executor=local")
+    built = built_with(book, "-D", "nbcache_executor=local", executor="local-serial")
     assert "WARNING: nbcache_executor = 'local' cannot be used" in built.warnings
     assert "conf.py:" not in built.warnings
 

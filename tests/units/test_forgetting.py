@@ -1,4 +1,4 @@
-"""What is remembered of files that are no more goes: at once if asked, else in time."""
+"""Records of files that no longer exist are removed: at once if asked, otherwise in time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Checkout:
     def forget(self, days: float, *, at_once: bool = False) -> int:
         """Look for files that are missing, some days from now."""
         now = time.time() + days * DAY
-        return forget_missing(self.access, self.root, self.id, now, at_once=at_once)
+        return forget_missing(self.access, self.root, now, at_once=at_once)
 
     @property
     def keys(self) -> set[str]:
