@@ -87,8 +87,8 @@ def _fill_ours(folder: Path) -> None:
     from sphinx_nbcache import Project
     from sphinx_nbcache.execution.job import Outcome
     from sphinx_nbcache.project.jobs import make_job, make_result
-    from sphinx_nbcache.store.outputs import RunOutputs
-    from sphinx_nbcache.store.records import CellRun, Status
+    from sphinx_nbcache.results.outputs import RunOutputs
+    from sphinx_nbcache.results.records import CellRun, Status
 
     project = Project.find(folder, place=folder / "_build" / ".jupyter_cache", root=".")
     # What a notebook depends on is seen in a real run of one of them.

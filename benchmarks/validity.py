@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from sphinx_nbcache import Action, Project
-from sphinx_nbcache.store.outputs import RunOutputs
+from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.traces.facts import File
 from sphinx_nbcache.traces.fingerprints import Fingerprints
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from sphinx_nbcache import values
-from sphinx_nbcache.suggestions import did_you_mean
+from sphinx_nbcache.text import did_you_mean
 
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
 OnError = Literal["warn", "fail", "stop"]
@@ -235,7 +235,7 @@ class Settings:
     )
     preload: tuple[str, ...] | str = option(
         AUTO,
-        values.preload,
+        values.preloaded_modules,
         expects='`"auto"` or a list of modules',
         help='What is imported before kernels are forked. `"auto"`: what the notebooks to be run'
         " import, of the packages that are known not to notice. A list: these modules. An empty"
@@ -243,14 +243,14 @@ class Settings:
     )
     timeout: float | None = option(
         600,
-        values.seconds,
+        values.time_limit,
         expects="seconds, or `None` for no limit",
         per_notebook="execution.timeout",
         help="How long one cell may run.",
     )
     notebook_timeout: float | None = option(
         None,
-        values.seconds,
+        values.time_limit,
         expects="seconds, or `None` for no limit",
         per_notebook="nbcache.notebook_timeout",
         help="How long a whole notebook may run, with the start of its kernel.",

@@ -13,12 +13,11 @@ from typing import TypeVar
 import msgspec
 
 from sphinx_nbcache.config import Settings
-from sphinx_nbcache.execution.error_lines import line_in_cell
+from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
-from sphinx_nbcache.notebooks.sources import matching_glob
-from sphinx_nbcache.printable import harmless, one_line
-from sphinx_nbcache.store.records import (
+from sphinx_nbcache.results.error_lines import line_in_cell
+from sphinx_nbcache.results.records import (
     CellRun,
     Failure,
     History,
@@ -30,6 +29,7 @@ from sphinx_nbcache.store.records import (
     Status,
     Stored,
 )
+from sphinx_nbcache.text import harmless, one_line
 from sphinx_nbcache.traces.facts import Trace
 
 _Value = TypeVar("_Value")
@@ -329,10 +329,10 @@ class FailedPlace:
 
 def failed_place(result: Result, scan: Scan) -> FailedPlace | None:
     """Return where in a notebook a run of its code failed, if it was in one cell."""
-    return None if result.failure is None else place_of(result.failure, result.cells, scan)
+    return None if result.failure is None else failure_place(result.failure, result.cells, scan)
 
 
-def place_of(failure: Failure, cells: Sequence[CellRun], scan: Scan) -> FailedPlace | None:
+def failure_place(failure: Failure, cells: Sequence[CellRun], scan: Scan) -> FailedPlace | None:
     """Return where in a notebook a run failed, if it was in one cell.
 
     Args:
@@ -357,7 +357,7 @@ def failed_line(failure: Failure, cells: Sequence[CellRun]) -> int | None:
 def failed_attempts(result: Result, scan: Scan) -> Iterator[str]:
     """Yield why the attempts before that of a result failed, one line for each."""
     for number, failure in enumerate(result.retried, start=1):
-        place = place_of(failure, (), scan)
+        place = failure_place(failure, (), scan)
         where = "" if place is None else f" in {place}"
         yield f"attempt {number} failed{where}: {failure.headline}"
 
@@ -445,11 +445,11 @@ def _with_run(runs: tuple[PastRun, ...], result: Result, reason: str) -> tuple[P
     """Return the last runs, with that of a result if it is new."""
     if runs and result.started <= runs[-1].started:
         return runs  # or an older one whose result is valid again
-    run = PastRun(result.started, result.seconds, result.status, shortened(reason))
+    run = PastRun(result.started, result.seconds, result.status, first_line(reason))
     return (*runs, run)[-_PAST_RUNS:]
 
 
-def shortened(text: str, length: int = 160) -> str:
+def first_line(text: str, length: int = 160) -> str:
     """Return a text in one line of no more than this length."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"

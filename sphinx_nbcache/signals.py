@@ -45,10 +45,10 @@ class Interrupted(SystemExit):
         self.number = number
 
     def __str__(self) -> str:
-        return in_words(self)
+        return interrupt_in_words(self)
 
 
-def in_words(interrupt: BaseException) -> str:
+def interrupt_in_words(interrupt: BaseException) -> str:
     """Return the beginning of the line that reports how the program was ended."""
     number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
     name = signal.Signals(number).name

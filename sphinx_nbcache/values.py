@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from sphinx_nbcache.suggestions import did_you_mean
+from sphinx_nbcache.text import did_you_mean
 
 _Value = TypeVar("_Value")
 
@@ -111,7 +111,7 @@ def whole_number(value: Any) -> int:
     return number
 
 
-def seconds(value: Any) -> float | None:
+def time_limit(value: Any) -> float | None:
     """Return a time limit in seconds; `None` (also for 0 and below) means no limit."""
     if value is None or value in ("", "none", "None"):
         return None
@@ -127,7 +127,7 @@ def seconds(value: Any) -> float | None:
 def megabytes(value: Any) -> float | None:
     """Return a size limit in megabytes; `None` (also for 0 and below) means no limit."""
     try:
-        return seconds(value)
+        return time_limit(value)
     except ValueError:
         raise ValueError("a number of megabytes, or None for no limit") from None
 
@@ -340,7 +340,7 @@ def jobs(value: Any) -> int | None:
     return number
 
 
-def preload(value: Any) -> tuple[str, ...] | str:
+def preloaded_modules(value: Any) -> tuple[str, ...] | str:
     """Return the modules to preload, or `"auto"`."""
     if value in (AUTO, None):
         return AUTO

@@ -15,9 +15,9 @@ from support import stream
 from tracing import Shells
 
 from sphinx_nbcache.execution.job import Job, Outcome
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import CellRun, Failure, Status
-from sphinx_nbcache.traces.session import (
+from sphinx_nbcache.results.outputs import RunOutputs
+from sphinx_nbcache.results.records import CellRun, Failure, Status
+from sphinx_nbcache.traces.tracer_code import (
     TracerConfig,
     install_code,
     new_log,
@@ -54,7 +54,7 @@ class CellRunner:
         return str(self._ask(directory, cells, "", "''")["output"])
 
     async def run(self, job: Job, *_more: object) -> Outcome:
-        """Run a job as [](sphinx_nbcache.execution.run.run) does."""
+        """Run a job as [](sphinx_nbcache.execution.runner.run) does."""
         started = time.time()
         cells = [cell.source for cell in job.cells if not cell.skipped]
         answer = self._traced(job, cells)

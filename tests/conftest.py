@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from support import Book
 from support_cli import CommandLine
 
-from sphinx_nbcache.execution.fitting import may_fork
-from sphinx_nbcache.execution.kernels import KernelStarts
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.kernels.fitting import may_fork
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -81,7 +81,7 @@ def _bytecode(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def _forks() -> Iterator[KernelStarts]:
     """Kernels by fork: what is expensive of them is kept for the session."""
-    from sphinx_nbcache.execution.forked.starts import kernel_starts
+    from sphinx_nbcache.kernels.forked.starts import kernel_starts
 
     told: list[str] = []
     with kernel_starts("fork", (), list, lambda notice: told.append(notice.text)) as starts:

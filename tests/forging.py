@@ -24,11 +24,10 @@ from sphinx_nbcache import Project
 from sphinx_nbcache.notices import Notice, say_nothing
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress
-from sphinx_nbcache.store.artifacts import MadeFile
-from sphinx_nbcache.store.checksum import wrapped
-from sphinx_nbcache.store.marks import MARK_SIZE, NO_MARK, Marks
-from sphinx_nbcache.store.outputs import pack
-from sphinx_nbcache.store.records import SCHEMA, Stored, content_digest
+from sphinx_nbcache.results.artifacts import MadeFile
+from sphinx_nbcache.results.outputs import pack
+from sphinx_nbcache.results.records import SCHEMA, Stored, content_digest
+from sphinx_nbcache.store.marks import MARK_SIZE, NO_MARK, Marks, wrapped
 from sphinx_nbcache.store.store import Store
 
 CHECKSUM_SIZE = 16
@@ -315,7 +314,7 @@ class Site:
 
     def made_here(self, name: str, content: bytes = EVIL) -> None:
         """Note, as a run of this account would, that a run gave a file its present content."""
-        from sphinx_nbcache.store.files import checkout_id, note_made
+        from sphinx_nbcache.store.file_records import checkout_id, note_made
 
         store = Store(self.place, say_nothing)
         digest = hashlib.sha256(content).hexdigest()

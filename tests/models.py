@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.execution.interpreters import KernelFacts, kernel_facts
+from sphinx_nbcache.kernels.interpreters import KernelFacts, kernel_facts
 
 
 def facts_with(*sites: str) -> Any:

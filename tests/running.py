@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.execution.run import run
-from sphinx_nbcache.store.records import Rules
+from sphinx_nbcache.execution.runner import run
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.results.records import Rules
 
 FORKED = "in_zygote"
 

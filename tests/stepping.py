@@ -13,10 +13,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from sphinx_nbcache.project import moving
-from sphinx_nbcache.project.artifacts import Artifacts, Change
-from sphinx_nbcache.project.confined import OpenFolder
-from sphinx_nbcache.project.moving import Move
+from sphinx_nbcache.files import moving
+from sphinx_nbcache.files.confined import OpenFolder
+from sphinx_nbcache.files.moving import Move
+from sphinx_nbcache.project.products import Artifacts, Change
 from sphinx_nbcache.store.access import Access
 
 ASIDE = re.compile(r"\.nbcache-[0-9a-f]{16}-(aside|partial).*", re.DOTALL)

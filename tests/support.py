@@ -16,8 +16,8 @@ import processes
 from sphinx_nbcache import Project
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.project.jobs import make_job, make_result
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import CellRun, Status
+from sphinx_nbcache.results.outputs import RunOutputs
+from sphinx_nbcache.results.records import CellRun, Status
 
 CODE_PREFIX = "# run:"
 

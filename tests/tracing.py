@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.traces.environments import Environment, Python
+from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.facts import Fact, Trace
 from sphinx_nbcache.traces.fingerprints import Fingerprints
+from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.observe import observe
-from sphinx_nbcache.traces.places import Places
-from sphinx_nbcache.traces.session import (
+from sphinx_nbcache.traces.tracer_code import (
     TracerConfig,
     install_code,
     new_log,
@@ -142,7 +142,7 @@ class Project:
 
     def world(self) -> World:
         """The world as it is now."""
-        places = Places(
+        places = PathNames(
             str(self.root), home=str(self.root.parent / "home"), temporary=(), **self.options
         )
         environment = Environment(self.python) if self.python is not None else None

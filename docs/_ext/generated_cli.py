@@ -16,7 +16,7 @@ from generated import Generated
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
-from sphinx_nbcache.cli import PROGRAM, as_json, cache, exits, jcache, options, project
+from sphinx_nbcache.cli import (PROGRAM, documents, cache, groups, jcache, options, project)
 from sphinx_nbcache.report import as_json as report_as_json
 
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
@@ -52,11 +52,11 @@ class ExitCodes(Generated):
     """The exit codes, each with its docstring."""
 
     def run(self) -> list[nodes.Node]:
-        docs = ModuleAnalyzer.for_module(exits.__name__).find_attr_docs()
+        docs = ModuleAnalyzer.for_module(groups.__name__).find_attr_docs()
         lines = ["| Code | Means |", "| --- | --- |"]
-        for code in exits.Exit:
+        for code in groups.Exit:
             lines.append(f"| {code.value} | {' '.join(docs['Exit', code.name]).strip()} |")
-        return self.from_markdown(lines, inspect.getfile(exits))
+        return self.from_markdown(lines, inspect.getfile(groups))
 
 
 class Documents(Generated):
@@ -65,18 +65,18 @@ class Documents(Generated):
     def run(self) -> list[nodes.Node]:
         docs = {
             name: text
-            for module in (as_json, report_as_json)
+            for module in (documents, report_as_json)
             for name, text in ModuleAnalyzer.for_module(module.__name__).find_attr_docs().items()
         }
         lines: list[str] = []
-        for kind in as_json.DOCUMENTS:
+        for kind in documents.DOCUMENTS:
             lines += [f"## {inspect.cleandoc(kind.__doc__ or '').rstrip('.')}", ""]
             lines += _fields(kind, docs)
         for kind in _parts():
             lines += [f"({_label(kind)})=", f"## {_title(kind)}", ""]
             lines += [inspect.cleandoc(kind.__doc__ or ""), "", *_fields(kind, docs)]
         return self.sections_from_markdown(
-            lines, inspect.getfile(as_json), inspect.getfile(report_as_json)
+            lines, inspect.getfile(documents), inspect.getfile(report_as_json)
         )
 
 
@@ -120,7 +120,7 @@ def _with_literals(text: str) -> str:
 def _parts() -> list[type[msgspec.Struct]]:
     """Return the kinds of objects that documents hold, each after what it is part of."""
     found: list[type[msgspec.Struct]] = []
-    waiting = list(as_json.DOCUMENTS)
+    waiting = list(documents.DOCUMENTS)
     while waiting:
         for hint in typing.get_type_hints(waiting.pop(0)).values():
             for kind in _structs_in(hint):

@@ -1,20 +1,124 @@
-"""Commands on the results in the store: the group `cache`."""
+"""The report of removed results."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from sphinx_nbcache.cli import options, values
-from sphinx_nbcache.cli.exits import Exit
-from sphinx_nbcache.cli.groups import Command, Group
-from sphinx_nbcache.cli.output import confirm, say, say_done, say_json, width
+from sphinx_nbcache.cli import options, parameters
+from sphinx_nbcache.cli.documents import AddedItem, AddedResults, RefusedItem, RemovedResults
+from sphinx_nbcache.cli.groups import Command, Exit, Group
+from sphinx_nbcache.cli.options import NOTHING
+from sphinx_nbcache.cli.output import (
+    asked,
+    confirm,
+    from_here,
+    say,
+    say_done,
+    say_json,
+    tell,
+    width,
+)
+from sphinx_nbcache.cli.parameters import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
-from sphinx_nbcache.cli.values import PATH, UNLIMITED, as_reference
-from sphinx_nbcache.cli.wording import counted, size_in_words
-from sphinx_nbcache.printable import one_line
+from sphinx_nbcache.cli.tables import counted, size_or_dash
+from sphinx_nbcache.project import Project, ProjectError
+from sphinx_nbcache.project.requests import StoreTroubleError, ValidityError
+from sphinx_nbcache.text import one_line
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+def say_removed(removed: Sequence[_HasId], *, as_json: bool) -> None:
+    """Report which results were removed."""
+    if as_json:
+        say_json(RemovedResults(removed=tuple(item.id for item in removed)))
+        return
+    say_done(f"Removed {counted(len(removed), 'result')}{_ids(removed)}")
+
+
+def _ids(removed: Sequence[_HasId]) -> str:
+    return f": {', '.join(str(item.id) for item in removed)}" if removed else ""
+
+
+def add_executed(
+    project: Project,
+    paths: Sequence[Path],
+    *,
+    validate: bool,
+    artifacts: Sequence[Path] = (),
+    quietly: bool,
+) -> AddedResults:
+    """Add executed notebooks; an error in one does not affect the others.
+
+    Args:
+        project: The project.
+        paths: The notebooks.
+        validate: Whether to check the execution counts, and to ask where they are odd.
+        artifacts: Files that the runs wrote.
+        quietly: Whether to report only the notebooks that were not added.
+
+    Raises:
+        StoreTroubleError: The store cannot be written.
+    """
+    items = list(_added(project, [path.absolute() for path in paths], validate, artifacts, quietly))
+    return AddedResults(
+        added=tuple(item for item in items if isinstance(item, AddedItem)),
+        refused=tuple(item for item in items if isinstance(item, RefusedItem)),
+    )
+
+
+def files_in(project: Project, path: Path) -> list[Path]:
+    """Return a file, or the notebooks below a folder.
+
+    Raises:
+        ProjectError: There is no notebook below the folder.
+    """
+    if not path.is_dir():
+        return [path]
+    if not (found := project.found_below(path)):
+        raise ProjectError(f"there is no notebook below {from_here(path)}")
+    return found
+
+
+def _added(
+    project: Project,
+    paths: Sequence[Path],
+    validate: bool,  # noqa: FBT001 (passed on)
+    artifacts: Sequence[Path],
+    quietly: bool,  # noqa: FBT001 (passed on)
+) -> Iterator[AddedItem | RefusedItem]:
+    for path in paths:
+        try:
+            item = _add_one(project, path, validate=validate, artifacts=artifacts)
+        except StoreTroubleError:
+            raise
+        except ProjectError as error:
+            tell(f"Not added: {error}", level=NOTHING)
+            yield RefusedItem(path=project.name_of(path), reason=str(error))
+        else:
+            if not quietly:
+                say_done(f"Added: {item.path} (result {item.result})")
+            yield item
+
+
+def _add_one(
+    project: Project, path: Path, *, validate: bool, artifacts: Sequence[Path]
+) -> AddedItem:
+    try:
+        stored = project.results.add(path, validate=validate, artifacts=artifacts)
+    except ValidityError as error:
+        if not asked(f"{error}. It may not have been executed. Add it nevertheless?"):
+            raise ValidityError(f"{error}; --no-validate adds it without asking") from None
+        stored = project.results.add(path, validate=False, artifacts=artifacts)
+    return AddedItem(path=stored.result.notebook, result=stored.id)
+
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +143,7 @@ def list_results(
 ) -> None:
     """List the results; the ones used last come first."""
     with opened() as project:
-        from sphinx_nbcache.cli.listing import result_list, results_text
+        from sphinx_nbcache.cli.details import result_list, results_text
 
         listed = result_list(project, latest_only=latest_only)
         if as_json:
@@ -53,14 +157,14 @@ def list_results(
 @click.option("--tb/--no-tb", "traceback", default=True, help="Show the traceback of a failure.")
 @options.as_json
 @options.common
-def show(*, reference: str, traceback: bool, as_json: bool) -> None:
+def show_result(*, reference: str, traceback: bool, as_json: bool) -> None:
     """Show a result, and the statistics of its run."""
     with opened() as project:
         from sphinx_nbcache.cli.details import details_of_result, result_text
 
         details = details_of_result(project, reference)
         if as_json:
-            from sphinx_nbcache.cli.as_json import ResultDocument
+            from sphinx_nbcache.cli.documents import ResultDocument
 
             say_json(ResultDocument(result=details))
         else:
@@ -72,7 +176,7 @@ def show(*, reference: str, traceback: bool, as_json: bool) -> None:
 @validate
 @options.as_json
 @options.common
-def add(*, paths: tuple[Path, ...], validate: bool, as_json: bool) -> None:
+def add_results(*, paths: tuple[Path, ...], validate: bool, as_json: bool) -> None:
     """Add notebooks that were executed elsewhere.
 
     Where the execution counts are not those of a run from top to bottom, it is asked whether to
@@ -123,7 +227,9 @@ def diff(*, reference: str, path: Path) -> None:
 @options.force
 @options.as_json
 @options.common
-def remove(*, references: tuple[str, ...], everything: bool, force: bool, as_json: bool) -> None:
+def remove_results_named(
+    *, references: tuple[str, ...], everything: bool, force: bool, as_json: bool
+) -> None:
     """Remove results from the store."""
     wanted = some_or_all(references, everything=everything)
     with opened_to_change() as project:
@@ -134,15 +240,15 @@ def remove(*, references: tuple[str, ...], everything: bool, force: bool, as_jso
 @options.force
 @options.as_json
 @options.common
-def clear(*, force: bool, as_json: bool) -> None:
+def clear_results(*, force: bool, as_json: bool) -> None:
     """Remove all results from the store. The list of notebooks and the limits stay."""
     with opened_to_change() as project:
         _remove(project, None, force=force, as_json=as_json)
 
 
 @click.command("limit", cls=Command)
-@click.argument("count", required=False, type=values.count, metavar="[COUNT|none]")
-@click.option("--size", type=values.size, metavar="SIZE|none", help="Such as 500MB or 2GiB.")
+@click.argument("count", required=False, type=parameters.count, metavar="[COUNT|none]")
+@click.option("--size", type=parameters.size, metavar="SIZE|none", help="Such as 500MB or 2GiB.")
 @options.as_json
 @options.common
 def limit(*, count: int | None, size: int | None, as_json: bool) -> None:
@@ -160,13 +266,13 @@ def limit(*, count: int | None, size: int | None, as_json: bool) -> None:
             )
             limits = project.results.limits
         if as_json:
-            from sphinx_nbcache.cli.as_json import Limits
+            from sphinx_nbcache.cli.documents import Limits
 
             say_json(Limits(count=limits.count, size=limits.size))
             return
     changed = "Cache limit changed! " if is_change else ""
     most = "none" if limits.count is None else counted(limits.count, "result")
-    largest = "none" if limits.size is None else size_in_words(limits.size)
+    largest = "none" if limits.size is None else size_or_dash(limits.size)
     say(f"{changed}Current cache limit: {most}; of size: {largest}")
 
 
@@ -180,7 +286,7 @@ def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
     with opened() as project:
         findings = project.results.check(fix=fix)
         if as_json:
-            from sphinx_nbcache.cli.as_json import FindingItem, StoreCheck
+            from sphinx_nbcache.cli.documents import FindingItem, StoreCheck
 
             items = (FindingItem(key=f.key, what=f.what, fixed=f.fixed) for f in findings)
             say_json(StoreCheck(findings=tuple(items)))
@@ -199,8 +305,6 @@ def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
 def prune(*, as_json: bool) -> None:
     """Remove the results that no notebook of the project uses."""
     with opened_to_change() as project:
-        from sphinx_nbcache.cli.removing import say_removed
-
         say_removed(project.results.prune(), as_json=as_json)
 
 
@@ -208,8 +312,6 @@ def _add(
     paths: Sequence[Path], *, validate: bool, artifacts: Sequence[Path] = (), as_json: bool
 ) -> None:
     with opened_to_change() as project:
-        from sphinx_nbcache.cli.adding import add_executed
-
         done = add_executed(project, paths, validate=validate, artifacts=artifacts, quietly=as_json)
     if as_json:
         say_json(done)
@@ -222,7 +324,6 @@ def _add(
 def _remove(
     project: Project, references: Sequence[int | str | Path] | None, *, force: bool, as_json: bool
 ) -> None:
-    from sphinx_nbcache.cli.removing import say_removed
 
     if references is None:
         confirm("Remove all results from the store?", force=force)
@@ -249,13 +350,13 @@ def cache_group() -> None:
 
 
 cache_group.add(list_results)
-cache_group.add(show, "info")
-cache_group.add(add)
+cache_group.add(show_result, "info")
+cache_group.add(add_results)
 cache_group.add(add_with_artifacts, "add-with-artefacts")
 cache_group.add(artifact, "cat-artifact", "cat-artefact")
 cache_group.add(diff)
-cache_group.add(remove)
-cache_group.add(clear)
+cache_group.add(remove_results_named)
+cache_group.add(clear_results)
 cache_group.add(limit)
 cache_group.add(check)
 cache_group.add(prune)

@@ -1,28 +1,127 @@
-"""The details of one notebook or one result."""
+"""The notebooks of the project, and the results in its store, as lists."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sphinx_nbcache.cli.as_json import FailureItem, NotebookDetails, ResultDetails, TraceItem
+from sphinx_nbcache.cli.documents import (
+    FailureItem,
+    NotebookDetails,
+    NotebookList,
+    ResultDetails,
+    ResultList,
+    TraceItem,
+)
 from sphinx_nbcache.cli.items import (
     info_of,
     notebook_item,
+    notebook_items,
     present_results,
     result_details,
+    result_items,
     trace_item,
 )
-from sphinx_nbcache.cli.values import as_reference
-from sphinx_nbcache.cli.wording import (
+from sphinx_nbcache.cli.parameters import as_reference
+from sphinx_nbcache.cli.tables import (
+    Column,
     counted,
     failure_in_words,
-    moment,
-    size_in_words,
+    last_parts,
+    size_or_dash,
     status_in_words,
+    table,
+    utc_minute,
 )
-from sphinx_nbcache.printable import one_line
-from sphinx_nbcache.project.executed import ADDED
-from sphinx_nbcache.report.words import in_words
+from sphinx_nbcache.project import Project
+from sphinx_nbcache.project.handed_in import ADDED
+from sphinx_nbcache.project.requests import Reference
+from sphinx_nbcache.text import duration_in_words, one_line
+
+# Enough digits of a digest to tell results apart.
+_DIGITS = 12
+_ID, _PATH = Column("ID", is_number=True), Column("Path", folds=True)
+
+
+def notebook_list(project: Project, references: Sequence[Reference] | None = None) -> NotebookList:
+    """Return the list of notebooks; by default of all.
+
+    Raises:
+        UnknownReferenceError: A notebook is unknown.
+    """
+    notebooks = list(project.notebooks)
+    if references is not None:
+        notebooks = project.notebooks.find(references)
+    plan = project.plan([item.id for item in notebooks])
+    return NotebookList(
+        root=str(project.root),
+        store=str(project.store.folder),
+        notebooks=tuple(notebook_items(project, notebooks, plan)),
+    )
+
+
+def result_list(project: Project, *, latest_only: bool) -> ResultList:
+    """Return the list of all results, or of the newest one of each notebook."""
+    items = result_items(project, latest_only=latest_only)
+    return ResultList(store=str(project.store.folder), results=tuple(items))
+
+
+def list_text(
+    listed: NotebookList, width: int, *, path_length: int | None, with_assets: bool
+) -> str:
+    """Return the table of `project list`."""
+    if not listed.notebooks:
+        return "No notebooks in project"
+    columns = [_ID, _PATH, Column("Reader"), Column("Added (UTC)"), Column("Status")]
+    rows = [
+        (
+            str(item.id),
+            last_parts(item.path, path_length),
+            item.reader or "-",
+            utc_minute(item.added),
+            status_in_words(item.status),
+            str(len(item.assets)),
+        )
+        for item in listed.notebooks
+    ]
+    if with_assets:
+        return table([*columns, Column("Assets", is_number=True)], rows, width)
+    return table(columns, [row[:-1] for row in rows], width)
+
+
+def plan_text(listed: NotebookList, width: int) -> str:
+    """Return the table of `project plan`, with a line of totals."""
+    items = listed.notebooks
+    if not items:
+        return "No notebooks in project"
+    columns = [_ID, _PATH, Column("Action"), Column("Reason", folds=True)]
+    rows = [(str(item.id), item.path, item.action or item.status, item.reason) for item in items]
+    to_run = sum(item.action == "execute" for item in items)
+    totals = f"{to_run} of {counted(len(items), 'notebook')} to execute"
+    return f"{table(columns, rows, width)}\n{totals}"
+
+
+def results_text(listed: ResultList, width: int, *, path_length: int | None, hashkeys: bool) -> str:
+    """Return the table of `cache list`."""
+    if not listed.results:
+        return "No results in the store"
+    columns = [_ID, Column("Notebook", folds=True), Column("Status")]
+    columns += [Column("Created (UTC)"), Column("Accessed (UTC)")]
+    rows = [
+        (
+            str(item.id),
+            last_parts(item.notebook, path_length),
+            status_in_words(item.status),
+            utc_minute(item.created),
+            utc_minute(item.accessed),
+            item.digest[:_DIGITS],
+        )
+        for item in listed.results
+    ]
+    if hashkeys:
+        return table([*columns, Column("Hashkey")], rows, width)
+    return table(columns, [row[:-1] for row in rows], width)
+
 
 if TYPE_CHECKING:
     from sphinx_nbcache.project import Project
@@ -78,7 +177,7 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
         f"ID: notebook {notebook.id}",
         f"Path: {one_line(notebook.path)}",
         f"Reader: {one_line(notebook.reader or 'by suffix')}",
-        f"Added: {moment(notebook.added)} UTC",
+        f"Added: {utc_minute(notebook.added)} UTC",
         f"Status: {status_in_words(notebook.status)[0]}",
     ]
     lines.append(f"Next: {notebook.action or 'nothing'} ({notebook.reason})")
@@ -97,17 +196,17 @@ def result_text(result: ResultDetails, *, traceback: bool) -> str:
         f"ID: result {result.id}",
         f"Notebook: {one_line(result.notebook)}",
         f"Status: {status_in_words(result.status)[0]} {result.status}",
-        f"Created: {moment(result.created)} UTC",
-        f"Accessed: {moment(result.accessed)}" + (" UTC" if result.accessed else ""),
+        f"Created: {utc_minute(result.created)} UTC",
+        f"Accessed: {utc_minute(result.accessed)}" + (" UTC" if result.accessed else ""),
         f"Digest: {result.digest}",
         f"Code key: {result.code_key}",
-        f"Size: {size_in_words(result.bytes)}",
+        f"Size: {size_or_dash(result.bytes)}",
         *_statistics(result),
     ]
     if result.artifacts:
         lines.append("Artifacts:")
         lines += [
-            f"- {one_line(item.path)} ({size_in_words(item.size)})" for item in result.artifacts
+            f"- {one_line(item.path)} ({size_or_dash(item.size)})" for item in result.artifacts
         ]
     return "\n".join(lines + _failure_lines(result.failure, traceback=traceback))
 
@@ -126,8 +225,8 @@ def explanation(details: NotebookDetails, *, every_fact: bool = False) -> str:
     if result is not None:
         lines.append(
             f"Result {result.id} of this code: {result.status}, made at"
-            f" {moment(result.created)} UTC from {one_line(result.notebook)}"
-            f" in {in_words(result.seconds)}."
+            f" {utc_minute(result.created)} UTC from {one_line(result.notebook)}"
+            f" in {duration_in_words(result.seconds)}."
         )
     elif notebook.action == "execute" and details.trace is None:
         lines.append("The store has no result of this code that could be used.")
@@ -173,7 +272,8 @@ def _statistics(result: ResultDetails) -> list[str]:
         return [f"Executed elsewhere, {kernel}"]
     lines = [
         f"Executed by: {one_line(result.executor)}, {kernel}",
-        f"Execution: {in_words(result.seconds)}, {len(run)} of {len(result.cells)} code cells run",
+        f"Execution: {duration_in_words(result.seconds)}, "
+        f"{len(run)} of {len(result.cells)} code cells run",
     ]
     if result.retried:
         lines.append(f"Attempts: {len(result.retried) + 1}")
@@ -181,7 +281,7 @@ def _statistics(result: ResultDetails) -> list[str]:
     if run:
         longest = max(run)
         position = [cell.seconds for cell in result.cells].index(longest) + 1
-        lines.append(f"Longest cell: number {position}, {in_words(longest)}")
+        lines.append(f"Longest cell: number {position}, {duration_in_words(longest)}")
     return lines
 
 

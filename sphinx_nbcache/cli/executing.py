@@ -1,34 +1,44 @@
-"""Executes notebooks of the project by command, and describes the outcome."""
+"""Runs notebooks again to compare outputs, and describes the differences."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sphinx_nbcache.atomic import trouble_in_words
-from sphinx_nbcache.cli.adding import files_of
-from sphinx_nbcache.cli.as_json import ExecutionSummary, NotebookItem, SettledItem
-from sphinx_nbcache.cli.comparing import compare_outputs, compared_item, comparison_lines
-from sphinx_nbcache.cli.items import MISSING, notebook_items, settled_item
-from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.cache_commands import files_in
+from sphinx_nbcache.cli.documents import (
+    ComparedItem,
+    DifferingCellItem,
+    ExecutionSummary,
+    NotebookItem,
+    SettledItem,
+)
+from sphinx_nbcache.cli.items import MISSING, failure_item, notebook_items, settled_item
+from sphinx_nbcache.cli.options import DEBUG, USUAL, given
 from sphinx_nbcache.cli.output import say, tell, warn
 from sphinx_nbcache.cli.progress import progress
 from sphinx_nbcache.cli.session import as_references
-from sphinx_nbcache.cli.verbosity import DEBUG, USUAL
-from sphinx_nbcache.cli.wording import failure_in_words
+from sphinx_nbcache.cli.tables import counted, failure_in_words
+from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Plan
-from sphinx_nbcache.printable import one_line
-from sphinx_nbcache.project import Project, Run, UnknownReferenceError, notices_of
-from sphinx_nbcache.project.references import Reference
-from sphinx_nbcache.report.github import is_github, serve_github
+from sphinx_nbcache.project import (
+    Comparison,
+    Progress,
+    Project,
+    Run,
+    UnknownReferenceError,
+    notices_of,
+)
+from sphinx_nbcache.project.requests import Reference
+from sphinx_nbcache.report.ci import is_github, serve_github
 from sphinx_nbcache.report.making import draft
-from sphinx_nbcache.report.words import in_words
-from sphinx_nbcache.store.records import Registered
+from sphinx_nbcache.results.records import Registered
+from sphinx_nbcache.text import duration_in_words, one_line
 
 _OTHERS = {
     "reused": "up to date",
@@ -36,6 +46,51 @@ _OTHERS = {
     "removed": "removed meanwhile",
     "edited": "being edited",
 }
+
+
+def compare_outputs(project: Project, run: Run, progress: Progress) -> Sequence[Comparison]:
+    """Run the reused notebooks again."""
+    tell("Once more, to compare outputs")
+    return project.check_reproducible(run, progress)
+
+
+def compared_item(comparison: Comparison, ids: Mapping[str, int]) -> ComparedItem:
+    """Return the item for a notebook that was run again.
+
+    Args:
+        comparison: The comparison of its outputs.
+        ids: The ids of notebooks, by name.
+    """
+    planned = comparison.planned
+    return ComparedItem(
+        id=ids[planned.name],
+        path=planned.name,
+        result=comparison.result.id,
+        same=comparison.is_same,
+        cells=tuple(
+            DifferingCellItem(cell=d.cell.number, line=d.cell.line or None, diff=d.diff)
+            for d in comparison.cells
+        ),
+        failure=failure_item(comparison.again.failure, planned.scan, comparison.again.cells),
+    )
+
+
+def comparison_lines(compared: Sequence[ComparedItem]) -> list[str]:
+    """Return the differences as lines."""
+    if not compared:
+        return ["Nothing was compared: no notebook had an earlier result."]
+    differing = [item for item in compared if not item.same]
+    total = counted(len(compared), "notebook")
+    lines = [f"Run again: {total}, {len(differing)} with other outputs."]
+    for item in differing:
+        lines.append(f"- {item.path} (result {item.result})")
+        if item.failure is not None:
+            lines.append(f"  the second run failed: {failure_in_words(item.failure)}")
+        for cell in item.cells:
+            where = "" if cell.line is None else f" (line {cell.line})"
+            lines.append(f"  code cell {cell.cell}{where}:")
+            lines += [f"    {line}" for line in cell.diff.splitlines()]
+    return lines
 
 
 def named_notebooks(project: Project, texts: Sequence[str]) -> list[Registered]:
@@ -53,7 +108,7 @@ def named_notebooks(project: Project, texts: Sequence[str]) -> list[Registered]:
         return list(project.notebooks)
     files: list[Reference] = []
     for reference in wanted:
-        files += files_of(project, reference) if isinstance(reference, Path) else [reference]
+        files += files_in(project, reference) if isinstance(reference, Path) else [reference]
     _add_new(project, files)
     return project.notebooks.find(files)
 
@@ -154,7 +209,7 @@ def _done_lines(items: Sequence[SettledItem], verbosity: int) -> list[str]:
     if executed:
         lines.append("succeeded:")
     for item in executed:
-        seconds = f" in {in_words(item.seconds or 0.0)}" if verbosity >= DEBUG else ""
+        seconds = f" in {duration_in_words(item.seconds or 0.0)}" if verbosity >= DEBUG else ""
         lines.append(f"- {item.path} (result {item.result}){seconds}")
     return lines
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.cli.as_json import (
+from sphinx_nbcache.cli.documents import (
     ArtifactItem,
     CellItem,
     FactItem,
@@ -22,11 +22,11 @@ from sphinx_nbcache.cli.as_json import (
     TraceItem,
 )
 from sphinx_nbcache.notebooks.scan import Scan
-from sphinx_nbcache.planning import Action, Plan, Planned, failed_line, place_of
+from sphinx_nbcache.planning import Action, Plan, Planned, failed_line, failure_place
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.results import StoredInfo
 from sphinx_nbcache.project.run import GONE
-from sphinx_nbcache.store.records import CellRun, Failure, Registered, Result, Status, Stored
+from sphinx_nbcache.results.records import CellRun, Failure, Registered, Result, Status, Stored
 from sphinx_nbcache.traces.facts import Trace
 from sphinx_nbcache.traces.wording import facts_in_words, is_baseline
 
@@ -190,7 +190,7 @@ def failure_item(
     """
     if failure is None:
         return None
-    place = place_of(failure, cells, scan) if scan is not None else None
+    place = failure_place(failure, cells, scan) if scan is not None else None
     number = None if failure.position is None else failure.position + 1
     return FailureItem(
         name=failure.name,

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sphinx_nbcache.cli.exits import Exit, Stopped
-from sphinx_nbcache.cli.options import given
-from sphinx_nbcache.cli.verbosity import ERRORS, NO_PROGRESS, USUAL
-from sphinx_nbcache.printable import harmless, json_for_terminals
+from sphinx_nbcache.cli.groups import Exit, Stopped
+from sphinx_nbcache.cli.options import ERRORS, NO_PROGRESS, USUAL, given
+from sphinx_nbcache.text import harmless, json_for_terminals
 
 if TYPE_CHECKING:
     from sphinx_nbcache.notices import Notice
@@ -56,10 +55,10 @@ def warn(notice: Notice) -> None:
 
 
 def say_json(document: Any) -> None:
-    """Write a document of [](sphinx_nbcache.cli.as_json) to the standard output."""
-    from sphinx_nbcache.cli.as_json import encoded
+    """Write a document of [](sphinx_nbcache.cli.documents) to the standard output."""
+    from sphinx_nbcache.cli.documents import json_of
 
-    click.echo(json_for_terminals(encoded(document)))
+    click.echo(json_for_terminals(json_of(document)))
 
 
 def confirm(question: str, *, force: bool) -> None:

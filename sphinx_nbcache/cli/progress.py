@@ -6,13 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.options import USUAL, given
 from sphinx_nbcache.cli.output import tell
-from sphinx_nbcache.cli.verbosity import USUAL
-from sphinx_nbcache.planning import Planned, shortened
+from sphinx_nbcache.planning import Planned, first_line
 from sphinx_nbcache.project import Progress, Settled
-from sphinx_nbcache.report.running import Watch
-from sphinx_nbcache.report.status_line import end_of, is_whole
+from sphinx_nbcache.report.running import RunningNotebooks, end_of, is_whole
 from sphinx_nbcache.signals import Interrupted
 
 # Columns for the spinner and the elapsed time before a text, and for `^C` after it.
@@ -21,7 +19,7 @@ _BESIDE = 10 + len("^C")
 _REASON = 200
 
 
-class Lines(Watch):
+class Lines(RunningNotebooks):
     """Writes a line when a notebook starts, and one for what the summary does not list.
 
     Lines contain no durations, so that the text of a run is the same each time.
@@ -30,7 +28,7 @@ class Lines(Watch):
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Report which notebook starts, and why."""
         super().started(planned, number, total)
-        reason = shortened(planned.decision.reason.text, _REASON)
+        reason = first_line(planned.decision.reason.text, _REASON)
         tell(f"Executing {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
@@ -141,9 +139,9 @@ def progress() -> Iterator[Progress]:
         raise
 
 
-def _suiting() -> tuple[Watch, AbstractContextManager[object]]:
+def _suiting() -> tuple[RunningNotebooks, AbstractContextManager[object]]:
     if given().verbosity < USUAL:
-        return Watch(), nullcontext()
+        return RunningNotebooks(), nullcontext()
     if not sys.stderr.isatty():
         return Lines(), nullcontext()
     lines = _LiveLines()

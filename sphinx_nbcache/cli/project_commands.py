@@ -11,15 +11,15 @@ from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.cache_commands import limit
 from sphinx_nbcache.cli.groups import Command, Group
 from sphinx_nbcache.cli.output import confirm, say, say_done, say_json, width
+from sphinx_nbcache.cli.parameters import ASSET, PATH, as_reference
 from sphinx_nbcache.cli.run_commands import execute, plan
 from sphinx_nbcache.cli.session import as_references, opened, opened_to_change, some_or_all
-from sphinx_nbcache.cli.values import ASSET, PATH, as_reference
-from sphinx_nbcache.cli.wording import counted
+from sphinx_nbcache.cli.tables import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sphinx_nbcache.store.records import Registered
+    from sphinx_nbcache.results.records import Registered
 
 reader = click.option(
     "-r", "--reader", default="", metavar="NAME", help="What reads it; by default its suffix tells."
@@ -37,12 +37,12 @@ reader = click.option(
 @reader
 @options.as_json
 @options.common
-def add(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
+def add_notebooks(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
     """Add notebooks to the project, also all below a folder. Nothing is copied or run."""
     with opened_to_change() as project:
-        from sphinx_nbcache.cli.adding import files_of
+        from sphinx_nbcache.cli.cache_commands import files_in
 
-        found = [file for path in paths for file in files_of(project, path.absolute())]
+        found = [file for path in paths for file in files_in(project, path.absolute())]
         added = project.notebooks.add(found, reader=reader)
         _say_change("Added", added, as_json=as_json)
     if not as_json:
@@ -74,7 +74,7 @@ def add_with_assets(*, assets: tuple[Path, ...], nbpath: Path, reader: str, as_j
 def list_notebooks(*, path_length: int | None, with_assets: bool, as_json: bool) -> None:
     """List the notebooks of the project."""
     with opened() as project:
-        from sphinx_nbcache.cli.listing import list_text, notebook_list
+        from sphinx_nbcache.cli.details import list_text, notebook_list
 
         listed = notebook_list(project)
         if as_json:
@@ -88,7 +88,7 @@ def list_notebooks(*, path_length: int | None, with_assets: bool, as_json: bool)
 @click.option("--tb/--no-tb", "traceback", default=True, help="Show the traceback of a failure.")
 @options.as_json
 @options.common
-def show(*, reference: str, traceback: bool, as_json: bool) -> None:
+def show_notebook(*, reference: str, traceback: bool, as_json: bool) -> None:
     """Show a notebook, with the traceback if it failed."""
     with opened() as project:
         from sphinx_nbcache.cli.details import details_of_notebook, notebook_text
@@ -138,7 +138,7 @@ def invalidate(
         if everything:
             confirm("Remove the results of all notebooks of the project?", force=force)
         removed = project.invalidate(wanted)
-        from sphinx_nbcache.cli.removing import say_removed
+        from sphinx_nbcache.cli.cache_commands import say_removed
 
         say_removed(removed, as_json=as_json)
 
@@ -147,7 +147,7 @@ def invalidate(
 @options.some_references
 @options.as_json
 @options.common
-def remove(*, references: tuple[str, ...], as_json: bool) -> None:
+def remove_notebooks(*, references: tuple[str, ...], as_json: bool) -> None:
     """Take notebooks out of the project. Their results and their files stay."""
     with opened_to_change() as project:
         removed = project.notebooks.remove(as_references(references) or [])
@@ -158,7 +158,7 @@ def remove(*, references: tuple[str, ...], as_json: bool) -> None:
 @options.force
 @options.as_json
 @options.common
-def clear(*, force: bool, as_json: bool) -> None:
+def clear_notebooks(*, force: bool, as_json: bool) -> None:
     """Take all notebooks out of the project. Their results and their files stay."""
     with opened_to_change() as project:
         count = counted(len(list(project.notebooks)), "notebook")
@@ -183,7 +183,7 @@ def _say_change(verb: str, notebooks: Iterable[Registered], *, as_json: bool) ->
         for item in notebooks:
             say_done(f"{verb}: {item.name} (notebook {item.id})")
         return
-    from sphinx_nbcache.cli.as_json import RegisterChange
+    from sphinx_nbcache.cli.documents import RegisterChange
     from sphinx_nbcache.cli.items import listed_item
 
     say_json(RegisterChange(notebooks=tuple(map(listed_item, notebooks))))
@@ -198,15 +198,15 @@ def project_group() -> None:
     """
 
 
-project_group.add(add)
+project_group.add(add_notebooks)
 project_group.add(add_with_assets)
 project_group.add(list_notebooks)
-project_group.add(show, "info")
+project_group.add(show_notebook, "info")
 project_group.add(plan)
 project_group.add(execute)
 project_group.add(merge)
 project_group.add(invalidate)
-project_group.add(remove)
-project_group.add(clear)
+project_group.add(remove_notebooks)
+project_group.add(clear_notebooks)
 project_group.add(version)
 project_group.add(limit, name="cache-limit")

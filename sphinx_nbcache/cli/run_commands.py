@@ -1,25 +1,119 @@
-"""Commands that plan and execute: `execute`, `plan`, `explain`, `report`."""
+"""`quickstart`: a small project for trying the other commands and a first build."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import tempfile
+import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sphinx_nbcache.cli import options
-from sphinx_nbcache.cli.completion import executors_for
-from sphinx_nbcache.cli.exits import Exit, Stopped
-from sphinx_nbcache.cli.groups import Command
+from sphinx_nbcache.cli.groups import Command, Exit, Stopped
+from sphinx_nbcache.cli.items import present_results
+from sphinx_nbcache.cli.options import DEBUG
 from sphinx_nbcache.cli.output import say, say_json, tell, width
+from sphinx_nbcache.cli.parameters import executor, executors_for, time_limit_or_none
 from sphinx_nbcache.cli.session import as_references, opened
-from sphinx_nbcache.cli.values import executor, seconds
-from sphinx_nbcache.cli.verbosity import DEBUG
+from sphinx_nbcache.cli.tables import Column, table
+from sphinx_nbcache.report.html.page import standalone_page
+from sphinx_nbcache.report.making import draft_of_plan
+from sphinx_nbcache.report.model import Report
+from sphinx_nbcache.report.side_files import write_text
+from sphinx_nbcache.text import duration_in_words
 
+_SUFFIXES = (".py", ".md", ".ipynb")
+_FILES = Path(__file__).with_name("sample_book")
 _NOTHING = (
     "there is no notebook to execute; name notebooks or a folder of them, such as"
     " `sphinx-nbcache execute .`"
 )
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@options.common
+def quickstart(*, folder: Path) -> None:
+    """Write a small book with two notebooks into a new folder, to try everything on.
+
+    One of the notebooks fails. An existing folder must be empty.
+    """
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise Stopped(f"{folder} is not empty; name a new folder", Exit.USAGE)
+        written = _copied(folder)
+    except OSError as error:
+        raise Stopped(f"{folder} cannot be written: {error.strerror}", Exit.USAGE) from None
+    for path in written:
+        say(f"Written: {path}")
+    change = shlex.join(["cd", os.fspath(folder)])
+    tell(f"Go there with `{change}`, and build the book: sphinx-build -b html . _build/html")
+
+
+def _copied(folder: Path) -> list[Path]:
+    written = []
+    for source in sorted(_FILES.rglob("*.*"), key=os.fspath):
+        if source.suffix not in _SUFFIXES:
+            continue  # bytecode, perhaps
+        path = folder / source.relative_to(_FILES)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(source.read_bytes())
+        written.append(path)
+    return written
+
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.project import Project
+
+
+def present_report(project: Project) -> Report:
+    """Return the report on the current state of the project."""
+    plan = project.plan()
+    present = present_results(project, plan)
+    return draft_of_plan(plan, present, project.past_runs).whole(project.store)
+
+
+def report_text(report: Report, width: int) -> str:
+    """Return a report as a table, with the totals below."""
+    columns = [Column("Notebook", folds=True), Column("Decision"), Column("Reason", folds=True)]
+    columns += [Column("Status"), Column("Time", is_number=True)]
+    rows = [
+        (
+            entry.name,
+            entry.decision,
+            entry.reason,
+            entry.status or "-",
+            "-" if entry.seconds is None else duration_in_words(entry.seconds),
+        )
+        for entry in report.entries
+    ]
+    return f"{table(columns, rows, width)}\n{report.summary}" if rows else "No notebooks"
+
+
+def write_page(report: Report, project: Project, path: Path | None) -> Path:
+    """Write the report as a page of its own; return where it is.
+
+    Args:
+        report: The report.
+        project: The project of the report.
+        path: Where to write it; by default into a temporary folder.
+
+    Raises:
+        OSError: The page cannot be written.
+    """
+    if path is None:
+        path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
+    write_text(path, standalone_page(report, f"Notebooks of {project.root.name}"))
+    return path
+
+
+def show_page(path: Path) -> bool:
+    """Open a page in the user's browser; return whether there is one."""
+    return webbrowser.open(path.absolute().as_uri())
 
 
 @click.command(cls=Command)
@@ -39,7 +133,7 @@ _NOTHING = (
 @click.option(
     "-t",
     "--timeout",
-    type=seconds,
+    type=time_limit_or_none,
     metavar="SECONDS",
     help="How long a cell may take; 'none' for no limit.",
 )
@@ -137,7 +231,7 @@ def _options(given: dict[str, Any], *, force: bool) -> dict[str, Any]:
 def plan(*, references: tuple[str, ...], as_json: bool) -> None:
     """Show what would be executed, and why. Nothing is run."""
     with opened() as project:
-        from sphinx_nbcache.cli.listing import notebook_list, plan_text
+        from sphinx_nbcache.cli.details import notebook_list, plan_text
 
         listed = notebook_list(project, as_references(references))
         if as_json:
@@ -178,27 +272,26 @@ def explain(*, reference: str, as_json: bool) -> None:
 )
 @click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
 @options.common
-def report(*, as_json: bool, html: Path | None, junit: Path | None, opens: bool) -> None:
+def report_command(*, as_json: bool, html: Path | None, junit: Path | None, opens: bool) -> None:
     """Show the state of all notebooks of the project. Nothing is run.
 
     Files are written in place of the table, unless --json is given as well.
     """
     with opened() as project:
-        from sphinx_nbcache.cli import reporting
         from sphinx_nbcache.report.as_json import report_json
-        from sphinx_nbcache.report.files import write_text
-        from sphinx_nbcache.report.junit import report_junit
+        from sphinx_nbcache.report.ci import report_junit
+        from sphinx_nbcache.report.side_files import write_text
 
-        made = reporting.present_report(project)
+        made = present_report(project)
         if junit is not None:
             write_text(junit, report_junit(made))
             tell(f"Written: {junit}")
         if html is not None or opens:
-            page = reporting.write_page(made, project, html)
+            page = write_page(made, project, html)
             tell(f"Written: {page}")
-            if opens and not reporting.show_page(page):
+            if opens and not show_page(page):
                 tell("There is no browser to show it in")
         if as_json:
             say(report_json(made))
         elif html is None and junit is None and not opens:
-            say(reporting.report_text(made, width()))
+            say(report_text(made, width()))

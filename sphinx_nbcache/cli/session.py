@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sphinx_nbcache.cli.exits import Exit, Stopped
+from sphinx_nbcache.cli.groups import Exit, Stopped
 from sphinx_nbcache.cli.options import given
 from sphinx_nbcache.cli.output import warn
-from sphinx_nbcache.cli.values import as_reference
+from sphinx_nbcache.cli.parameters import as_reference
 
 if TYPE_CHECKING:
     from sphinx_nbcache.config import Settings

@@ -16,12 +16,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import from_dict
 
 from sphinx_nbcache.bounded import LONGEST_MESSAGE, LONGEST_TEXT, clipped, count_or_none
-from sphinx_nbcache.execution.client import ANSWER_SECONDS, Client
-from sphinx_nbcache.execution.environment import with_changes
-from sphinx_nbcache.execution.error_lines import without_own_file
-from sphinx_nbcache.execution.in_kernel import preparing_code
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
-from sphinx_nbcache.execution.kernels import (
+from sphinx_nbcache.kernel_side.cells import preparing_code
+from sphinx_nbcache.kernels.choosing import (
     KernelError,
     KernelStarts,
     choose_kernel,
@@ -29,14 +26,15 @@ from sphinx_nbcache.execution.kernels import (
     is_python,
     start_arguments,
 )
-from sphinx_nbcache.execution.limits import OutputLimits
-from sphinx_nbcache.execution.specs import KernelSpecs
-from sphinx_nbcache.execution.streams import join_streams
-from sphinx_nbcache.execution.tracing import RunTracer
-from sphinx_nbcache.notebooks.ipynb import plain
-from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import CellRun, Failure, Status
+from sphinx_nbcache.kernels.client import ANSWER_SECONDS, Client
+from sphinx_nbcache.kernels.environment import KernelSpecs, with_changes
+from sphinx_nbcache.kernels.streams import OutputLimits, join_streams
+from sphinx_nbcache.kernels.tracing import RunTracer
+from sphinx_nbcache.notebooks.ipynb import plain_data
+from sphinx_nbcache.notebooks.notebook import RAISES_TAG, SKIP_TAG
+from sphinx_nbcache.results.error_lines import without_own_file
+from sphinx_nbcache.results.outputs import RunOutputs
+from sphinx_nbcache.results.records import CellRun, Failure, Status
 
 _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # How long outputs may take to arrive after their cell has ended.
@@ -100,9 +98,11 @@ class Attempt:
         return Outcome(
             status=status,
             cells=runs,
-            outputs=RunOutputs([join_streams(plain(c.outputs)) for c in cells], self._widgets()),
+            outputs=RunOutputs(
+                [join_streams(plain_data(c.outputs)) for c in cells], self._widgets()
+            ),
             kernel=self.kernel,
-            language_info=plain(self.notebook.metadata.get("language_info", {})),
+            language_info=plain_data(self.notebook.metadata.get("language_info", {})),
             started=self.started,
             seconds=time.perf_counter() - begin,
             failure=failure,
@@ -278,7 +278,7 @@ class Attempt:
 
     def _widgets(self) -> dict[str, Any]:
         state = self.notebook.metadata.get("widgets", {}).get(_WIDGET_STATE, {})
-        return plain(state) if state.get("state") else {}
+        return plain_data(state) if state.get("state") else {}
 
 
 def _log_of(client: Client) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.store.artifacts import MadeFile
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import CellRun, Failure, Rules, Status
+from sphinx_nbcache.kernels.tracing import Tracing
+from sphinx_nbcache.results.artifacts import MadeFile
+from sphinx_nbcache.results.outputs import RunOutputs
+from sphinx_nbcache.results.records import CellRun, Failure, Rules, Status
 
 
 class JobCell(msgspec.Struct, frozen=True, array_like=True):
@@ -36,17 +37,6 @@ class TemporaryFolder(msgspec.Struct, frozen=True):
     below: str
     """Absolute path of the folder in which it is created. Files left by the run stay there as well
     until they are in the store: the caller of the job removes them."""
-
-
-class Tracing(msgspec.Struct, frozen=True):
-    """How a run is traced."""
-
-    root: str
-    """The root, absolute."""
-    quiet: tuple[str, ...]
-    """Directories whose files do not count, such as the store."""
-    folder: str
-    """Absolute path of a folder for reports of child processes. It is created if missing."""
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -10,14 +10,12 @@ if TYPE_CHECKING:
 
 def connect(app: Sphinx) -> None:
     """Connect everything to a Sphinx application, in the order in which a build uses it."""
-    from sphinx_nbcache.extension import cli_pages
+    from sphinx_nbcache.extension.config_values import register_options
     from sphinx_nbcache.extension.directives import CodeCell, JcacheReport, JcacheStatus
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.hooks import Hooks
-    from sphinx_nbcache.extension.options import register_options
     from sphinx_nbcache.extension.parser import NotebookParser
-    from sphinx_nbcache.rendering import register
-    from sphinx_nbcache.report.document import PlainLinks, hide_source_path
+    from sphinx_nbcache.report.pages import PlainLinks, hide_source_path
 
     register_options(app)
     app.setup_extension("myst_parser")
@@ -26,11 +24,11 @@ def connect(app: Sphinx) -> None:
     app.add_source_suffix(".ipynb", "nbcache")
     app.add_domain(NotebookDomain)
     app.add_directive("code-cell", CodeCell)
-    register(app)
+    app.setup_extension("sphinx_nbcache.rendering")
     app.add_directive("jcache-report", JcacheReport)
     app.add_directive("nb-exec-table", JcacheReport)  # the name in MyST-NB
     app.add_role("jcache-status", JcacheStatus())
-    cli_pages.connect(app)
+    app.setup_extension("sphinx_nbcache.click_pages")
     app.add_post_transform(PlainLinks)
     app.connect("html-collect-pages", hide_source_path)
     Hooks().connect(app)

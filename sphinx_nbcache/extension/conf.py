@@ -19,17 +19,13 @@ from sphinx_nbcache.config import (
     declared_options,
     read_settings,
 )
-from sphinx_nbcache.extension.conf_names import (
-    line_in_conf,
-    notice_of_unknown,
-    unknown_options,
-)
-from sphinx_nbcache.extension.options import CHECKPOINTS
-from sphinx_nbcache.notebooks.sources import not_documents
+from sphinx_nbcache.extension.config_values import CHECKPOINTS, notice_of_unknown, unknown_options
+from sphinx_nbcache.extension.log import line_in_conf
+from sphinx_nbcache.notebooks.formats import not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.discovery import built_store
-from sphinx_nbcache.project.place import STORE_VARIABLE, store_place
+from sphinx_nbcache.project.locations import STORE_VARIABLE, store_place
 
 
 def open_conf_project(

@@ -1,4 +1,4 @@
-"""`code-cell`, for code cells inside other blocks, `jcache-report` and `jcache-status`."""
+"""The placeholder that the parser puts where a code cell will be shown."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ from sphinx.util.docutils import ReferenceRole, SphinxDirective
 from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
-from sphinx_nbcache.report.nodes import ReportNode
+from sphinx_nbcache.report.pages import FACTS, ReportNode, StatusNode
 from sphinx_nbcache.report.selection import COLUMNS, PARTS, SORTS, STATUSES, Selection, words
-from sphinx_nbcache.report.status import FACTS, StatusNode
+
+
+class CodeCellNode(nodes.container):
+    """A code cell that is still to be filled. It never reaches a stored doctree.
+
+    Attributes: `cell` is the [](sphinx_nbcache.notebooks.notebook.Cell), `number` its number among
+    all code cells, `position` its position among those that have code, `code` the digests of
+    all of these, and `lexer` the language that the page asks for.
+    """
 
 
 class CodeCell(SphinxDirective):
@@ -31,8 +39,8 @@ class CodeCell(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the cell's placeholder; outside notebooks, its source."""
-        from sphinx_nbcache.notebooks.loading import loaded_source, name_in
         from sphinx_nbcache.notebooks.myst import split_options
+        from sphinx_nbcache.notebooks.notebook import loaded_source, name_in
 
         block = split_options("\n".join(self.content))
         source = block.body

@@ -1,14 +1,80 @@
-"""The data about notebooks in Sphinx's environment: a domain, for purging and merging."""
+"""The pages that each builder has written, so that no page stays stale after a new reading.
+
+Sphinx rewrites a page when its source was read again. That is not enough: of two builders on
+shared doctrees only the first one reads, and a build that is interrupted while it writes has
+read everything. So a file next to the doctrees records from which reading a page was written.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
+import msgspec
+from sphinx.application import Sphinx
 from sphinx.domains import Domain
 from sphinx.environment import BuildEnvironment
 
-from sphinx_nbcache.report.document import REPORT_DOCNAME
+from sphinx_nbcache.bounded import Count, Many, Name, Text
+from sphinx_nbcache.files.atomic import replace_file
+from sphinx_nbcache.report.pages import REPORT_DOCNAME
+
+_FILE = "nbcache-written.json"
+_VERSION = 3
+
+# Document → its written id; and the same for the files next to the pages.
+_Written = tuple[dict[Name, Text], Text]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    version: Count
+    builders: Annotated[dict[Name, _Written], Many]
+
+
+class WrittenPages:
+    """The written ids of one builder and output directory.
+
+    Attributes:
+        files: With which report, and in which state, the files next to the pages were written.
+    """
+
+    def __init__(self, app: Sphinx) -> None:
+        self._path = Path(app.doctreedir) / _FILE
+        self._builder = f"{app.builder.name}:{os.path.relpath(app.outdir, app.doctreedir)}"
+        self._written, self.files = self._load().get(self._builder, ({}, ""))
+        self._now: dict[str, str] = {}
+
+    def outdated(self, ids: Mapping[str, str]) -> list[str]:
+        """Return the documents that were not last written with these ids."""
+        self._now = dict(ids)
+        return [docname for docname, own in ids.items() if self._written.get(docname) != own]
+
+    def note(self, docname: str) -> None:
+        """Note that a document is being written."""
+        if docname in self._now:
+            self._written[docname] = self._now[docname]
+
+    def commit(self) -> None:
+        """Save which pages were written. Call this after all pages have been written."""
+        builders = self._load()
+        pages = {name: own for name, own in self._written.items() if name in self._now}
+        written = pages, self.files
+        if builders.get(self._builder) == written:
+            return
+        builders[self._builder] = written
+        text = json.dumps({"version": _VERSION, "builders": builders}, sort_keys=True)
+        replace_file(self._path, text)
+
+    def _load(self) -> dict[str, _Written]:
+        try:
+            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+            return {}  # as if nothing was written: pages are written again
+        return kept.builders if kept.version == _VERSION else {}
 
 
 class NotebookDomain(Domain):
@@ -16,13 +82,12 @@ class NotebookDomain(Domain):
 
     name = "nbcache"
     label = "notebooks"
-    data_version = 3
+    data_version = 4
     initial_data: ClassVar[dict[str, Any]] = {
         "render_ids": {},
         "reports": [],
         "statuses": {},
         "report_is_ours": False,
-        "cli_versions": {},
     }
 
     @property
@@ -42,12 +107,6 @@ class NotebookDomain(Domain):
         """Docname → the documents whose state it shows."""
         targets: dict[str, list[str]] = self.data["statuses"]
         return targets
-
-    @property
-    def cli_versions(self) -> dict[str, str]:
-        """Docname → version of this package that its commands ran with; empty if one failed."""
-        versions: dict[str, str] = self.data["cli_versions"]
-        return versions
 
     @property
     def report_is_ours(self) -> bool:
@@ -70,7 +129,6 @@ class NotebookDomain(Domain):
     def clear_doc(self, docname: str) -> None:
         """Forget a document that is read again, or was removed."""
         self.render_ids.pop(docname, None)
-        self.cli_versions.pop(docname, None)
         self.statuses.pop(docname, None)
         if docname in self.reports:
             self.reports.remove(docname)
@@ -80,7 +138,7 @@ class NotebookDomain(Domain):
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:
-            for key in ("render_ids", "cli_versions", "statuses"):
+            for key in ("render_ids", "statuses"):
                 if docname in otherdata[key]:
                     self.data[key][docname] = otherdata[key][docname]
             if docname in otherdata["reports"]:
@@ -96,3 +154,13 @@ def notebook_domain(env: BuildEnvironment) -> NotebookDomain:
     domain = env.domains[NotebookDomain.name]
     assert isinstance(domain, NotebookDomain)
     return domain
+
+
+def note_files(env: BuildEnvironment, paths: Iterable[Path]) -> None:
+    """Note that the current page depends on files."""
+    for path in paths:
+        try:
+            # Relative, because the environment may be moved to another machine.
+            env.note_dependency(os.path.relpath(path, env.srcdir))
+        except ValueError:
+            env.note_dependency(str(path))  # on another drive of Windows

@@ -1,28 +1,29 @@
-"""`doctree-read`: fills placeholders with the outputs of the chosen result."""
+"""Finds highlighters by name without loading all the others that are installed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib.metadata import entry_points
 from typing import Any
 
 from docutils import nodes
+from pygments.lexer import Lexer
+from pygments.lexers import get_all_lexers, get_lexer_by_name
+from pygments.util import ClassNotFound
 from sphinx.environment import BuildEnvironment
+from sphinx.highlighting import lexer_classes
 
-from sphinx_nbcache.atomic import trouble_in_words
-from sphinx_nbcache.extension.images import image_folder, image_uri
-from sphinx_nbcache.extension.lexers import is_lexer
+from sphinx_nbcache.extension.directives import CodeCellNode
 from sphinx_nbcache.extension.log import LOGGER
-from sphinx_nbcache.extension.nodes import CodeCellNode
-from sphinx_nbcache.extension.translation import show_translated
-from sphinx_nbcache.notebooks.model import SKIP_TAG
+from sphinx_nbcache.extension.tokens import show_translated
+from sphinx_nbcache.files.atomic import trouble_in_words
+from sphinx_nbcache.notebooks.notebook import SKIP_TAG
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.planning import Action
-from sphinx_nbcache.printable import one_line
 from sphinx_nbcache.project import Project, Settled
-from sphinx_nbcache.rendering.anchors import cell_id
 from sphinx_nbcache.rendering.cells import (
     has_tag,
     put_together,
@@ -32,14 +33,59 @@ from sphinx_nbcache.rendering.cells import (
     render_traceback,
 )
 from sphinx_nbcache.rendering.context import Context
-from sphinx_nbcache.store.outputs import OutputsError
-from sphinx_nbcache.store.records import Result, Stored
+from sphinx_nbcache.rendering.images import image_folder, image_uri
+from sphinx_nbcache.report.selection import cell_id
+from sphinx_nbcache.results.outputs import OutputsError
+from sphinx_nbcache.results.records import Result, Stored
+from sphinx_nbcache.text import one_line
 
+_GROUP = "pygments.lexers"
 _Output = Mapping[str, Any]
 
 
+def is_lexer(name: str) -> bool:
+    """Tell whether there is a highlighter of this name; if so, Sphinx finds it from then on.
+
+    For a name such as `ipython3` Pygments would load those of every installed package, and the
+    packages with them: those of MyST-NB, for example, load all of IPython.
+    """
+    return name in lexer_classes or _is_found(name)
+
+
+def load_lexers(names: Iterable[str]) -> None:
+    """Load highlighters once, instead of in each of Sphinx's worker processes."""
+    for name in set(names):
+        is_lexer(name)
+
+
+@cache
+def _is_found(name: str) -> bool:
+    if any(name.lower() in aliases for _, aliases, *_ in get_all_lexers(plugins=False)):
+        return True
+    if (found := _announced(name)) is not None:
+        lexer_classes[name] = found
+        return True
+    try:
+        get_lexer_by_name(name)
+    except ClassNotFound:
+        return False
+    return True
+
+
+def _announced(name: str) -> type[Lexer] | None:
+    """Return the highlighter that a package announces under this very name."""
+    for point in entry_points(group=_GROUP, name=name):
+        try:
+            found = point.load()
+        except Exception:  # noqa: BLE001, S112 (another package's code)
+            continue
+        if isinstance(found, type) and issubclass(found, Lexer) and name in found.aliases:
+            return found
+    return None
+
+
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownResult:
     """The outputs that a page shows of its notebook, by position of the code cell.
 
     Attributes:
@@ -74,10 +120,10 @@ class Shown:
         return failure.traceback if failure and failure.position == position else ""
 
 
-def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
+def shown_by(project: Project, settled: Settled, docname: str) -> ShownResult:
     """Return the outputs that the page of a notebook shows."""
     if settled.result is None:
-        return Shown(stored=settled.planned.decision.action is Action.AS_IS)
+        return ShownResult(stored=settled.planned.decision.action is Action.AS_IS)
     try:
         outputs = project.outputs(settled.result)
     except OutputsError as error:
@@ -89,11 +135,11 @@ def shown_by(project: Project, settled: Settled, docname: str) -> Shown:
             subtype=Topic.STORE.value,
             location=docname,
         )
-        return Shown()
-    return Shown(settled.result.result, outputs.cells)
+        return ShownResult()
+    return ShownResult(settled.result.result, outputs.cells)
 
 
-def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown) -> bool:
+def fill_document(env: BuildEnvironment, document: nodes.document, shown: ShownResult) -> bool:
     """Replace each placeholder of a document by the cell with its outputs.
 
     Returns: Whether the page shows the intended outputs. It does not if the source changed after
@@ -110,7 +156,7 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
             subtype=Topic.CELL.value,
             location=placeholders[0],
         )
-        shown = Shown()
+        shown = ShownResult()
     if placeholders and (text := shown.failure_at(None)):
         _put_before(placeholders[0], text)
     warnings = _Warnings()
@@ -126,7 +172,7 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: Shown)
                 subtype=Topic.CELL.value,
                 location=node,
             )
-            _fill_cell(env, document, node, Shown(), warnings)
+            _fill_cell(env, document, node, ShownResult(), warnings)
             fits = False  # the next build tries it again
     warnings.issue()
     return fits
@@ -175,14 +221,14 @@ def fill_unplanned(env: BuildEnvironment, document: nodes.document) -> None:
         subtype=Topic.CELL.value,
         location=env.docname,
     )
-    fill_document(env, document, Shown(stored=True))
+    fill_document(env, document, ShownResult(stored=True))
 
 
 def _fill_cell(
     env: BuildEnvironment,
     document: nodes.document,
     node: CodeCellNode,
-    shown: Shown,
+    shown: ShownResult,
     warnings: _Warnings,
 ) -> None:
     cell = node["cell"]
@@ -229,7 +275,7 @@ def _container_for(node: CodeCellNode) -> nodes.container:
     return container
 
 
-def _lexer(node: CodeCellNode, shown: Shown) -> str:
+def _lexer(node: CodeCellNode, shown: ShownResult) -> str:
     """Return the language for highlighting: the kernel's, else the file's."""
     named = _kernels_lexer(shown.result) if shown.result is not None else ""
     return named or str(node["lexer"])

@@ -1,9 +1,16 @@
-"""The flow of a build: the handlers of Sphinx's events."""
+"""Controls when Python's garbage collector scans Sphinx's environment, which is slow.
+
+With a large environment in memory, each full collection costs more than planning a thousand
+notebooks, and finds nothing: loaded objects live until the end of the build.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from docutils import nodes
@@ -12,11 +19,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
 
-from sphinx_nbcache.atomic import trouble_in_words
-from sphinx_nbcache.extension.domain import notebook_domain
-from sphinx_nbcache.extension.garbage import collection, set_aside, take_back
-from sphinx_nbcache.extension.log import annotate, notifier
-from sphinx_nbcache.extension.options import (
+from sphinx_nbcache.extension.config_values import (
     AFTER_SUFFIXES,
     BEFORE_SUFFIXES,
     check_names,
@@ -27,31 +30,29 @@ from sphinx_nbcache.extension.options import (
     settings_of,
     take_over_suffixes,
 )
-from sphinx_nbcache.extension.progress import (
+from sphinx_nbcache.extension.domain import WrittenPages, notebook_domain
+from sphinx_nbcache.extension.log import (
+    annotate,
     is_command_line,
     log_summary,
+    notifier,
     say_interrupted,
     shown_progress,
 )
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
-from sphinx_nbcache.extension.translation import offer_to_translators
-from sphinx_nbcache.extension.written import WrittenPages
+from sphinx_nbcache.extension.tokens import offer_to_translators
+from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
-from sphinx_nbcache.project.place import store_place
-from sphinx_nbcache.project.project_file import write_project_file
+from sphinx_nbcache.project.locations import store_place, write_project_file
 from sphinx_nbcache.project.run import notices_of_reruns
-from sphinx_nbcache.report.document import (
-    REPORT_DOCNAME,
-    add_report_document,
-    is_report_source,
-)
-from sphinx_nbcache.report.files import files_state, write_files
-from sphinx_nbcache.report.github import is_github
+from sphinx_nbcache.report.ci import is_github
 from sphinx_nbcache.report.making import draft
+from sphinx_nbcache.report.pages import REPORT_DOCNAME, add_report_document, is_report_source
+from sphinx_nbcache.report.side_files import files_state, write_files
+from sphinx_nbcache.results.records import Result
 from sphinx_nbcache.signals import SignalHandlers
-from sphinx_nbcache.store.records import Result
 
 STYLE_SHEET = "nbcache.css"
 # Sphinx's collectors of images, labels and the like run at 500: they must see the outputs.
@@ -63,6 +64,39 @@ _ROUNDS = 3
 _WORKERS = 2
 # Builders whose output directory is not browsed, or becomes a book unchanged.
 _WITHOUT_FILES = frozenset({"gettext", "epub"})
+
+
+@contextmanager
+def collection(*, running: bool) -> Iterator[None]:
+    """Enable or disable the collector.
+
+    Planning and reporting create many small objects and no cycles. Running notebooks does create
+    cycles.
+    """
+    was_enabled = gc.isenabled()
+    (gc.enable if running else gc.disable)()
+    try:
+        yield
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+
+
+def set_aside(*, has_garbage: bool) -> None:
+    """Exempt the objects now in memory from later collections, also at the exit of Python.
+
+    Forked readers then share these memory pages, because the collector does not write to them.
+
+    Args:
+        has_garbage: Whether to collect garbage first, as after running notebooks.
+    """
+    if has_garbage:
+        gc.collect()
+    gc.freeze()
+
+
+def take_back() -> None:
+    """Let the collector see again the objects that an earlier build in this process set aside."""
+    gc.unfreeze()
 
 
 class BuildStoppedError(SphinxError):
@@ -151,8 +185,7 @@ class Hooks:
     def get_ready_to_fork(self, app: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
         """`env-before-read-docs`: load lexers once, instead of in each reader."""
         if docnames and app.parallel >= _WORKERS:
-            from sphinx_nbcache.extension.fill import lexers_of
-            from sphinx_nbcache.extension.lexers import load_lexers
+            from sphinx_nbcache.extension.fill import lexers_of, load_lexers
 
             load_lexers(lexers_of(item.result for item in self.settled.values()))
 

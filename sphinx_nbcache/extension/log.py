@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import TextIO
 
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from sphinx_nbcache.atomic import trouble_in_words
-from sphinx_nbcache.extension.conf_names import line_in_conf
+from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notices import WARNING_TYPE, Notice, Notify, Topic
-from sphinx_nbcache.printable import colourless
-from sphinx_nbcache.report.github import serve_github
+from sphinx_nbcache.planning import Planned, first_line
+from sphinx_nbcache.project import FormerRun, Settled
+from sphinx_nbcache.report.ci import serve_github
 from sphinx_nbcache.report.model import Report
+from sphinx_nbcache.report.running import KEPT, RunningNotebooks, StatusItem, status_line, width_of
+from sphinx_nbcache.signals import Interrupted, write_line
+from sphinx_nbcache.signals import interrupt_in_words as in_words_of_signal
+from sphinx_nbcache.text import colourless, duration_in_words, one_line
 
 LOGGER = logging.getLogger(__name__)
+# The longest reason or failure in the log; the report and the warnings have all of it.
+_LENGTH = 200
 
 
 def notifier(app: Sphinx) -> Notify:
@@ -79,3 +90,171 @@ def place_of_option(app: Sphinx, option: str) -> str | None:
     conf = Path(app.confdir) / "conf.py"
     line = line_in_conf(option, conf)
     return f"{conf}:{line}" if line else None
+
+
+def line_in_conf(name: str, conf: Path) -> int | None:
+    """Return the line in which a `conf.py` sets a name; `None` if it is not known.
+
+    Args:
+        name: The name.
+        conf: The path of the `conf.py`.
+    """
+    try:
+        text = conf.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = re.search(rf"^[ \t]*{re.escape(name)}\b[ \t]*(?:=|:|\[|\.)", text, re.MULTILINE)
+    return None if found is None else text.count("\n", 0, found.start()) + 1
+
+
+class LogProgress(RunningNotebooks):
+    """Writes a line to the log when a notebook starts, and for other notable events."""
+
+    def queued(
+        self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
+    ) -> None:
+        """Report how long execution will take, if there is an estimate."""
+        super().queued(notebooks, former, slots)
+        if (seconds := self.seconds_left) is not None:
+            about = duration_in_words(max(1.0, round(seconds)))
+            self.say(f"notebooks to execute: {len(notebooks)}, which takes about {about}")
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """Report which notebook starts, and why."""
+        super().started(planned, number, total)
+        reason = first_line(planned.decision.reason.text, _LENGTH)
+        self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
+
+    def waiting(self, planned: Planned) -> None:
+        """Report that another build runs the notebook."""
+        self.say(f"another build is executing {planned.name}: waiting for its result")
+
+    def still_running(self) -> None:
+        """Name cells that run much longer than before."""
+        for line in self.late():
+            self.say(line)
+
+    def finished(self, settled: Settled) -> None:
+        """Report failures, retries, and results that came from elsewhere."""
+        super().finished(settled)
+        name = settled.planned.name
+        if settled.result is None:
+            return
+        result = settled.result.result
+        if result.failure is not None:
+            place = settled.failed_place
+            where = f" in {place}" if place is not None else ""
+            again = f" (attempt {len(result.retried) + 1})" if result.retried else ""
+            failed = first_line(result.failure.headline, _LENGTH)
+            self.say(f"failed{again}: {name}{where}: {failed}")
+        elif result.retried and settled.ran_here:
+            before = first_line(result.retried[-1].headline, _LENGTH)
+            self.say(f"executed at attempt {len(result.retried) + 1}: {name} (before: {before})")
+        elif settled.ran_elsewhere:
+            self.say(f"executed by another build: {name}")
+        elif not settled.ran_here:
+            self.say(f"has the same code as {result.notebook}: {name}")
+
+    def say(self, line: str) -> None:
+        """Write a line to the log."""
+        LOGGER.info("%s", one_line(line))
+
+    def close(self) -> None:
+        """Remove everything but the lines of the log."""
+
+
+class TerminalProgress(LogProgress):
+    """Shows the running notebooks and the remaining work on a terminal, below the log.
+
+    Args:
+        terminal: The terminal to which the log is written as well.
+    """
+
+    def __init__(self, terminal: TextIO) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self._shown = 0
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """Report which notebook starts, above the status line."""
+        super().started(planned, number, total)
+        self._show()
+
+    def still_running(self) -> None:
+        """Show the running notebooks."""
+        super().still_running()
+        self._show()
+
+    def say(self, line: str) -> None:
+        """Write a line above the status line."""
+        self.close()
+        super().say(line)
+
+    def close(self) -> None:
+        """Remove the status line."""
+        if self._shown:
+            # The terminal may have put `^C` after it.
+            width = min(self._shown + len("^C"), shutil.get_terminal_size().columns - 1)
+            self._write("\r" + " " * width + "\r")
+            self._shown = 0
+
+    def _show(self) -> None:
+        now = self.clock()
+        running = [
+            StatusItem(name, f"{running.at_cell}{spent}", spent)
+            for name, running in self.running.items()
+            if (spent := f", {duration_in_words(round(now - running.since))}")
+        ]
+        done = f"{self.total - len(self.to_come) - len(self.running)} of {self.total}"
+        rests = dict.fromkeys(filter(None, [self.rest, self.time_left]))
+        heads = [*(f"executed {done} ({rest})" for rest in rests), f"executed {done}", done]
+        # The last column stays free: some terminals would wrap to the next line.
+        line = status_line(heads, running, shutil.get_terminal_size().columns - 1)
+        width = width_of(line)
+        self._write("\r" + line + " " * max(0, self._shown - width))
+        self._shown = width
+
+    def _write(self, text: str) -> None:
+        self._terminal.write(text)
+        self._terminal.flush()
+
+
+@contextmanager
+def shown_progress(app: Sphinx) -> Iterator[LogProgress]:
+    """Return the progress display; say what is kept when Ctrl-C ends the build."""
+    terminal: TextIO | None = getattr(app, "_status", None)
+    is_terminal = terminal is not None and terminal.isatty() and os.environ.get("TERM") != "dumb"
+    progress = TerminalProgress(terminal) if terminal and is_terminal else LogProgress()
+    try:
+        yield progress
+    except (KeyboardInterrupt, Interrupted) as interrupt:
+        progress.close()
+        more = "; the next build executes the others" if progress.total else ""
+        line = f"{in_words_of_signal(interrupt)}: {progress.kept}{more}"
+        write_line(line, is_at_start=bool(progress.total))
+        raise
+    finally:
+        progress.close()
+
+
+def say_interrupted(what: str) -> None:
+    """Say what ended a build in which no notebook is running."""
+    write_line(f"{what}: {KEPT}")
+
+
+def is_command_line(frame: FrameType | None) -> bool:
+    """Tell whether `sphinx-build` called the function with this frame.
+
+    That program catches `KeyboardInterrupt`, and exits with status 2.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "sphinx.cmd.build":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def log_summary(report: Report) -> None:
+    """Log the summary of the notebooks, if there are any."""
+    if report.entries:
+        LOGGER.info("%s", report.summary)

@@ -22,14 +22,19 @@ from myst_parser.warnings_ import create_warning
 from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.config import PREFIX
-from sphinx_nbcache.extension.cli_pages.dependencies import note_files
-from sphinx_nbcache.extension.images import image_folder, image_uri
-from sphinx_nbcache.extension.nodes import CodeCellNode
+from sphinx_nbcache.extension.directives import CodeCellNode
+from sphinx_nbcache.extension.domain import note_files
 from sphinx_nbcache.extension.tokens import notebook_tokens
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
-from sphinx_nbcache.notebooks.model import Cell, Notebook, NotebookError, NumberedCell
+from sphinx_nbcache.notebooks.notebook import Cell, Notebook, NotebookError, NumberedCell
 from sphinx_nbcache.notebooks.scan import cell_digest
-from sphinx_nbcache.rendering.images import SUFFIXES, image_content, write_image
+from sphinx_nbcache.rendering.images import (
+    SUFFIXES,
+    image_content,
+    image_folder,
+    image_uri,
+    write_image,
+)
 
 # Syntax of Jupyter's Markdown cells beyond CommonMark and MyST, and blocks of MyST pages.
 _EXTENSIONS = frozenset({"dollarmath", "amsmath", "colon_fence"})

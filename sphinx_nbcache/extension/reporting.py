@@ -15,12 +15,11 @@ from sphinx_nbcache.extension.domain import NotebookDomain, notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.project import Project
-from sphinx_nbcache.report.html.standalone import REPORT_STYLE, SCRIPT
-from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.html.page import REPORT_STYLE, SCRIPT
 from sphinx_nbcache.report.making import Draft
-from sphinx_nbcache.report.model import Report, digest_of
-from sphinx_nbcache.report.nodes import ReportNode, fill_reports
-from sphinx_nbcache.report.status import StatusNode, fill_statuses
+from sphinx_nbcache.report.model import Report, report_digest
+from sphinx_nbcache.report.pages import ReportNode, StatusNode, fill_reports, fill_statuses
+from sphinx_nbcache.report.selection import Links
 
 _WITH_FILES = frozenset({"html", "dirhtml", "singlehtml"})
 
@@ -97,7 +96,7 @@ def shown_digests(domain: NotebookDomain, report: BuildReport) -> dict[str, str]
     if domain.statuses:
         entries = {entry.docname: entry for entry in report.shown.entries}
         for docname, targets in domain.statuses.items():
-            digests[docname] = digest_of(entries[t] for t in targets if t in entries)
+            digests[docname] = report_digest(entries[t] for t in targets if t in entries)
     for docname in domain.reports:
         digests[docname] = report.shown_digest + digests.get(docname, "")
     return digests

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_core import block as block_rule
 from markdown_it.token import Token
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.locale import init as load_catalog
+from sphinx.util.i18n import docname_to_domain
 
-from sphinx_nbcache.notebooks.model import Cell, Notebook
+from sphinx_nbcache.notebooks.notebook import Cell, Notebook
 
 CODE_CELL_TOKEN = "nbcache_code_cell"  # noqa: S105 (not a password)
 RAW_CELL_TOKEN = "nbcache_raw_cell"  # noqa: S105 (not a password)
@@ -31,6 +37,7 @@ _SWALLOWING = re.compile(r"<!--|<(script|style|textarea|pre|title)\b", re.IGNORE
 
 AttachmentUri = Callable[[Cell, str], str | None]
 """Returns the URI of an attachment's file, given a cell and the attachment's name."""
+_TARGET = "literal-block"
 
 
 def notebook_tokens(
@@ -133,3 +140,41 @@ def _place_attachments(tokens: list[Token], attachment_uri: AttachmentUri) -> No
             name = source.removeprefix("attachment:")
             if name != source and (uri := attachment_uri(cell, name)) is not None:
                 child.attrSet("src", uri)
+
+
+def offer_to_translators(app: Sphinx, doctree: nodes.document) -> None:
+    """Reduce the code cells of a page to the texts for translators: for the gettext builder."""
+    is_asked = _TARGET in app.config.gettext_additional_targets
+    for cell in list(_cells(doctree)):
+        blocks = list(cell.findall(nodes.literal_block)) if is_asked else []
+        for block in blocks:
+            block["translatable"] = True
+            block.source, block.line = cell.source, cell.line
+            # The gettext builder ignores nodes without a `uid`; it sets the same value for
+            # toctrees.
+            block.uid = ""  # type: ignore[attr-defined]
+        # Without the nodes around them, such as images, whose alternative texts would be offered.
+        cell.children.clear()
+        cell.extend(blocks)
+
+
+def show_translated(env: BuildEnvironment, cell: nodes.Element) -> None:
+    """Replace the texts of a filled cell with their translations, if `conf.py` asks for it."""
+    config = env.config
+    if _TARGET not in config.gettext_additional_targets or not config.language:
+        return
+    folders = [Path(env.srcdir) / folder for folder in config.locale_dirs]
+    domain = docname_to_domain(env.docname, config.gettext_compact)
+    catalog, is_found = load_catalog(folders, config.language, domain)
+    for block in cell.findall(nodes.literal_block) if is_found else ():
+        text = block.rawsource or block.astext()
+        if text and (translated := catalog.gettext(text)) != text:
+            block.rawsource = translated
+            block.children = []
+            block.append(nodes.Text(translated))
+
+
+def _cells(doctree: nodes.document) -> Iterator[nodes.container]:
+    for container in doctree.findall(nodes.container):
+        if container.get("nb_element") == "cell_code":
+            yield container

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from sphinx_nbcache.notebooks.front_matter import (
     notebook_metadata,
     read_front_matter,
 )
-from sphinx_nbcache.notebooks.model import Notebook, NotebookError
+from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError, decode_source
 from sphinx_nbcache.notebooks.readers import (
     IPYNB,
     IPYNB_SUFFIX,
@@ -24,10 +24,17 @@ from sphinx_nbcache.notebooks.readers import (
     format_for_reader,
     is_foreign,
 )
+from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.text import is_encodable, one_line
 
 MARKDOWN_SUFFIX = ".md"
 
 _COMMENT = re.compile(r"^\s*(#|//|--|;;?|%|\(\*|')+ ?")
+# Sphinx writes this file to the output directory of every HTML builder.
+_OUTPUT_MARK = ".buildinfo"
+NOT_A_NAME = "its name is not in the encoding of the file system; rename it"
+# How many pairs are listed on one line.
+_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +134,107 @@ def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:
 
         return read_ipynb(text)
     if fmt == MYST:
-        from sphinx_nbcache.notebooks.loading import with_loaded_code
         from sphinx_nbcache.notebooks.myst import read_myst
+        from sphinx_nbcache.notebooks.notebook import with_loaded_code
 
         notebook = read_myst(text)
         return notebook if folder is None else with_loaded_code(notebook, folder)
-    from sphinx_nbcache.notebooks import text as text_readers
+    from sphinx_nbcache.notebooks import text_formats as text_readers
 
     if is_foreign(fmt):
         return text_readers.read_with_function(text, fmt)
     return text_readers.read_with_jupytext(text, fmt)
+
+
+def is_output(folder: Path) -> bool:
+    """Tell whether Sphinx has written pages to a folder."""
+    return (folder / _OUTPUT_MARK).is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The files that must not become documents.
+
+    Attributes:
+        scripts: Scripts that are not notebooks: `conf.py`, helper modules.
+        twins: Files whose document has another source, each with that source.
+        unnamed: Files whose names cannot be encoded. Neither Sphinx nor a record can name them.
+    """
+
+    scripts: tuple[str, ...]
+    twins: Mapping[str, str]
+    unnamed: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.scripts
+        yield from self.twins
+        yield from self.unnamed
+
+    @property
+    def notices(self) -> Iterator[Notice]:
+        """The notices about these files."""
+        for name in self.unnamed:
+            yield Notice(Topic.SOURCE, f"{one_line(name)} is left out: {NOT_A_NAME}")
+        if text := self.words:
+            yield Notice(Topic.SOURCE, text, is_information=True)
+
+    @property
+    def words(self) -> str:
+        """A message about the files that are used instead of their twins; empty if none."""
+        listed = [f"{used} is used, and {other} is not" for other, used in self.twins.items()]
+        if len(listed) > _LISTED:
+            listed[_LISTED:] = [f"and {len(listed) - _LISTED} more pairs"]
+        text = "; ".join(listed)
+        return f"of files for one page, the text notebook counts: {text}" if text else ""
+
+
+def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftOut:
+    """Return the files that must not become documents.
+
+    These are scripts that are not notebooks, and the `.ipynb` file of a pair such as `fit.md` and
+    `fit.ipynb`: the text file is the source.
+
+    Args:
+        srcdir: The source directory.
+        names: Files in it that have a notebook's suffix, as POSIX paths relative to it.
+        formats: The formats by suffix.
+    """
+    by_document: dict[str, list[str]] = {}
+    scripts = []
+    unnamed = []
+    for name in sorted(names):
+        suffix = formats.suffix_of(name)
+        if not is_encodable(name):
+            unnamed.append(name)
+        elif suffix in formats.extra and not _is_notebook(srcdir / name, formats):
+            scripts.append(name)
+        elif suffix:
+            by_document.setdefault(name.removesuffix(suffix), []).append(name)
+    twins: dict[str, str] = {}
+    for pair in by_document.values():
+        twins |= _twins(srcdir, pair, formats)
+    return LeftOut(tuple(scripts), twins, tuple(unnamed))
+
+
+def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:
+    """Return the files of one document, except its source, each with that source."""
+    if len(names) == 1:
+        return {}
+    texts = (
+        name
+        for name in names
+        if not name.endswith(IPYNB_SUFFIX) and _is_notebook(srcdir / name, formats)
+    )
+    source = next(texts, None)
+    return {} if source is None else {name: source for name in names if name != source}
+
+
+def _is_notebook(path: Path, formats: Formats) -> bool:
+    try:
+        text = decode_source(path.read_bytes())
+    except (OSError, NotebookError):
+        return False
+    try:
+        return formats.format_of(path.name, text) is not None
+    except NotebookError:
+        return True  # an unreadable one

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sphinx_nbcache.notebooks.model import Cell, CellKind, Notebook, NotebookError
-from sphinx_nbcache.notebooks.yaml_text import CONFLICT, line_of_conflict
-from sphinx_nbcache.printable import is_encodable
+from sphinx_nbcache.notebooks.front_matter import CONFLICT, line_of_conflict
+from sphinx_nbcache.notebooks.notebook import Cell, CellKind, Notebook, NotebookError
+from sphinx_nbcache.text import is_encodable
 
 CURRENT_MAJOR = 4
 OLDEST_MAJOR = 3
@@ -58,20 +58,20 @@ def from_node(data: Mapping[str, Any]) -> Notebook:
     if not isinstance(cells, list):
         raise NotebookError("the reader returned something that is not a notebook")
     try:
-        return _notebook(data, [plain(cell) for cell in cells], [(0, False)] * len(cells))
+        return _notebook(data, [plain_data(cell) for cell in cells], [(0, False)] * len(cells))
     except RecursionError:
         raise NotebookError("the reader returned data nested too deeply") from None
 
 
-def plain(value: Any) -> Any:
+def plain_data(value: Any) -> Any:
     """Convert nbformat's nodes to plain dictionaries, lists and clean strings, recursively.
 
     Unpickling a stored notebook must not need nbformat.
     """
     if isinstance(value, Mapping):
-        return {clean_text(str(key)): plain(item) for key, item in value.items()}
+        return {clean_text(str(key)): plain_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain_data(item) for item in value]
     return clean_text(value) if isinstance(value, str) else value
 
 
@@ -126,7 +126,7 @@ def _json(text: str) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         raise NotebookError("not a notebook: the JSON is not an object")
     # JSON may contain lone surrogates, which no text file or message can hold.
-    return plain(data) if _SURROGATE.search(text) else data
+    return plain_data(data) if _SURROGATE.search(text) else data
 
 
 def _upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -200,4 +200,4 @@ def _joined(source: object, number: int) -> str:
 
 
 def _mapping(value: object) -> dict[str, Any]:
-    return plain(value) if isinstance(value, Mapping) else {}
+    return plain_data(value) if isinstance(value, Mapping) else {}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -99,14 +97,3 @@ def resolve_alias(kernel: str, aliases: Mapping[str, str]) -> str:
         if re.fullmatch(pattern, kernel):
             return name
     return kernel
-
-
-def portable_path(path: Path, root: Path) -> str:
-    """Return a path in its stored form: POSIX, and relative to the root if it is inside it."""
-    # `Path.relative_to` would take a tenth of the time of a build in which nothing changed.
-    text, inside = str(path), os.path.join(root, "")  # noqa: PTH118 (with a separator at the end)
-    # `root/../other` starts with the root, but is not inside it.
-    if text.startswith(inside) and os.pardir not in text:
-        return text.removeprefix(inside).replace(os.sep, "/")
-    normal = os.path.normpath(path)
-    return "." if normal == str(root) else Path(normal.removeprefix(inside)).as_posix()

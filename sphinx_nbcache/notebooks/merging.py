@@ -1,19 +1,21 @@
-"""Merging the results of a run into a copy of its notebook. Sources are never written."""
+"""Code cells inside blocks of text, for formats that have no such cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.atomic import replace_file
+from sphinx_nbcache.files.atomic import replace_file
 from sphinx_nbcache.notebooks.executed import WIDGET_STATE, Executed
 from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX, Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
 from sphinx_nbcache.notebooks.ipynb import load_ipynb
-from sphinx_nbcache.notebooks.model import SKIP_TAG, Cell, Notebook
+from sphinx_nbcache.notebooks.notebook import SKIP_TAG, Cell, Notebook
 from sphinx_nbcache.notebooks.readers import (
     IPYNB,
     IPYNB_SUFFIX,
@@ -22,10 +24,51 @@ from sphinx_nbcache.notebooks.readers import (
     is_foreign,
 )
 from sphinx_nbcache.notebooks.scan import cell_digest
-from sphinx_nbcache.notebooks.shown_code import with_shown_code
 
+_OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cell\}.*", re.DOTALL)
 _MINOR = 5
 _MYST_IN_JUPYTEXT = "md:myst"
+
+
+def with_shown_code(notebook: Notebook) -> list[Cell]:
+    """Return the cells of a notebook, with nested code cells as ordinary code blocks.
+
+    The cells themselves follow their text, as in any [](Notebook). Otherwise a reader of the new
+    format that knows directives would find them twice.
+    """
+    cells: list[Cell] = []
+    for cell in notebook.cells:
+        if cell.kind == "markdown":
+            nested = _nested_in(cell, notebook.cells)
+            cells.append(replace(cell, source=_shown(cell, nested, notebook.language)))
+        else:
+            cells.append(cell)
+    return cells
+
+
+def _nested_in(text: Cell, cells: Sequence[Cell]) -> list[Cell]:
+    last = text.line + text.source.count("\n")
+    return [cell for cell in cells if cell.nested and text.line < cell.line <= last + 1]
+
+
+def _shown(text: Cell, nested: Sequence[Cell], language: str) -> str:
+    lines = text.source.split("\n")
+    for cell in sorted(nested, key=lambda cell: -cell.line):
+        body = cell.line - text.line
+        opening = body - 1
+        while opening >= 0 and _OPENING.fullmatch(lines[opening]) is None:
+            opening -= 1
+        if opening >= 0 and (match := _OPENING.fullmatch(lines[opening])) is not None:
+            lines[opening:body] = [_block(match, language)]
+    return "\n".join(lines)
+
+
+def _block(match: re.Match[str], language: str) -> str:
+    """Return the first line of a code block that replaces a code cell."""
+    fence = match["fence"]
+    # Colon fences are valid only for directives.
+    directive = "{code-block} " if fence.startswith(":") else ""
+    return f"{match['before']}{fence}{directive}{language}".rstrip()
 
 
 class MergeError(Exception):

@@ -22,9 +22,14 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 
-from sphinx_nbcache.notebooks.front_matter import notebook_metadata, read_front_matter, yaml_block
-from sphinx_nbcache.notebooks.model import Cell, Notebook, Problem
-from sphinx_nbcache.notebooks.yaml_text import YamlError, load_yaml
+from sphinx_nbcache.notebooks.front_matter import (
+    YamlError,
+    load_yaml,
+    notebook_metadata,
+    read_front_matter,
+    yaml_block,
+)
+from sphinx_nbcache.notebooks.notebook import Cell, Notebook, Problem
 
 CODE_CELL = "code-cell"
 RAW_CELL = "raw-cell"

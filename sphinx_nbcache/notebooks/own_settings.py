@@ -9,12 +9,11 @@ import msgspec
 
 from sphinx_nbcache import values
 from sphinx_nbcache.bounded import LONGEST_NAME, Line, Text
-from sphinx_nbcache.notebooks.assets import inner_path
+from sphinx_nbcache.files.paths import inner_path
 from sphinx_nbcache.notebooks.front_matter import line_of_key
-from sphinx_nbcache.notebooks.loading import LOAD
-from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Cell, Notebook
+from sphinx_nbcache.notebooks.notebook import LOAD, RAISES_TAG, SKIP_TAG, Cell, Notebook
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.suggestions import did_you_mean, one_edit_away
+from sphinx_nbcache.text import did_you_mean, one_edit_away
 
 # The keys of a notebook's metadata that contain its settings.
 OWN, EXECUTION = "nbcache", "execution"
@@ -89,7 +88,7 @@ def texts(value: object) -> tuple[str, ...]:
 _Checks = Mapping[str, tuple[str, Callable[[Any], Any]]]
 # Key → field of the scan, and the validator of the value.
 _EXECUTION: _Checks = {
-    "timeout": ("timeout", values.seconds),
+    "timeout": ("timeout", values.time_limit),
     "allow_errors": ("allow_errors", values.switch),
 }
 _OWN: _Checks = {
@@ -97,7 +96,7 @@ _OWN: _Checks = {
     "environment": ("variables", texts),
     "track": ("track", values.kinds),
     "alone": ("alone", values.switch),
-    "notebook_timeout": ("notebook_timeout", values.seconds),
+    "notebook_timeout": ("notebook_timeout", values.time_limit),
     "retries": ("retries", values.whole_number),
     "run_in": ("run_in", values.RUN_IN),
 }

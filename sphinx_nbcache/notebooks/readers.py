@@ -14,9 +14,9 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from sphinx_nbcache.notebooks.front_matter import MYST
-from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.notebook import NotebookError
 from sphinx_nbcache.plugins import READERS, announced
-from sphinx_nbcache.suggestions import did_you_mean, nearest
+from sphinx_nbcache.text import did_you_mean, nearest
 
 IPYNB = "ipynb"
 IPYNB_SUFFIX = ".ipynb"

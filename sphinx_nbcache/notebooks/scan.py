@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +13,6 @@ import msgspec
 
 from sphinx_nbcache.bounded import (
     Count,
-    Inode,
     Limit,
     Line,
     Many,
@@ -26,53 +24,25 @@ from sphinx_nbcache.bounded import (
     State,
 )
 from sphinx_nbcache.config import RunIn
-from sphinx_nbcache.notebooks.assets import is_inner_path
+from sphinx_nbcache.files.paths import is_inner_path
+from sphinx_nbcache.files.stats import Stat, stat_or_none
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
-from sphinx_nbcache.notebooks.model import RAISES_TAG, SKIP_TAG, Notebook, NotebookError
+from sphinx_nbcache.notebooks.notebook import (
+    RAISES_TAG,
+    SKIP_TAG,
+    Notebook,
+    NotebookError,
+    decode_source,
+)
 from sphinx_nbcache.notebooks.own_settings import SettingProblem, own_settings
 from sphinx_nbcache.notebooks.readers import IPYNB, is_foreign
 
-# A file written within this time before its scan may be rewritten without a change of its stat (git
-# calls such an entry "racily clean"), so the scan is not trusted.
-_RACY_NS = 100_000_000
-# Some file systems store whole seconds (HFS+), or units of two seconds (FAT).
-_COARSE_RACY_NS = 2_500_000_000
-_SECOND_NS = 1_000_000_000
 # The format of a file that cannot be read far enough to determine it.
 _UNKNOWN = "unknown"
 # Incremented when the scan of an unchanged file changes. Results are not affected, unlike by the
 # store's schema.
 _READING = "3"
-
-
-class Stat(msgspec.Struct, frozen=True, array_like=True):
-    """The stat of a file: the fields that a change of content changes."""
-
-    size: Count
-    mtime_ns: Nanoseconds
-    ctime_ns: Nanoseconds
-    """Changes with every write, even if a tool restores the modification time."""
-    inode: Inode
-
-    @classmethod
-    def of(cls, path: Path) -> Stat:
-        """Return the stat of a file.
-
-        Raises:
-            OSError: The file cannot be accessed.
-        """
-        try:
-            found = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
-        except ValueError as error:  # the file system's encoding has no such character
-            raise OSError(str(error)) from None
-        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-
-    def is_racy(self, seen_ns: int) -> bool:
-        """Tell whether the file may have changed unseen after `seen_ns` (ns since the epoch)."""
-        changed = max(self.mtime_ns, self.ctime_ns)
-        coarse = changed % _SECOND_NS == 0
-        return seen_ns - changed < (_COARSE_RACY_NS if coarse else _RACY_NS)
 
 
 class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
@@ -172,7 +142,7 @@ class Scan(msgspec.Struct, frozen=True):
         if stat != self.stat or stat.is_racy(self.seen_ns):
             return False
         for name, before in self.loaded:
-            now = _stat_of(path.parent / name)
+            now = stat_or_none(path.parent / name)
             if now != before or (now is not None and now.is_racy(self.seen_ns)):
                 return False
         return self.reader == _reader_version(self.fmt)
@@ -215,24 +185,11 @@ def scan_file(
             return scan
         scan = msgspec.structs.replace(scan, fmt=fmt, reader=_reader_version(fmt))
         notebook = read_notebook(text, fmt, path.parent)
-        loaded = tuple((name, _stat_of(path.parent / name)) for name in notebook.loaded)
+        loaded = tuple((name, stat_or_none(path.parent / name)) for name in notebook.loaded)
         return scan_notebook(msgspec.structs.replace(scan, loaded=loaded), notebook, text)
     except NotebookError as error:
         problem = SettingProblem(str(error), error.line)
         return msgspec.structs.replace(scan, fmt=scan.fmt or _UNKNOWN, unreadable=problem)
-
-
-def decode_source(content: bytes) -> str:
-    """Return the text of a source file.
-
-    Raises:
-        NotebookError: The content is not UTF-8.
-    """
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise NotebookError(f"not UTF-8 (byte {error.start}); save it in UTF-8", line) from None
 
 
 def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
@@ -266,13 +223,6 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
         reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
         **own.settings,
     )
-
-
-def _stat_of(path: Path) -> Stat | None:
-    try:
-        return Stat.of(path)
-    except (OSError, ValueError):
-        return None
 
 
 def _declared(path: Path, formats: Formats, reader: str) -> str:

@@ -1,14 +1,14 @@
 """The project: the façade behind every front end."""
 
 from sphinx_nbcache.project.discovery import open_project
-from sphinx_nbcache.project.errors import (
+from sphinx_nbcache.project.project import Project
+from sphinx_nbcache.project.reproducing import CellDifference, Comparison
+from sphinx_nbcache.project.requests import (
     ProjectError,
     StoreTroubleError,
     UnknownReferenceError,
     ValidityError,
 )
-from sphinx_nbcache.project.project import Project
-from sphinx_nbcache.project.reproducing import CellDifference, Comparison
 from sphinx_nbcache.project.run import (
     FormerRun,
     NotebookFailedError,

@@ -9,10 +9,15 @@ from typing import Any
 
 from sphinx_nbcache.config import Settings, checked_settings, read_settings
 from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
-from sphinx_nbcache.project.errors import ProjectError
-from sphinx_nbcache.project.place import ROOT_MARKS, STORE_FOLDER, STORE_VARIABLE
+from sphinx_nbcache.project.locations import (
+    ROOT_MARKS,
+    STORE_FOLDER,
+    STORE_VARIABLE,
+    project_file,
+    read_project_file,
+)
 from sphinx_nbcache.project.project import Project
-from sphinx_nbcache.project.project_file import project_file, read_project_file
+from sphinx_nbcache.project.requests import ProjectError
 
 
 def open_project(

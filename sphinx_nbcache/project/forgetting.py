@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sphinx_nbcache.execution.interpreters import KernelFacts
-from sphinx_nbcache.project.worlds import KERNEL_KEY
+from sphinx_nbcache.kernels.interpreters import KernelFacts
+from sphinx_nbcache.project.validity import KERNEL_KEY
+from sphinx_nbcache.results.records import MISSING_KEY, Missing
 from sphinx_nbcache.store.access import Access, encoded
-from sphinx_nbcache.store.files import FINGERPRINTS, MADE, Made, checkout_id
-from sphinx_nbcache.store.records import MISSING_KEY, Missing
+from sphinx_nbcache.store.file_records import FINGERPRINTS, MADE, Made, checkout_id
 from sphinx_nbcache.store.store import HISTORIES, SCANS
 
 _DAY = 86_400

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from sphinx_nbcache.bounded import Many, Name
-from sphinx_nbcache.project.moving import Move
+from sphinx_nbcache.files.moving import Move
 from sphinx_nbcache.store.access import encoded
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
@@ -36,7 +36,7 @@ class Journal:
 
     Args:
         store: The store. The journal is marked, so another account cannot forge one.
-        checkout: The checkout: see [](sphinx_nbcache.store.files.checkout_id).
+        checkout: The checkout: see [](sphinx_nbcache.store.file_records.checkout_id).
     """
 
     def __init__(self, store: Store, checkout: str) -> None:

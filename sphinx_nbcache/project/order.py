@@ -7,9 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.files.paths import matching_glob
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project.run import FormerRun
+from sphinx_nbcache.results.records import Rules
+from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import Absent, Declared, Directory, File, Listing, Trace
 from sphinx_nbcache.traces.fingerprints import matching
+
+Group = list[Planned]
+"""Notebooks that one run serves."""
 
 
 @dataclass
@@ -130,3 +137,52 @@ def _entry_below(folder: str, path: str) -> str:
     """Return the entry of a folder through which a path leads."""
     rest = path if folder == "." else path.removeprefix(folder + "/")
     return rest.partition("/")[0]
+
+
+def former_runs(store: Store, notebooks: Iterable[Planned]) -> dict[str, FormerRun]:
+    """Return how long the runs took whose results pages last showed, by name of the notebook."""
+    histories = store.histories(planned.name for planned in notebooks)
+    results = store.records(history.result for history in histories.values())
+    return {
+        name: FormerRun(
+            stored.result.seconds,
+            {cell.digest: cell.seconds for cell in stored.result.cells if cell.seconds is not None},
+        )
+        for name, history in histories.items()
+        if (stored := results.get(history.result)) is not None
+    }
+
+
+def same_runs(notebooks: Iterable[Planned]) -> list[Group]:
+    """Group notebooks that one run serves: same code key, same rules."""
+    groups: dict[tuple[str, Rules], Group] = {}
+    for planned in notebooks:
+        groups.setdefault((planned.code_key, planned.rules), []).append(planned)
+    return list(groups.values())
+
+
+def in_start_order(
+    groups: Iterable[Group], former: Mapping[str, FormerRun], slots: int
+) -> Iterable[Group]:
+    """Return groups in the order in which to start them; equal ones keep their order.
+
+    If several run at once, the longest start first: a long one that starts late keeps all others
+    waiting. New ones, whose duration is unknown, precede them. Groups that must run alone come
+    last, when they no longer hold up anything.
+
+    Args:
+        groups: Groups in the order of the plan.
+        former: How long notebooks took when they were last run, by name.
+        slots: How many run at once.
+    """
+
+    def rank(group: Group) -> tuple[bool, float]:
+        known = former.get(group[0].name)
+        return is_alone(group), -known.seconds if known is not None else float("-inf")
+
+    return groups if slots == 1 else sorted(groups, key=rank)
+
+
+def is_alone(group: Group) -> bool:
+    """Tell whether nothing may run beside a group: one of its notebooks says so."""
+    return any(planned.scan.alone for planned in group)

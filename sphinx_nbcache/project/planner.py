@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 
 from sphinx_nbcache.config import Settings
-from sphinx_nbcache.execution.registry import is_temporary
+from sphinx_nbcache.execution.executors import is_temporary
+from sphinx_nbcache.files.paths import matching_glob, portable_path
 from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.key import KeyParts, key_parts, portable_path
+from sphinx_nbcache.notebooks.key import KeyParts, key_parts
 from sphinx_nbcache.notebooks.scan import Scan, scan_file
-from sphinx_nbcache.notebooks.sources import matching_glob
 from sphinx_nbcache.planning import (
     Action,
     Decision,
@@ -28,11 +28,11 @@ from sphinx_nbcache.planning import (
     is_named,
     why_not,
 )
-from sphinx_nbcache.project.artifacts import Change
 from sphinx_nbcache.project.order import acyclic, in_order, producers
+from sphinx_nbcache.project.products import Change
 from sphinx_nbcache.project.run import Settled
 from sphinx_nbcache.project.validity import Validity
-from sphinx_nbcache.store.records import History, PastRun, Result, Rules, Stored
+from sphinx_nbcache.results.records import History, PastRun, Result, Rules, Stored
 from sphinx_nbcache.store.store import Store
 
 NeedsOutputs = Callable[[str, Result], bool]

@@ -20,33 +20,34 @@ from pathlib import Path
 from typing import Any
 
 from sphinx_nbcache.config import Settings, checked_settings
-from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.key import portable_path
-from sphinx_nbcache.notebooks.model import Notebook
-from sphinx_nbcache.notebooks.sources import is_output, matching_glob, not_documents
+from sphinx_nbcache.files.paths import matching_glob, portable_path
+from sphinx_nbcache.notebooks.formats import Formats, is_output, not_documents
+from sphinx_nbcache.notebooks.notebook import Notebook
 from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.planning import Action, Plan, Planned, Why
-from sphinx_nbcache.project.artifacts import Artifacts
-from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
 from sphinx_nbcache.project.forgetting import forget_missing
-from sphinx_nbcache.project.observing import Observer
-from sphinx_nbcache.project.place import find_root, store_place
+from sphinx_nbcache.project.jobs import Observer
+from sphinx_nbcache.project.ledger import Settlement
+from sphinx_nbcache.project.locations import find_root, store_place
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
-from sphinx_nbcache.project.references import Reference
+from sphinx_nbcache.project.products import Artifacts
 from sphinx_nbcache.project.register import Register, is_notebook
 from sphinx_nbcache.project.reproducing import Comparison, Reruns
+from sphinx_nbcache.project.requests import (
+    ProjectError,
+    Reference,
+    UnknownReferenceError,
+    store_trouble,
+)
 from sphinx_nbcache.project.results import Node, Results
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Run, Settled
-from sphinx_nbcache.project.settlement import Settlement
-from sphinx_nbcache.project.turns import Turns
-from sphinx_nbcache.project.validity import Validity
-from sphinx_nbcache.project.worlds import Worlds
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import SCHEMA, PastRun, Stored
+from sphinx_nbcache.project.scheduler import Turns
+from sphinx_nbcache.project.validity import Validity, Worlds
+from sphinx_nbcache.results.outputs import RunOutputs
+from sphinx_nbcache.results.records import SCHEMA, PastRun, Stored
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.store.upkeep import keep_limits
-from sphinx_nbcache.store.usage import note_uses
+from sphinx_nbcache.store.upkeep import keep_limits, note_uses
 
 # How often notebooks are run again in one build because others rewrote what they had read.
 _MOST_ROUNDS = 4
@@ -347,7 +348,7 @@ class Project:
         Raises:
             ProjectError: The node is no notebook.
         """
-        from sphinx_nbcache.project.reading import read_node, scan_of
+        from sphinx_nbcache.project.handed_in import read_node, scan_of
 
         source = self._source_of(Path(path).absolute())
         return self._planner.plan_scanned(source, scan_of(read_node(node)))
@@ -362,7 +363,7 @@ class Project:
         Raises:
             ProjectError: The node is no notebook, or there is no result of its code.
         """
-        from sphinx_nbcache.project.reading import text_of_node
+        from sphinx_nbcache.project.handed_in import text_of_node
 
         return self._merged(self.plan_node(node, path), text_of_node(node))
 
@@ -385,8 +386,8 @@ class Project:
             StoreTroubleError: Its sources are damaged.
             ProjectError: The notebook cannot be read, or nbdime is not installed.
         """
-        from sphinx_nbcache.notebooks.diffing import NoDiffError, diff_code
-        from sphinx_nbcache.project.reading import read_node
+        from sphinx_nbcache.project.differences import NoDiffError, diff_code
+        from sphinx_nbcache.project.handed_in import read_node
 
         stored = self.results.get(reference)
         if isinstance(notebook, Mapping):
@@ -476,8 +477,7 @@ class Project:
         artifacts: Sequence[Path],
     ) -> Stored:
         """Add a notebook that was executed elsewhere: see [](Results.add)."""
-        from sphinx_nbcache.project.executed import artifact_files, result_of
-        from sphinx_nbcache.project.reading import read_node, scan_of
+        from sphinx_nbcache.project.handed_in import artifact_files, read_node, result_of, scan_of
 
         source = self._source_of(path)
         notebook = self._read(source) if node is None else read_node(node)
@@ -491,7 +491,7 @@ class Project:
 
     def _merged(self, planned: Planned, text: str | None = None) -> Any:
         """Merge into the file of a notebook, or into the text that is at hand."""
-        from sphinx_nbcache.project.executed import merged_notebook
+        from sphinx_nbcache.project.handed_in import merged_notebook
 
         results = self._planner.whole_results(planned)
         stored = planned.decision.result or next(iter(results), None)
@@ -508,7 +508,7 @@ class Project:
         return next((source for source in self._sources() if source.path == path), Source(path))
 
     def _read(self, source: Source) -> Notebook:
-        from sphinx_nbcache.project.reading import read_file
+        from sphinx_nbcache.project.handed_in import read_file
 
         return read_file(source.path, self.name_of(source.path), self.formats, source.reader)
 

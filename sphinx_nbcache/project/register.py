@@ -1,27 +1,64 @@
-"""The notebooks of a project that someone has added, or that a build has found."""
+"""The list of a project's notebooks in the store."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from sphinx_nbcache.atomic import trouble_in_words
-from sphinx_nbcache.notebooks.assets import asset_of
-from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.key import portable_path
-from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.files.atomic import trouble_in_words
+from sphinx_nbcache.files.paths import asset_of, portable_path
+from sphinx_nbcache.notebooks.formats import NOT_A_NAME, Formats
+from sphinx_nbcache.notebooks.notebook import NotebookError
 from sphinx_nbcache.notebooks.readers import format_for_reader
 from sphinx_nbcache.notebooks.scan import scan_file
-from sphinx_nbcache.notebooks.sources import NOT_A_NAME
-from sphinx_nbcache.printable import is_encodable, one_line
-from sphinx_nbcache.project.errors import ProjectError, UnknownReferenceError, store_trouble
-from sphinx_nbcache.project.references import Reference, names_meant
-from sphinx_nbcache.store.records import Registered, Roll
-from sphinx_nbcache.store.roll import change_roll, read_roll, try_to_change_roll
+from sphinx_nbcache.project.requests import (
+    ProjectError,
+    Reference,
+    UnknownReferenceError,
+    names_meant,
+    store_trouble,
+)
+from sphinx_nbcache.results.records import Registered, Roll
+from sphinx_nbcache.store.access import encoded
+from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.text import is_encodable, one_line
+
+_KEY = "notebooks"
+
+
+def read_roll(store: Store) -> Roll:
+    """Return the list; empty if there is none."""
+    return store.access.read(_KEY, Roll) or Roll()
+
+
+def change_roll(store: Store, change: Callable[[Roll], Roll]) -> Roll:
+    """Change the list atomically: concurrent changes do not overwrite each other.
+
+    Args:
+        store: The store.
+        change: Returns the new list from the current one.
+
+    Raises:
+        ShelfError: The store cannot be written.
+    """
+    with store.access.transaction():
+        old = read_roll(store)
+        new = change(old)
+        if new != old:
+            store.access.write({_KEY: encoded(new)})
+    return new
+
+
+def try_to_change_roll(store: Store, change: Callable[[Roll], Roll]) -> None:
+    """Change the list if necessary and possible."""
+    if change(old := read_roll(store)) != old:
+        with suppress(ShelfError):
+            change_roll(store, change)
 
 
 class Register:

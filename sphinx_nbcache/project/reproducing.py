@@ -15,18 +15,18 @@ from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Decision, Planned, Reason, Why
-from sphinx_nbcache.project.artifacts import Artifacts, Change
 from sphinx_nbcache.project.differences import differences
-from sphinx_nbcache.project.observing import Observer
+from sphinx_nbcache.project.jobs import Observer
+from sphinx_nbcache.project.ledger import Settlement
 from sphinx_nbcache.project.order import Footprint, producers
 from sphinx_nbcache.project.planner import Planner
+from sphinx_nbcache.project.products import Artifacts, Change
 from sphinx_nbcache.project.run import Progress, Run, Settled
-from sphinx_nbcache.project.settlement import Settlement
-from sphinx_nbcache.project.turns import Turns
+from sphinx_nbcache.project.scheduler import Turns
 from sphinx_nbcache.project.validity import Validity
-from sphinx_nbcache.store.artifacts import Artifact, MadeFile
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
-from sphinx_nbcache.store.records import Result, Stored
+from sphinx_nbcache.results.artifacts import Artifact, MadeFile
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
+from sphinx_nbcache.results.records import Result, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import GONE, Trace
 

@@ -10,22 +10,29 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.notebooks.assets import inner_path
-from sphinx_nbcache.project.errors import (
+from sphinx_nbcache.files.paths import inner_path
+from sphinx_nbcache.project.forgetting import forget_missing
+from sphinx_nbcache.project.requests import (
+    SHORTEST_DIGEST,
+    Reference,
     StoreTroubleError,
     UnknownReferenceError,
+    names_meant,
     store_trouble,
 )
-from sphinx_nbcache.project.forgetting import forget_missing
-from sphinx_nbcache.project.references import SHORTEST_DIGEST, Reference, names_meant
-from sphinx_nbcache.store.artifacts import Artifact
+from sphinx_nbcache.results.artifacts import Artifact
+from sphinx_nbcache.results.outputs import RunOutputs
+from sphinx_nbcache.results.records import Sources, Status, Stored, StoreLimits
 from sphinx_nbcache.store.checking import Finding, check_store
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import Limits, Sources, Status, Stored
-from sphinx_nbcache.store.schemas import remove_older_folders
+from sphinx_nbcache.store.opening import remove_older_folders
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.store.upkeep import keep_limits, read_limits, remove_results, write_limits
-from sphinx_nbcache.store.usage import last_uses
+from sphinx_nbcache.store.upkeep import (
+    keep_limits,
+    last_uses,
+    read_limits,
+    remove_results,
+    write_limits,
+)
 from sphinx_nbcache.traces.facts import Trace
 
 Node = Mapping[str, Any]
@@ -224,7 +231,7 @@ class Results:
         return self._remove([s for s in self._store.all_results() if s.digest not in used])
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> StoreLimits:
         """How much the store keeps."""
         return read_limits(self._store)
 
@@ -243,7 +250,7 @@ class Results:
             if limit is not None and limit < 1:
                 raise ValueError(f"a limit must be 1 or more, or none, not {limit}")
         with store_trouble():
-            write_limits(self._store, Limits(count, size))
+            write_limits(self._store, StoreLimits(count, size))
         keep_limits(self._store)
 
     def check(self, *, fix: bool = False) -> list[Finding]:

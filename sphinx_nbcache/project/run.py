@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sphinx_nbcache.config import Settings
-from sphinx_nbcache.notebooks.key import portable_path
+from sphinx_nbcache.files.paths import portable_path
 from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import (
@@ -21,8 +21,8 @@ from sphinx_nbcache.planning import (
     kept_silent,
     why_not,
 )
-from sphinx_nbcache.store.records import Stored
-from sphinx_nbcache.suggestions import did_you_mean
+from sphinx_nbcache.results.records import Stored
+from sphinx_nbcache.text import did_you_mean
 
 GONE = "removed while the build ran"
 

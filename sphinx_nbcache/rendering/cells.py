@@ -7,10 +7,9 @@ from typing import Any
 
 from docutils import nodes
 
-from sphinx_nbcache.rendering.ansi import ansi_block
 from sphinx_nbcache.rendering.bundle import render_bundle
 from sphinx_nbcache.rendering.context import Context
-from sphinx_nbcache.rendering.nodes import HiddenBlock
+from sphinx_nbcache.rendering.nodes import HiddenBlock, ansi_block
 
 Outputs = Sequence[Mapping[str, Any]]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.environment import BuildEnvironment
 
-from sphinx_nbcache.atomic import replace_file
+from sphinx_nbcache.files.atomic import replace_file
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.context import Context
 
@@ -73,3 +75,13 @@ def write_image(content: bytes, suffix: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
     return path
+
+
+def image_folder(env: BuildEnvironment) -> Path:
+    """Return the folder of image files: next to the doctrees that refer to them."""
+    return Path(env.doctreedir) / "nbcache-images"
+
+
+def image_uri(env: BuildEnvironment, path: Path) -> str:
+    """Return the URI of an image file in a document: a path from the source directory."""
+    return "/" + Path(os.path.relpath(path, env.srcdir)).as_posix()

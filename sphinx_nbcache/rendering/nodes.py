@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Any
+
 from docutils import nodes
+from sphinx.application import Sphinx
+
+from sphinx_nbcache.rendering.terminal import pieces
+
+_OTHER_FORMATS = ("latex", "text", "man", "texinfo")
+# Newlines at the end, between which colours may be reset.
+_LAST_NEWLINES = re.compile(r"\n((?:\x1b\[[\d;:]*m)*)\n*\Z")
 
 
 class AnsiBlock(nodes.literal_block):
@@ -26,3 +37,58 @@ class OutputForms(nodes.container):
 
 class OutputForm(nodes.container):
     """One form of an output, with its MIME type in the attribute `mime`."""
+
+
+def register_nodes(app: Sphinx) -> None:
+    """Tell Sphinx how each builder writes the nodes of this package."""
+    shown: dict[str, Any] = dict.fromkeys(_OTHER_FORMATS, (_nothing, _nothing))
+    app.add_node(HiddenBlock, html=(_open_hidden, _close_hidden), **shown)
+    # Other writers find `visit_literal_block` through the class that it derives from.
+    app.add_node(AnsiBlock, html=(_open_ansi, _close_ansi))
+
+
+def _nothing(_translator: Any, _node: nodes.Element) -> None:
+    """Show the children only."""
+
+
+def _open_hidden(translator: Any, node: HiddenBlock) -> None:
+    classes = " ".join(["admonition", "hide", *node["classes"]])
+    prompts = "".join(
+        f'<p class="{state} admonition-title">{verb} code cell {node["what"]}</p>'
+        for state, verb in (("collapsed", "Show"), ("expanded", "Hide"))
+    )
+    translator.body.append(
+        f'<details class="{classes}">\n'
+        f'<summary aria-label="Toggle hidden content">\n{prompts}\n</summary>\n'
+    )
+
+
+def _close_hidden(translator: Any, _node: HiddenBlock) -> None:
+    translator.body.append("</details>\n")
+
+
+def _open_ansi(translator: Any, node: AnsiBlock) -> None:
+    """Write the markup that the highlighter would write around the text."""
+    highlight = f"highlight-{node['language']} notranslate"
+    start = translator.starttag(node, "div", "", CLASS=highlight)
+    translator.body.append(start + '<div class="highlight"><pre><span></span>')
+
+
+def _close_ansi(translator: Any, _node: AnsiBlock) -> None:
+    translator.body.append("\n</pre></div>\n</div>\n")
+
+
+def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
+    """Return the block that shows a text with its colours."""
+    text = _LAST_NEWLINES.sub(r"\1", _printable(text))
+    if "\x1b" not in text:
+        return nodes.literal_block(text, text, classes=list(classes), language="none")
+    block = AnsiBlock("", "", classes=list(classes), language="none")
+    for styles, piece in pieces(text):
+        block += nodes.inline(piece, piece, classes=styles) if styles else nodes.Text(piece)
+    return block
+
+
+def _printable(text: str) -> str:
+    """Replace NUL, which docutils uses to mark escaped characters."""
+    return text.replace("\x00", "\ufffd")

@@ -11,7 +11,7 @@ import msgspec
 from sphinx_nbcache import __version__
 from sphinx_nbcache.planning import Action, Plan, Planned, broken_promise, failed_attempts
 from sphinx_nbcache.project.run import GONE, Run, Settled
-from sphinx_nbcache.report.facts import changed_since, facts_of
+from sphinx_nbcache.report.dependencies import changed_since, facts_of
 from sphinx_nbcache.report.model import (
     AS_IS,
     EDITED,
@@ -28,8 +28,8 @@ from sphinx_nbcache.report.model import (
     ReportFailure,
     ReportRun,
 )
-from sphinx_nbcache.store.outputs import OutputsError
-from sphinx_nbcache.store.records import PastRun, Result, Sources, Stored, content_digest
+from sphinx_nbcache.results.outputs import OutputsError
+from sphinx_nbcache.results.records import PastRun, Result, Sources, Stored, content_digest
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import Trace
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from sphinx_nbcache.report.tracebacks import trimmed
-from sphinx_nbcache.report.words import in_words
-from sphinx_nbcache.store.records import content_digest
+from sphinx_nbcache.results.records import content_digest
+from sphinx_nbcache.text import duration_in_words
 
 EXECUTED, REUSED, AS_IS = "executed", "reused", "as it is"
 REFUSED, UNREADABLE, WAITING = "refused", "unreadable", "to be executed"
@@ -269,7 +269,7 @@ class Report:
     @property
     def digest(self) -> str:
         """Digest of everything that a page with the report shows."""
-        return digest_of(self)
+        return report_digest(self)
 
     def without_what_varies(self) -> Report:
         """Return the report without data that differs between builds on the same store.
@@ -286,10 +286,10 @@ class Report:
     def _spent(self, notebooks: str) -> str:
         text = f"{self.executed} of {notebooks} executed"
         if self.executed:
-            text += f" in {in_words(self.seconds)}"
+            text += f" in {duration_in_words(self.seconds)}"
         others = []
         if self.reused:
-            others.append(f"{self.reused} reused, {in_words(self.saved)} saved")
+            others.append(f"{self.reused} reused, {duration_in_words(self.saved)} saved")
         if self.not_tried_again:
             others.append(f"{self.not_tried_again} not tried again")
         if self.waiting:
@@ -306,7 +306,7 @@ class Report:
         return f"{text} ({'; '.join(others)})" if others else text
 
 
-def digest_of(shown: Report | Iterable[ReportEntry]) -> str:
+def report_digest(shown: Report | Iterable[ReportEntry]) -> str:
     """Return the digest of a report, or of the entries that a page shows."""
     data = shown if isinstance(shown, Report) else tuple(shown)
     return content_digest(msgspec.json.encode(data, order="deterministic"))[:32]

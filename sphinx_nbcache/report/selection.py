@@ -1,4 +1,4 @@
-"""The notebooks that a view shows, their order, and their columns."""
+"""The ids of cells in pages, so that other pages can link to them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.report.model import DECISIONS, FAILED, Report, ReportEntry
-from sphinx_nbcache.suggestions import did_you_mean
+from sphinx_nbcache.text import did_you_mean
 
 STATUSES = tuple(
     dict.fromkeys([FAILED, "ok", "timeout", "died", *(d.replace(" ", "-") for d in DECISIONS)])
@@ -48,6 +48,43 @@ PARTS = ("figures", "failures", "notebooks")
 
 SORTS = tuple(_SORTS)
 """The columns by which notebooks can be sorted."""
+
+
+def cell_id(number: int) -> str:
+    """Return the id of a code cell in its page.
+
+    No heading has such an id: docutils never writes an underscore into one.
+
+    Args:
+        number: Its number among all code cells, counted from 1.
+    """
+    return f"nbcache_cell_{number}"
+
+
+def _nowhere(_name: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """How a view refers to pages, their cells, and files. A missing target has an empty URI.
+
+    Attributes:
+        page: Returns the URI of a document.
+        file: Returns the URI of a file in the output directory.
+        has_cells: Whether cells have anchors in the pages.
+    """
+
+    page: Callable[[str], str] = _nowhere
+    file: Callable[[str], str] = _nowhere
+    has_cells: bool = False
+
+    def cell(self, docname: str, number: int | None) -> str:
+        """Return the URI of a code cell, or of its page, by its number."""
+        uri = self.page(docname) if docname else ""
+        if not uri or number is None or not self.has_cells or "#" in uri:
+            return uri
+        return f"{uri}#{cell_id(number)}"
 
 
 @dataclass(frozen=True, slots=True)

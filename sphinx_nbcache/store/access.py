@@ -18,12 +18,10 @@ from diskcache.core import DBNAME
 
 from sphinx_nbcache.bounded import LARGEST_RECORD
 from sphinx_nbcache.notices import Notice, Notify, Topic
-from sphinx_nbcache.printable import one_line
-from sphinx_nbcache.store.checksum import BrokenChecksumError, unwrapped, wrapped
-from sphinx_nbcache.store.marks import Marks
-from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, open_shelf
-from sphinx_nbcache.store.schemas import older_folders
+from sphinx_nbcache.store.marks import BrokenChecksumError, Marks, unwrapped, wrapped
+from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, older_folders, open_shelf
 from sphinx_nbcache.store.shelf import DamagedEntryError, MemoryShelf, Shelf, ShelfError
+from sphinx_nbcache.text import one_line
 
 # How many values are read at once: larger batches are not faster, and take more memory.
 _BATCH = 200

@@ -12,25 +12,24 @@ import msgspec
 
 from sphinx_nbcache.bounded import LARGEST_RECORD, Id
 from sphinx_nbcache.notebooks.scan import Scan
-from sphinx_nbcache.store.disk import is_file_name
-from sphinx_nbcache.store.files import Made
-from sphinx_nbcache.store.marks import MARK_SIZE
-from sphinx_nbcache.store.outputs import OutputsError, unpack
-from sphinx_nbcache.store.records import (
+from sphinx_nbcache.results.outputs import OutputsError, unpack
+from sphinx_nbcache.results.records import (
     MISSING_KEY,
     History,
-    Limits,
     Missing,
     Result,
     Roll,
     Stored,
+    StoreLimits,
     content_digest,
     contradiction,
 )
+from sphinx_nbcache.store.disk import is_file_name
+from sphinx_nbcache.store.file_records import Made
+from sphinx_nbcache.store.marks import MARK_SIZE
 from sphinx_nbcache.store.shelf import DamagedEntryError
 from sphinx_nbcache.store.store import Entries, Store
-from sphinx_nbcache.store.upkeep import collect_blobs, remove_results
-from sphinx_nbcache.store.usage import Times
+from sphinx_nbcache.store.upkeep import Times, collect_blobs, remove_results
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
 # Younger files may belong to a transaction that is still open.
@@ -45,7 +44,7 @@ _RECORDS: dict[str, Any] = {
     "moving/": dict[str, Any],
     "results/": Entries,
     "notebooks": Roll,
-    "limits": Limits,
+    "limits": StoreLimits,
     "used": Times,
     MISSING_KEY: Missing,
     "next-id": Id,

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -18,11 +19,20 @@ from typing import Any, TypeGuard
 import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
-from sphinx_nbcache.bounded import LARGEST_VALUE
+from sphinx_nbcache.bounded import LARGEST_VALUE, LONGEST_NAME
+from sphinx_nbcache.store.foreign import Execute
+from sphinx_nbcache.store.shelf import DamagedEntryError
 
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # `diskcache.Disk.filename`: two levels of folders, then the rest of 128 random bits.
 _FILE_NAME = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
+# SQLite allows 999 parameters in a statement by default (32,766 since version 3.32).
+_AT_ONCE = 500
+# Values from 32 KiB on are separate files (see `disk_shelf`); a later version may change that.
+_LARGEST_IN_ROW = 1 << 20
+# A prefix and a path.
+_LONGEST_KEY = LONGEST_NAME + 100
+_LONGEST_FILE_NAME = 100
 
 
 class UnsafeEntryError(Exception):
@@ -177,3 +187,65 @@ def refuse_link(path: Path) -> None:
 def is_file_name(filename: object) -> TypeGuard[str]:
     """Tell whether an object is a valid name of a value's file, relative to the store."""
     return isinstance(filename, str) and _FILE_NAME.fullmatch(filename) is not None
+
+
+def stored_rows(
+    execute: Execute, disk: SafeDisk, keys: Iterable[str]
+) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
+    """Yield each key that is present, with its value or the damage found.
+
+    Raises:
+        sqlite3.Error: The table cannot be read.
+    """
+    wanted = list(dict.fromkeys(keys))
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        marks = ",".join("?" * len(some))
+        # Values that are too large, or of a type that is never written, do not leave the database.
+        query = (
+            "SELECT key, mode, substr(filename, 1, ?), typeof(value),"  # noqa: S608 (only question marks are put in)
+            " CASE WHEN typeof(value) = 'blob' AND length(value) <= ? THEN value END"
+            f" FROM Cache WHERE raw = 1 AND key IN ({marks})"
+        )
+        rows = execute(query, (_LONGEST_FILE_NAME, _LARGEST_IN_ROW, *some)).fetchall()
+        for key, mode, filename, type_, value in rows:
+            yield key, _value(disk, mode, filename, type_, value)
+
+
+def keys_of(execute: Execute, prefix: str) -> list[str]:
+    """Return the keys that begin with a prefix, in order.
+
+    Raises:
+        sqlite3.Error: The table cannot be read.
+    """
+    query = (
+        "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? AND length(key) <= ?"
+        " ORDER BY key"
+    )
+    # No key of ours has a character above this one.
+    rows = execute(query, (prefix, f"{prefix}\U0010ffff", _LONGEST_KEY)).fetchall()
+    return [key for (key,) in rows if isinstance(key, str)]
+
+
+def blob_files_of(execute: Execute) -> frozenset[str]:
+    """Return the names of the files that hold values.
+
+    Raises:
+        sqlite3.Error: The table cannot be read.
+    """
+    query = "SELECT substr(filename, 1, ?) FROM Cache WHERE filename IS NOT NULL"
+    rows = execute(query, (_LONGEST_FILE_NAME,)).fetchall()
+    return frozenset(name.replace(os.sep, "/") for (name,) in rows if isinstance(name, str))
+
+
+def _value(
+    disk: SafeDisk, mode: int, filename: str | None, type_: str, value: object
+) -> bytes | DamagedEntryError:
+    if value is None and type_ == "blob":
+        return DamagedEntryError("a value that is larger than any that is written there")
+    try:
+        return disk.fetch(mode, filename, value, read=False)
+    except FileNotFoundError:
+        return DamagedEntryError("its file is missing")
+    except (UnsafeEntryError, TypeError, ValueError, OSError) as error:
+        return DamagedEntryError(str(error))

@@ -14,10 +14,15 @@ from typing import TypeVar
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS
 
-from sphinx_nbcache.atomic import trouble_in_words
-from sphinx_nbcache.store.disk import SafeDisk, UnsafeEntryError
+from sphinx_nbcache.files.atomic import trouble_in_words
+from sphinx_nbcache.store.disk import (
+    SafeDisk,
+    UnsafeEntryError,
+    blob_files_of,
+    keys_of,
+    stored_rows,
+)
 from sphinx_nbcache.store.foreign import Execute, has_journal, limit_steps, refuse_foreign
-from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 from sphinx_nbcache.store.snapshot import Snapshot
 
@@ -73,7 +78,7 @@ class DiskShelf:
         nothing: list[tuple[str, bytes | DamagedEntryError]] = []
         with self._lock, translated(self.folder):
             yield from self._read(
-                lambda execute, disk: list(rows_of(execute, disk, wanted)), nothing
+                lambda execute, disk: list(stored_rows(execute, disk, wanted)), nothing
             )
 
     def keys(self, prefix: str) -> list[str]:
@@ -92,7 +97,7 @@ class DiskShelf:
             ShelfError: The database cannot be read.
         """
         with self._lock, translated(self.folder):
-            return self._read(lambda execute, _: files_of(execute), frozenset())
+            return self._read(lambda execute, _: blob_files_of(execute), frozenset())
 
     def size(self) -> int:
         """Return the size of the database and its files, in bytes.

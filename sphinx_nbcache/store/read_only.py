@@ -17,10 +17,9 @@ from pathlib import Path
 
 from diskcache.core import DBNAME
 
-from sphinx_nbcache.store.disk import SafeDisk
+from sphinx_nbcache.store.disk import SafeDisk, blob_files_of, keys_of, stored_rows
 from sphinx_nbcache.store.disk_shelf import OUR_SETTINGS, translated
 from sphinx_nbcache.store.foreign import has_journal, limit_steps, refuse_foreign
-from sphinx_nbcache.store.rows import files_of, keys_of, rows_of
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 
 _LOGS = (f"{DBNAME}-wal", f"{DBNAME}-journal")
@@ -70,7 +69,7 @@ class ReadOnlyShelf:
             ShelfError: The database cannot be read.
         """
         with translated():
-            yield from rows_of(self._opened().execute, self._disk, keys)
+            yield from stored_rows(self._opened().execute, self._disk, keys)
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with a prefix, in order.
@@ -88,7 +87,7 @@ class ReadOnlyShelf:
             ShelfError: The database cannot be read.
         """
         with translated():
-            return files_of(self._opened().execute)
+            return blob_files_of(self._opened().execute)
 
     def size(self) -> int:
         """Return the size of the files, in bytes.

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from diskcache.core import DBNAME
 
-from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.store.foreign import journal_of, limit_steps
 
 _Value = TypeVar("_Value")

@@ -14,23 +14,23 @@ import msgspec
 from sphinx_nbcache.bounded import LARGEST_RECORD
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notify
-from sphinx_nbcache.store.access import Access, batches, encoded
-from sphinx_nbcache.store.artifacts import Artifact, MadeFile
-from sphinx_nbcache.store.claims import Claims
-from sphinx_nbcache.store.files import note_made
-from sphinx_nbcache.store.marks import MARK_SIZE, NO_MARK, Marks
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, unpack
-from sphinx_nbcache.store.records import (
+from sphinx_nbcache.results.artifacts import Artifact, MadeFile
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs, pack, unpack
+from sphinx_nbcache.results.records import (
     SCHEMA,
-    Entry,
     History,
+    Registration,
     Result,
     Status,
     Stored,
     content_digest,
     contradiction,
 )
-from sphinx_nbcache.store.schemas import folder_name
+from sphinx_nbcache.store.access import Access, batches, encoded
+from sphinx_nbcache.store.claims import Claims
+from sphinx_nbcache.store.file_records import note_made
+from sphinx_nbcache.store.marks import MARK_SIZE, NO_MARK, Marks
+from sphinx_nbcache.store.opening import folder_name
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.traces.facts import Trace, decode_trace
 
@@ -45,7 +45,7 @@ PIECE = 1 << 23
 _UNTRACED = Trace()
 
 # A longer list is forged: it could name one large record a million times.
-Entries = Annotated[list[Entry], msgspec.Meta(max_length=_RESULTS_PER_KEY)]
+Entries = Annotated[list[Registration], msgspec.Meta(max_length=_RESULTS_PER_KEY)]
 _Kind = TypeVar("_Kind")
 
 
@@ -281,7 +281,7 @@ class Store:
 
     def _drop_damaged(self, key: str, whole: Sequence[Stored]) -> None:
         """Rewrite a list without damaged results: the next build must not find them again."""
-        entries = [Entry(stored.id, stored.digest) for stored in whole]
+        entries = [Registration(stored.id, stored.digest) for stored in whole]
         with suppress(ShelfError):
             self.access.write({key: encoded(entries)})
 
@@ -318,7 +318,7 @@ class Store:
         mark = self.access.marks.of(f"result/{digest}", record) if checkout else NO_MARK
         number = _number(self.access.get(_NEXT_ID)) or 1
         staying, dropped = self._make_room(result)
-        entries = [Entry(number, digest), *staying]
+        entries = [Registration(number, digest), *staying]
         self.access.write(
             {
                 _NEXT_ID: str(number + 1).encode(),
@@ -375,13 +375,13 @@ class Store:
             file.path, digest, size, file.mode, file.created, pieces, inferred=file.inferred
         )
 
-    def _make_room(self, result: Result) -> tuple[list[Entry], list[Entry]]:
+    def _make_room(self, result: Result) -> tuple[list[Registration], list[Registration]]:
         """Split the results under a key into those that stay next to a new one, and the rest."""
-        kept: list[Entry] = []
-        dropped: list[Entry] = []
+        kept: list[Registration] = []
+        dropped: list[Registration] = []
         for stored in self.results(result.code_key):
             stays = stored.result.status is Status.OK and len(kept) < _RESULTS_PER_KEY - 1
-            (kept if stays else dropped).append(Entry(stored.id, stored.digest))
+            (kept if stays else dropped).append(Registration(stored.id, stored.digest))
         return kept, dropped
 
 

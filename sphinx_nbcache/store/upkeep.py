@@ -1,27 +1,65 @@
-"""Limiting the size of the store: limits, removal, and unreferenced contents."""
+"""When results were last used, which decides what is evicted first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Annotated
 
+from sphinx_nbcache.bounded import Id, Many, Moment
+from sphinx_nbcache.results.records import Stored, StoreLimits
 from sphinx_nbcache.store.access import encoded
-from sphinx_nbcache.store.records import Limits, Stored
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.store.usage import forget_uses, last_uses
 
+_KEY = "used"
+# An hour is precise enough to find the least recently used results.
+_EXACT_SECONDS = 3600
+Times = Annotated[dict[Id, Moment], Many]
 _LIMITS_KEY = "limits"
 # The share of the size limit down to which results are removed, so that not every run has to.
 _SIZE_SHARE = 0.9
 
 
-def read_limits(store: Store) -> Limits:
+def last_uses(store: Store) -> dict[int, int]:
+    """Return when results were last used, by id: seconds since the epoch.
+
+    A build in which nothing changed does not write its time, and others are up to an hour late.
+
+    A result without an entry has not been used since it was created.
+    """
+    return store.access.read(_KEY, Times) or {}
+
+
+def note_uses(store: Store, ids: Iterable[int], now: float) -> None:
+    """Remember that results are used now (seconds since the epoch), with the next regular write."""
+    wanted = set(ids)
+    known = last_uses(store)
+    if all(now - known.get(number, 0) < _EXACT_SECONDS for number in wanted):
+        return
+    known |= dict.fromkeys(wanted, int(now))
+    store.access.write_later({_KEY: encoded(known)})
+
+
+def forget_uses(store: Store, ids: Iterable[int]) -> None:
+    """Forget when removed results were used.
+
+    Raises:
+        ShelfError: The store cannot be written.
+    """
+    gone = set(ids)
+    known = last_uses(store)
+    if gone & known.keys():
+        left = {number: time for number, time in known.items() if number not in gone}
+        store.access.write({_KEY: encoded(left)})
+
+
+def read_limits(store: Store) -> StoreLimits:
     """Return the limits of the store."""
-    return store.access.read(_LIMITS_KEY, Limits) or Limits()
+    return store.access.read(_LIMITS_KEY, StoreLimits) or StoreLimits()
 
 
-def write_limits(store: Store, limits: Limits) -> None:
+def write_limits(store: Store, limits: StoreLimits) -> None:
     """Set the limits of the store. They take effect at the next run.
 
     Raises:

@@ -14,8 +14,8 @@ from glob import iglob
 import msgspec
 
 from sphinx_nbcache.bounded import Nanoseconds, State
-from sphinx_nbcache.notebooks.scan import Stat
-from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.files.paths import matching_glob
+from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.traces.facts import GONE, OTHER
 
 _CHUNK = 1 << 20
@@ -38,7 +38,7 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PathEntry:
     """The entry at a path: a regular file, a directory, something else, or nothing.
 
     Attributes:
@@ -77,7 +77,7 @@ class Fingerprints:
     remembered: Mapping[str, Fingerprint] = field(default_factory=dict)
     now_ns: Callable[[], int] = field(default=time.time_ns)
     fresh: dict[str, Fingerprint] = field(default_factory=dict)
-    _entries: dict[str, Entry] = field(default_factory=dict)
+    _entries: dict[str, PathEntry] = field(default_factory=dict)
     _digests: dict[str, Fingerprint] = field(default_factory=dict)
     _listings: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     _matches: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -88,17 +88,17 @@ class Fingerprints:
         self.forget([path])
         self._expected[path] = state
         if state == GONE:
-            self._entries[path] = Entry(None)
+            self._entries[path] = PathEntry(None)
             return
-        self._entries[path] = Entry(_NO_STAT, modes.S_IFREG)
+        self._entries[path] = PathEntry(_NO_STAT, modes.S_IFREG)
         self._digests[path] = Fingerprint(_NO_STAT, state, 0)
         folder = os.path.dirname(path)
         while folder != os.path.dirname(folder) and self.entry(folder).stat is None:
-            self._entries[folder] = Entry(_NO_STAT, modes.S_IFDIR)
+            self._entries[folder] = PathEntry(_NO_STAT, modes.S_IFDIR)
             folder = os.path.dirname(folder)
             self._listings.pop(folder, None)
 
-    def entry(self, path: str) -> Entry:
+    def entry(self, path: str) -> PathEntry:
         """Return the entry at a path. A path that cannot be looked up counts as absent."""
         found = self._entries.get(path)
         if found is None:
@@ -149,7 +149,7 @@ class Fingerprints:
             self._matches[pattern] = tuple(sorted(found))
         return self._matches[pattern]
 
-    def renew(self, path: str) -> Entry:
+    def renew(self, path: str) -> PathEntry:
         """Look at a path again; hash the file again only if it may have changed."""
         known = self._digests.get(path)
         self.forget([path])
@@ -195,7 +195,7 @@ class Fingerprints:
                 return None
             if before == after:
                 break
-        self._entries[path] = Entry(after, self.entry(path).mode)
+        self._entries[path] = PathEntry(after, self.entry(path).mode)
         taken = Fingerprint(after, digest, seen_ns)
         if before == after:
             self.fresh[path] = taken
@@ -222,12 +222,12 @@ def matching(
     )
 
 
-def _look(path: str) -> Entry:
+def _look(path: str) -> PathEntry:
     try:
         found = os.stat(path)
     except (OSError, ValueError):
-        return Entry(None)
-    return Entry(_stat_of(found), found.st_mode)
+        return PathEntry(None)
+    return PathEntry(_stat_of(found), found.st_mode)
 
 
 def _list(path: str) -> tuple[str, ...] | None:

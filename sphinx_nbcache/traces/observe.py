@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from sphinx_nbcache.traces.environments import Environment, Python
-from sphinx_nbcache.traces.evidence import Evidence
+from sphinx_nbcache.traces.distributions import Environment, Python
+from sphinx_nbcache.traces.evidence import RunEvidence
 from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Trace, Written, text_digest
-from sphinx_nbcache.traces.file_facts import file_fact, file_facts, imported_by
 from sphinx_nbcache.traces.fingerprints import matching
-from sphinx_nbcache.traces.packages import package_facts
-from sphinx_nbcache.traces.report import Report, read_report
-from sphinx_nbcache.traces.untracked import untracked
+from sphinx_nbcache.traces.observed import file_fact, file_facts, imported_by, package_facts
+from sphinx_nbcache.traces.report import Seen, TracerReport, read_report
 from sphinx_nbcache.traces.world import MOST_NAMES, World
 
 _NO_REPORT = "what the run depended on is not known: its kernel sent no report that can be read"
+# Libraries query the machine with these; their answers are not input.
+_HARMLESS = frozenset(
+    {"ldconfig", "gcc", "cc", "ld", "objdump", "uname", "lsb_release", "lscpu", "fc-list"}
+    | {"nvidia-smi", "stty", "tput", "dumb_init", "resource_tracker"}
+)
+_SHELLS = frozenset({"sh", "bash", "zsh", "dash", "cmd.exe"})
+# Libraries that open files in C. Only files that the code names are observed there.
+_READ_IN_C = ("h5py", "netCDF4", "polars", "duckdb", "osgeo", "rasterio", "fiona", "cv2", "pyarrow")
+_LONGEST = 80
 
 
 def observe(
@@ -40,7 +49,7 @@ def observe(
     report = read_report(raw)
     if report is None:
         return Trace(unreliable=_NO_REPORT)
-    evidence = Evidence.of(report, world, source, left_over)
+    evidence = RunEvidence.of(report, world, source, left_over)
     facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
     facts += package_facts(evidence, _environment(report, world))
     facts += world.places.locations(texts)
@@ -56,19 +65,19 @@ def observe(
     )
 
 
-def _python(report: Report) -> Python:
+def _python(report: TracerReport) -> Python:
     found = report.python
     return Python(found.implementation, found.version, found.platform, found.machine, found.sites)
 
 
-def _environment(report: Report, world: World) -> Environment:
+def _environment(report: TracerReport, world: World) -> Environment:
     python = _python(report)
     if world.environment is not None and world.environment.python == python:
         return world.environment
     return Environment(python)
 
 
-def _listings(evidence: Evidence) -> Iterator[Fact]:
+def _listings(evidence: RunEvidence) -> Iterator[Fact]:
     """Yield the listings of directories, without the entries that the run itself made."""
     found = sorted(evidence.seen.listings, key=lambda listed: listed[:3])
     for path, pattern, folders, names in found:
@@ -99,7 +108,7 @@ def listing(
     return Listing(name, text_digest(*names), pattern, folders, without, told)
 
 
-def _startup(evidence: Evidence) -> Iterator[Fact]:
+def _startup(evidence: RunEvidence) -> Iterator[Fact]:
     """Yield the facts about IPython's start-up files, which it read before the tracer started."""
     startup = evidence.report.startup
     if startup is None:
@@ -114,7 +123,7 @@ def _startup(evidence: Evidence) -> Iterator[Fact]:
             yield fact
 
 
-def _written(evidence: Evidence) -> Iterator[Written]:
+def _written(evidence: RunEvidence) -> Iterator[Written]:
     """Yield the files under the root that the run wrote, and that still exist."""
     for path in sorted({*evidence.seen.writes, *evidence.inferred}):
         name = evidence.inside(path)
@@ -134,10 +143,48 @@ def _written(evidence: Evidence) -> Iterator[Written]:
             yield Written(name, digest, mode, created=created, before=found, inferred=inferred)
 
 
-def _removed(evidence: Evidence) -> Iterator[str]:
+def _removed(evidence: RunEvidence) -> Iterator[str]:
     """Yield the files under the root that existed before the run removed them."""
     for path in sorted(evidence.seen.removed):
         name, before = evidence.inside(path), evidence.seen.writes.get(path)
         was_there = before is not None and before.stat is not None
         if name is not None and was_there and evidence.now(path) is None:
             yield name
+
+
+def untracked(report: TracerReport, seen: Seen) -> Iterator[str]:
+    """Yield what cannot be verified: untraced subprocesses, network access, reads in C."""
+    commands = [_command(words) for words in seen.processes if words]
+    python = [command for command in commands if _is_python(command)]
+    # Python processes trace themselves, unless they are started in a way that prevents it.
+    if len(python) <= seen.children:
+        commands = [command for command in commands if command not in python]
+    for command in dict.fromkeys(commands):
+        if _program(command) not in _HARMLESS:
+            yield f"sub-process: {_shortened(' '.join(command))}"
+    for host in sorted(seen.hosts):
+        yield f"network: {host}"
+    if not seen.named and not any(look.how == "probe" for look in seen.reads.values()):
+        for name in _READ_IN_C:
+            if name in report.wanted:
+                yield f"files that {name} reads"
+
+
+def _command(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a command, without the shell around it."""
+    if _program(words) in _SHELLS and len(words) > 2 and words[1] == "-c":  # noqa: PLR2004
+        return tuple(words[2].split()) or words
+    return words if len(words) > 1 else tuple(words[0].split())
+
+
+def _program(command: tuple[str, ...]) -> str:
+    return os.path.basename(command[0]) if command else ""
+
+
+def _is_python(command: tuple[str, ...]) -> bool:
+    return re.fullmatch(r"(python|pypy)[\d.]*(\.exe)?", _program(command)) is not None
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.files.stats import Stat
 
 SCHEMA = 3
 # Directory, pattern, whether only directories were requested, and the entries.
@@ -52,7 +52,7 @@ class Startup(msgspec.Struct, frozen=True):
     files: dict[str, Look]
 
 
-class Report(msgspec.Struct, frozen=True):
+class TracerReport(msgspec.Struct, frozen=True):
     """The report of a kernel. Only the first look at each path counts."""
 
     started: int
@@ -129,16 +129,16 @@ class Seen:
     children: int = 0
 
 
-def read_report(raw: Mapping[str, Any]) -> Report | None:
+def read_report(raw: Mapping[str, Any]) -> TracerReport | None:
     """Return the report that a kernel sent; `None` if it is not valid."""
     try:
-        report = msgspec.convert(raw, Report, strict=False)
+        report = msgspec.convert(raw, TracerReport, strict=False)
     except msgspec.ValidationError:
         return None
     return report if report.schema == SCHEMA else None
 
 
-def gather(report: Report, normal: Callable[[str], str]) -> Seen:
+def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
     """Merge the observations of the kernel and its child processes.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from sphinx_nbcache.notebooks.sources import matching_glob
+from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.traces.facts import (
     FIRST_KINDS,
     Declared,

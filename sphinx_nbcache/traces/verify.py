@@ -32,7 +32,7 @@ from sphinx_nbcache.traces.world import (
     PYTHON_VARIABLES,
     World,
     declare,
-    joined,
+    name_in_folder,
     package_name,
 )
 
@@ -114,9 +114,9 @@ def _listing(fact: Listing, world: World) -> str | None:
 def _difference(fact: Listing, before: set[str], after: set[str]) -> str:
     new, gone = sorted(after - before), sorted(before - after)
     if len(new) == 1 and not gone:
-        return f"{joined(fact.path, new[0])} appeared"
+        return f"{name_in_folder(fact.path, new[0])} appeared"
     if len(gone) == 1 and not new:
-        return f"{joined(fact.path, gone[0])} is not there any more"
+        return f"{name_in_folder(fact.path, gone[0])} is not there any more"
     changes = [f"+ {name}" for name in new] + [f"- {name}" for name in gone]
     more = f", and {len(changes) - _TOLD} more" if len(changes) > _TOLD else ""
     told = ", ".join(changes[:_TOLD]) + more
@@ -135,9 +135,8 @@ def _unshadowed(fact: Unshadowed, world: World) -> str | None:
     if not entries:
         return None
     entry = min(entries)
-    return (
-        f"{joined(fact.path, entry)} is now what import {entry.partition('.')[0].rstrip('/')} finds"
-    )
+    module = entry.partition(".")[0].rstrip("/")
+    return f"{name_in_folder(fact.path, entry)} is now what import {module} finds"
 
 
 @cache

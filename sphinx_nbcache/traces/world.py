@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sphinx_nbcache.traces.environments import Environment
+from sphinx_nbcache.traces.distributions import Environment
 from sphinx_nbcache.traces.facts import GONE, OTHER, Declared, text_digest
 from sphinx_nbcache.traces.fingerprints import Fingerprints
-from sphinx_nbcache.traces.places import Places
+from sphinx_nbcache.traces.names import PathNames
 
 # A fact about many files lists their names only up to this number.
 MOST_NAMES = 200
@@ -62,7 +62,7 @@ class World:
         variables: The environment variables of a new kernel.
     """
 
-    places: Places
+    places: PathNames
     fingerprints: Fingerprints
     environment: Environment | None
     variables: Mapping[str, str]
@@ -164,10 +164,10 @@ def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
 
 def package_name(name: str, folder: str, world: World) -> str:
     """Return the name of the package that a folder is, or is a portion of."""
-    is_package = world.state(joined(name, folder) + "/__init__.py") not in (GONE, OTHER)
+    is_package = world.state(name_in_folder(name, folder) + "/__init__.py") not in (GONE, OTHER)
     return folder if is_package else folder + "/"
 
 
-def joined(folder: str, entry: str) -> str:
+def name_in_folder(folder: str, entry: str) -> str:
     """Return the name of an entry of a directory."""
     return entry if folder == "." else f"{folder}/{entry}"

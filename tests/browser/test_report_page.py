@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from support_report import EXECUTED, FAILED, REPORT, REUSED, many
 
-from sphinx_nbcache.report.html.standalone import standalone_page
+from sphinx_nbcache.report.html.page import standalone_page
 from sphinx_nbcache.report.model import Report
 
 pytestmark = pytest.mark.browser

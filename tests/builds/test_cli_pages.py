@@ -251,7 +251,7 @@ def test_a_page_is_read_again_with_another_version_of_this_package(book: Book) -
     assert book.build().read == (0, 0, 0)
     configure(
         book,
-        "import sphinx_nbcache.extension.cli_pages.dependencies as d; d.__version__ = '99'",
+        "import sphinx_nbcache.click_pages.dependencies as d; d.__version__ = '99'",
     )
     assert book.build().read == (0, 1, 0)
     assert book.build().read == (0, 0, 0)

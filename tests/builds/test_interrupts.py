@@ -19,7 +19,7 @@ from running import marked, users_of
 from support import Book
 
 from sphinx_nbcache import Action, Project
-from sphinx_nbcache.execution.fitting import may_fork
+from sphinx_nbcache.kernels.fitting import may_fork
 
 pytestmark = [
     pytest.mark.kernel,

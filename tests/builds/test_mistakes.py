@@ -13,7 +13,7 @@ import pytest
 from support import Book, Built, code_cell, ipynb_text
 from support_cli import CommandLine
 
-from sphinx_nbcache.extension.conf_names import line_in_conf
+from sphinx_nbcache.extension.log import line_in_conf
 
 pytestmark = pytest.mark.kernel
 

@@ -14,7 +14,7 @@ import pytest
 from support import Book, code_cell
 
 from sphinx_nbcache import Action
-from sphinx_nbcache.execution.fitting import may_fork
+from sphinx_nbcache.kernels.fitting import may_fork
 
 pytestmark = pytest.mark.kernel
 

@@ -10,13 +10,9 @@ from pathlib import Path
 import pytest
 from support import Book
 
-from sphinx_nbcache.cli.exits import Exit
-from sphinx_nbcache.extension.cli_pages.command import read_command
-from sphinx_nbcache.extension.cli_pages.process import (
-    NOTEBOOK_FAILED,
-    Ran,
-    failure_of,
-)
+from sphinx_nbcache.cli.groups import Exit
+from sphinx_nbcache.click_pages.command import read_command
+from sphinx_nbcache.click_pages.process import NOTEBOOK_FAILED, Ran, failure_of
 
 pytestmark = pytest.mark.kernel
 

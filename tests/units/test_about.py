@@ -13,10 +13,16 @@ from support import Book
 from support_cli import CommandLine
 
 import sphinx_nbcache
-from sphinx_nbcache.cli import jcache
-from sphinx_nbcache.cli.about import PACKAGES, in_words, kernel_start, state_of_store, versions
-from sphinx_nbcache.execution.fitting import may_fork
-from sphinx_nbcache.traces.means import tracing_means
+from sphinx_nbcache.cli import (
+    PACKAGES,
+    jcache,
+    kernel_start,
+    means_in_words,
+    state_of_store,
+    versions,
+)
+from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.traces.tracer_code import tracing_means
 
 FIRST_LINE = f"version {sphinx_nbcache.__version__}\n"
 
@@ -104,8 +110,8 @@ def test_a_package_that_is_missing_is_told() -> None:
 
 
 def test_what_cannot_be_traced_is_told() -> None:
-    assert in_words({"a": True, "b": True}) == "a, b"
-    assert in_words({"a": True, "b": False, "c": False}) == "a (not available: b, c)"
+    assert means_in_words({"a": True, "b": True}) == "a, b"
+    assert means_in_words({"a": True, "b": False, "c": False}) == "a (not available: b, c)"
 
 
 def test_looking_for_means_to_trace_leaves_no_descriptor_open(tmp_path: Path) -> None:

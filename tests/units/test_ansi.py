@@ -9,7 +9,7 @@ from docutils import nodes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.rendering.ansi import ansi_block
+from sphinx_nbcache.rendering.nodes import ansi_block
 from sphinx_nbcache.rendering.terminal import strip_ansi
 
 ESC = "\x1b"

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.store.artifacts import Artifact, MadeFile
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
-from sphinx_nbcache.store.records import Result, Rules, Status
+from sphinx_nbcache.results.artifacts import Artifact, MadeFile
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
+from sphinx_nbcache.results.records import Result, Rules, Status
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import PIECE, Store
 

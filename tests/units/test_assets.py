@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.notebooks.assets import asset_of, inner_path, is_inner_path
+from sphinx_nbcache.files.paths import asset_of, inner_path, is_inner_path
+from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.notebooks.ipynb import read_ipynb
-from sphinx_nbcache.notebooks.scan import Scan, Stat, scan_notebook
-from sphinx_nbcache.store.artifacts import Artifact
+from sphinx_nbcache.notebooks.scan import Scan, scan_notebook
+from sphinx_nbcache.results.artifacts import Artifact
 
 OUTSIDE = ["..", "../a", "a/../b", "a/..", "/a", "C:a", "C:/a", "//host/share/a"]
 NO_PATHS = ["", ".", "./", "a\0b", "\udcff", "a\\b", "\\a", "..\\a"]

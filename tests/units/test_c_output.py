@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from running import job, outcome_of, text
 
-from sphinx_nbcache.execution.in_kernel import preparing_code
 from sphinx_nbcache.execution.job import Job, Outcome
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.kernel_side.cells import preparing_code
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.results.records import Status
 
 pytestmark = pytest.mark.kernel
 
@@ -119,5 +119,5 @@ def test_it_runs_on_old_pythons() -> None:
     from importlib.resources import files
 
     for name in ("arrival.py", "commands.py", "folders.py", "start_ipykernel.py"):
-        source = files("sphinx_nbcache.execution.in_kernel").joinpath(name).read_text("utf-8")
+        source = files("sphinx_nbcache.kernel_side.cells").joinpath(name).read_text("utf-8")
         parse(source, feature_version=(3, 8))

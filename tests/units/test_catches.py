@@ -297,7 +297,7 @@ def test_a_trace_is_small(run: Run) -> None:
 
 
 def test_installing_twice_changes_nothing(tmp_path: Path) -> None:
-    from sphinx_nbcache.traces.session import install_code
+    from sphinx_nbcache.traces.tracer_code import install_code
 
     project = Project(tmp_path / "project")
     project.write("a")

@@ -14,9 +14,9 @@ import zmq
 import zmq.asyncio
 from jupyter_client.session import Session
 
-from sphinx_nbcache.execution.channels import KernelClient, WatchedChannel
-from sphinx_nbcache.execution.kernels import KernelManager
-from sphinx_nbcache.execution.specs import KernelSpecs
+from sphinx_nbcache.kernels.choosing import KernelManager
+from sphinx_nbcache.kernels.connections import KernelClient, WatchedChannel
+from sphinx_nbcache.kernels.environment import KernelSpecs
 
 Answer = Callable[[], object]
 

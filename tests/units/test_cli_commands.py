@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 from docutils import nodes
 
+from sphinx_nbcache.click_pages.command import CommandError, read_command
+from sphinx_nbcache.click_pages.dependencies import named_files
+from sphinx_nbcache.click_pages.process import (
+    Ran,
+    console_block,
+    run_command,
+    shown_text,
+    variables,
+)
+from sphinx_nbcache.click_pages.stores import CliStore, places_of
 from sphinx_nbcache.config import Settings
-from sphinx_nbcache.extension.cli_pages.command import CommandError, read_command
-from sphinx_nbcache.extension.cli_pages.dependencies import named_files
-from sphinx_nbcache.extension.cli_pages.places import CliStore, places_of
-from sphinx_nbcache.extension.cli_pages.printed import console_block, shown_text
-from sphinx_nbcache.extension.cli_pages.process import Ran, run_command, variables
 from sphinx_nbcache.rendering.nodes import AnsiBlock
 
 MODULE = "click_commands"

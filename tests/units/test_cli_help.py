@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import sphinx_nbcache
 from sphinx_nbcache.cli import cache, jcache, notebook, project
-from sphinx_nbcache.cli.exits import Exit
+from sphinx_nbcache.cli.groups import Exit
 
 # What `--help` has no use for.
 HEAVY = {

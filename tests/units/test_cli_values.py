@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.cli import values, wording
-from sphinx_nbcache.printable import harmless
+from sphinx_nbcache.cli import parameters, tables
+from sphinx_nbcache.text import harmless
 
 
 @pytest.mark.parametrize(
@@ -24,18 +24,18 @@ from sphinx_nbcache.printable import harmless
         ("2GiB", 2 * 1024**3),
         ("3TB", 3 * 1000**4),
         ("7B", 7),
-        ("none", values.UNLIMITED),
-        ("None", values.UNLIMITED),
+        ("none", parameters.UNLIMITED),
+        ("None", parameters.UNLIMITED),
     ],
 )
 def test_sizes(text: str, number: int) -> None:
-    assert values.size(text) == number
+    assert parameters.size(text) == number
 
 
 @given(st.text())
 def test_no_text_but_a_size_is_one(text: str) -> None:
     try:
-        number = values.size(text)
+        number = parameters.size(text)
     except click.BadParameter:
         return
     assert number >= 1 or text.lower() == "none"
@@ -44,7 +44,7 @@ def test_no_text_but_a_size_is_one(text: str) -> None:
 @given(st.text())
 def test_no_text_but_a_count_is_one(text: str) -> None:
     try:
-        number = values.count(text)
+        number = parameters.count(text)
     except click.BadParameter:
         return
     assert text == str(number).rjust(len(text), "0") or text.lower() == "none"
@@ -53,7 +53,7 @@ def test_no_text_but_a_count_is_one(text: str) -> None:
 @given(st.text() | st.floats().map(str) | st.integers().map(str))
 def test_a_time_limit_is_above_nothing(text: str) -> None:
     try:
-        limit = values.seconds(text)
+        limit = parameters.time_limit_or_none(text)
     except click.BadParameter:
         return
     assert limit == "none" or (isinstance(limit, float) and 0 < limit < float("inf"))
@@ -64,17 +64,17 @@ def test_a_reference_is_an_id_a_file_or_a_text(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.ipynb").touch()
-    assert values.as_reference("12") == 12
-    assert values.as_reference("a.ipynb") == tmp_path / "a.ipynb"
-    assert values.as_reference("gone.ipynb") == "gone.ipynb"
-    assert values.as_reference("1f3a") == "1f3a"
-    assert values.as_reference("²") == "²"
-    assert values.as_reference("1" * 5000) == "1" * 5000
+    assert parameters.as_reference("12") == 12
+    assert parameters.as_reference("a.ipynb") == tmp_path / "a.ipynb"
+    assert parameters.as_reference("gone.ipynb") == "gone.ipynb"
+    assert parameters.as_reference("1f3a") == "1f3a"
+    assert parameters.as_reference("²") == "²"
+    assert parameters.as_reference("1" * 5000) == "1" * 5000
 
 
 def test_a_file_name_that_is_too_long_is_a_text() -> None:
-    assert values.as_reference("a" * 5000) == "a" * 5000
-    assert values.as_reference("a\0b") == "a\0b"
+    assert parameters.as_reference("a" * 5000) == "a" * 5000
+    assert parameters.as_reference("a\0b") == "a\0b"
 
 
 @pytest.mark.parametrize(
@@ -82,31 +82,31 @@ def test_a_file_name_that_is_too_long_is_a_text() -> None:
     [(None, "-"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (10**13, "10.0 TB")],
 )
 def test_sizes_in_words(size: int | None, text: str) -> None:
-    assert wording.size_in_words(size) == text
+    assert tables.size_or_dash(size) == text
 
 
 def test_times_are_written_in_utc() -> None:
     when = datetime(2026, 1, 2, 3, 4, 59, tzinfo=UTC)
     there = when.astimezone(timezone(timedelta(hours=5)))
-    assert wording.moment(when) == wording.moment(there) == "2026-01-02 03:04"
-    assert wording.moment(None) == "-"
+    assert tables.utc_minute(when) == tables.utc_minute(there) == "2026-01-02 03:04"
+    assert tables.utc_minute(None) == "-"
 
 
 def test_paths_are_shortened_from_the_left() -> None:
-    assert wording.shortened("a/b/c.md", 2) == "b/c.md"
-    assert wording.shortened("a/b/c.md", 9) == "a/b/c.md"
-    assert wording.shortened("a/b/c.md", None) == "a/b/c.md"
+    assert tables.last_parts("a/b/c.md", 2) == "b/c.md"
+    assert tables.last_parts("a/b/c.md", 9) == "a/b/c.md"
+    assert tables.last_parts("a/b/c.md", None) == "a/b/c.md"
 
 
 def test_states_have_a_symbol() -> None:
-    assert wording.status_in_words("ok")[0] == "✅"
-    assert wording.status_in_words("died")[0] == "❌"
-    assert wording.status_in_words("none")[0] == "-"
-    assert wording.status_in_words("new-state")[0] == "new-state"
+    assert tables.status_in_words("ok")[0] == "✅"
+    assert tables.status_in_words("died")[0] == "❌"
+    assert tables.status_in_words("none")[0] == "-"
+    assert tables.status_in_words("new-state")[0] == "new-state"
 
 
 def test_numbers_have_the_right_noun() -> None:
-    assert [wording.counted(n, "result") for n in (0, 1, 2)] == [
+    assert [tables.counted(n, "result") for n in (0, 1, 2)] == [
         "0 results",
         "1 result",
         "2 results",

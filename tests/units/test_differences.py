@@ -10,7 +10,7 @@ import pytest
 from support import stream
 
 from sphinx_nbcache.project.differences import differences
-from sphinx_nbcache.store.outputs import RunOutputs
+from sphinx_nbcache.results.outputs import RunOutputs
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 

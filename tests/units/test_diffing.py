@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sphinx_nbcache.notebooks.diffing import NoDiffError, diff_code
+from sphinx_nbcache.project.differences import NoDiffError, diff_code
 
 
 def diff(old: list[str], new: list[str], *, colour: bool = False) -> str:

@@ -19,8 +19,8 @@ from packages import install
 from support import Book
 
 from sphinx_nbcache import Action, Project, plugins
-from sphinx_nbcache.execution.registry import OURS, UnknownExecutorError, make_executor, slots_of
-from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.execution.executors import OURS, UnknownExecutorError, make_executor, slots_of
+from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Planned, Why
 from sphinx_nbcache.project import Progress, Settled

@@ -15,7 +15,7 @@ from cell_runner import CellRunner
 from support import ipynb_text
 from tracing import Shells
 
-import sphinx_nbcache.execution.run
+import sphinx_nbcache.execution.runner
 from sphinx_nbcache import Project
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.planning import Planned
@@ -81,7 +81,7 @@ def shells() -> Iterator[Shells]:
 
 @pytest.fixture
 def checkout(tmp_path: Path, shells: Shells, monkeypatch: pytest.MonkeyPatch) -> Checkout:
-    monkeypatch.setattr(sphinx_nbcache.execution.run, "run", CellRunner(shells).run)
+    monkeypatch.setattr(sphinx_nbcache.execution.runner, "run", CellRunner(shells).run)
     return Checkout(tmp_path / "checkout")
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.traces import fingerprints as module
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints, matching
 

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from running import FORKED, job, outcome_of, soon, text
 
-from sphinx_nbcache.execution.fitting import may_fork
-from sphinx_nbcache.execution.forked.first import first_zygote
-from sphinx_nbcache.execution.forked.starts import kernel_starts
+from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.kernels.forked.first import first_zygote
+from sphinx_nbcache.kernels.forked.starts import kernel_starts
 from sphinx_nbcache.notices import say_nothing
 
 pytestmark = [

@@ -26,19 +26,19 @@ from running import job, outcome_of, text
 from support import Book, ipynb_text
 from tracing import Shells
 
-import sphinx_nbcache.execution.run
+import sphinx_nbcache.execution.runner
 from sphinx_nbcache import Project
+from sphinx_nbcache.click_pages.process import variables
 from sphinx_nbcache.config import checked_settings
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.extension.cli_pages.process import variables
+from sphinx_nbcache.files.confined import open_folder
+from sphinx_nbcache.files.moving import move_of, place, remove_file
+from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.notices import Notice, Notify, say_nothing
-from sphinx_nbcache.project.confined import open_folder
-from sphinx_nbcache.project.moving import move_of, place, remove
-from sphinx_nbcache.project.project_file import read_project_file, write_project_file
+from sphinx_nbcache.project.locations import read_project_file, write_project_file
 from sphinx_nbcache.project.run import notices_of
-from sphinx_nbcache.store.files import checkout_id
+from sphinx_nbcache.results.records import SCHEMA, content_digest
+from sphinx_nbcache.store.file_records import checkout_id
 from sphinx_nbcache.store.marks import Marks, secret_path
-from sphinx_nbcache.store.records import SCHEMA, content_digest
 from sphinx_nbcache.store.store import PIECE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
@@ -53,7 +53,7 @@ def runner() -> Iterator[CellRunner]:
 
 @pytest.fixture(autouse=True)
 def _in_forks(runner: CellRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sphinx_nbcache.execution.run, "run", runner.run)
+    monkeypatch.setattr(sphinx_nbcache.execution.runner, "run", runner.run)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def genuine(runner: CellRunner, tmp_path_factory: pytest.TempPathFactory) -> Sit
     site = Site(tmp_path_factory.mktemp("genuine") / "site")
     site.make("print(1)")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sphinx_nbcache.execution.run, "run", runner.run)
+        patch.setattr(sphinx_nbcache.execution.runner, "run", runner.run)
         assert site.build().ran == ["a.ipynb"]
     assert site.build().ran == []
     return site
@@ -1415,7 +1415,7 @@ def _placed(root: Path, name: str) -> bool:
     """Put a file in place, and take it away again, as builds do."""
     with open_folder(root, name, create=True) as (folder, _):
         place(folder, move_of(name), "", [EVIL], 0o644)
-        remove(folder, move_of(name), content_digest(EVIL))
+        remove_file(folder, move_of(name), content_digest(EVIL))
     return True
 
 

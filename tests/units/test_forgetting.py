@@ -12,13 +12,18 @@ import pytest
 from support import ipynb_text
 
 from sphinx_nbcache import Project
-from sphinx_nbcache.execution.interpreters import kernel_facts
-from sphinx_nbcache.notebooks.scan import Stat
+from sphinx_nbcache.files.stats import Stat
+from sphinx_nbcache.kernels.interpreters import kernel_facts
 from sphinx_nbcache.project.forgetting import forget_missing
+from sphinx_nbcache.results.records import History
 from sphinx_nbcache.store.access import encoded
 from sphinx_nbcache.store.checking import check_store
-from sphinx_nbcache.store.files import checkout_id, keep_fingerprints, made_contents, note_made
-from sphinx_nbcache.store.records import History
+from sphinx_nbcache.store.file_records import (
+    checkout_id,
+    keep_fingerprints,
+    made_contents,
+    note_made,
+)
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
 DAY = 86_400

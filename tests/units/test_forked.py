@@ -21,15 +21,15 @@ import psutil
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
-from sphinx_nbcache.execution.fitting import may_fork
-from sphinx_nbcache.execution.forked.manager import ForkManager
-from sphinx_nbcache.execution.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.execution.job import Outcome
-from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
-from sphinx_nbcache.execution.run import run
-from sphinx_nbcache.execution.specs import KernelSpecs
+from sphinx_nbcache.execution.runner import run
+from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
+from sphinx_nbcache.kernels.environment import KernelSpecs
+from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.kernels.forked.manager import ForkManager
+from sphinx_nbcache.kernels.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.notices import Notice, say_nothing
-from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.results.records import Status
 
 pytestmark = [
     pytest.mark.kernel,
@@ -479,8 +479,8 @@ def test_a_zygote_that_is_killed_takes_its_kernels_along_and_no_other_notebook(
 BUILD = """
 import asyncio, sys
 from pathlib import Path
-from sphinx_nbcache.execution.forked.starts import kernel_starts
-from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.kernels.forked.starts import kernel_starts
+from sphinx_nbcache.execution.runner import run
 from running import job
 with kernel_starts("fork", (), list, print) as starts:
     asyncio.run(run(job(Path(sys.argv[1]), *sys.argv[2:]), starts))

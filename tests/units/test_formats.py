@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.notebooks.formats import Formats, read_notebook
-from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.files.paths import matching_glob
+from sphinx_nbcache.notebooks.formats import Formats, not_documents, read_notebook
+from sphinx_nbcache.notebooks.notebook import NotebookError
 from sphinx_nbcache.notebooks.readers import is_function
-from sphinx_nbcache.notebooks.sources import matching_glob, not_documents
 
 SCRIPTS = Formats({".py": "py:percent", ".R": "R:spin", ".jl": "jl:light", ".txt": "myst"})
 KERNELSPEC = "kernelspec:\n  name: python3\n  display_name: Python 3\n"

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from sphinx_nbcache import atomic
-from sphinx_nbcache.atomic import replace_file, replace_if_changed, trouble_in_words
+from sphinx_nbcache.files import atomic
+from sphinx_nbcache.files.atomic import replace_file, replace_if_changed, trouble_in_words
+from sphinx_nbcache.files.confined import open_folder
+from sphinx_nbcache.files.moving import move_of, place
 from sphinx_nbcache.notices import Notice
-from sphinx_nbcache.project.confined import open_folder
-from sphinx_nbcache.project.moving import move_of, place
-from sphinx_nbcache.project.project_file import write_project_file
+from sphinx_nbcache.project.locations import write_project_file
 from sphinx_nbcache.rendering.images import write_image
-from sphinx_nbcache.report.files import write_text
+from sphinx_nbcache.report.side_files import write_text
+from sphinx_nbcache.results.outputs import RunOutputs
+from sphinx_nbcache.results.records import CellRun, Result, Rules, Status
 from sphinx_nbcache.store import marks
 from sphinx_nbcache.store.disk_shelf import DiskShelf, translated
-from sphinx_nbcache.store.outputs import RunOutputs
-from sphinx_nbcache.store.records import CellRun, Result, Rules, Status
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 

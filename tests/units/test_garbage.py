@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sphinx_nbcache.extension.garbage import collection, set_aside, take_back
+from sphinx_nbcache.extension.hooks import collection, set_aside, take_back
 
 
 class Cycle:

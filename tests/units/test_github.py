@@ -12,7 +12,7 @@ from support import Book
 from support_cli import CommandLine
 
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.report.github import annotation, is_github, job_summary
+from sphinx_nbcache.report.ci import annotation, is_github, job_summary
 from sphinx_nbcache.report.model import EXECUTED, REUSED, Report, ReportEntry, ReportFailure
 
 WORKSPACE = {"GITHUB_WORKSPACE": str(Path("/work/project").absolute())}

@@ -11,11 +11,12 @@ import pytest
 from jupyter_client.manager import AsyncKernelManager
 from running import job, outcome_of, text
 
-from sphinx_nbcache.execution.fitting import may_fork
-from sphinx_nbcache.execution.forked.starts import kernel_starts
-from sphinx_nbcache.execution.job import Outcome, Tracing
-from sphinx_nbcache.execution.kernels import KernelManager, KernelStarts
-from sphinx_nbcache.execution.specs import KernelSpecs
+from sphinx_nbcache.execution.job import Outcome
+from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
+from sphinx_nbcache.kernels.environment import KernelSpecs
+from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.kernels.forked.starts import kernel_starts
+from sphinx_nbcache.kernels.tracing import Tracing
 
 SHOWS_HOME = """
 import os, pathlib

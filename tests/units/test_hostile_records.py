@@ -33,41 +33,40 @@ from support_cli import CommandLine
 
 from sphinx_nbcache import Action, Project, bounded
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
-from sphinx_nbcache.extension.written import WrittenPages
+from sphinx_nbcache.extension.domain import WrittenPages
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Plan, Reason, Why
-from sphinx_nbcache.printable import colourless, json_for_terminals, one_line
 from sphinx_nbcache.project.differences import differences
-from sphinx_nbcache.project.errors import StoreTroubleError
 from sphinx_nbcache.project.jobs import make_result, outcome_of
+from sphinx_nbcache.project.requests import StoreTroubleError
 from sphinx_nbcache.rendering.cells import render_outputs
 from sphinx_nbcache.rendering.context import Context
 from sphinx_nbcache.report.as_json import report_json
-from sphinx_nbcache.report.files import write_files
+from sphinx_nbcache.report.ci import report_junit
 from sphinx_nbcache.report.html.page import report_html
-from sphinx_nbcache.report.junit import report_junit
-from sphinx_nbcache.report.links import Links
 from sphinx_nbcache.report.making import draft_of_plan
 from sphinx_nbcache.report.model import Report, ReportEntry
-from sphinx_nbcache.report.selection import Selection
-from sphinx_nbcache.store import disk
-from sphinx_nbcache.store import store as store_module
-from sphinx_nbcache.store.artifacts import Artifact, MadeFile
-from sphinx_nbcache.store.disk_shelf import DiskShelf
-from sphinx_nbcache.store.files import checkout_id
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
-from sphinx_nbcache.store.records import (
+from sphinx_nbcache.report.selection import Links, Selection
+from sphinx_nbcache.report.side_files import write_files
+from sphinx_nbcache.results.artifacts import Artifact, MadeFile
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
+from sphinx_nbcache.results.records import (
     CellRun,
     Failure,
-    Limits,
     Result,
     Rules,
     Status,
     Stored,
+    StoreLimits,
     content_digest,
 )
+from sphinx_nbcache.store import disk
+from sphinx_nbcache.store import store as store_module
+from sphinx_nbcache.store.disk_shelf import DiskShelf
+from sphinx_nbcache.store.file_records import checkout_id
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 from sphinx_nbcache.store.store import Store
+from sphinx_nbcache.text import colourless, json_for_terminals, one_line
 from sphinx_nbcache.traces.facts import (
     Absent,
     Baseline,
@@ -348,7 +347,7 @@ def look_at_everything(hostile: Hostile) -> Plan:
     list(project.results)
     list(project.notebooks)
     project.results.check()
-    assert isinstance(project.results.limits, Limits)
+    assert isinstance(project.results.limits, StoreLimits)
     project.close()
     return plan
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from running import job, outcome_of, soon, text
 
-from sphinx_nbcache.execution.job import Tracing
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.kernels.tracing import Tracing
+from sphinx_nbcache.results.records import Status
 
 pytestmark = [
     pytest.mark.kernel,

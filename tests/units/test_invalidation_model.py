@@ -29,13 +29,13 @@ from models import facts_with
 from support import ipynb_text
 from tracing import Shells
 
-import sphinx_nbcache.execution.run
-import sphinx_nbcache.project.worlds
+import sphinx_nbcache.execution.runner
+import sphinx_nbcache.project.validity
 from sphinx_nbcache import Project
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.planning import Planned, Reason, Why
 from sphinx_nbcache.project import Progress
-from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.results.records import Status
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
 
@@ -616,8 +616,8 @@ def test_outputs_are_always_those_of_running_everything_from_scratch(
 ) -> None:
     site = os.path.realpath(tmp_path / "site")
     runner = CellRunner(shells, site)
-    monkeypatch.setattr(sphinx_nbcache.project.worlds, "kernel_facts", facts_with(site))
-    monkeypatch.setattr(sphinx_nbcache.execution.run, "run", runner.run)
+    monkeypatch.setattr(sphinx_nbcache.project.validity, "kernel_facts", facts_with(site))
+    monkeypatch.setattr(sphinx_nbcache.execution.runner, "run", runner.run)
     examples = int(os.environ.get("NBCACHE_MODEL_EXAMPLES", "15"))
     run_state_machine_as_test(machine(tmp_path, runner), settings=chosen(examples, 12))
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.notebooks.ipynb import read_ipynb, source_lines
-from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.notebook import NotebookError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

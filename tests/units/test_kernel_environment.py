@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from running import job, outcome_of, text
 
-from sphinx_nbcache.execution.environment import with_changes
-from sphinx_nbcache.execution.kernels import KernelStarts
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.kernels.environment import with_changes
 
 pytestmark = pytest.mark.kernel
 

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sphinx_nbcache.files.paths import portable_path
+from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.notebooks.formats import read_notebook
-from sphinx_nbcache.notebooks.key import key_parts, portable_path
-from sphinx_nbcache.notebooks.scan import Scan, Stat, cell_digest, scan_notebook
+from sphinx_nbcache.notebooks.key import key_parts
+from sphinx_nbcache.notebooks.scan import Scan, cell_digest, scan_notebook
 
 Json = dict[str, Any]
 KNOWN_KEY = "a2fb2214a374bbd3069052590011746e6bf338982a3d8e7130027f6285540fc4"

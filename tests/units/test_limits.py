@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import job, outcome_of
 
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.execution.limits import OutputLimits
-from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.kernels.streams import OutputLimits
+from sphinx_nbcache.results.records import Status
 
 
 def stream(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sphinx_nbcache.traces.in_kernel.looks import Looks
+from sphinx_nbcache.kernel_side.tracer.lookups import Looks
 
 STAT = (12, 1_700_000_000_123_456_789, 1_700_000_000_123_456_790, 2**63 + 5)
 

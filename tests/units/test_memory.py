@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sphinx_nbcache.execution.memory import peak_memory
+from sphinx_nbcache.kernels.processes import peak_memory
 
 
 @pytest.mark.skipif(peak_memory(os.getpid()) is None, reason="other systems do not tell")

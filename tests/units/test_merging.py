@@ -16,7 +16,7 @@ import pytest
 from sphinx_nbcache.notebooks.executed import WIDGET_STATE, Executed, taken_out
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.merging import MergeError, merged, target_format, write_notebook
-from sphinx_nbcache.notebooks.model import NotebookError
+from sphinx_nbcache.notebooks.notebook import NotebookError
 from sphinx_nbcache.notebooks.scan import cell_digest
 
 MYST = """---

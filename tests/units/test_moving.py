@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sphinx_nbcache.project import moving
-from sphinx_nbcache.project.confined import OpenFolder, is_plain_file, open_folder
-from sphinx_nbcache.project.moving import ForeignFileError, Move, move_of, place, recover, remove
+from sphinx_nbcache.files import moving
+from sphinx_nbcache.files.confined import OpenFolder, is_plain_file, open_folder
+from sphinx_nbcache.files.moving import ForeignFileError, Move, move_of, place, recover, remove_file
 
 OURS, NEW, THEIRS = b"ours", b"new", b"theirs"
 
@@ -83,7 +83,7 @@ def test_a_file_is_put_in_place_with_its_mode(folder: OpenFolder) -> None:
 
 def test_a_file_of_ours_is_removed(folder: OpenFolder) -> None:
     save(folder, OURS)
-    remove(folder, move_of("out/file"), digest(OURS))
+    remove_file(folder, move_of("out/file"), digest(OURS))
     assert entries(folder) == {}
 
 
@@ -97,7 +97,7 @@ def test_a_file_of_ours_stays_if_something_speaks_for_it_once_it_is_aside(
         return True
 
     with pytest.raises(ForeignFileError, match="git tracks it now"):
-        remove(folder, move_of("out/file"), digest(OURS), is_kept)
+        remove_file(folder, move_of("out/file"), digest(OURS), is_kept)
     assert entries(folder) == {"file": OURS}
 
 
@@ -121,7 +121,7 @@ def test_what_is_saved_meanwhile_stays(
     move = move_of("out/file")
     try:
         if action == "remove":
-            remove(folder, move, digest(OURS))
+            remove_file(folder, move, digest(OURS))
         else:
             place(folder, move, digest(OURS), [NEW], 0o644)
     except ForeignFileError:
@@ -130,7 +130,7 @@ def test_what_is_saved_meanwhile_stays(
 
 
 @pytest.mark.parametrize("step", range(11))
-@pytest.mark.parametrize("action", [remove, partial(place, content=[NEW], mode=0o644)])
+@pytest.mark.parametrize("action", [remove_file, partial(place, content=[NEW], mode=0o644)])
 @pytest.mark.parametrize("elsewhere", ["", "renamed"], ids=["deleted", "renamed"])
 def test_a_file_that_a_user_takes_away_at_any_step_leaves_nothing_aside(
     folder: OpenFolder,
@@ -182,7 +182,7 @@ def put(path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
-@pytest.mark.parametrize("action", [remove, partial(place, content=[NEW], mode=0o644)])
+@pytest.mark.parametrize("action", [remove_file, partial(place, content=[NEW], mode=0o644)])
 def test_anything_else_that_is_put_there_at_the_last_instant_gets_its_name_back(
     folder: OpenFolder,
     before: Callable[[str, Callable[[], None]], None],
@@ -215,7 +215,7 @@ def test_a_folder_whose_name_is_taken_is_kept_and_named(
 
     before("rename", put_a_folder)
     with pytest.raises(ForeignFileError, match=r"it is kept as .*-aside-file"):
-        remove(folder, move_of("out/file"), digest(OURS))
+        remove_file(folder, move_of("out/file"), digest(OURS))
     (aside,) = set(folder.names()) - {"file"}
     assert (folder.path / aside / "inner").read_bytes() == THEIRS
     assert (folder.path / "file").read_bytes() == THEIRS
@@ -228,7 +228,7 @@ def test_of_two_files_that_are_not_ours_both_are_kept(
     before("rename", lambda: save(folder, THEIRS))
     before("link", lambda: save(folder, b"a second one"))
     with pytest.raises(ForeignFileError, match=r"it is kept as .*/out/\.nbcache-.*-aside-file"):
-        remove(folder, move_of("out/file"), digest(OURS))
+        remove_file(folder, move_of("out/file"), digest(OURS))
     assert entries(folder) == {"file": b"a second one", "(aside)": THEIRS}
 
 
@@ -245,11 +245,11 @@ def test_a_file_that_is_being_written_stays(folder: OpenFolder) -> None:
     save(folder, OURS)
     with (folder.path / "file").open("r+b") as writer:
         with pytest.raises(ForeignFileError):
-            remove(folder, move_of("out/file"), digest(OURS))
+            remove_file(folder, move_of("out/file"), digest(OURS))
         writer.write(THEIRS)
     assert entries(folder) == {"file": THEIRS}
     with (folder.path / "file").open("rb"):  # who only reads it does not mind
-        remove(folder, move_of("out/file"), digest(THEIRS))
+        remove_file(folder, move_of("out/file"), digest(THEIRS))
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "pipe"])
@@ -264,7 +264,7 @@ def test_only_regular_files_are_replaced_or_removed(folder: OpenFolder, kind: st
         path.symlink_to("target" if kind == "link" else "nowhere")
     before = path.lstat()
     with pytest.raises(ForeignFileError):
-        remove(folder, move_of("out/file"), digest(OURS))
+        remove_file(folder, move_of("out/file"), digest(OURS))
     for found in (digest(OURS), ""):
         with pytest.raises(ForeignFileError):
             place(folder, move_of("out/file"), found, [NEW], 0o644)
@@ -324,7 +324,7 @@ def test_what_was_put_there_before_the_process_was_killed_gets_its_name_back(
 
         before("rename", put_and_die)
         with suppress(OSError):
-            remove(folder, move, digest(OURS))
+            remove_file(folder, move, digest(OURS))
         os._exit(0)
     os.waitpid(child, 0)
     assert recover(folder, move) is None

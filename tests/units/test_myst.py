@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.notebooks.model import Cell, NotebookError
 from sphinx_nbcache.notebooks.myst import read_myst, split_options
+from sphinx_nbcache.notebooks.notebook import Cell, NotebookError
 
 
 def cells(text: str) -> tuple[Cell, ...]:

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tracing import OLD_NS, Project, Traced
 
-from sphinx_nbcache.notebooks.scan import Stat
-from sphinx_nbcache.traces.environments import Python
+from sphinx_nbcache.files.stats import Stat
+from sphinx_nbcache.kernel_side.tracer import MODULES
+from sphinx_nbcache.traces.distributions import Python
 from sphinx_nbcache.traces.facts import OTHER, Absent, Directory, File, Listing, Location, Trace
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
-from sphinx_nbcache.traces.in_kernel import MODULES
 from sphinx_nbcache.traces.observe import observe
-from sphinx_nbcache.traces.session import (
+from sphinx_nbcache.traces.tracer_code import (
     TracerConfig,
     install_code,
     parse_report,

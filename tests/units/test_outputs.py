@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs, pack, render_id, unpack
-from sphinx_nbcache.store.records import Failure, content_digest
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs, pack, render_id, unpack
+from sphinx_nbcache.results.records import Failure, content_digest
 
 # What JSON can say, and what Python's own reader makes of it.
 TEXT = st.text(max_size=12)

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sphinx_nbcache.execution.folders import PlaceError, place_of
 from sphinx_nbcache.execution.job import Asset, Job, TemporaryFolder
-from sphinx_nbcache.execution.places import PlaceError, place_of
-from sphinx_nbcache.execution.work_folder import remove_folder, work_folder
-from sphinx_nbcache.store.artifacts import MadeFile
-from sphinx_nbcache.store.records import Rules
+from sphinx_nbcache.files.temporary import remove_folder, work_folder
+from sphinx_nbcache.results.artifacts import MadeFile
+from sphinx_nbcache.results.records import Rules
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="what only POSIX has")
 
@@ -237,7 +237,7 @@ def test_removing_a_folder_follows_no_links(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal
-from sphinx_nbcache.execution.work_folder import work_folder
+from sphinx_nbcache.files.temporary import work_folder
 with work_folder() as folder:
     folder.mkdir()
     (folder / "large").write_text("")

@@ -11,15 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.config import Settings, read_settings
+from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.notebooks.ipynb import read_ipynb
 from sphinx_nbcache.notebooks.key import key_parts
 from sphinx_nbcache.notebooks.own_settings import SettingProblem
-from sphinx_nbcache.notebooks.scan import (
-    Scan,
-    ScannedCell,
-    Stat,
-    scan_notebook,
-)
+from sphinx_nbcache.notebooks.scan import Scan, ScannedCell, scan_notebook
 from sphinx_nbcache.planning import (
     Action,
     Decision,
@@ -31,7 +27,7 @@ from sphinx_nbcache.planning import (
     kept_silent,
     why_not,
 )
-from sphinx_nbcache.store.records import (
+from sphinx_nbcache.results.records import (
     CellRun,
     Failure,
     History,

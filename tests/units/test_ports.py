@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sphinx_nbcache.execution import ports
-from sphinx_nbcache.execution.kernels import KernelManager
-from sphinx_nbcache.execution.ports import free_ports
-from sphinx_nbcache.execution.specs import KernelSpecs
+from sphinx_nbcache.kernels import connections
+from sphinx_nbcache.kernels.choosing import KernelManager
+from sphinx_nbcache.kernels.connections import free_ports
+from sphinx_nbcache.kernels.environment import KernelSpecs
 
 RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 pytestmark = pytest.mark.skipif(not RANGE.exists(), reason="only Linux tells its range of ports")
@@ -37,8 +37,8 @@ def test_no_port_is_given_twice_or_while_somebody_has_it() -> None:
     with socket.socket() as taken:
         taken.bind((LOCAL, 0))
         port = taken.getsockname()[1]
-        assert not ports.is_free(LOCAL, port)
-    assert ports.is_free(LOCAL, port)
+        assert not connections.is_free(LOCAL, port)
+    assert connections.is_free(LOCAL, port)
 
 
 def test_where_there_are_too_few_the_system_chooses(
@@ -46,9 +46,9 @@ def test_where_there_are_too_few_the_system_chooses(
 ) -> None:
     for text in ("10300 60999", "1024 65535", "", "x y"):
         (tmp_path / "range").write_text(text)
-        monkeypatch.setattr(ports, "_RANGE", tmp_path / "range")
+        monkeypatch.setattr(connections, "_RANGE", tmp_path / "range")
         assert free_ports(5, LOCAL) is None
-    monkeypatch.setattr(ports, "_RANGE", tmp_path / "missing")
+    monkeypatch.setattr(connections, "_RANGE", tmp_path / "missing")
     assert free_ports(5, LOCAL) is None
 
 

@@ -15,8 +15,8 @@ import pytest
 from support import Book, code_cell, ipynb_text
 
 from sphinx_nbcache import Action, Project, ProjectError, open_project
-from sphinx_nbcache.project.errors import UnknownReferenceError, ValidityError
-from sphinx_nbcache.project.project_file import project_file, write_project_file
+from sphinx_nbcache.project.locations import project_file, write_project_file
+from sphinx_nbcache.project.requests import UnknownReferenceError, ValidityError
 
 
 def notebook(path: Path, code: str = "1") -> Path:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from running import job, outcome_of, text
 
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.store.records import Promise, Status
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.results.records import Promise, Status
 
 pytestmark = pytest.mark.kernel
 

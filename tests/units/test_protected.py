@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.project.protected import (
-    is_inert,
-    is_page,
-    look_alike,
-    plain,
-    why_never,
-)
+from sphinx_nbcache.files.protected import is_inert, is_page, look_alike, plain_component, why_never
 
 
 @pytest.mark.parametrize(
@@ -58,7 +52,7 @@ def test_pages_are_known_by_their_suffix() -> None:
 
 @given(st.text(alphabet="aAéÉ\u0301.e \u200c:", min_size=1, max_size=6))
 def test_the_plain_form_of_a_plain_form_is_itself(part: str) -> None:
-    assert plain(plain(part)) == plain(part)
+    assert plain_component(plain_component(part)) == plain_component(part)
 
 
 def test_names_that_differ_only_in_spelling_are_found() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sphinx_nbcache.execution.forked.preload import imported_modules
+from sphinx_nbcache.kernels.forked.preload import imported_modules
 from sphinx_nbcache.python_code import ATTEMPTS, parse_code, parse_literal
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from support import Book
 
-from sphinx_nbcache.execution.threads import VARIABLES, thread_limits
+from sphinx_nbcache.files.stats import Stat
+from sphinx_nbcache.kernels.environment import VARIABLES, thread_limits
 from sphinx_nbcache.notebooks.key import key_parts
-from sphinx_nbcache.notebooks.scan import Scan, Stat
+from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.planning import Action, Decision, Planned, Reason, Why
 from sphinx_nbcache.project import Project
-from sphinx_nbcache.project.queue import in_order
+from sphinx_nbcache.project.order import in_start_order
 from sphinx_nbcache.project.run import FormerRun
-from sphinx_nbcache.store.records import Rules
+from sphinx_nbcache.results.records import Rules
 
 DECISION = Decision(Action.EXECUTE, Reason(Why.NO_RESULT, "no earlier result"))
 
@@ -28,7 +29,7 @@ def planned(name: str, *, alone: bool = False) -> Planned:
 
 def order(*notebooks: Planned, slots: int = 2, **seconds: float) -> str:
     former = {name: FormerRun(taken, {}) for name, taken in seconds.items()}
-    return "".join(g[0].name for g in in_order([[item] for item in notebooks], former, slots))
+    return "".join(g[0].name for g in in_start_order([[item] for item in notebooks], former, slots))
 
 
 def test_the_longest_are_started_first_and_new_ones_before_them() -> None:

@@ -17,7 +17,7 @@ from support import Book
 
 from sphinx_nbcache import Action, Project, plugins
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
-from sphinx_nbcache.notebooks.model import Notebook, NotebookError
+from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError
 from sphinx_nbcache.notebooks.readers import format_for_reader, is_foreign, is_function
 from sphinx_nbcache.notebooks.scan import Scan, scan_file
 

@@ -6,10 +6,10 @@ import pytest
 from support import Book
 
 from sphinx_nbcache.planning import Planned
-from sphinx_nbcache.report.facts import facts_of
+from sphinx_nbcache.report.dependencies import facts_of
 from sphinx_nbcache.report.model import Dependency, Produced
-from sphinx_nbcache.store.artifacts import Artifact
-from sphinx_nbcache.store.records import Result, Rules, Status
+from sphinx_nbcache.results.artifacts import Artifact
+from sphinx_nbcache.results.records import Result, Rules, Status
 from sphinx_nbcache.traces.facts import (
     Absent,
     Baseline,

@@ -16,13 +16,11 @@ from junitparser import Error, Failure, JUnitXml, Properties, Skipped, TestCase
 from support_report import AS_IS, EXECUTED, FAILED, REFUSED, REPORT, REUSED, many
 
 from sphinx_nbcache.report.as_json import report_json
-from sphinx_nbcache.report.files import write_files
-from sphinx_nbcache.report.html.page import report_html
-from sphinx_nbcache.report.html.standalone import standalone_page
-from sphinx_nbcache.report.junit import report_junit
-from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.ci import report_junit
+from sphinx_nbcache.report.html.page import report_html, standalone_page
 from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
-from sphinx_nbcache.report.selection import Selection
+from sphinx_nbcache.report.selection import Links, Selection
+from sphinx_nbcache.report.side_files import write_files
 
 STRANGE: ReportEntry = replace(
     FAILED,

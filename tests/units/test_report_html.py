@@ -9,12 +9,11 @@ import pytest
 from support_report import EXECUTED, FAILED, REPORT, REUSED
 
 from sphinx_nbcache.report.html.chart import chart
+from sphinx_nbcache.report.html.elements import Rows
 from sphinx_nbcache.report.html.page import report_html, report_pieces
-from sphinx_nbcache.report.html.parts import Rows
-from sphinx_nbcache.report.html.runs import last_runs
-from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.html.table import last_runs
 from sphinx_nbcache.report.model import Report, ReportCell, ReportEntry, ReportRun
-from sphinx_nbcache.report.selection import Selection
+from sphinx_nbcache.report.selection import Links, Selection
 
 LINKS = Links("{}.html".format, str, has_cells=True)
 SVG = "{http://www.w3.org/2000/svg}"

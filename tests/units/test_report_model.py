@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from support_report import AS_IS, EXECUTED, FAILED, REFUSED, REPORT, REUSED, many
 
-from sphinx_nbcache.report.model import Dependency, Report, digest_of
+from sphinx_nbcache.report.model import Dependency, Report, report_digest
 from sphinx_nbcache.report.selection import COLUMNS, STATUSES, Selection, words
-from sphinx_nbcache.report.words import in_words, size_in_words
+from sphinx_nbcache.text import duration_in_words, size_in_words
 
 ONE_FAILED = "; 1 failed: guide/fit.ipynb, cell 7, line 2"
 
@@ -65,7 +65,7 @@ def test_the_summary_names_no_more_than_a_few_failures() -> None:
     ],
 )  # fmt: skip
 def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
-    assert in_words(seconds) == text
+    assert duration_in_words(seconds) == text
 
 
 def test_sizes_are_said_as_people_say_them() -> None:
@@ -108,10 +108,10 @@ def test_a_reproducible_report_is_the_same_whatever_was_run_and_when() -> None:
 
 
 def test_the_digest_covers_every_field() -> None:
-    assert digest_of([FAILED]) != digest_of(
+    assert report_digest([FAILED]) != report_digest(
         [replace(FAILED, depends_on=(Dependency("file", "x"),))]
     )
-    assert digest_of([FAILED]) == digest_of((FAILED,))
+    assert report_digest([FAILED]) == report_digest((FAILED,))
 
 
 def names(selection: Selection) -> list[str]:

@@ -14,16 +14,15 @@ import nbformat
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
-from sphinx_nbcache.execution.executors import Parallel, first_done
-from sphinx_nbcache.execution.forked.client import DeathWatch
+from sphinx_nbcache.execution.executors import Parallel, first_done, make_executor
 from sphinx_nbcache.execution.job import Outcome
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.execution.registry import make_executor
-from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.execution.runner import run
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.kernels.forked.manager import DeathWatch
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
 from sphinx_nbcache.rendering.terminal import strip_ansi
-from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.results.records import Status
 
 pytestmark = pytest.mark.kernel
 

@@ -12,13 +12,11 @@ import pytest
 from support import Book
 
 from sphinx_nbcache import Project
-from sphinx_nbcache.execution.run import Runner
-from sphinx_nbcache.extension.log import LOGGER
-from sphinx_nbcache.extension.progress import LogProgress, TerminalProgress
+from sphinx_nbcache.execution.runner import Runner
+from sphinx_nbcache.extension.log import LOGGER, LogProgress, TerminalProgress
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import FormerRun, Progress, Settled
-from sphinx_nbcache.report.running import Watch
-from sphinx_nbcache.report.status_line import Shown, status_line, width_of
+from sphinx_nbcache.report.running import RunningNotebooks, StatusItem, status_line, width_of
 
 
 class Clock:
@@ -49,7 +47,7 @@ def former(planned: Planned, *seconds: float) -> dict[str, FormerRun]:
 def test_a_running_notebook_is_named_with_its_cell_by_the_number_that_readers_see(
     planned: list[Planned],
 ) -> None:
-    watch = Watch(Clock())
+    watch = RunningNotebooks(Clock())
     watch.queued(planned, {}, 2)
     watch.started(planned[0], 1, 3)
     assert watch.running["a.md"].at_cell == ""
@@ -64,7 +62,7 @@ def test_a_running_notebook_is_named_with_its_cell_by_the_number_that_readers_se
 
 def test_the_estimate_comes_from_former_runs_and_shrinks_with_time(planned: list[Planned]) -> None:
     clock = Clock()
-    watch = Watch(clock)
+    watch = RunningNotebooks(clock)
     a, b, c = planned
     watch.queued(planned, former(a, 30, 29) | former(b, 10, 9), 2)
     # 60, 20, and 40 for the one that was never run, in two slots.
@@ -86,7 +84,7 @@ def test_nothing_is_promised_of_a_notebook_that_takes_longer_than_before(
     planned: list[Planned],
 ) -> None:
     clock = Clock()
-    watch = Watch(clock)
+    watch = RunningNotebooks(clock)
     watch.queued(planned[:1], former(planned[0], 2, 2), 1)
     watch.started(planned[0], 1, 1)
     assert watch.rest == "about 5 s left"
@@ -98,7 +96,7 @@ def test_a_cell_that_runs_much_longer_than_before_is_named_while_it_runs(
     planned: list[Planned],
 ) -> None:
     clock = Clock()
-    watch = Watch(clock)
+    watch = RunningNotebooks(clock)
     watch.queued(planned, former(planned[0], 2.0, 4.0), 1)
     watch.started(planned[0], 1, 3)
     clock.now += 500
@@ -119,7 +117,7 @@ def test_a_cell_that_runs_much_longer_than_before_is_named_while_it_runs(
 
 def test_a_cell_of_which_nothing_is_known_is_late_after_a_minute(planned: list[Planned]) -> None:
     clock = Clock()
-    watch = Watch(clock)
+    watch = RunningNotebooks(clock)
     watch.started(planned[0], 1, 1)
     watch.cell_started(planned[0], 0)
     clock.now += 61
@@ -192,9 +190,9 @@ def test_a_narrow_terminal_is_not_overrun(
 
 HEADS = ("executed 2 of 9 (5 queued, about 41 s left)", "executed 2 of 9", "2 of 9")
 RUNNING = (
-    Shown("guide/a-notebook-with-a-long-name.md", ", cell 2 of 9, 12 s", ", 12 s"),
-    Shown("fit.md", ", 3 s", ", 3 s"),
-    Shown("guide/another-one-of-them.md", ", cell 1 of 2, 1 s", ", 1 s"),
+    StatusItem("guide/a-notebook-with-a-long-name.md", ", cell 2 of 9, 12 s", ", 12 s"),
+    StatusItem("fit.md", ", 3 s", ", 3 s"),
+    StatusItem("guide/another-one-of-them.md", ", cell 1 of 2, 1 s", ", 1 s"),
 )
 
 
@@ -231,7 +229,7 @@ def test_a_terminal_shows_what_matters_most_in_the_room_that_it_has(
 
 def test_wide_letters_take_two_columns() -> None:
     assert width_of("日本語/é.md") == 11
-    line = status_line(("1 of 2",), [Shown("日本語/ノートブック/" * 3, ", 1 s", "")], 40)
+    line = status_line(("1 of 2",), [StatusItem("日本語/ノートブック/" * 3, ", 1 s", "")], 40)
     assert line == "1 of 2 · …/日本語/ノートブック/, 1 s"
     assert width_of(line) <= 40
 

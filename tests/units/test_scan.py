@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.scan import Scan, Stat, decode_source
+from sphinx_nbcache.notebooks.notebook import decode_source
+from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notebooks.scan import scan_file as scan_file_at
 
 SECOND = 1_000_000_000

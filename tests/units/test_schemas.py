@@ -7,8 +7,8 @@ from pathlib import Path
 from support import Book
 
 from sphinx_nbcache.notices import Notice
-from sphinx_nbcache.store.records import SCHEMA
-from sphinx_nbcache.store.schemas import folder_name, older_folders, remove_older_folders
+from sphinx_nbcache.results.records import SCHEMA
+from sphinx_nbcache.store.opening import folder_name, older_folders, remove_older_folders
 from sphinx_nbcache.store.store import Store
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sphinx_nbcache.extension.progress import is_command_line
+from sphinx_nbcache.extension.log import is_command_line
 from sphinx_nbcache.signals import Interrupted, SignalHandlers, write_line
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -12,10 +12,10 @@ import psutil
 import pytest
 from running import job, kernels, soon, text, users_of
 
-from sphinx_nbcache.execution.fitting import may_fork
-from sphinx_nbcache.execution.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.execution.job import Job, Outcome
-from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.execution.runner import run
+from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.kernels.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.notices import say_nothing
 
 pytestmark = [

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from sphinx_nbcache.notebooks.scan import Scan, Stat
+from sphinx_nbcache.files.stats import Stat
+from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.store.checksum import unwrapped, wrapped
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
-from sphinx_nbcache.store.records import (
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
+from sphinx_nbcache.results.records import (
     SCHEMA,
     CellRun,
     Failure,
@@ -32,6 +32,7 @@ from sphinx_nbcache.store.records import (
     Stored,
     content_digest,
 )
+from sphinx_nbcache.store.marks import unwrapped, wrapped
 from sphinx_nbcache.store.store import Store
 
 KEY = "a" * 64

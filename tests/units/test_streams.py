@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbclient.client import _RGX_CARRIAGERETURN
 
-from sphinx_nbcache.execution.streams import join_streams
+from sphinx_nbcache.kernels.streams import join_streams
 
 
 def stream(name: str, text: str) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 from running import job, marked, soon, text, users_of
 
-from sphinx_nbcache.execution.forked.starts import kernel_starts
 from sphinx_nbcache.execution.job import Outcome
-from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.execution.runner import run
+from sphinx_nbcache.kernels.forked.starts import kernel_starts
 from sphinx_nbcache.notices import Notice
-from sphinx_nbcache.store.records import Status
+from sphinx_nbcache.results.records import Status
 
 pytestmark = [
     pytest.mark.kernel,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.suggestions import did_you_mean, nearest, one_edit_away
+from sphinx_nbcache.text import did_you_mean, nearest, one_edit_away
 
 TAGS = ("hide-input", "hide-output", "skip-execution")
 

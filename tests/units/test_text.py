@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
-from sphinx_nbcache.notebooks.model import NotebookError
-from sphinx_nbcache.notebooks.text import read_with_function, read_with_jupytext
+from sphinx_nbcache.notebooks.notebook import NotebookError
+from sphinx_nbcache.notebooks.text_formats import read_with_function, read_with_jupytext
 
 PERCENT = """\
 # ---

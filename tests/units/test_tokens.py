@@ -11,7 +11,7 @@ from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 
 from sphinx_nbcache.extension.tokens import CODE_CELL_TOKEN, RAW_CELL_TOKEN, notebook_tokens
-from sphinx_nbcache.notebooks.model import Cell, Notebook
+from sphinx_nbcache.notebooks.notebook import Cell, Notebook
 
 
 def md(source: str, **more: Any) -> Cell:

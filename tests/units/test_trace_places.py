@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.traces.facts import Location
-from sphinx_nbcache.traces.places import Places
+from sphinx_nbcache.traces.names import PathNames
 
 
-def places(**options: object) -> Places:
+def places(**options: object) -> PathNames:
     given = {"root": "/projects/book", "home": "/home/me", "temporary": ("/tmp",), **options}
-    return Places(**given)  # type: ignore[arg-type]
+    return PathNames(**given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_without_a_folder_for_temporary_files_there_are_places(
         raise FileNotFoundError("No usable temporary directory found")
 
     monkeypatch.setattr("tempfile.gettempdir", full)
-    assert Places("/projects/book").temporary == ()
+    assert PathNames("/projects/book").temporary == ()
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from running import job, kernels, outcome_of, soon
 
-from sphinx_nbcache.execution.fitting import may_fork
-from sphinx_nbcache.execution.forked.starts import kernel_starts
-from sphinx_nbcache.execution.job import Job, Outcome, Tracing
-from sphinx_nbcache.execution.kernels import KernelStarts
-from sphinx_nbcache.execution.run import run
+from sphinx_nbcache.execution.job import Job, Outcome
+from sphinx_nbcache.execution.runner import run
+from sphinx_nbcache.kernels.choosing import KernelStarts
+from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.kernels.forked.starts import kernel_starts
+from sphinx_nbcache.kernels.tracing import Tracing
 from sphinx_nbcache.notices import say_nothing
-from sphinx_nbcache.traces import session
+from sphinx_nbcache.traces import tracer_code
 
 pytestmark = [
     pytest.mark.kernel,
@@ -50,7 +51,7 @@ def test_after_the_run_only_is_left_what_other_runs_need(tmp_path: Path, way: st
 def test_a_tracer_that_cannot_be_started_is_no_failure_of_the_notebook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(session, "_compiled", lambda: b"damaged")
+    monkeypatch.setattr(tracer_code, "_compiled", lambda: b"damaged")
     with starts_by(way) as starts:
         outcome = outcome_of(traced(tmp_path, "1"), starts)
     assert outcome.failure is None

@@ -16,10 +16,10 @@ import pytest
 from support import ipynb_text
 
 from sphinx_nbcache import open_project
-from sphinx_nbcache.execution.fitting import may_fork
+from sphinx_nbcache.kernels.fitting import may_fork
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.project.differences import differences
-from sphinx_nbcache.store.outputs import RunOutputs
+from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.traces.facts import File, Trace
 
 pytestmark = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sphinx_nbcache.project.tracked import Tracked
+from sphinx_nbcache.files.protected import Tracked
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 
 from sphinx_nbcache.notices import Notice
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
+from sphinx_nbcache.results.records import CellRun, Result, Rules, Status, Stored, StoreLimits
 from sphinx_nbcache.store.checking import check_store
-from sphinx_nbcache.store.outputs import OutputsError, RunOutputs
-from sphinx_nbcache.store.records import CellRun, Limits, Result, Rules, Status, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import (
     collect_blobs,
     keep_limits,
+    last_uses,
+    note_uses,
     read_limits,
     remove_results,
     write_limits,
 )
-from sphinx_nbcache.store.usage import last_uses, note_uses
 
 # Large enough to be a file of its own.
 LARGE = "x" * 60_000
@@ -70,7 +71,7 @@ def left(store: Store) -> list[str]:
 def test_what_was_not_used_for_the_longest_time_goes_first(store: Store) -> None:
     stored = [commit(store, number) for number in range(5)]
     note_uses(store, [stored[0].id, stored[2].id], 5000.0)
-    write_limits(store, Limits(count=3, size=None))
+    write_limits(store, StoreLimits(count=3, size=None))
     assert [s.result.notebook for s in keep_limits(store)] == ["1.md", "3.md"]
     assert left(store) == ["0.md", "2.md", "4.md"]
     assert keep_limits(store) == []
@@ -80,7 +81,7 @@ def test_a_limit_of_size_is_kept_and_what_is_left_is_whole(store: Store) -> None
     for number in range(20):
         commit(store, number, LARGE)
     size = store.access.size()
-    write_limits(store, Limits(count=None, size=size // 2))
+    write_limits(store, StoreLimits(count=None, size=size // 2))
     removed = keep_limits(store)
     assert 5 <= len(removed) < 20
     assert store.access.size() <= size // 2
@@ -90,7 +91,7 @@ def test_a_limit_of_size_is_kept_and_what_is_left_is_whole(store: Store) -> None
 
 
 def test_limits_are_generous_unless_they_are_set(store: Store) -> None:
-    assert read_limits(store) == Limits(count=10_000, size=4 * 2**30)
+    assert read_limits(store) == StoreLimits(count=10_000, size=4 * 2**30)
     assert keep_limits(store) == []
 
 
@@ -122,7 +123,7 @@ def test_a_sound_store_has_no_findings(store: Store) -> None:
     for number in range(3):
         commit(store, number, LARGE)
     note_uses(store, [1, 2], 10_000)
-    write_limits(store, Limits(5, None))
+    write_limits(store, StoreLimits(5, None))
     assert check_store(store) == []
     assert check_store(store, fix=True) == []
     assert left(store) == ["0.md", "1.md", "2.md"]

@@ -41,8 +41,8 @@ from user_files import (
     surely_written,
 )
 
-import sphinx_nbcache.execution.run
-import sphinx_nbcache.project.worlds
+import sphinx_nbcache.execution.runner
+import sphinx_nbcache.project.validity
 from sphinx_nbcache import Project
 from sphinx_nbcache.notices import Notice
 
@@ -319,7 +319,7 @@ class Scenario:
         if self.shadow.secret:
             os.environ["NBCACHE_SECRET"] = self.shadow.secret
         run: Any = replace(self.runner, pause=pause).run
-        sphinx_nbcache.execution.run.run = run
+        sphinx_nbcache.execution.runner.run = run
         stop_at_changes(point)
         project = Project.find(
             self.folder,
@@ -444,7 +444,7 @@ def shells() -> Iterator[Shells]:
 def test_what_users_save_is_there_byte_for_byte(
     tmp_path: Path, shells: Shells, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    monkeypatch.setattr(sphinx_nbcache.project.worlds, "kernel_facts", facts_with())
+    monkeypatch.setattr(sphinx_nbcache.project.validity, "kernel_facts", facts_with())
     totals: Counter[str] = Counter()
     seed = os.environ.get("NBCACHE_USER_FILES_SEED", "0")
     number = int(os.environ.get("NBCACHE_USER_FILES", "200"))

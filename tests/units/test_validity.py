@@ -7,8 +7,8 @@ import json
 import pytest
 from support import code_cell
 
+from sphinx_nbcache.notebooks.executed import wrong_counts
 from sphinx_nbcache.notebooks.ipynb import read_ipynb
-from sphinx_nbcache.notebooks.validity import wrong_counts
 
 
 def problems(*cells: tuple[str, int | None] | tuple[str, int | None, str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sphinx_nbcache.cli.verbosity import with_named_levels
+from sphinx_nbcache.cli.options import with_named_levels
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sphinx_nbcache.traces.environments import Environment, Python, ask
+from sphinx_nbcache.traces.distributions import Environment, Python, ask
 from sphinx_nbcache.traces.facts import (
     GONE,
     OTHER,
@@ -33,7 +33,7 @@ from sphinx_nbcache.traces.facts import (
     text_digest,
 )
 from sphinx_nbcache.traces.fingerprints import Fingerprints
-from sphinx_nbcache.traces.places import Places
+from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.verify import verify
 from sphinx_nbcache.traces.world import World, declare, variable_digest
 
@@ -73,7 +73,7 @@ class Here:
     def world(self) -> World:
         """The world as it is now."""
         python = msgspec.structs.replace(PYTHON, sites=(str(self.site),))
-        places = Places(str(self.root), home=str(self.root.parent), temporary=())
+        places = PathNames(str(self.root), home=str(self.root.parent), temporary=())
         return World(places, Fingerprints(), Environment(python), dict(self.variables))
 
     def says(self, *facts: Fact, **more: Any) -> str | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
-from sphinx_nbcache.report.html.markup import Html, element
-from sphinx_nbcache.report.html.parts import Rows, cell_link
-from sphinx_nbcache.report.links import Links
+from sphinx_nbcache.report.html.elements import Html, Rows, cell_link, element
 from sphinx_nbcache.report.model import EXECUTED, ReportEntry
-from sphinx_nbcache.report.words import in_words
+from sphinx_nbcache.report.selection import Links
+from sphinx_nbcache.text import duration_in_words
 
 _BARS = 12
 _LISTED_CELLS = 8
@@ -31,7 +30,9 @@ def chart(entries: Sequence[ReportEntry], rows: Rows, links: Links) -> Html:
     drawn, longest = timed[:_BARS], timed[0].seconds or 1.0
     text = "Each bar is divided into the notebook's cells."
     if timed[_BARS:]:
-        spent, total = (in_words(sum(e.seconds or 0.0 for e in es)) for es in (drawn, timed))
+        spent, total = (
+            duration_in_words(sum(e.seconds or 0.0 for e in es)) for es in (drawn, timed)
+        )
         text = f"The {len(drawn)} slowest of {len(timed)} notebooks took {spent} of {total}. {text}"
     ticks = _ticks(longest)
     caption = element(
@@ -62,7 +63,9 @@ def _axis(ticks: Sequence[float], longest: float) -> Html:
         x = f"{100 * share:.2f}%"
         anchor = "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
         marks.append(element("line", x1=x, x2=x, y1=0, y2=4))
-        marks.append(element("text", in_words(seconds), x=x, y="1.5em", text_anchor=anchor))
+        marks.append(
+            element("text", duration_in_words(seconds), x=x, y="1.5em", text_anchor=anchor)
+        )
     return element(
         "svg", marks, xmlns="http://www.w3.org/2000/svg", class_="nbcache-axis", aria_hidden="true"
     )
@@ -70,7 +73,7 @@ def _axis(ticks: Sequence[float], longest: float) -> Html:
 
 def _bar(entry: ReportEntry, longest: float, rows: Rows, links: Links) -> list[Html]:
     row, seconds = rows.ids[entry.name], entry.seconds or 0.0
-    title = f"{entry.name}: {in_words(seconds)}"
+    title = f"{entry.name}: {duration_in_words(seconds)}"
     shapes = [
         element(
             "rect",
@@ -95,7 +98,7 @@ def _bar(entry: ReportEntry, longest: float, rows: Rows, links: Links) -> list[H
         aria_labelledby=f"{row}-title {row}-desc",
     )
     name = element("a", rows.short(entry.name), href=f"#{row}")
-    time = element("span", in_words(seconds), class_="nbcache-number")
+    time = element("span", duration_in_words(seconds), class_="nbcache-number")
     return [element("div", element("span", name, " ", _cell(entry, links)), time), svg]
 
 
@@ -110,22 +113,24 @@ def _segments(entry: ReportEntry, scale: float) -> Iterator[tuple[str, float, fl
         if not width:
             continue
         kind = "failed" if cell.number == failed else spent + next(shades)
-        text = f"cell {cell.number}: {in_words(cell.seconds or 0.0)}"
+        text = f"cell {cell.number}: {duration_in_words(cell.seconds or 0.0)}"
         yield text, begin, max(width - _GAP, width / 2), kind
         begin += width
     rest = (entry.seconds or 0.0) * scale - begin
     if rest > _GAP:
-        yield f"{_REST}: {in_words(rest / scale)}", begin, rest, "rest"
+        yield f"{_REST}: {duration_in_words(rest / scale)}", begin, rest, "rest"
 
 
 def _described(entry: ReportEntry) -> str:
     cells = entry.slowest
-    parts = [f"cell {c.number}: {in_words(c.seconds or 0.0)}" for c in cells[:_LISTED_CELLS]]
+    parts = [
+        f"cell {c.number}: {duration_in_words(c.seconds or 0.0)}" for c in cells[:_LISTED_CELLS]
+    ]
     if left := cells[_LISTED_CELLS:]:
-        parts.append(f"{len(left)} more: {in_words(sum(c.seconds or 0.0 for c in left))}")
+        parts.append(f"{len(left)} more: {duration_in_words(sum(c.seconds or 0.0 for c in left))}")
     rest = (entry.seconds or 0.0) - sum(c.seconds or 0.0 for c in cells)
     if rest > 0:
-        parts.append(f"{_REST}: {in_words(rest)}")
+        parts.append(f"{_REST}: {duration_in_words(rest)}")
     return "; ".join(parts)
 
 
@@ -137,7 +142,7 @@ def _cell(entry: ReportEntry, links: Links) -> Html:
     slowest = entry.slowest[:1] if len(entry.slowest) > 1 else ()
     if not slowest or (slowest[0].seconds or 0.0) < _WORTH * (entry.seconds or 0.0):
         return Html()
-    took = in_words(slowest[0].seconds or 0.0)
+    took = duration_in_words(slowest[0].seconds or 0.0)
     link = cell_link(entry, slowest[0].number, links)
     return element("span", link, element("span", f": {took}", class_="nbcache-muted"))
 

@@ -1,21 +1,32 @@
-"""The report as a fragment of HTML, complete without the script, which adds the controls."""
+"""The notebooks that failed: error, place, source of the cell, and traceback.
+
+All of them start folded, so that the page begins with one line for each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
-from sphinx_nbcache.report.files import JSON_FILE, JUNIT_FILE
+from sphinx_nbcache.planning import first_line
 from sphinx_nbcache.report.html.chart import chart
-from sphinx_nbcache.report.html.failures import failures
-from sphinx_nbcache.report.html.markup import Html, around, element
-from sphinx_nbcache.report.html.parts import Rows, rows_of
-from sphinx_nbcache.report.html.table import table
-from sphinx_nbcache.report.links import Links
-from sphinx_nbcache.report.model import AS_IS, FAILED, REUSED, Report, ReportEntry
-from sphinx_nbcache.report.selection import Selection
-from sphinx_nbcache.report.words import in_words
+from sphinx_nbcache.report.html.elements import (
+    Html,
+    Rows,
+    around,
+    block,
+    coloured,
+    element,
+    rows_of,
+)
+from sphinx_nbcache.report.html.table import notebook_table
+from sphinx_nbcache.report.model import AS_IS, FAILED, REUSED, Report, ReportEntry, ReportFailure
+from sphinx_nbcache.report.selection import Links, Selection
+from sphinx_nbcache.report.side_files import JSON_FILE, JUNIT_FILE
+from sphinx_nbcache.text import duration_in_words
 
+_LENGTH = 200
 # The buttons above the table: their texts, and the labels of the notebooks that they select.
 _CHOICES = (
     ("Failed", (FAILED,)),
@@ -24,6 +35,92 @@ _CHOICES = (
     ("To be executed", ("to-be-executed", "may-be-executed")),
     ("Not run", ("as-it-is", "refused", "unreadable", "removed", "edited")),
 )
+STATIC = Path(__file__).parents[2] / "static"
+COMMON_STYLE, REPORT_STYLE, SCRIPT = "nbcache.css", "nbcache-report.css", "nbcache-report.js"
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 1em/1.5 system-ui, sans-serif; margin: 0; color: CanvasText; background: Canvas; }
+main { max-width: 64em; margin: 0 auto; padding: 1em; }
+h1 { font-size: 1.6em; }
+pre { font-size: 0.85em; padding: 0.7em; margin: 0; border: 1px solid var(--nbcache-rule); }
+a { color: LinkText; }
+"""
+
+
+def failures(
+    entries: Sequence[ReportEntry], rows: Rows, links: Links, *, has_heading: bool
+) -> Html:
+    """Return the section on the notebooks that failed.
+
+    Args:
+        entries: The notebooks. If none failed, the section is empty, or says so in a page that
+            provides the heading.
+        rows: Their rows.
+        links: The links of the section.
+        has_heading: Whether the section has its own heading.
+    """
+    failed = [entry for entry in entries if entry.failed]
+    if not failed:
+        return Html() if has_heading else element("p", "No notebook failed.")
+    heading = element("h2", "Failures") if has_heading else ""
+    items = [_failure(entry, rows, links) for entry in failed]
+    return element("section", heading, items, class_="nbcache-failures")
+
+
+def _failure(entry: ReportEntry, rows: Rows, links: Links) -> Html:
+    failure, row = entry.failure, rows.ids[entry.name]
+    what = failure.headline if failure is not None else f"{entry.decision}: {entry.reason}"
+    what = first_line(what, _LENGTH)
+    cell = failure.cell if failure is not None else None
+    sign = element("span", "✗ ", aria_hidden="true")
+    where = rows.short(entry.name) + entry.at_cell
+    summary = element(
+        "summary",
+        element("strong", sign, where, class_="nbcache-bad"),
+        element("span", what, class_="nbcache-what"),
+    )
+    to_row = element("a", "All that is known of it", href=f"#{row}")
+    body: list[Html] = [element("p", _to_page(entry, cell, links), to_row, class_="nbcache-links")]
+    if failure is not None:
+        body += _traceback(failure)
+    return element("details", summary, body, id=f"{row}-failure")
+
+
+def _to_page(entry: ReportEntry, cell: int | None, links: Links) -> list[str]:
+    uri = links.cell(entry.docname, cell)
+    if not uri:
+        return []
+    text = "Its page" if cell is None else f"Cell {cell} in its page"
+    return [element("a", text, href=uri), " · "]
+
+
+def _traceback(failure: ReportFailure) -> list[Html]:
+    shown: list[Html] = []
+    if failure.source:
+        shown.append(element("p", f"Source of cell {failure.cell}", class_="nbcache-label"))
+        shown.append(block(failure.source, "nbcache-source"))
+    trimmed = failure.trimmed
+    is_whole = trimmed == failure.traceback
+    label = "Traceback" if is_whole else "Traceback, without the frames of installed packages"
+    shown.append(
+        element(
+            "div",
+            element("p", label, class_="nbcache-label"),
+            block(coloured(trimmed.rstrip("\n")), "output traceback"),
+            class_="nbcache-copied",
+        )
+    )
+    if not is_whole:
+        full = element(
+            "div",
+            block(coloured(failure.traceback.rstrip("\n")), "output traceback"),
+            class_="nbcache-copied",
+        )
+        shown.append(
+            element("details", element("summary", "Full traceback"), full, class_="nbcache-full")
+        )
+    return shown
 
 
 def report_html(report: Report, selection: Selection, links: Links, prefix: str = "") -> Html:
@@ -77,8 +174,8 @@ def _figures(report: Report) -> Html:
     figures.append((Html(f"{sign}{failed}"), "Failed", "nbcache-bad" if failed else ""))
     if not report.is_reproducible:
         if not is_plan:
-            figures.append((in_words(report.seconds), "Time spent", ""))
-        figures.append((in_words(report.saved), "Time saved", ""))
+            figures.append((duration_in_words(report.seconds), "Time spent", ""))
+        figures.append((duration_in_words(report.saved), "Time saved", ""))
     return element(
         "dl",
         [
@@ -100,7 +197,7 @@ def _table_section(
     others, group = (entries, ()) if is_sorted else _news_and_group(entries)
     pieces = chain(
         (_controls(entries),),
-        table(others, rows, links, tells_all=not report.is_reproducible, group=group),
+        notebook_table(others, rows, links, tells_all=not report.is_reproducible, group=group),
         (element("p", "No notebook matches.", class_="nbcache-none", hidden=True),),
     )
     return around("section", pieces, class_="nbcache-all")
@@ -142,3 +239,32 @@ def _downloads(links: Links) -> Html:
     return element(
         "p", "This report for programs: ", found[0], ", ", found[1], class_="nbcache-links"
     )
+
+
+def standalone_page(report: Report, title: str) -> str:
+    """Return the report as a whole HTML page.
+
+    Args:
+        report: The report.
+        title: Its heading.
+    """
+    style = _STYLE + "".join(_static(name) for name in (COMMON_STYLE, REPORT_STYLE))
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name_="viewport", content_="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Html(style)),
+    )
+    fragment = report_html(report, Selection(), Links())
+    body = element(
+        "body",
+        element("main", element("h1", title), fragment),
+        element("script", Html(_static(SCRIPT))),
+    )
+    page = element("html", head, body, lang="en", data_theme="auto")
+    return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _static(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")

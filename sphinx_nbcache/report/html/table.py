@@ -1,26 +1,33 @@
-"""The table: a group of two rows for each notebook, the second of which unfolds."""
+"""The last runs of a notebook: their durations and their reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from sphinx_nbcache.planning import shortened
-from sphinx_nbcache.report.html.markup import Content, Html, around, element, joined
-from sphinx_nbcache.report.html.parts import (
+from sphinx_nbcache.planning import first_line
+from sphinx_nbcache.report.html.elements import (
+    Content,
+    Html,
     Rows,
+    around,
     cell_link,
-    moment,
+    element,
+    html_joined,
+    local_time,
     nothing,
     page_link,
     state,
+    time_of,
     with_times,
 )
-from sphinx_nbcache.report.html.runs import last_runs
-from sphinx_nbcache.report.links import Links
-from sphinx_nbcache.report.model import Produced, ReportEntry
-from sphinx_nbcache.report.words import in_words, size_in_words
+from sphinx_nbcache.report.model import Produced, ReportEntry, ReportRun
+from sphinx_nbcache.report.selection import Links
+from sphinx_nbcache.text import duration_in_words, size_in_words
 
+_LISTED_RUNS = 5
+_BAR, _GAP, _HEIGHT = 8, 2, 24
+_OK = "ok"
 _SLOWEST, _LISTED = 3, 20
 _LENGTH = 200
 # A longer reason may be cut in its row.
@@ -50,7 +57,60 @@ _COLUMNS = (
 )
 
 
-def table(
+def last_runs(runs: Sequence[ReportRun]) -> Html:
+    """Return a small chart of the durations of runs, and a list of the last ones.
+
+    Args:
+        runs: The runs, the oldest first.
+    """
+    listed = [element("li", _in_words(run)) for run in reversed(runs[-_LISTED_RUNS:])]
+    return Html(_drawn(runs) + element("ol", listed, class_="nbcache-runs"))
+
+
+def _drawn(runs: Sequence[ReportRun]) -> Html:
+    """Return a bar for each run; failed ones have a foot and another colour."""
+    longest = max(run.seconds for run in runs) or 1.0
+    width = len(runs) * (_BAR + _GAP) - _GAP
+    well: list[str] = []
+    bad: list[str] = []
+    for position, run in enumerate(runs):
+        height = max(1.0, run.seconds / longest * _HEIGHT)
+        left = position * (_BAR + _GAP)
+        (well if run.status == _OK else bad).append(
+            f"M{left} {_HEIGHT}v-{height:.1f}h{_BAR}v{height:.1f}z"
+        )
+        if run.status != _OK:
+            bad.append(f"M{left} {_HEIGHT + 2}h{_BAR}v2h-{_BAR}z")
+    shapes = [
+        element("path", d="".join(parts), class_=kind)
+        for parts, kind in ((well, "reused"), (bad, "failed"))
+        if parts
+    ]
+    return element(
+        "svg",
+        element(
+            "title", f"Durations of {len(runs)} runs, the longest {duration_in_words(longest)}"
+        ),
+        shapes,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width} {_HEIGHT + 4}",
+        width=width,
+        height=_HEIGHT + 4,
+        role="img",
+        class_="nbcache-trend",
+    )
+
+
+def _in_words(run: ReportRun) -> Html:
+    parts = [time_of(run.started), duration_in_words(run.seconds)]
+    if run.status != _OK:
+        parts.append(element("span", run.status, class_="nbcache-bad"))
+    if run.reason:
+        parts.append(with_times(run.reason))
+    return html_joined(" · ", parts)
+
+
+def notebook_table(
     entries: Sequence[ReportEntry],
     rows: Rows,
     links: Links,
@@ -115,7 +175,7 @@ def _row(
         "decision": entry.decision,
         "status": state(entry),
         "time": _time(entry),
-        "date": moment(entry.started),
+        "date": local_time(entry.started),
     }
     permalink = element(
         "a", "#", href=f"#{row}", class_="nbcache-permalink", aria_label=f"Link to {entry.name}"
@@ -132,7 +192,7 @@ def _row(
     others = [
         element("td", cells[key], class_=kind, role="cell") for key, _, kind, _ in columns[1:]
     ]
-    reason = shortened(entry.reason, _LENGTH)
+    reason = first_line(entry.reason, _LENGTH)
     summary = with_times(reason) if reason else Html("Details")
     details = element("details", element("summary", summary), _facts(entry, row, links))
     more = element("td", details, colspan=len(columns), role="cell")
@@ -154,14 +214,14 @@ def _row(
 def _time(entry: ReportEntry) -> str:
     if entry.seconds is None:
         return nothing()
-    return in_words(entry.seconds)
+    return duration_in_words(entry.seconds)
 
 
 def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
     """Return the list of facts about a notebook."""
     facts = _of_its_end(entry, row)
     if len(entry.reason) > _IN_SIGHT:
-        facts.append(("Reason", with_times(shortened(entry.reason, _LENGTH))))
+        facts.append(("Reason", with_times(first_line(entry.reason, _LENGTH))))
     if entry.decision:
         facts.append(("Decision", entry.decision))
     if entry.changed:
@@ -188,7 +248,7 @@ def _of_its_end(entry: ReportEntry, row: str) -> list[tuple[str, Content]]:
     """Return the facts about the end of its run that its row does not show."""
     facts: list[tuple[str, Content]] = []
     if entry.failure is not None:
-        to_it = element("a", shortened(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
+        to_it = element("a", first_line(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
         facts.append(("Failure", to_it))
     if entry.retried:
         facts.append(("Attempts", _listed([*entry.retried, f"{len(entry.retried) + 1} in all"])))
@@ -202,14 +262,17 @@ def _of_its_run(entry: ReportEntry, links: Links) -> list[tuple[str, Content]]:
     facts: list[tuple[str, Content]] = []
     if slowest := [c for c in entry.slowest if c.seconds][:_SLOWEST]:
         listed = [
-            [cell_link(entry, c.number, links), f" {in_words(c.seconds or 0.0)}"] for c in slowest
+            [cell_link(entry, c.number, links), f" {duration_in_words(c.seconds or 0.0)}"]
+            for c in slowest
         ]
-        facts.append(("Slowest cells", joined(", ", (joined("", parts) for parts in listed))))
+        facts.append(
+            ("Slowest cells", html_joined(", ", (html_joined("", parts) for parts in listed)))
+        )
     if entry.peak_memory is not None:
         facts.append(("Peak memory", size_in_words(entry.peak_memory)))
     facts += [(k, v) for k, v in (("Kernel", entry.kernel), ("Executor", entry.executor)) if v]
     if entry.started is not None:
-        facts.append(("Run at", moment(entry.started)))
+        facts.append(("Run at", local_time(entry.started)))
     if len(entry.runs) > 1:
         facts.append(("Last runs", last_runs(entry.runs)))
     return facts

@@ -1,0 +1,240 @@
+"""Names in a `conf.py`: their lines, and those that nothing reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.errors import ConfigError
+from sphinx.util.matching import get_matching_files
+
+from sphinx_nbcache.config import (
+    PREFIX,
+    OptionError,
+    OptionProblem,
+    Settings,
+    declared_options,
+    read_settings,
+    unknown_option,
+)
+from sphinx_nbcache.extension.log import line_in_conf, notifier, place_of_option
+from sphinx_nbcache.notebooks.formats import Formats, is_output, not_documents
+from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.project.locations import store_place
+
+# Prefixes of the options of MyST-NB and nbsphinx.
+_OTHERS = ("nb_", "nbsphinx_")
+FILE_TYPE = "nbcache"
+# Before and after Sphinx merges the suffixes of extensions with those of `conf.py` (800).
+BEFORE_SUFFIXES, AFTER_SUFFIXES = 700, 900
+# The file types of MyST-NB and nbsphinx for notebooks in `source_suffix`.
+_TYPES_OF_OTHERS = frozenset({"myst-nb", "jupyter_notebook"})
+CHECKPOINTS = "**.ipynb_checkpoints"
+
+
+def unknown_options(set_names: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options `nbcache_…` that are set but do not exist.
+
+    Args:
+        set_names: The names that a `conf.py` defines, or that the command line overrides.
+    """
+    known = {PREFIX + name for name in declared_options()}
+    for name, value in set_names.items():
+        if name.startswith(PREFIX) and name not in known and _is_setting(value):
+            yield name
+
+
+def notice_of_unknown(option: str, conf: Path, *, is_in_conf: bool) -> Notice:
+    """Return the warning about an option that does not exist.
+
+    Args:
+        option: Its name.
+        conf: The path of the `conf.py`.
+        is_in_conf: Whether it is set there, and not on the command line.
+    """
+    line = line_in_conf(option, conf) if is_in_conf else None
+    return Notice(Topic.OPTION, unknown_option(option), conf if is_in_conf else None, line)
+
+
+def left_over(set_names: Mapping[str, Any], is_read: Callable[[str], bool]) -> str:
+    """Return one line on the options of other notebook extensions that nothing reads.
+
+    It is empty if there are none.
+
+    Args:
+        set_names: The names that a `conf.py` defines.
+        is_read: Tells whether a loaded extension has registered an option.
+    """
+    names = [
+        name
+        for name, value in set_names.items()
+        if name.startswith(_OTHERS) and not is_read(name) and _is_setting(value)
+    ]
+    return f"no loaded extension reads {_listed(names)} of conf.py" if names else ""
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def _is_setting(value: Any) -> bool:
+    """Tell whether a value could be that of an option: modules and functions are helpers."""
+    return not isinstance(value, ModuleType) and not callable(value)
+
+
+def register_options(app: Sphinx) -> None:
+    """Register every declared option, once. The declarations themselves check the types."""
+    for name, (declared, default) in declared_options().items():
+        if PREFIX + name in app.config:
+            return  # by the other of our extensions
+        # As text, because Sphinx converts `-D` values if the default is a number or a bool.
+        registered = str(default) if isinstance(default, int) else default
+        app.add_config_value(PREFIX + name, registered, declared.rebuild, types=Any)
+
+
+def raw_options(config: Config) -> dict[str, Any]:
+    """Return the values that `conf.py` and the command line give, by name without `nbcache_`."""
+    return {name: config[PREFIX + name] for name in declared_options()}
+
+
+def options_for_commands(config: Config) -> dict[str, Any]:
+    """Return the values that count for the commands after this build, too.
+
+    Users give `-D nbcache_execute=force` to run everything once; the commands would run everything
+    each time if it lasted.
+    """
+    raw = raw_options(config)
+    return {n: raw[n] for n in raw if n != "execute" or PREFIX + n not in config.overrides}
+
+
+def settings_of(config: Config) -> tuple[Settings, list[OptionProblem]]:
+    """Return the settings that `conf.py` and the command line give, and the problems in them.
+
+    Raises:
+        OptionError: The value of a strict option cannot be used.
+    """
+    return read_settings(raw_options(config))
+
+
+def check_options(app: Sphinx, config: Config) -> None:
+    """Warn about values that cannot be used, and make their defaults the values.
+
+    Raises:
+        ConfigError: The value of a strict option cannot be used. Here an exception costs nothing:
+            Sphinx has not loaded its environment yet.
+    """
+    try:
+        settings, problems = settings_of(config)
+    except OptionError as error:
+        place = place_of_option(app, error.option)
+        raise ConfigError(f"{place}: {error}" if place else str(error)) from None
+    notify = notifier(app)
+    for problem in (*problems, *_missing_root(settings, Path(app.srcdir))):
+        notify(Notice(Topic.CONFIG, problem.text, option=problem.option))
+    config[PREFIX + "formats"] = dict(settings.formats)
+    for suffix in settings.formats:
+        app.add_source_suffix(suffix, FILE_TYPE, override=True)
+
+
+def _missing_root(settings: Settings, srcdir: Path) -> Iterator[OptionProblem]:
+    if settings.root is not None and not (srcdir / settings.root).is_dir():
+        text = (
+            f"nbcache_root = {settings.root!r} is not a folder (relative to the source directory);"
+            " the default is used"
+        )
+        yield OptionProblem(PREFIX + "root", text)
+
+
+def check_names(app: Sphinx, config: Config) -> None:
+    """Warn about unknown options; name those of other extensions that nothing reads."""
+    conf, notify = Path(app.confdir) / "conf.py", notifier(app)
+    # Sphinx keeps the names of `conf.py` in a private attribute only: values of unregistered names
+    # are otherwise dropped silently.
+    in_conf: dict[str, Any] = config._raw_config  # noqa: SLF001
+    for option in unknown_options(in_conf):
+        overridden = option in config.overrides
+        notify(notice_of_unknown(option, conf, is_in_conf=not overridden))
+    for option in unknown_options(config.overrides):
+        if option not in in_conf:
+            notify(notice_of_unknown(option, conf, is_in_conf=False))
+    if text := left_over(in_conf, config.__contains__):
+        notify(Notice(Topic.OPTION, text, is_information=True))
+
+
+def take_over_suffixes(app: Sphinx, config: Config) -> None:
+    """Read the source files that `conf.py` assigns to the parsers of extensions not loaded.
+
+    Sphinx looks for a parser when it reads the first page, after all notebooks have been run.
+    """
+    suffixes = config.source_suffix
+    if not isinstance(suffixes, dict):
+        return  # no types are named
+    foreign = _TYPES_OF_OTHERS - app.registry.source_parsers.keys()
+    taken = {suffix: kind for suffix, kind in suffixes.items() if kind in foreign}
+    if taken:
+        # A new dictionary: the old one may belong to `conf.py`.
+        config.source_suffix = {**suffixes, **dict.fromkeys(taken, FILE_TYPE)}
+        listed = ", ".join(f"`{suffix}` (`{kind}`)" for suffix, kind in taken.items())
+        text = f"source_suffix names parsers of other extensions; sphinx_nbcache reads {listed}"
+        notifier(app)(Notice(Topic.OPTION, text, is_information=True))
+
+
+def guard_sources(app: Sphinx, config: Config) -> None:
+    """Exclude files that are not documents, although their suffix says so.
+
+    This must be done while the configuration is read: Sphinx compares `exclude_patterns` with
+    those of the last build right after that.
+    """
+    excluded = dict.fromkeys([*config.exclude_patterns, CHECKPOINTS])
+    formats = Formats(config[PREFIX + "formats"])
+    left_out = [*excluded, *_outputs(app)]
+    candidates = [
+        name
+        for name in get_matching_files(app.srcdir, config.include_patterns, left_out)
+        if formats.suffix_of(name)
+    ]
+    no_documents = not_documents(app.srcdir, candidates, formats)
+    excluded |= {_glob_of(name): None for name in no_documents}
+    for notice in no_documents.notices:
+        notifier(app)(notice)
+    # A new list: the old one may be the default, which all configurations share.
+    config.exclude_patterns = list(excluded)
+
+
+def leave_out_outputs(app: Sphinx) -> None:
+    """Keep what builds write into the source directory from becoming documents.
+
+    This does not use `exclude_patterns`: they would differ between builders that share doctrees,
+    and each of them would read every page again.
+    """
+    builder, outputs = app.builder, _outputs(app)
+    asset_paths = builder.get_asset_paths
+    builder.get_asset_paths = lambda: [*asset_paths(), *outputs]  # type: ignore[method-assign]
+
+
+def _outputs(app: Sphinx) -> list[str]:
+    """Return globs for the folders in the source directory that builds write to.
+
+    They hold copies of notebooks: downloads, sources, and those of other tools that share the
+    folder of the store.
+    """
+    settings, _ = settings_of(app.config)
+    base, output = Path(app.srcdir), Path(app.outdir)
+    folders = {output, Path(app.doctreedir), store_place(base, output.parent, settings)}
+    if output.parent.is_dir():
+        folders.update(folder for folder in output.parent.iterdir() if is_output(folder))
+    inside = (folder for folder in folders if base in folder.parents)
+    return sorted(_glob_of(folder.relative_to(base).as_posix()) for folder in inside)
+
+
+def _glob_of(name: str) -> str:
+    """Return the glob for exactly this name, even if it looks like a glob."""
+    # Python's `re` raises a FutureWarning for `[[]` (possible nested set).
+    glob = re.sub(r"([\[*?])", r"[/\1]", name)
+    # Sphinx could not save its environment with a lone surrogate in it.
+    return re.sub("[\udc80-\udcff]", "[! -\ud7ff]", glob)

@@ -1,0 +1,1 @@
+"""File primitives: atomic writes, safe moves, stats, paths and globs."""

@@ -1,0 +1,294 @@
+"""Files that are read, written, moved and removed."""
+
+import hashlib
+import os
+import re
+import stat as modes
+import sys
+import time
+
+from .common import ENTERED, HERE, absolute, outer, source_of, without_dots
+from .lookups import Looks
+from .watch import Proof, Watch, short
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Larger files are not hashed here: a change while one is read makes the trace unreliable.
+_LARGEST = 1 << 26
+# Like `Stat.is_racy`: a file this young may change without a change of its times.
+_RACY_NS = 100_000_000
+_COARSE_RACY_NS = 2_500_000_000
+_SECOND_NS = 1_000_000_000
+# The unwrapped function: the wrapped one would record the tracer's own looks.
+_stat = os.stat
+_UNKNOWN = object()
+_KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
+
+
+class Files:
+    """The files that were read, written and removed, and the directories that were made."""
+
+    def __init__(self, quiet, log, roots=()):
+        self.quiet = quiet
+        self.log = log
+        self.watch = Watch(roots)
+        self.touched = set()
+        self.seen = {}
+        self.probed = set()
+        self.reads = Looks()
+        self.writes = {}
+        self.inferred = {}
+        self.databases = set()
+        self.removed = {}
+        self.moved = {}
+        self.made = {}
+        self.asked_versions = {}
+        self.proof = Proof(self)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget_touched)
+
+    def forget_touched(self):
+        """Forget which files were opened for writing, so that the next time is noticed."""
+        self.touched.clear()
+        for flags, seen in self.seen.items():
+            if flags & _WRITING:
+                seen.clear()
+
+    def is_product(self, path):
+        """Tell whether the run wrote a file, or seems to have written it."""
+        return path in self.writes or path in self.inferred or path in self.databases
+
+    def look(self, path, how, *, hashing=False):
+        """Look at a path. Hash a file if its times alone would not show a change."""
+        return self.look_of(path, self.stat(path), how, hashing=hashing)
+
+    @staticmethod
+    def stat(path):
+        """Return the stat of a path, or None, without recording the look."""
+        try:
+            return _stat(path)
+        except (OSError, ValueError):
+            return None
+
+    def look_of(self, path, found, how, *, hashing=False):
+        """Return the look at a path with a known stat."""
+        now = time.time_ns()
+        if found is None:
+            return (None, "", now, None, how)
+        kind = _KINDS.get(modes.S_IFMT(found.st_mode), "other")
+        stat = short(found)
+        changed = max(stat[1], stat[2])
+        racy = _RACY_NS if changed % _SECOND_NS else _COARSE_RACY_NS
+        digest = None
+        if kind == "file" and found.st_size <= _LARGEST and (hashing or now - changed < racy):
+            digest = self._digest(path)
+        return (stat, kind, now, digest, how)
+
+    @staticmethod
+    def _digest(path):
+        digest = hashlib.sha256()
+        try:
+            with open(path, "rb", buffering=0) as file:
+                for chunk in iter(lambda: file.read(1 << 20), b""):
+                    digest.update(chunk)
+        except OSError:
+            return None
+        return digest.hexdigest()
+
+    def read(self, path, how="read", found=_UNKNOWN):
+        """Record that a file is about to be read, or looked for.
+
+        A file that the run itself wrote is not an input. Python also looks for cells as files after
+        an exception: their names are in angle brackets.
+        """
+        if path in self.reads or path in self.writes or path in self.inferred:
+            return
+        if "<" in path and os.path.basename(path).startswith("<"):
+            return
+        if found is _UNKNOWN:
+            found = self.stat(path)
+        look = self.look_of(path, found, how)
+        self.reads.keep(path, look)
+        if self.log.is_child:
+            self.log.note("read", path, look)
+
+    def write(self, path, *, keeps=""):
+        """Record that a file is about to be written; `keeps` says how, if its content is kept.
+
+        Content that was read and is about to be lost is hashed first. A child does not know what
+        its parent has read.
+        """
+        self.touched.add(path)
+        folder = os.path.dirname(path)
+        self.watch.add(folder)
+        if path in self.writes and not self.log.is_new(path):
+            return
+        was_read = path in self.reads or bool(keeps) or self.log.is_child
+        look = self.look(path, "write", hashing=was_read)
+        if self.log.is_child:
+            self.log.note("write", path, look)
+            self.proof.prepare()
+        if path in self.writes:
+            return
+        self.writes[path] = look
+        if look[0] is not None:
+            self.watch.forget_events(path)
+        if look[0] is None and self.stat(folder) is None:
+            self._expect(folder)
+        if keeps and path not in self.reads:
+            look = (*look[:-1], keeps)
+            self.reads.keep(path, look)
+            self.log.note("read", path, look)
+
+    def on_open(self, path, mode, flags):
+        seen = self.seen.get(flags)
+        if seen is None:
+            seen = self.seen[flags] = set()
+        if type(path) is int or not path or path in seen:
+            return False
+        full = absolute(path)
+        seen.add(path)
+        if flags & _WRITING:
+            return self._open_for_writing(full, flags)
+        if full.startswith(self.quiet.prefixes):
+            self._note_version(full)
+        elif not (mode is None and sys._getframe(2).f_code.co_name.startswith("_rmtree")):
+            self.read(source_of(full))
+        return False
+
+    def _open_for_writing(self, path, flags):
+        """Record an opening for writing; return whether to forbid it.
+
+        Python would take bytecode for current if its source was changed twice within a second and
+        kept its size. So no bytecode is written for such a young source.
+        """
+        if "__pycache__" in path:
+            young = time.time_ns() - 2 * _SECOND_NS
+            look = self.look(source_of(re.sub(r"\.pyc\.\d+$", ".pyc", path)), "write")
+            return look[0] is not None and look[0][1] > young
+        if not path.startswith(self.quiet.prefixes):
+            if flags & os.O_EXCL:
+                self._expect(path)
+            if flags & os.O_TRUNC:
+                self.write(path)
+            elif flags & os.O_RDWR:
+                self.write(path, keeps="write")
+            else:
+                self.write(path, keeps="append" if flags & os.O_APPEND else "")
+        return False
+
+    def _note_version(self, path):
+        if not path.endswith(("-info/METADATA", "-info/PKG-INFO")):
+            return
+        if self.quiet.is_user(outer(sys._getframe(3), self.quiet.library_prefixes)):
+            self.asked_versions[os.path.basename(os.path.dirname(path))] = True
+
+    def on_remove(self, path, dir_fd=-1):
+        if type(path) is not int and dir_fd in (-1, None):
+            path = absolute(path)
+            self._expect(path)
+            if self.stat(path) is not None:
+                self.remove(path)
+
+    def on_rmdir(self, path, dir_fd=-1):
+        if dir_fd in (-1, None):
+            self._expect(absolute(path))
+
+    def on_chdir(self, path):
+        ENTERED.clear()
+        if type(path) is not int:
+            full = absolute(path)
+            self._expect(full)
+            ENTERED.append(without_dots(full))
+        self.forget()
+
+    def _expect(self, path):
+        """Record that an action depends on whether a path exists."""
+        self.read(path, "probe")
+
+    def remove(self, path):
+        """Record that a file is about to be removed."""
+        self.write(path)
+        self.removed[path] = True
+        self.forget()
+        self.log.note("remove", path)
+
+    def on_rmtree(self, path, *more):
+        self.watch.forget(absolute(path))
+        for folder, _, names in os.walk(absolute(path)):
+            for name in names:
+                self.remove(os.path.join(folder, name))
+
+    def on_rename(self, source, target, *dir_fds):
+        if any(dir_fd not in (-1, None) for dir_fd in dir_fds):
+            return  # names relative to an unknown directory
+        source, target = absolute(source), absolute(target)
+        if os.path.isdir(source):
+            self.watch.forget(source)
+            self.watch.forget(target)
+            for folder, _, names in os.walk(source):
+                inside = target + folder[len(source) :]
+                self.on_mkdir(inside)
+                for name in names:
+                    self._move(os.path.join(folder, name), os.path.join(inside, name))
+        else:
+            self._move(source, target)
+
+    def _move(self, source, target):
+        self.read(source)
+        if self.stat(source) is not None:
+            is_made = self._is_made(source)
+            self.remove(source)
+            self._write_as(target, is_made=is_made)
+
+    def on_link(self, source, target, *more):
+        target = absolute(target)
+        self._expect(target)
+        self._write_as(target, is_made=self._is_made(absolute(source)))
+
+    def _is_made(self, path):
+        """Tell whether the run created a file where nothing was before."""
+        look = self.writes.get(path)
+        return look is not None and look[1] == "" and path not in self.moved
+
+    def _write_as(self, path, *, is_made):
+        """Record that a path is about to become the new name of an existing file."""
+        self.write(path)
+        if is_made:
+            self.moved.pop(path, None)
+        else:
+            # The content belongs to someone who may have no other copy.
+            self.moved[path] = True
+            self.log.note("move", path)
+
+    def on_truncate(self, path, *more):
+        if type(path) is not int:
+            self.write(absolute(path), keeps="write")
+
+    def on_mkdir(self, path, mode=None, dir_fd=-1):
+        if dir_fd not in (-1, None):
+            return
+        full = absolute(path)
+        self._expect(full)
+        if self.stat(full) is None:
+            self.made[full] = True
+            self.watch.forget(full)
+            self.log.note("make", full)
+
+    def forget(self):
+        """Forget cached looks: names may stand for other files now."""
+        HERE.clear()
+        self.seen.clear()
+        self.probed.clear()
+
+    def on_sqlite(self, database):
+        """Hash a database before it is opened in C, for reading and perhaps for writing."""
+        if isinstance(database, str) and database.startswith("file:"):
+            database = re.sub(r"^file:(//(localhost)?(?=/))?|[?#].*$", "", database)
+        if database and database not in (":memory:", b":memory:"):
+            path = absolute(database)
+            self.databases.add(path)
+            self.watch.add(os.path.dirname(path))
+            if path not in self.reads and path not in self.writes:
+                look = self.look(path, "database", hashing=True)
+                self.reads.keep(path, look)
+                self.log.note("read", path, look)

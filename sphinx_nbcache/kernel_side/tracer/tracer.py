@@ -1,0 +1,239 @@
+"""The complete tracer: the audit hook, and the report."""
+
+import json
+import os
+import platform
+import sys
+import threading
+import time
+
+from .changes import Changes
+from .commands import Outside, Processes
+from .common import Log, Own, Quiet, shell
+from .files import Files
+from .imports import Imports
+from .lookups import Listings, Probes, Variables
+from .named import Named
+
+SCHEMA = 3
+
+
+class Tracer:
+    """The parts of the tracer, connected."""
+
+    def __init__(self, config):
+        self.config = config
+        self.started = time.time_ns()
+        self.directory = os.getcwd()
+        self.own = Own()
+        self.quiet = Quiet(config.get("quiet", ()))
+        self.log = Log(config.get("log"), config.get("child", False))
+        self.roots = [config["root"], os.path.realpath(config["root"])]
+        self.files = Files(self.quiet, self.log, self.roots)
+        self.listings = Listings(self.quiet, self.log, self.roots)
+        self.imports = Imports(self.quiet, self.log)
+        self.files.watch.loaded = self.imports.before
+        self.variables = Variables(self.quiet, config.get("own_variables", ()))
+        self.processes = Processes(self.log)
+        self.changes = Changes(self.files, self.processes)
+        self.named = Named(self.own, self.files, self.imports, self.changes)
+        self.outside = Outside(self.log, self.named, self.processes)
+        self.start_variables = {k: v for k, v in os.environ.items() if k.startswith("PYTHON")}
+
+    def start(self):
+        """Start recording."""
+        sys.addaudithook(self.hook())
+        home = os.path.expanduser("~")
+        settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+        Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
+        self.imports.watch()
+        if not self.log.is_child:
+            self.variables.watch()
+            ipython = shell()
+            if ipython is not None:
+                ipython.events.register("pre_run_cell", self.named.before_cell)
+                ipython.events.register("post_run_cell", self.named.after_cell)
+
+    def handlers(self):
+        files, listings, outside = self.files, self.listings, self.outside
+        return {
+            "open": files.on_open,
+            **dict.fromkeys(("os.listdir", "os.scandir"), listings.on_list),
+            "os.remove": files.on_remove,
+            "os.rmdir": files.on_rmdir,
+            "os.rename": files.on_rename,
+            "os.truncate": files.on_truncate,
+            "os.mkdir": files.on_mkdir,
+            **dict.fromkeys(("os.link", "os.symlink"), files.on_link),
+            **dict.fromkeys(("os.chdir", "os.fchdir"), files.on_chdir),
+            "shutil.rmtree": files.on_rmtree,
+            "sqlite3.connect": files.on_sqlite,
+            "pathlib.Path.glob": listings.on_glob,
+            "pathlib.Path.rglob": listings.on_rglob,
+            "import": self.imports.on_import,
+            **dict.fromkeys(("os.putenv", "os.unsetenv"), self.variables.on_put),
+            "subprocess.Popen": outside.on_popen,
+            **dict.fromkeys(("os.fork", "os.forkpty"), self.processes.on_fork),
+            "os.exec": outside.on_exec,
+            "os.posix_spawn": outside.on_spawn,
+            "os.system": outside.on_system,
+            "socket.connect": outside.on_connect,
+            "socket.getaddrinfo": outside.on_host,
+            "urllib.Request": outside.on_url,
+        }
+
+    def hook(self):
+        """Return the audit hook, which is called for every event."""
+        find, busy, ident = self.handlers().get, self.own.threads, threading.get_ident
+
+        def hook(event, arguments):
+            handler = find(event)
+            if handler is None:
+                return
+            thread = ident()
+            if thread in busy:
+                return
+            busy.add(thread)
+            forbidden = False
+            try:
+                forbidden = handler(*arguments)
+            except Exception as error:
+                self.own.complain(error)
+            finally:
+                busy.discard(thread)
+            if forbidden:
+                raise PermissionError("the source of this bytecode is too young")
+
+        return hook
+
+    def report(self):
+        """Return the observations, as JSON in ASCII."""
+        with self.own:
+            return json.dumps(self._report())
+        return json.dumps({"errors": self.own.errors})
+
+    def _report(self):
+        children = self.log.records()
+        left = self.changes.end(record[1] for record in children if record[0] == "write")
+        self.named.finish()
+        local = self.imports.local_modules()
+        reached = self.imports.reached(local)
+        for file, _ in local.values():
+            self._late(file)
+        for path in mapped_files():
+            if not path.startswith(self.quiet.prefixes):
+                self._late(path)
+        return {
+            "schema": SCHEMA,
+            "started": self.started,
+            "ended": time.time_ns(),
+            "directory": self.directory,
+            "python": self._python(),
+            "reads": self.files.reads.unpacked(),
+            "writes": self.files.writes,
+            "removed": list(self.files.removed),
+            "moved": list(self.files.moved),
+            "made": list(self.files.made),
+            "listings": [[*key, names] for key, names in self.listings.found.items()],
+            "named": self.named.looks,
+            "inferred": self.files.inferred,
+            "proven": list(self.changes.proven),
+            "changed": list(self.changes.changed),
+            "others": self.changes.others,
+            "left": left,
+            "handles": self.changes.are_handles_known(),
+            "modules": local,
+            "packages": reached,
+            "wanted": sorted(self.imports.wanted),
+            "asked_versions": list(self.files.asked_versions),
+            "missing": self.imports.missing(),
+            "search": self.imports.shadowable(set(reached)),
+            "variables": self.variables.read,
+            "start_variables": self.start_variables,
+            "processes": self.processes.started,
+            "hosts": list(self.outside.hosts),
+            "startup": self._startup() if self.config.get("startup", True) else None,
+            "children": children,
+            "errors": self.own.errors,
+        }
+
+    def _late(self, path):
+        """Record a file whose use is noticed only now, at the end."""
+        if path not in self.files.reads and path not in self.files.writes:
+            self.files.reads.keep(path, self.files.look(path, "late"))
+
+    def _startup(self):
+        """Return the files that IPython read and ran before the tracer started."""
+        profile = getattr(shell(), "profile_dir", None)
+        if profile is None:
+            return None
+        folder = profile.startup_dir
+        try:
+            found = os.listdir(folder)
+        except OSError:
+            found = []  # whoever has not made it has put nothing there
+        names = sorted(name for name in found if name.endswith((".py", ".ipy")))
+        paths = [os.path.join(folder, name) for name in names]
+        settings = ("ipython_config.py", "ipython_kernel_config.py")
+        paths += [os.path.join(profile.location, name) for name in settings]
+        looks = {path: self.files.look(path, "late") for path in paths}
+        return {"folder": folder, "names": names, "files": looks}
+
+    def _python(self):
+        return {
+            "executable": sys.executable,
+            "prefixes": list(dict.fromkeys((sys.prefix, sys.base_prefix))),
+            "library": self.quiet.library,
+            "sites": self.quiet.sites,
+            "implementation": platform.python_implementation(),
+            "version": "%d.%d" % sys.version_info[:2],
+            "platform": sys.platform,
+            "machine": platform.machine(),
+        }
+
+
+def mapped_files():
+    """Return the files that are mapped into memory, where the system reports them."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+            paths = {line[line.find("/") :].rstrip("\n") for line in file if "/" in line}
+    except OSError:
+        return []
+    return sorted(p for p in paths if not p.endswith(" (deleted)") and ".so" not in p)
+
+
+TRACER = None
+
+
+def install(config):
+    """Start tracing.
+
+    Args:
+        config: A dictionary with `root`; `log`, a file to which children write; `support`, the
+            folder of our `sitecustomize`; `quiet`, directories to ignore; `own_variables`,
+            environment variables that we set for the kernel; `startup`, whether IPython's own files
+            count; `child`, whether this is a child of the kernel.
+    """
+    global TRACER  # noqa: PLW0603
+    if TRACER is None:
+        tracer = Tracer(config)
+        if config.get("child"):
+            tracer.log.note("child", os.getpid())
+        elif config.get("log") and config.get("support"):
+            tracer.variables.ignored |= _prepare_children(config)
+        tracer.start()
+        TRACER = tracer
+
+
+def _prepare_children(config):
+    """Make Python processes that are started from here load our `sitecustomize`."""
+    child = {"root": config["root"], "log": config["log"], "quiet": config.get("quiet", ())}
+    path = [config["support"], *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["NBCACHE_TRACE"] = json.dumps({**child, "child": True})
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    return {"NBCACHE_TRACE", "PYTHONPATH"}
+
+
+def report():
+    """Return the observations, as JSON."""
+    return TRACER.report() if TRACER is not None else "{}"

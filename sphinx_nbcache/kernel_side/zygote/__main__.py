@@ -1,0 +1,39 @@
+"""The entry point of a zygote, and of each kernel that it forks.
+
+usage: python [options] __main__.py CONTROL
+"""
+
+import os
+import sys
+
+PACKAGE = "_nbcache_zygote"
+
+
+def _as_package():
+    """Make the modules next to this file a package that no import of a notebook can find."""
+    import types
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    # `python -m ipykernel_launcher` has no script folder in its path.
+    if sys.path and os.path.abspath(sys.path[0]) == here:
+        del sys.path[0]
+    sys.path_importer_cache.pop(here, None)
+    package = types.ModuleType(PACKAGE)
+    # Code for every Python kernel, however it is started, is in another folder.
+    package.__path__ = [here, os.path.join(here, os.pardir, "cells")]
+    sys.modules[PACKAGE] = package
+
+
+def _main(control):
+    from _nbcache_zygote import kernel, loop
+
+    order = loop.serve(control)
+    # Only a forked child returns.
+    for name in order["ours"]:
+        del sys.modules[name]
+    kernel.run(order)
+
+
+if __name__ == "__main__":
+    _as_package()
+    _main(int(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Kernels: which one a notebook needs, how it is started, and how it ends."""

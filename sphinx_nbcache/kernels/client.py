@@ -1,0 +1,146 @@
+"""The import of nbclient, without its slowest part, which is not used here."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from nbformat import NotebookNode
+
+from sphinx_nbcache.kernels.choosing import KernelError, KernelManager
+from sphinx_nbcache.kernels.forked.manager import DeathWatch
+from sphinx_nbcache.kernels.processes import peak_memory
+from sphinx_nbcache.kernels.streams import OutputLimits, cut_note
+from sphinx_nbcache.kernels.tracing import RunTracer
+from sphinx_nbcache.python_code import parse_literal
+
+# If rfc3987_syntax is installed, jsonschema (used by nbformat) imports it to check IRIs. It
+# compiles a grammar for each rule, which takes two seconds.
+_SLOW, _FUNCTION = "rfc3987_syntax", "is_valid_syntax"
+# A kernel that has not answered within this time never will.
+ANSWER_SECONDS = 120
+_ASKED = "asked"
+# The classes of the last exception that a cell raised. User code may redefine `type`.
+_CLASSES = "[c.__name__ for c in __import__('sys').last_value.__class__.__mro__]"
+
+
+def import_nbclient() -> None:
+    """Import nbclient, unless that was done already."""
+    with _without_grammars():
+        importlib.import_module("nbclient")
+
+
+@contextmanager
+def _without_grammars() -> Iterator[None]:
+    """Defer the import of grammars by modules imported in the context until they are used."""
+    if {_SLOW, "jsonschema"} & sys.modules.keys() or find_spec(_SLOW) is None:
+        yield
+        return
+    stand_in = types.ModuleType(_SLOW)
+    setattr(stand_in, _FUNCTION, _is_valid_syntax)
+    sys.modules[_SLOW] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(_SLOW) is stand_in:
+            del sys.modules[_SLOW]
+
+
+def _is_valid_syntax(*arguments: Any, **options: Any) -> Any:
+    return getattr(importlib.import_module(_SLOW), _FUNCTION)(*arguments, **options)
+
+
+class Client(DeathWatch):
+    """nbclient's client, which keeps the kernel manager that nbclient itself releases."""
+
+    manager: KernelManager | None = None
+    tracer: RunTracer | None = None
+    before: str = ""
+    """Code to execute silently before the first cell, unless the kernel has done so already."""
+    peak_memory: int | None = None
+
+    def __init__(
+        self,
+        *arguments: Any,
+        make_manager: Callable[[], KernelManager],
+        limits: OutputLimits,
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._make_manager = make_manager
+        self.limits = limits
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Process a message of a cell; if an output limit is exceeded, kill the kernel.
+
+        An interrupt is not enough: a cell that ignores it would continue to produce output.
+        """
+        if self.limits.exceeded:
+            return None
+        if self.limits.allows(msg, cell_index):
+            return super().process_message(msg, cell, cell_index)
+        last = [self.limits.cut(msg, cell_index), cut_note(self.limits.exceeded)]
+        cell.outputs += [NotebookNode(output) for output in last if output is not None]
+        if self.manager is not None:
+            self.manager.kill_at_once()
+        return None
+
+    def create_kernel_manager(self) -> Any:
+        """Create the manager, and keep a reference to it."""
+        self.km = self.manager = self._make_manager()
+        return self.manager
+
+    @asynccontextmanager
+    async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
+        """Start the kernel, and its tracer if there is one."""
+        async with super().async_setup_kernel(**kwargs):
+            assert self.manager is not None
+            if self.manager.is_prepared:
+                self.before = ""
+            try:
+                if self.tracer is None:
+                    await self._silently("")
+                    yield
+                else:
+                    async with self.tracer.around_cells(self._silently, self.manager.tracer):
+                        yield
+            finally:
+                provisioner = getattr(self.km, "provisioner", None)
+                self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
+
+    async def classes_of_error(self, name: str) -> tuple[str, ...]:
+        """Ask a Python kernel for the classes of the exception that a cell raised.
+
+        Args:
+            name: The name of the exception's own class.
+
+        Returns:
+            The names of the classes, its own first; nothing if the kernel does not know.
+        """
+        reply = await self._silently("", user_expressions={_ASKED: _CLASSES})
+        try:
+            found = parse_literal(reply["user_expressions"][_ASKED]["data"]["text/plain"])
+        except (KeyError, TypeError, ValueError, SyntaxError):
+            return ()
+        # The kernel may have stored another exception.
+        return tuple(map(str, found)) if found and found[0] == name else ()
+
+    async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
+        """Execute code that is not part of the notebook; return the content of the reply."""
+        assert self.kc is not None
+        # Both in one message, since every message takes time.
+        code, self.before = self.before + code, ""
+        if not code and not options:
+            return {}
+        asked = self.kc.execute(code, silent=True, store_history=False, **options)
+        try:
+            reply = await asyncio.wait_for(self.async_wait_for_reply(asked), ANSWER_SECONDS)
+        except TimeoutError:
+            raise KernelError(f"it has not answered for {ANSWER_SECONDS} s") from None
+        return dict(reply["content"]) if reply is not None else {}

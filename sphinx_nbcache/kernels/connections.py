@@ -1,0 +1,112 @@
+"""Ports for a kernel that no other process is likely to take first.
+
+jupyter_client asks the system for free ports and releases them; the kernel takes them a second
+later. They are in the range from which each outgoing connection gets a port. If a connection takes
+one of them, ipykernel waits for ever. Our ports are therefore from below that range.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
+from traitlets import Type
+
+PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+"""jupyter_client's names for the ports of a kernel."""
+
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST = 10_240
+# A smaller range is not worth it.
+_LEAST = 2_000
+_ATTEMPTS = 200
+
+_lock = threading.Lock()
+_given: set[int] = set()
+# How long a message may wait unnoticed.
+_TURN_SECONDS = 0.2
+
+
+def free_ports(count: int, ip: str) -> list[int] | None:
+    """Return free ports, each given once in this process; `None` lets the system choose.
+
+    Args:
+        count: The number of ports.
+        ip: The address on which they have to be free.
+    """
+    try:
+        end = int(_RANGE.read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    if end - _FIRST < _LEAST:
+        return None
+    chance = random.SystemRandom()  # other processes must come to other ones
+    found: list[int] = []
+    with _lock:
+        if len(_given) > (end - _FIRST) // 2:
+            _given.clear()
+        for _ in range(_ATTEMPTS):
+            port = chance.randrange(_FIRST, end)
+            if port not in _given and is_free(ip, port):
+                _given.add(port)
+                found.append(port)
+            if len(found) == count:
+                return found
+    return None
+
+
+def is_free(ip: str, port: int) -> bool:
+    """Tell whether a port of an address is free now."""
+    try:
+        with socket.socket() as probe:
+            probe.bind((ip, port))
+    except OSError:
+        return False
+    return True
+
+
+class WatchedChannel(AsyncZMQSocketChannel):
+    """A channel that polls its socket regularly while it waits.
+
+    Workaround: when a message is *sent* on a socket, ZeroMQ registers what has arrived in the
+    meantime, and does not announce it again (its descriptor is edge-triggered); jupyter_client
+    sends without notifying asyncio. nbclient does so for messages of widgets while it waits for a
+    cell's reply. Without polling, it would occasionally wait until the cell's time limit.
+    """
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]  # noqa: ASYNC109 (jupyter_client's signature)
+        """Return the next message.
+
+        Raises:
+            queue.Empty: No message has arrived within the timeout.
+        """
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        while True:
+            left = max(0.0, end - time.monotonic())
+            try:
+                return await super().get_msg(timeout=min(left, _TURN_SECONDS))
+            except Empty:
+                if left <= _TURN_SECONDS:
+                    raise
+
+
+class KernelClient(AsyncKernelClient):
+    """jupyter_client's client, with a [](WatchedChannel) as shell channel."""
+
+    shell_channel_class = Type(WatchedChannel)
+
+    def stop_channels(self) -> None:
+        """Close the channels, and ZeroMQ's context if the client created it.
+
+        Old versions of jupyter_client leave the context to the garbage collector.
+        """
+        super().stop_channels()
+        if getattr(self, "_created_context", False) and not self.context.closed:
+            self.context.destroy(linger=100)

@@ -1,0 +1,234 @@
+"""A forked kernel, before a notebook runs in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from jupyter_client.connect import KernelConnectionInfo, write_connection_file
+from jupyter_client.kernelspec import KernelSpec
+
+from sphinx_nbcache.kernels.connections import PORTS
+from sphinx_nbcache.kernels.fitting import CONNECTION_FILE, LAUNCHER, KernelCommand
+from sphinx_nbcache.kernels.forked.provisioner import ForkError, ForkProvisioner
+from sphinx_nbcache.kernels.forked.zygote import Order, Zygote
+from sphinx_nbcache.kernels.tracing import Begun
+from sphinx_nbcache.traces.tracer_code import TracerConfig, remove_log, with_log
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The properties in which kernels can differ at their start.
+
+    Attributes:
+        zygote: The zygote that forks the kernel.
+        command: The command that would start the kernel in the ordinary way.
+        folder: The working folder, absolute.
+        environment: All environment variables.
+        tracer: The tracer's configuration, without the log of child processes; `None` for no
+            tracer.
+    """
+
+    zygote: Zygote
+    command: KernelCommand
+    folder: str
+    environment: Mapping[str, str]
+    tracer: TracerConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedKernel:
+    """A kernel whose sockets are bound.
+
+    Attributes:
+        start: How it was started.
+        process: Its process.
+        place: The common prefix of the paths of its files.
+        connection: How to connect to it.
+        log: The output of its process itself.
+        tracer: Its tracer, if that runs.
+    """
+
+    start: Start
+    process: ForkProvisioner
+    place: Path
+    connection: KernelConnectionInfo
+    log: IO[bytes]
+    tracer: Begun | None
+
+    @property
+    def connection_file(self) -> str:
+        """The connection file of the kernel."""
+        return _connection_file(self.place)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the kernel is equivalent to one that is started now.
+
+        It is alive, its folder is still the one of that name, and it has executed no code of the
+        user's yet: start-up files might have changed since.
+        """
+        try:
+            its = Path(f"/proc/{self.process.pid}/cwd").stat()
+            named = Path(self.start.folder).stat()
+        except OSError:
+            return False
+        is_alive = self.process.exit_status is None
+        return is_alive and self.process.is_untouched() and os.path.samestat(its, named)
+
+    def taken(self) -> ForkedKernel:
+        """Return the kernel as one that is assigned to its notebook now."""
+        if self.tracer is None:
+            return self
+        return replace(self, tracer=replace(self.tracer, since_ns=time.time_ns()))
+
+    async def end(self) -> None:
+        """Kill the kernel, and remove its files."""
+        await self.process.wait_killed()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Release the kernel without ending it: its zygote does that."""
+        self.process.abandon()
+        self.log.close()
+        remove_files(self.place)
+        if self.tracer is not None:
+            remove_log(self.tracer.config)
+
+
+async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKernel:
+    """Fork a kernel, and wait until its sockets are bound.
+
+    Args:
+        start: How to start it.
+        place: A path; the kernel owns all files whose paths begin with it.
+        spec: Its kernelspec.
+
+    Raises:
+        ForkError: The kernel could not be started. Nothing of it is left.
+    """
+    process = ForkProvisioner(kernel_id="", kernel_spec=spec)
+    log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the kernel)
+    ports: dict[str, Any] = {port: number for number, port in enumerate(PORTS, 1)}
+    tracer: TracerConfig | None = None
+    try:
+        if start.tracer is not None:
+            tracer = with_log(start.tracer)
+        file, connection = write_connection_file(
+            _connection_file(place),
+            transport="ipc",
+            ip=str(place),
+            key=uuid.uuid4().hex.encode(),
+            kernel_name="",
+            **ports,
+        )
+        process.connection_info = connection
+        order = _order(start, file, tracer)
+        await process.fork(start.zygote, order, log.fileno(), log.fileno())
+    except BaseException:
+        log.close()
+        remove_files(place)
+        if tracer is not None:
+            remove_log(tracer)
+        raise
+    begun = Begun(tracer) if tracer is not None and process.is_tracing else None
+    return ForkedKernel(start, process, place, connection, log, begun)
+
+
+def remove_files(place: Path) -> None:
+    """Remove the files of a kernel that is no longer connected."""
+    numbers = range(1, len(PORTS) + 1)
+    for path in (_connection_file(place), *(f"{place}-{number}" for number in numbers)):
+        with suppress(OSError):
+            Path(path).unlink()
+
+
+def _connection_file(place: Path) -> str:
+    return f"{place}.json"
+
+
+def _order(start: Start, connection_file: str, tracer: TracerConfig | None) -> Order:
+    words = start.command.arguments
+    arguments = [connection_file if word == CONNECTION_FILE else word for word in words]
+    command = [*start.command.python, "-m", LAUNCHER, *arguments]
+    folder = os.path.abspath(start.folder)  # noqa: PTH100 (links stay)
+    return Order(folder, start.environment, command, arguments, tracer)
+
+
+class Spare:
+    """At most one kernel that is not in use yet.
+
+    It equals the kernel that was started last, except for its folder: that of the next notebook. If
+    another kernel is wanted then, the spare one is unused, and does no harm. It is bound to one
+    event loop, that of its first caller.
+
+    Args:
+        new_place: Returns a place for a kernel's files.
+    """
+
+    def __init__(self, new_place: Callable[[], Path]) -> None:
+        self._new_place = new_place
+        self._folder: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._start: Start | None = None
+        self._coming: asyncio.Task[ForkedKernel] | None = None
+        self._dropped: set[asyncio.Task[None]] = set()
+
+    def expect(self, folder: str | None) -> None:
+        """Note the folder of the next notebook, if there is one. Callable from any thread."""
+        self._folder = folder
+
+    def follow(self, start: Start, spec: KernelSpec) -> None:
+        """Note that a kernel was started, and fork its expected successor."""
+        if self._folder is None or not start.command.is_plain or not self._is_ours():
+            return
+        wanted = replace(start, folder=self._folder)
+        if self._coming is not None:
+            if self._start == wanted:
+                return
+            dropping = asyncio.create_task(_drop(self._coming))
+            self._dropped.add(dropping)
+            dropping.add_done_callback(self._dropped.discard)
+        self._start = wanted
+        self._coming = asyncio.create_task(fork_kernel(wanted, self._new_place(), spec))
+
+    async def take(self, start: Start) -> ForkedKernel | None:
+        """Return the kernel that is ready or starting, if it matches a start."""
+        if self._coming is None or self._start != start or not self._is_ours():
+            return None
+        coming, self._coming = self._coming, None
+        try:
+            kernel = await coming
+        except ForkError:
+            return None
+        if kernel.is_fresh:
+            return kernel.taken()
+        await kernel.end()
+        return None
+
+    def close(self) -> None:
+        """Release the kernel. Its loop no longer runs, and its zygote ends it."""
+        coming, self._coming = self._coming, None
+        if coming is None or not coming.done() or coming.cancelled():
+            return
+        if coming.exception() is None:
+            coming.result().abandon()
+
+    def _is_ours(self) -> bool:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        return self._loop is loop
+
+
+async def _drop(coming: asyncio.Task[ForkedKernel]) -> None:
+    with suppress(ForkError):
+        await (await coming).end()

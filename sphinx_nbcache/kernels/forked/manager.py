@@ -1,0 +1,287 @@
+"""A client of a forked kernel, which skips all waiting that a fork does not need."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Any, Protocol
+
+import nbclient
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from sphinx_nbcache.kernels.choosing import KernelManager
+from sphinx_nbcache.kernels.connections import KernelClient
+from sphinx_nbcache.kernels.fitting import UnfitError, command_of, unfit_variables
+from sphinx_nbcache.kernels.forked.fork import ForkedKernel, Start, remove_files
+from sphinx_nbcache.kernels.forked.provisioner import ForkError, ForkProvisioner
+from sphinx_nbcache.kernels.forked.zygote import Zygote, ZygoteError
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.kernels.forked.provisioner import ForkProvisioner
+    from sphinx_nbcache.kernels.forked.zygote import Zygote
+
+# A kernel answers within some milliseconds; old versions do not greet, so they are asked.
+_GREETING_SECONDS = 0.05
+_ANSWER_SECONDS = 1.0
+# How long a dead kernel's output must be silent before it counts as complete.
+_SILENCE_SECONDS = 0.05
+# The id of a request that was not sent.
+_KNOWN = "known"
+
+
+class ForkClient(KernelClient):
+    """A client of a kernel whose sockets are bound, and whose end is reported."""
+
+    zygote: Zygote | None = None
+    """The zygote that forked the kernel."""
+
+    def kernel_info(self) -> str:
+        """Request the kernel's info, unless another kernel of the same zygote has answered that."""
+        if self.zygote is not None and self.zygote.kernel_info is not None:
+            return _KNOWN
+        return self._ask_info()
+
+    def _ask_info(self) -> str:
+        return str(super().kernel_info())
+
+    def start_channels(self, *_: Any, **__: Any) -> None:
+        """Open the channels in use: no heartbeat, no input; the manager has the control channel."""
+        super().start_channels(stdin=False, hb=False, control=False)
+
+    def stop_channels(self) -> None:
+        """Close the channels that were opened."""
+        # Accessing the other channels would open them.
+        for channel in (self.shell_channel, self.iopub_channel):
+            if channel.is_alive():
+                channel.stop()
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (jupyter_client's signature)
+        """Wait until outputs arrive.
+
+        Raises:
+            RuntimeError: The kernel has ended, or does not answer in time.
+        """
+        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        patience = _GREETING_SECONDS
+        while True:
+            try:
+                # ipykernel 7 greets as soon as a client subscribes.
+                await self.iopub_channel.get_msg(timeout=patience)
+            except Empty:
+                if not await self.is_alive():
+                    raise RuntimeError("Kernel died before replying to kernel_info") from None
+                if time.monotonic() > end:
+                    raise RuntimeError(f"Kernel didn't respond in {timeout} seconds") from None
+                self._ask_info()
+                patience = _ANSWER_SECONDS
+            else:
+                return
+
+
+class DeathWatch(nbclient.NotebookClient):
+    """nbclient's client, which notices the end of a forked kernel at once, not within a second.
+
+    It relies on two private names of nbclient. If they change, a death is noticed later. It also
+    takes kernel infos from the zygote.
+    """
+
+    async def async_wait_for_reply(self, msg_id: str, cell: Any = None) -> dict[str, Any] | None:
+        """Wait for the reply to a request, unless the answer is already known."""
+        zygote: Zygote | None = getattr(self.kc, "zygote", None)
+        if zygote is not None and msg_id == _KNOWN:
+            return {"content": zygote.kernel_info}
+        reply: dict[str, Any] | None = await super().async_wait_for_reply(msg_id, cell)
+        if zygote is not None and reply is not None and "language_info" in reply["content"]:
+            zygote.kernel_info = reply["content"]
+        return reply
+
+    async def _async_poll_kernel_alive(self) -> None:
+        fork: ForkProvisioner | None = getattr(self.km, "fork", None)
+        # nbclient 0.11 does not cancel this task with the run, and drops its client.
+        if fork is None:
+            with suppress(AssertionError):
+                await super()._async_poll_kernel_alive()
+            return
+        await fork.ended()
+        # The task that waits for outputs still has to fetch the last ones.
+        is_silent = False
+        while not is_silent:
+            await asyncio.sleep(_SILENCE_SECONDS)
+            if self.kc is None:
+                return  # the run has ended in the meantime, for example after a time-out
+            is_silent = not await self.kc.iopub_channel.msg_ready()
+        if self.task_poll_for_reply is not None:
+            self.task_poll_for_reply.cancel()
+
+
+if TYPE_CHECKING:
+    import zmq.asyncio
+    from jupyter_client.kernelspec import KernelSpec
+
+    from sphinx_nbcache.kernels.environment import KernelSpecs
+    from sphinx_nbcache.kernels.tracing import Begun
+    from sphinx_nbcache.traces.tracer_code import TracerConfig
+
+# Time limit for an orderly end: exit handlers, and threads that are joined.
+_END_SECONDS = 5.0
+
+
+class Zygotes(Protocol):
+    """Owns the zygotes, and forks kernels from them (`ForkStarts`)."""
+
+    @property
+    def context(self) -> zmq.asyncio.Context:
+        """ZeroMQ's context for all kernels."""
+
+    async def zygote(
+        self,
+        python: tuple[str, ...],
+        environment: Mapping[str, str],
+        sources: Sequence[str],
+        folder: str,
+    ) -> Zygote:
+        """Return the zygote for a notebook; start it if necessary.
+
+        Raises:
+            ZygoteError: The zygote cannot be used.
+        """
+
+    async def kernel(self, start: Start, spec: KernelSpec) -> ForkedKernel:
+        """Return a kernel that was forked just now, or ahead.
+
+        Raises:
+            ForkError: The kernel could not be started.
+        """
+
+    def tell_why_not(self, kernel: str, error: Exception) -> None:
+        """Report once why a kernel is started in the ordinary way."""
+
+
+class ForkManager(KernelManager):
+    """A kernel manager whose kernel is forked if possible.
+
+    Args:
+        starts: The owner of the zygotes.
+        specs: The kernelspecs.
+        sources: The code cells that will be run.
+        tracer: The configuration of the kernel's tracer, if there will be one.
+    """
+
+    def __init__(
+        self,
+        starts: Zygotes,
+        specs: KernelSpecs,
+        sources: Sequence[str],
+        tracer: TracerConfig | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(specs, context=starts.context, **options)
+        self._starts = starts
+        self._sources = sources
+        self._tracer = tracer
+        self._kernel: ForkedKernel | None = None
+
+    @property
+    def fork(self) -> ForkProvisioner | None:
+        """The kernel's process, if it was forked."""
+        return None if self._kernel is None else self._kernel.process
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the kernel has executed all code that precedes the first cell."""
+        return self._kernel is not None
+
+    @property
+    def tracer(self) -> Begun | None:
+        """The tracer that runs in the kernel, if it was started with one."""
+        return None if self._kernel is None else self._kernel.tracer
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # of two kinds of manager
+        """Start the kernel: `cwd`, `env` and `extra_arguments` as usual."""
+        try:
+            await self._start_by_fork(**options)
+        except (UnfitError, ZygoteError, ForkError) as error:
+            self._starts.tell_why_not(self.kernel_name, error)
+            await super().start_kernel(**options)
+
+    async def _start_by_fork(
+        self,
+        *,
+        extra_arguments: Sequence[str] = (),
+        cwd: str | None = None,
+        **options: Any,
+    ) -> None:
+        spec = self.kernel_spec
+        assert spec is not None
+        command = command_of(spec.argv, spec.interrupt_mode, spec.metadata, extra_arguments)
+        if options.keys() - {"env"}:
+            raise UnfitError(f"it is started with {', '.join(options)}")
+        # Without a parent, `pre_launch` only adds the variables of the kernelspec to the
+        # environment.
+        plain = LocalProvisioner(kernel_id="", kernel_spec=spec)
+        environment = dict((await plain.pre_launch(**options))["env"])
+        if reason := unfit_variables(environment):
+            raise UnfitError(reason)
+        folder = str(Path(cwd) if cwd is not None else Path.cwd())
+        if not _is_folder(folder):
+            raise UnfitError("its folder is not there")
+        zygote = await self._starts.zygote(command.python, environment, self._sources, folder)
+        start = Start(zygote, command, folder, environment, self._tracer)
+        self._kernel = kernel = await self._starts.kernel(start, spec)
+        self.connection_file = kernel.connection_file
+        self.load_connection_info(kernel.connection)
+        self.provisioner = kernel.process
+        self.process_log = kernel.log
+        self.client_factory = ForkClient
+
+    def client(self, **options: Any) -> Any:
+        """Return a client of the kernel."""
+        client: Any = super().client(**{"context": self.context, **options})
+        if self._kernel is not None:
+            client.zygote = self._kernel.start.zygote
+        return client
+
+    async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
+        """End the kernel: its exit handlers run and its files are flushed, unless `now`."""
+        if self.fork is None:
+            await super().shutdown_kernel(now=now, restart=restart)
+            return
+        if self.fork.exit_status is None and not now:
+            await self.interrupt_kernel()
+            await self.request_shutdown()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.fork.ended(), _END_SECONDS)
+        await self.cleanup_resources()
+
+    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
+        """Close sockets and files; a forked kernel has ended before."""
+        if self._kernel is not None:
+            await self._kernel.process.wait_killed()
+            remove_files(self._kernel.place)
+        await super().cleanup_resources(restart=restart)
+
+    async def close(self) -> None:
+        """Release resources, even if the kernel could not be started."""
+        if self.fork is not None:
+            await self.fork.wait_killed()
+        await super().close()
+
+    @property
+    def exit_status(self) -> int | None:
+        """The kernel's exit status, negative for a signal."""
+        return super().exit_status if self.fork is None else self.fork.exit_status
+
+    def kill_at_once(self) -> None:
+        """Kill the kernel from another thread."""
+        if self.fork is not None:
+            self.fork.kill_at_once()
+        else:
+            super().kill_at_once()
+
+
+def _is_folder(path: str) -> bool:
+    return Path(path).is_dir()

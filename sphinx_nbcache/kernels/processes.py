@@ -1,0 +1,103 @@
+"""Memory use of a kernel, as reported by the operating system."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
+_PROC = Path("/proc")
+# Positions in `stat`, after the name, of the parent and the start time.
+_PARENT, _START = 1, 19
+# Orphans have children of their own, which become orphans.
+_ROUNDS = 5
+
+
+def peak_memory(pid: int | None) -> int | None:
+    """Return the peak memory use of a running process, in bytes.
+
+    Its child processes are not counted.
+
+    Args:
+        pid: The process; `None` if unknown, as for a kernel on another machine.
+
+    Returns:
+        `None` if there is no such process, or if the operating system is not Linux.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    found = _PEAK.search(status)
+    return int(found[1]) * 1024 if found is not None else None
+
+
+def end_orphans() -> None:
+    """Kill processes that kernels of this process have started and that have no parent left."""
+    mark = f"JPY_PARENT_PID={os.getpid()}".encode()
+    for _ in range(_ROUNDS):
+        orphans = list(_orphans(mark))
+        for pid in orphans:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not orphans:
+            return
+
+
+def _orphans(mark: bytes) -> Iterator[int]:
+    own = _stat(os.getpid())
+    if own is None:
+        return
+    space = _space(os.getpid())
+    for name in _numbers():
+        pid, stat = int(name), _stat(int(name))
+        # The number may be reused, or belong to another container.
+        is_younger = stat is not None and int(stat[_START]) >= int(own[_START])
+        if is_younger and _has(pid, mark) and _space(pid) == space and not _is_below(pid):
+            yield pid
+
+
+def _numbers() -> list[str]:
+    try:
+        return [path.name for path in _PROC.iterdir() if path.name.isdigit()]
+    except OSError:
+        return []
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of a process's `stat`; `None` if the process has ended."""
+    try:
+        words = (_PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if words[0] in "ZX" else words
+
+
+def _has(pid: int, variable: bytes) -> bool:
+    try:
+        return variable in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _space(pid: int) -> str | None:
+    try:
+        return os.readlink(_PROC / str(pid) / "ns" / "pid")  # noqa: PTH115 (it is no path)
+    except OSError:
+        return None
+
+
+def _is_below(pid: int) -> bool:
+    """Tell whether a process descends from this one, so that it is not an orphan."""
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        stat = _stat(pid)
+        if stat is None:
+            return False
+        pid = int(stat[_PARENT])
+    return False

@@ -1,0 +1,130 @@
+"""Joining of stream outputs of a cell.
+
+Workaround: nbclient joins them as well, but with a regular expression that takes quadratic time in
+the length of a line: a cell that printed a line of 300 KiB took a minute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from sphinx_nbcache.results.outputs import Output
+
+_MEGABYTE = 10**6
+# Updates of a display are not counted: they replace an output.
+_COUNTED = frozenset({"stream", "display_data", "execute_result", "error"})
+
+
+def join_streams(outputs: Sequence[Output]) -> list[Output]:
+    """Join all outputs of one stream, at the position of the first one.
+
+    Overwritten lines, such as those of progress bars, keep their last state. If the two streams
+    are next to each other, `stdout` goes first, because their order is random.
+    """
+    texts: dict[str, list[str]] = {}
+    joined: list[Output] = []
+    for output in outputs:
+        if output["output_type"] != "stream":
+            joined.append(output)
+            continue
+        if output["name"] not in texts:
+            texts[output["name"]] = []
+            joined.append(output)
+        texts[output["name"]].append(output["text"])
+    joined = [
+        {**output, "text": _last_states("".join(texts[output["name"]]))}
+        if output["output_type"] == "stream"
+        else output
+        for output in joined
+    ]
+    for position in range(len(joined) - 1):
+        pair = joined[position : position + 2]
+        if [output.get("name") for output in pair] == ["stderr", "stdout"]:
+            joined[position : position + 2] = reversed(pair)
+    return joined
+
+
+def _last_states(text: str) -> str:
+    """Return a text without the parts of lines that carriage returns have overwritten."""
+    lines = text.split("\n")
+    return "\n".join(line[line.rfind("\r", 0, max(len(line) - 1, 0)) + 1 :] for line in lines)
+
+
+class OutputLimits:
+    """Counts the output of a run, message by message.
+
+    Attributes:
+        exceeded: The exceeded limit, in words; empty as long as there is none.
+
+    Args:
+        cell: The largest output of one cell, in megabytes; `None` means no limit.
+        notebook: The same for the whole notebook.
+    """
+
+    def __init__(self, cell: float | None, notebook: float | None) -> None:
+        self._cell, self._notebook = cell, notebook
+        self._sizes: Counter[int] = Counter()
+        self._total = 0
+        self.exceeded = ""
+
+    def allows(self, message: Mapping[str, Any], position: int) -> bool:
+        """Count a message of the cell at a position; tell whether it is within the limits."""
+        if message["msg_type"] == "clear_output":
+            self._total -= self._sizes.pop(position, 0)
+        elif message["msg_type"] in _COUNTED:
+            size = _size(message["content"])
+            self._sizes[position] += size
+            self._total += size
+            self.exceeded = self._trouble(position)
+        return not self.exceeded
+
+    def cut(self, message: Mapping[str, Any], position: int) -> dict[str, Any] | None:
+        """Return the part of the message that exceeded a limit that still fits, if it is text."""
+        content = message["content"]
+        text = content.get("text", "")
+        excess = max(_excess(size, most) for size, most, _, _ in self._counted(position))
+        kept = text[: max(len(text) - excess, 0)]
+        return (
+            {"output_type": "stream", "name": content.get("name"), "text": kept} if kept else None
+        )
+
+    def _trouble(self, position: int) -> str:
+        for size, most, what, option in self._counted(position):
+            if _excess(size, most) > 0:
+                return (
+                    f"the outputs of the {what} are larger than {most:g} MB: put out less, or"
+                    f" raise {option}"
+                )
+        return ""
+
+    def _counted(self, position: int) -> Iterator[tuple[int, float, str, str]]:
+        """Yield, for each limit: the size so far, the limit, its subject, and the option's name."""
+        if self._cell is not None:
+            yield self._sizes[position], self._cell, "cell", "nbcache_output_limit"
+        if self._notebook is not None:
+            yield self._total, self._notebook, "notebook", "nbcache_notebook_output_limit"
+
+
+def _excess(size: int, most: float) -> int:
+    return math.ceil(size - most * _MEGABYTE)
+
+
+def _size(content: Mapping[str, Any]) -> int:
+    texts = [content.get("text", ""), *content.get("traceback", ())]
+    data = content.get("data", {})
+    return sum(map(len, texts)) + sum(map(_size_of_form, data.values()))
+
+
+def _size_of_form(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(msgspec.json.encode(value))
+
+
+def cut_note(exceeded: str) -> dict[str, Any]:
+    """Return the output that takes the place of cut outputs."""
+    text = f"\n[cut here by nbcache: {exceeded}]\n"
+    return {"output_type": "stream", "name": "stderr", "text": text}

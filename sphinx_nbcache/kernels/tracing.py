@@ -1,0 +1,111 @@
+"""The tracer of one run: installed in the kernel before the first cell, queried after the last."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nbclient.exceptions import CellExecutionError
+
+from sphinx_nbcache.traces.tracer_code import (
+    TracerConfig,
+    install_code,
+    parse_report,
+    remove_log,
+    report_expression,
+    with_log,
+    write_support,
+)
+
+# Executes code silently; returns the content of the reply, empty if there was none.
+Silently = Callable[..., Awaitable[dict[str, Any]]]
+
+_REPORT = "report"
+
+
+class Tracing(msgspec.Struct, frozen=True):
+    """How a run is traced."""
+
+    root: str
+    """The root, absolute."""
+    quiet: tuple[str, ...]
+    """Directories whose files do not count, such as the store."""
+    folder: str
+    """Absolute path of a folder for reports of child processes. It is created if missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A tracer that runs in a kernel before any code was executed there.
+
+    Attributes:
+        config: The configuration of the tracer.
+        since_ns: When the kernel was assigned to its notebook, if it had to wait for one:
+            nanoseconds since the epoch. The notebook cannot have seen earlier changes.
+    """
+
+    config: TracerConfig
+    since_ns: int = 0
+
+
+class RunTracer:
+    """Traces one run.
+
+    Attributes:
+        report: The kernel's report; empty until it arrives.
+        config: The tracer's configuration, without the log of child processes, which differs for
+            each kernel.
+
+    Args:
+        tracing: The job's order to trace.
+        variables: Environment variables that we have set for the kernel.
+    """
+
+    def __init__(self, tracing: Tracing, variables: Iterable[str] = ()) -> None:
+        self.report: dict[str, Any] = {}
+        # Child processes import modules from this folder: it must contain nothing else.
+        folder = Path(tracing.folder, "tracer")
+        write_support(folder)
+        self.config = TracerConfig(
+            root=tracing.root,
+            support=str(folder),
+            quiet=(*tracing.quiet, str(folder)),
+            own_variables=tuple(variables),
+        )
+
+    @asynccontextmanager
+    async def around_cells(self, silently: Silently, begun: Begun | None) -> AsyncIterator[None]:
+        """Trace the code that runs inside this context; a failing cell does not lose the report.
+
+        Args:
+            silently: Executes code in the kernel without adding it to the history. Takes `code` and
+                `user_expressions`.
+            begun: The tracer, if the kernel already has one.
+        """
+        config = with_log(self.config) if begun is None else begun.config
+        try:
+            if begun is None:
+                reply = await silently(install_code(config))
+                if reply.get("status") != "ok":
+                    self.report = {"errors": [str(reply.get("evalue", "it could not be started"))]}
+                    yield
+                    return
+            try:
+                yield
+            except CellExecutionError:
+                await self._ask(silently, begun)
+                raise
+            await self._ask(silently, begun)
+        finally:
+            remove_log(config)
+
+    async def _ask(self, silently: Silently, begun: Begun | None) -> None:
+        reply = await silently("", user_expressions={_REPORT: report_expression()})
+        answers = reply.get("user_expressions")
+        self.report = parse_report(answers.get(_REPORT)) if isinstance(answers, dict) else {}
+        if begun is not None and isinstance(started := self.report.get("started"), int):
+            self.report["started"] = max(started, begun.since_ns)

@@ -1,0 +1,185 @@
+"""Notebooks that users hand to a project: files, and nbformat nodes in memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sphinx_nbcache.bounded import DEEPEST, clipped, count_or_none, is_deep
+from sphinx_nbcache.files.paths import asset_of
+from sphinx_nbcache.files.stats import Stat
+from sphinx_nbcache.notebooks.executed import Executed, taken_out, wrong_counts
+from sphinx_nbcache.notebooks.formats import Formats, read_notebook
+from sphinx_nbcache.notebooks.ipynb import plain_data, read_ipynb
+from sphinx_nbcache.notebooks.merging import MergeError, merged
+from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError, decode_source
+from sphinx_nbcache.notebooks.readers import IPYNB
+from sphinx_nbcache.notebooks.scan import Scan, scan_notebook
+from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project.requests import ProjectError, ValidityError
+from sphinx_nbcache.project.results import Node
+from sphinx_nbcache.results.artifacts import MadeFile
+from sphinx_nbcache.results.outputs import RunOutputs, render_id
+from sphinx_nbcache.results.records import CellRun, Result, Status, Stored
+
+# The executor in a result that was added instead of run here.
+ADDED = "added"
+_SHOWN_AT_MOST = 3
+
+
+def read_file(path: Path, name: str, formats: Formats, reader: str = "") -> Notebook:
+    """Return the notebook that a file is.
+
+    Args:
+        path: The file.
+        name: How it is called in messages.
+        formats: The formats by suffix.
+        reader: The reader that was named for this very file, if one was.
+
+    Raises:
+        ProjectError: It is none, or cannot be read.
+    """
+    try:
+        text = decode_source(path.read_bytes())
+        fmt = formats.format_of(path.name, text, reader)
+        if fmt is None:
+            raise ProjectError(f"{name} is no notebook")
+        return read_notebook(text, fmt, path.parent)
+    except OSError as error:
+        raise ProjectError(f"{name} cannot be read: {error.strerror or error}") from None
+    except NotebookError as error:
+        raise ProjectError(f"{name} cannot be read: {error}") from None
+
+
+def read_node(node: Node) -> Notebook:
+    """Return the notebook that an nbformat node is: as if it had been written to a file and read.
+
+    Raises:
+        ProjectError: It is none.
+    """
+    try:
+        return read_ipynb(text_of_node(node))
+    except NotebookError as error:
+        raise ProjectError(f"the notebook cannot be used: {error}") from None
+
+
+def text_of_node(node: Node) -> str:
+    """Return the text of the file that would hold an nbformat node.
+
+    Raises:
+        ProjectError: It cannot be written as JSON.
+    """
+    try:
+        return json.dumps(node)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ProjectError(f"the notebook cannot be used: {error}") from None
+
+
+def scan_of(notebook: Notebook) -> Scan:
+    """Return what planning needs of a notebook that was read from no file."""
+    return scan_notebook(Scan(Stat(0, 0, 0, 0), 0, "", "", IPYNB), notebook)
+
+
+def result_of(
+    planned: Planned, notebook: Notebook, *, validate: bool
+) -> tuple[Result, RunOutputs, list[str]]:
+    """Return what an executed notebook holds of a run: a result, outputs, and sources.
+
+    Args:
+        planned: The plan of this very notebook.
+        notebook: The notebook as read.
+        validate: Whether its execution counts must be those of a run from top to bottom.
+
+    Raises:
+        ValidityError: They are not.
+        ProjectError: An output cannot be kept.
+    """
+    if validate and (wrong := wrong_counts(notebook)):
+        listed = "; ".join(str(item) for item in wrong[:_SHOWN_AT_MOST])
+        more = " and more" if len(wrong) > _SHOWN_AT_MOST else ""
+        raise ValidityError(f"{planned.name}: {listed}{more}")
+    executed = taken_out(notebook)
+    outputs = RunOutputs(
+        [[plain_data(output) for output in cell] for cell in executed.outputs],
+        plain_data(executed.widgets),
+    )
+    language = plain_data(executed.language_info)
+    if is_deep([outputs.cells, outputs.widgets, language]):
+        raise ProjectError(f"{planned.name}: outputs that are nested deeper than {DEEPEST} levels")
+    lexer = str(language.get("pygments_lexer") or language.get("name") or planned.key.language)
+    cells = tuple(
+        CellRun(digest, count_or_none(count), None, _error_in(cell))
+        for digest, count, cell in zip(
+            executed.digests, executed.counts, outputs.cells, strict=True
+        )
+    )
+    result = Result(
+        code_key=planned.code_key,
+        status=Status.OK,
+        rules=planned.rules,
+        cells=cells,
+        outputs="",
+        render_id=render_id(outputs, Status.OK, lexer, None),
+        kernel=planned.key.kernel,
+        language_info=language or {"name": planned.key.language, "pygments_lexer": lexer},
+        started=time.time(),
+        seconds=0.0,
+        executor=ADDED,
+        notebook=planned.name,
+    )
+    return result, outputs, [item.cell.source for item in notebook.code_cells]
+
+
+def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:
+    """Return the files that a run elsewhere has made, for the store.
+
+    Raises:
+        ProjectError: One is not there, or not in or below the notebook's folder.
+    """
+    files = []
+    for path in paths:
+        if not path.is_file():
+            raise ProjectError(f"there is no artifact {path}")
+        try:
+            inner = asset_of(path, notebook)
+        except ValueError:
+            raise ProjectError(
+                f"the artifact {path} does not lie in or below the folder of {notebook}"
+            ) from None
+        files.append(MadeFile(inner, str(path), path.stat().st_mode & 0o777))
+    return files
+
+
+def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs: RunOutputs) -> Any:
+    """Return a copy of a notebook that has the outputs of a result, as an nbformat node.
+
+    Args:
+        planned: The plan of this very notebook.
+        text: The notebook, in the format of the plan; `None` to read it from its file.
+        stored: The result.
+        outputs: Its outputs.
+
+    Raises:
+        ProjectError: It cannot be read, or its code is not what was run.
+    """
+    executed = Executed(
+        digests=[cell.digest for cell in stored.result.cells],
+        outputs=outputs.cells,
+        counts=[cell.execution_count for cell in stored.result.cells],
+        widgets=outputs.widgets,
+        language_info=stored.result.language_info,
+    )
+    try:
+        if text is None:
+            text = decode_source(planned.path.read_bytes())
+        return merged(text, planned.scan.fmt or "", executed, planned.path.parent)
+    except (MergeError, NotebookError, OSError) as error:
+        raise ProjectError(f"{planned.name}: {error}") from None
+
+
+def _error_in(outputs: Sequence[dict[str, Any]]) -> str | None:
+    errors = [clipped(str(o.get("ename"))) for o in outputs if o.get("output_type") == "error"]
+    return errors[-1] if errors else None

@@ -1,0 +1,227 @@
+"""The final state of the notebooks of a plan, and of the files that they write."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.planning import Action, Decision, Plan, Planned, Reason, Why
+from sphinx_nbcache.project.order import acyclic, in_order, producers
+from sphinx_nbcache.project.products import Artifacts, Change
+from sphinx_nbcache.project.run import Settled
+from sphinx_nbcache.project.validity import Validity
+from sphinx_nbcache.results.artifacts import Artifact
+from sphinx_nbcache.results.records import Result, Stored
+
+
+class _Planner(Protocol):
+    """The interface of the planner that is used here."""
+
+    changes: dict[str, list[Change]]
+
+    def earlier(self, planned: Planned) -> list[Stored]: ...
+
+    def again(self, planned: Planned) -> Planned | None: ...
+
+    def whole_results(self, planned: Planned) -> list[Stored]: ...
+
+
+class Settlement:
+    """The state of a plan's notebooks while it is carried out.
+
+    Attributes:
+        writers: Which notebooks have written a file in this build, by its name.
+        doubted: Results that must not be used again, of those that [](outdated) found last:
+            another notebook wrote what they looked at while they came about.
+
+    Args:
+        planner: Knows what notebooks last were.
+        validity: Tells whether results still hold.
+        artifacts: The files that notebooks have written.
+    """
+
+    def __init__(self, planner: _Planner, validity: Validity, artifacts: Artifacts) -> None:
+        self.writers: dict[str, set[str]] = {}
+        self.doubted: list[Stored] = []
+        self._planner = planner
+        self._validity = validity
+        self._artifacts = artifacts
+        self._settled: dict[str, Settled] = {}
+
+    def begin(self, plan: Plan) -> None:
+        """Settle the notebooks that are not run: put back what they once wrote."""
+        waiting = {planned.name for planned in plan.to_run}
+        for planned in plan:
+            if planned.name not in waiting:
+                self.settle(Settled(planned, planned.decision.result))
+
+    def settle(self, settled: Settled) -> None:
+        """Take note of what became of a notebook, and change files accordingly."""
+        name = settled.planned.name
+        self._settled[name] = settled
+        changes = self._planner.changes.pop(name, [])
+        if changes and not settled.ran_here:
+            self._note_written(name, self._artifacts.carry_out(changes))
+        if settled.ran_elsewhere and settled.result is not None:
+            # The other build's run may have written its files while this one looked at them.
+            trace = self._validity.trace(settled.result.result)
+            if trace is not None and not settled.result.result.temporary:
+                self._note_written(name, trace.changed() | trace.made_folders())
+
+    def _note_written(self, name: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.writers.setdefault(path, set()).add(name)
+
+    def clear_before(self, planned: Planned) -> frozenset[str]:
+        """Take away what a notebook that is about to be run has left behind.
+
+        Returns:
+            The names of files that its runs seem to have written, and that are left.
+        """
+        before = self._settled.get(planned.name)
+        shown = [before.result] if before is not None and before.result is not None else []
+        old = [*shown, *self._planner.earlier(planned)]
+        changes = self._validity.to_clear(planned, old)
+        left_over = self._validity.left_over(old)
+        if changes or left_over:
+            others = self._artifacts_of_others(planned.name)
+            written = {artifact.path for artifact in others}
+            changes = [change for change in changes if change.name not in written]
+            # Files that others were seen to write were theirs all along: this run only saw them
+            # appear.
+            left_over -= {artifact.path for artifact in others if not artifact.inferred}
+        self._note_written(planned.name, self._artifacts.carry_out(changes))
+        return left_over
+
+    def _artifacts_of_others(self, name: str) -> list[Artifact]:
+        """Return the files that other notebooks of the plan have written."""
+        return [
+            artifact
+            for other, settled in self._settled.items()
+            for result in _results(settled)
+            if other != name and not result.temporary
+            for artifact in result.artifacts
+        ]
+
+    def planned_again(self, planned: Planned) -> Planned | None:
+        """Plan a notebook again; the reason names the notebook that rewrote what it reads."""
+        again = self._planner.again(planned)
+        if again is None:
+            return None
+        reason = blamed(again.decision.reason, again.name, self.writers)
+        return replace(again, decision=replace(again.decision, reason=reason))
+
+    def of(self, plan: Plan) -> tuple[Settled, ...]:
+        """Return what became of the notebooks of a plan, in its order."""
+        nothing = {planned.name: Settled(planned, planned.decision.result) for planned in plan}
+        return tuple(self._settled.get(name, settled) for name, settled in nothing.items())
+
+    def outdated(self, plan: Plan) -> list[Planned]:
+        """Return the notebooks whose results do not hold any more, because others wrote files."""
+        found = []
+        self.doubted = []
+        for settled in self.of(plan):
+            planned, stored = settled.planned, settled.result
+            shown = settled.ran_here or planned.decision.action in (Action.REUSE, Action.DEPENDS)
+            if stored is None or not (shown or settled.ran_elsewhere):
+                continue
+            reason = self._rewritten_meanwhile(settled)
+            if reason is not None:
+                self.doubted.append(stored)
+            elif objection := self._validity.changed_since(planned, stored):
+                blamed_on = blamed(objection, planned.name, self.writers)
+                reason = blamed_on if blamed_on is not objection else None
+            if reason is not None:
+                decision = Decision(Action.EXECUTE, reason)
+                found.append(replace(planned, decision=decision))
+        for stored in self.doubted:
+            self._unblame(stored.result)
+        return found
+
+    def _unblame(self, result: Result) -> None:
+        """Forget that a run seems to have written files which others have written."""
+        trace = self._validity.trace(result)
+        for written in trace.written if trace is not None else ():
+            if written.inferred:
+                self.writers.get(written.path, set()).discard(result.notebook)
+
+    def producers(self, plan: Plan) -> dict[str, frozenset[str]]:
+        """Return of notebooks those that write what they read, by what is known of them now."""
+        footprints = {
+            settled.planned.name: self._validity.footprint(_results(settled))
+            for settled in self.of(plan)
+            if not any(result.temporary for result in _results(settled))
+        }
+        found = producers(footprints)
+        return acyclic(in_order(footprints, found), found)
+
+    def _rewritten_meanwhile(self, settled: Settled) -> Reason | None:
+        """Return that another notebook wrote what this one looked at while it ran.
+
+        Its observations are uncertain then, and inferred writes may belong to the other notebook.
+        """
+        name = settled.planned.name
+        trace = self._validity.trace(settled.result.result) if settled.result else None
+        if settled.ran_elsewhere and self._is_withdrawn(settled):
+            return Reason(Why.REWRITTEN, "the build that ran it has withdrawn its result")
+        if trace is None or not (settled.ran_here or settled.ran_elsewhere):
+            return None
+        inferred = {written.path for written in trace.written if written.inferred}
+        for path, by in sorted(self.writers.items()):
+            others = ", ".join(sorted(by - {name}))
+            doubted = path in inferred or (trace.unreliable or "").startswith(f"{path} ")
+            if others and doubted:
+                return Reason(Why.REWRITTEN, f"reads {path}, which {others} rewrote", path)
+        return None
+
+    def _is_withdrawn(self, settled: Settled) -> bool:
+        """Tell whether another build, which ran a notebook, has found its result to be doubtful."""
+        present = {stored.digest for stored in self._planner.whole_results(settled.planned)}
+        return settled.result is not None and settled.result.digest not in present
+
+    def notices(self) -> Iterator[Notice]:
+        """Yield what has to be said of files that several notebooks write."""
+        by_path: dict[str, dict[str, str]] = defaultdict(dict)
+        for name, settled in self._settled.items():
+            result = settled.result.result if settled.result is not None else None
+            if result is not None and not result.temporary:
+                for artifact in result.artifacts:
+                    by_path[artifact.path][name] = artifact.digest
+        for path, contents in sorted(by_path.items()):
+            if len(set(contents.values())) > 1:
+                names = ", ".join(sorted(contents))
+                last = self._validity.owners.get(path) or max(contents)
+                text = (
+                    f"{path} is written by several notebooks ({names}); what {last} writes counts"
+                )
+                yield Notice(Topic.ARTIFACT, text)
+
+
+def _results(settled: Settled) -> list[Result]:
+    return [settled.result.result] if settled.result is not None else []
+
+
+def blamed(reason: Reason, name: str, writers: Mapping[str, set[str]]) -> Reason:
+    """Return the reason, with the notebook that has changed what it names, if another one has.
+
+    Args:
+        reason: Why a notebook is run.
+        name: That notebook.
+        writers: Which notebooks have written a file in this build, by its name.
+    """
+    path = reason.path
+    if reason.why is not Why.DEPENDENCY_CHANGED or not path:
+        return reason
+    others = {
+        changed: by - {name}
+        for changed, by in writers.items()
+        if by - {name} and (changed == path or changed.startswith(path + "/") or path == ".")
+    }
+    if not others:
+        return reason
+    changed, by = min(others.items())
+    who = ", ".join(sorted(by))
+    return Reason(Why.REWRITTEN, f"reads {changed}, which {who} rewrote", path)

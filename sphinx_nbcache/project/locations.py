@@ -1,0 +1,156 @@
+"""Where a project's root is, and where its store lives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from sphinx_nbcache.bounded import Count, Json, Many, Name
+from sphinx_nbcache.config import Settings, declared_options
+from sphinx_nbcache.files.atomic import replace_if_changed
+from sphinx_nbcache.notices import say_nothing
+from sphinx_nbcache.results.records import SCHEMA
+from sphinx_nbcache.store.disk import foreign_entry
+from sphinx_nbcache.store.file_records import checkout_id
+from sphinx_nbcache.store.marks import Marks
+from sphinx_nbcache.store.opening import folder_name
+
+STORE_FOLDER = ".jupyter_cache"
+STORE_VARIABLE = "JUPYTERCACHE"
+ROOT_MARKS = (".git", "pyproject.toml")
+_NAME = "project.json"
+_FORMAT = 2
+_LARGEST = 1 << 24
+
+
+def find_root(base: Path, declared: str | None) -> Path:
+    """Return the root of a project.
+
+    Args:
+        base: The source directory.
+        declared: The option `nbcache_root`. It is ignored unless it names a folder.
+    """
+    if declared is not None and (base / declared).is_dir():
+        return (base / declared).resolve()
+    for folder in (base, *base.parents):
+        if any((folder / mark).exists() for mark in ROOT_MARKS):
+            return folder
+    return base
+
+
+def store_place(base: Path, output: Path, settings: Settings) -> Path:
+    """Return the folder in which the store lives.
+
+    Args:
+        base: The source directory, to which the option `nbcache_store` is relative.
+        output: The folder that holds the store where neither the option nor the environment
+            variable `JUPYTERCACHE` says otherwise.
+        settings: The options.
+    """
+    if settings.store is not None:
+        return (base / settings.store).resolve()
+    if variable := os.environ.get(STORE_VARIABLE):
+        return Path(variable).resolve()
+    return output / STORE_FOLDER
+
+
+class ProjectFile(msgspec.Struct, frozen=True):
+    """The project that was built. Paths are relative to the file's folder, so all can be moved."""
+
+    format: Count
+    base: Name
+    """The source directory."""
+    root: Name
+    settings: Json
+    """Raw values of the options that are not as by default, without those for one build."""
+    quiet: Annotated[tuple[Name, ...], Many] = ()
+    """Folders to which the build writes: what is in them is no dependency."""
+    mark: Name = ""
+    """The mark of the account over all else, in hexadecimal."""
+
+
+def write_project_file(
+    place: Path, base: Path, root: Path, raw: Mapping[str, Any], quiet: Iterable[Path] = ()
+) -> None:
+    """Write the file, if what it says is new. Where that is not possible nothing is lost.
+
+    Args:
+        place: The folder in which the store lives.
+        base: The source directory.
+        root: The root.
+        raw: Raw values of options, by their names without `nbcache_`.
+        quiet: Folders to which the build writes.
+    """
+    path = project_file(place)
+    folder = path.parent
+    content = ProjectFile(
+        _FORMAT,
+        _relative(base, folder),
+        _relative(root, folder),
+        _plain(raw),
+        tuple(sorted(_relative(path, folder) for path in quiet)),
+    )
+    mark = Marks(SCHEMA, say_nothing).of(_key(content, folder), _unmarked(content)).hex()
+    marked = msgspec.structs.replace(content, mark=mark)
+    encoded = msgspec.json.format(msgspec.json.encode(marked, order="sorted"), indent=2)
+    with suppress(OSError):
+        # A foreign entry in the place of a file is handled when the store is opened.
+        if foreign_entry(folder) is None:
+            replace_if_changed(path, encoded)
+
+
+def read_project_file(place: Path) -> ProjectFile | None:
+    """Return what this account built with the store in that folder, if that is known."""
+    path = project_file(place)
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            found = msgspec.json.decode(file.read(_LARGEST), type=ProjectFile)
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    try:
+        mark = bytes.fromhex(found.mark)
+    except ValueError:
+        return None
+    key = _key(found, path.parent)
+    is_ours = Marks(SCHEMA, say_nothing).is_ours(mark, key, _unmarked(found))
+    return found if found.format == _FORMAT and is_ours else None
+
+
+def _key(content: ProjectFile, folder: Path) -> str:
+    """Return what the mark counts for: this file, of the checkout to which it leads."""
+    root = Path(os.path.normpath(folder / content.root))
+    return f"{_NAME}/{checkout_id(root)}"
+
+
+def _unmarked(content: ProjectFile) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(content, mark=""), order="sorted")
+
+
+def project_file(place: Path) -> Path:
+    """Return the path of the file for the folder in which a store lives."""
+    return place / folder_name(SCHEMA) / _NAME
+
+
+def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not as by default, as JSON knows them."""
+    declared = declared_options()
+    changed = {
+        name: value
+        for name, value in raw.items()
+        if declared[name][0].is_lasting and value != declared[name][1]
+    }
+    return {name: msgspec.to_builtins(value, enc_hook=os.fspath) for name, value in changed.items()}
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()

@@ -1,0 +1,253 @@
+"""Output for GitHub Actions: annotations in the sources, and a summary of the job.
+
+Annotations are workflow commands, lines on the standard output or error of a step
+(<https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands>). The summary
+is Markdown that is appended to the file which `GITHUB_STEP_SUMMARY` names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import TextIO
+from xml.etree import ElementTree as ET
+
+from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.rendering.terminal import strip_ansi
+from sphinx_nbcache.report.model import (
+    AS_IS,
+    EDITED,
+    EXECUTED,
+    MAY_WAIT,
+    REMOVED,
+    REUSED,
+    WAITING,
+    Report,
+    ReportEntry,
+    ReportFailure,
+)
+from sphinx_nbcache.text import duration_in_words, one_line
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+# Topics of notebooks without a valid result. All others are warnings.
+_ERRORS = frozenset({Topic.EXECUTION, Topic.FROZEN})
+# GitHub refuses the summary of a step that is larger than 1 MiB.
+_MOST_ROWS = 200
+_MOST_FAILURES = 20
+_LONGEST_TRACEBACK = 20_000
+# As in `@actions/core` 1.11, `src/command.ts`.
+_IN_TEXT = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_IN_PROPERTY = _IN_TEXT | {":": "%3A", ",": "%2C"}
+# Characters that XML 1.0 cannot contain, not even escaped.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT, REMOVED, EDITED})
+_SUITE = "notebooks"
+
+
+def is_github(option: str, variables: Mapping[str, str]) -> bool:
+    """Tell whether to write output for GitHub Actions.
+
+    Args:
+        option: `nbcache_ci`.
+        variables: The environment; GitHub sets `GITHUB_ACTIONS`.
+    """
+    return option == "github" or (option == "auto" and variables.get("GITHUB_ACTIONS") == "true")
+
+
+def serve_github(
+    notices: Iterable[Notice],
+    report: Report,
+    title: str,
+    variables: Mapping[str, str],
+    stream: TextIO,
+) -> None:
+    """Write annotations, and append to the summary of the step.
+
+    Args:
+        notices: The notices to annotate.
+        report: The report on the run.
+        title: The name of the project.
+        variables: The environment.
+        stream: The standard output or error.
+
+    Raises:
+        OSError: The summary cannot be written.
+    """
+    for notice in notices:
+        print(annotation(notice, variables), file=stream, flush=True)
+    if path := variables.get(SUMMARY_VARIABLE):
+        with Path(path).open("a", encoding="utf-8", errors="replace") as file:
+            file.write(job_summary(report, title))
+
+
+def annotation(notice: Notice, variables: Mapping[str, str]) -> str:
+    """Return the workflow command that shows a notice at its place in the sources.
+
+    Args:
+        notice: The notice.
+        variables: The environment; files are relative to `GITHUB_WORKSPACE`.
+    """
+    is_error = notice.is_error or notice.topic in _ERRORS
+    properties = {"title": "Notebook failed" if is_error else "Notebook"}
+    if notice.path is not None:
+        workspace = variables.get("GITHUB_WORKSPACE") or Path.cwd()
+        properties["file"] = Path(_relative(notice.path, workspace)).as_posix()
+    if notice.line is not None:
+        properties["line"] = str(notice.line)
+    listed = ",".join(f"{name}={_escaped(v, _IN_PROPERTY)}" for name, v in properties.items())
+    text = _escaped(strip_ansi(notice.text), _IN_TEXT)
+    return f"::{'error' if is_error else 'warning'} {listed}::{text}"
+
+
+def job_summary(report: Report, title: str) -> str:
+    """Return the summary as Markdown: figures, what ran and why, and the failures.
+
+    Everything that comes from notebooks is escaped, as HTML in code elements.
+
+    Args:
+        report: The report; it does not need the dependencies of notebooks.
+        title: The name of the project.
+    """
+    return "\n".join([f"### Notebooks of {_code(title)}", "", *_lines(report), ""])
+
+
+def _lines(report: Report) -> Iterator[str]:
+    failed = report.failed
+    yield report.figures + (f"; **{len(failed)} failed**" if failed else "")
+    ran = [entry for entry in report.entries if entry.failed or _is_news(entry)]
+    if ran:
+        yield from ("", "| Notebook | What happened | Why | Time |", "| --- | --- | --- | ---: |")
+    yield from map(_row, ran[:_MOST_ROWS])
+    if len(ran) > _MOST_ROWS:
+        yield f"| and {len(ran) - _MOST_ROWS} more | | | |"
+    shown = [entry for entry in failed if entry.failure is not None]
+    for entry in shown[:_MOST_FAILURES]:
+        assert entry.failure is not None
+        yield from _failure(entry, entry.failure)
+    if len(shown) > _MOST_FAILURES:
+        yield f"\n… and the tracebacks of {len(shown) - _MOST_FAILURES} more notebooks."
+
+
+def _is_news(entry: ReportEntry) -> bool:
+    return entry.decision not in (REUSED, AS_IS)
+
+
+def _row(entry: ReportEntry) -> str:
+    happened = f"**failed**{entry.at_cell}" if entry.failed else entry.decision
+    seconds = "" if entry.seconds is None else duration_in_words(entry.seconds)
+    return f"| {_code(entry.name)} | {happened} | {_cell(entry.reason)} | {seconds} |"
+
+
+def _failure(entry: ReportEntry, failure: ReportFailure) -> Iterator[str]:
+    headline = _cell(strip_ansi(failure.headline))
+    traceback = strip_ansi(failure.trimmed)[-_LONGEST_TRACEBACK:].strip("\n")
+    yield ""
+    yield f"<details><summary>{_code(entry.name)}{entry.at_cell}: {headline}</summary>"
+    # In Markdown, an empty line within `pre` would end the HTML block.
+    yield f"<pre>{escape(traceback, quote=False).replace(chr(10), '&#10;')}</pre>"
+    yield "</details>"
+
+
+def _code(text: str) -> str:
+    return f"<code>{_cell(text)}</code>"
+
+
+def _cell(text: str) -> str:
+    """Return a text escaped so that Markdown shows it unchanged, in one line of a table."""
+    plain = escape(one_line(text), quote=False)
+    return "".join(f"&#{ord(char)};" if char in "|\\`*_[]~@:#" else char for char in plain)
+
+
+def _relative(path: Path, folder: str | Path) -> str:
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:  # another drive of Windows
+        return str(path)
+
+
+def _escaped(text: str, replaced: Mapping[str, str]) -> str:
+    return "".join(replaced.get(char, char) for char in text)
+
+
+def report_junit(report: Report) -> str:
+    """Return a report as JUnit XML.
+
+    A notebook that failed has a `failure` with its traceback; one that could not be run has an
+    `error`. One that is not to be run is `skipped`. One with a reused result passes with a time of
+    0; its property `decision` and its `system-out` say so.
+    """
+    cases = [_case(entry, report) for entry in report.entries]
+    counts = {
+        "tests": len(cases),
+        "failures": sum(case.find("failure") is not None for case in cases),
+        "errors": sum(case.find("error") is not None for case in cases),
+        "skipped": sum(case.find("skipped") is not None for case in cases),
+    }
+    attributes = {name: str(count) for name, count in counts.items()}
+    if not report.is_reproducible:
+        attributes["time"] = f"{report.seconds:.3f}"
+    suites = ET.Element("testsuites", {"name": "nbcache", **attributes})
+    suite = ET.SubElement(suites, "testsuite", {"name": _SUITE, **attributes})
+    suite.extend(cases)
+    ET.indent(suites)
+    text = ET.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
+
+
+def _case(entry: ReportEntry, report: Report) -> ET.Element:
+    folder, _, name = entry.name.rpartition("/")
+    case = ET.Element("testcase", {"classname": _text(folder or _SUITE), "name": _text(name)})
+    case.set("file", _text(entry.name))
+    if entry.failure is not None and entry.failure.line is not None:
+        case.set("line", str(entry.failure.line))
+    if not report.is_reproducible:
+        spent = (entry.seconds or 0.0) if entry.decision == EXECUTED else 0.0
+        case.set("time", f"{spent:.3f}")
+    if properties := _properties(entry):
+        listed = ET.SubElement(case, "properties")
+        for key, value in properties.items():
+            ET.SubElement(listed, "property", {"name": key, "value": _text(value)})
+    if entry.failed:
+        case.append(_failed(entry))
+    elif entry.decision in _NOT_RUN or not (entry.status or entry.decision):
+        ET.SubElement(case, "skipped", {"message": _text(entry.reason)})
+    elif entry.decision == REUSED:
+        ET.SubElement(case, "system-out").text = _text(f"reused: {entry.reason}")
+    return case
+
+
+def _properties(entry: ReportEntry) -> dict[str, str]:
+    found = {
+        "decision": entry.decision,
+        "reason": entry.reason,
+        "status": entry.status,
+        "kernel": entry.kernel,
+        "executor": entry.executor,
+    }
+    if entry.started is not None:
+        found["started"] = datetime.fromtimestamp(entry.started, UTC).isoformat(timespec="seconds")
+    if entry.seconds is not None:
+        found["seconds"] = f"{entry.seconds:.3f}"
+    return {name: value for name, value in found.items() if value}
+
+
+def _failed(entry: ReportEntry) -> ET.Element:
+    """Return the reason: a failure of the notebook, or an error that kept it from running."""
+    failure = entry.failure
+    if failure is None:
+        attributes = {"message": _text(entry.reason), "type": entry.decision or "failed"}
+        return ET.Element("error", attributes)
+    where = f" (code {failure.place})" if failure.place else ""
+    attributes = {"message": _text(failure.headline + where), "type": _text(failure.name)}
+    element = ET.Element("failure", attributes)
+    element.text = _text(strip_ansi(failure.traceback))
+    return element
+
+
+def _text(text: str) -> str:
+    """Return a text without characters that XML cannot contain."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,205 @@
+"""HTML elements that are also well-formed XML. Text that is not [](Html) is escaped."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+
+from sphinx_nbcache.planning import utc
+from sphinx_nbcache.rendering.terminal import pieces
+from sphinx_nbcache.report.model import FAILED, ReportEntry
+from sphinx_nbcache.report.selection import Links
+
+_VOID = frozenset({"input", "line", "meta", "path", "rect"})
+# Characters that neither HTML nor XML can contain, not even escaped.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+NOTHING = "\N{EN DASH}"
+_SIGNS = {"ok": "✓", FAILED: "✗", "timeout": "✗", "died": "✗"}
+_WRITTEN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
+_NO_ID = re.compile(r"[^\w./-]")
+
+
+class Html(str):
+    """A text that is HTML."""
+
+    __slots__ = ()
+
+
+Content = str | Iterable[str]
+Attribute = str | int | float | bool | None
+
+
+def element(name: str, /, *content: Content, **attributes: Attribute) -> Html:
+    """Return an element.
+
+    Args:
+        name: Its name.
+        content: Texts, which are escaped, and [](Html), which is not; or iterables of both.
+        attributes: Its attributes: `_` stands for `-`, and a trailing one is dropped. `True` gives
+            an attribute with an empty value; `None` and `False` give none.
+    """
+    start = _start(name, attributes)
+    inner = "".join(map(_flat, content))
+    if name in _VOID and not inner:
+        return Html(f"<{start} />")
+    return Html(f"<{start}>{inner}</{name}>")
+
+
+def around(name: str, pieces: Iterable[Html], /, **attributes: Attribute) -> Iterator[Html]:
+    """Yield an element as [](element) returns it, in pieces, if it is too large for one string.
+
+    Args:
+        name: Its name.
+        pieces: Its content, in pieces.
+        attributes: Its attributes.
+    """
+    yield Html(f"<{_start(name, attributes)}>")
+    yield from pieces
+    yield Html(f"</{name}>")
+
+
+def _start(name: str, attributes: Mapping[str, Attribute]) -> str:
+    start = name
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        text = "" if value is True else escape(_UNPRINTABLE.sub(_REPLACEMENT, str(value)))
+        start += f' {key.rstrip("_").replace("_", "-")}="{text}"'
+    return start
+
+
+def html_joined(separator: str, parts: Iterable[str]) -> Html:
+    """Return parts with a separator between them."""
+    return Html(_flat(separator).join(map(_flat, parts)))
+
+
+def coloured(text: str) -> Html:
+    """Return a text with its terminal colours, as spans with classes."""
+    return Html(
+        "".join(
+            element("span", piece, class_=" ".join(classes)) if classes else _flat(piece)
+            for classes, piece in pieces(text)
+        )
+    )
+
+
+def block(content: Content, kind: str) -> Html:
+    """Return a block of preformatted text, as Sphinx writes it, which the keyboard can scroll."""
+    pre = element("pre", content, tabindex=0)
+    return element(
+        "div", element("div", pre, class_="highlight"), class_=f"{kind} highlight-none notranslate"
+    )
+
+
+def _flat(content: Content) -> str:
+    if isinstance(content, Html):
+        return content
+    if isinstance(content, str):
+        return escape(_UNPRINTABLE.sub(_REPLACEMENT, content), quote=False)
+    return "".join(map(_flat, content))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of notebooks in a view.
+
+    Attributes:
+        ids: Their ids, by name. They stay the same from build to build.
+        folder: The folder in which all notebooks are, with a `/` at its end; empty if they have
+            none in common. Names are shown without it.
+    """
+
+    ids: Mapping[str, str]
+    folder: str = ""
+
+    def short(self, name: str) -> str:
+        """Return a name without the common folder."""
+        return name.removeprefix(self.folder)
+
+
+def rows_of(entries: Sequence[ReportEntry], prefix: str) -> Rows:
+    """Return the rows of notebooks; their ids begin with a prefix."""
+    names = [entry.name for entry in entries]
+    return Rows(_row_ids(entries, prefix), common_folder(names))
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """Return the folder that several paths have in common, with a `/` at its end, or nothing."""
+    if len(names) < 2:  # noqa: PLR2004 (a single name has nothing in common)
+        return ""
+    if len({posixpath.isabs(name) for name in names}) > 1:  # some lie outside the root
+        return ""
+    found = posixpath.commonpath([posixpath.dirname(name) for name in names])
+    return f"{found.rstrip('/')}/" if found else ""
+
+
+def _row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for entry in entries:
+        own = base = f"{prefix}nb-{_NO_ID.sub('-', entry.name)}"
+        number = 1
+        while own in taken:
+            number += 1
+            own = f"{base}-{number}"
+        taken.add(own)
+        ids[entry.name] = own
+    return ids
+
+
+def page_link(entry: ReportEntry, rows: Rows, links: Links) -> Html:
+    """Return the name of a notebook, linked to its page. It may be broken after a `/`."""
+    name = html_joined(Html("/<wbr />"), rows.short(entry.name).split("/"))
+    uri = links.page(entry.docname) if entry.docname else ""
+    return element("a", name, href=uri) if uri else element("span", name)
+
+
+def cell_link(entry: ReportEntry, number: int, links: Links, before: str = "cell ") -> Html:
+    """Return the name of a code cell, linked to it."""
+    uri, text = links.cell(entry.docname, number), f"{before}{number}"
+    return element("a", text, href=uri) if uri else element("span", text)
+
+
+def state(entry: ReportEntry) -> Html:
+    """Return the state of a notebook: a sign and a word."""
+    if not entry.state:
+        return nothing()
+    sign = element("span", _SIGNS.get(entry.state, NOTHING), " ", aria_hidden="true")
+    kind = "nbcache-bad" if entry.failed else "nbcache-good"
+    return element("span", sign, entry.state, class_=kind)
+
+
+def nothing() -> Html:
+    """Return the placeholder for a missing value."""
+    return element("span", NOTHING, class_="nbcache-muted")
+
+
+def local_time(seconds: float | None) -> Content:
+    """Return a time in UTC, which the script turns into the reader's own."""
+    return nothing() if seconds is None else time_of(seconds)
+
+
+def time_of(seconds: float) -> Html:
+    """Return a known time as [](moment) does."""
+    text = utc(seconds).removesuffix(" UTC")
+    return element("time", text, datetime=_iso(seconds))
+
+
+def with_times(text: str) -> Html:
+    """Return a text with its times in `time` elements."""
+    parts: list[str] = []
+    end = 0
+    for found in _WRITTEN_TIME.finditer(text):
+        parts += [text[end : found.start()]]
+        parts += [element("time", found[0], datetime=f"{found[1]}T{found[2]}Z")]
+        end = found.end()
+    return html_joined(Html(), [*parts, text[end:]])
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

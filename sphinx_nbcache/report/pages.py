@@ -1,0 +1,296 @@
+"""The state of one notebook in a line of text, for every builder: the role `jcache-status`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.builders import Builder
+from sphinx.environment import BuildEnvironment
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from sphinx_nbcache.planning import first_line, utc
+from sphinx_nbcache.rendering.nodes import ansi_block
+from sphinx_nbcache.report.html.page import report_pieces
+from sphinx_nbcache.report.model import Report, ReportEntry
+from sphinx_nbcache.report.selection import COLUMNS, Links, Selection
+from sphinx_nbcache.text import duration_in_words, size_in_words
+
+FACTS = ("state", "time", "date", "decision", "reason", "memory", "kernel", "executor")
+"""The facts that can be shown about a notebook."""
+REPORT_DOCNAME = "nbcache-report"
+_SOURCE = Path(__file__).with_name("nbcache-report.md")
+_ANY = frozenset({"any", "myst"})
+_NAMES = frozenset(
+    f"{root}{REPORT_DOCNAME}{suffix}" for root in ("", "/") for suffix in ("", ".md")
+)
+_WIDTHS = {
+    "notebook": 26,
+    "reason": 34,
+    "changed": 30,
+    "depends": 34,
+    "produced": 26,
+    "date": 14,
+    "slowest": 12,
+}
+_USUAL_WIDTH = 10
+_LISTED, _LENGTH = 6, 200
+_NOTHING = "-"
+_LARGE = 2**16
+# Other HTML builders do not make web pages: e-books and help files do not run scripts.
+_BROWSED = frozenset({"html", "dirhtml", "singlehtml"})
+
+
+class StatusNode(nodes.General, nodes.Inline, nodes.Element):
+    """The placeholder for a notebook's state. Attributes: `facts`, `target` (its document)."""
+
+
+def fill_statuses(
+    document: nodes.document, report: Report, warn: Callable[[str, nodes.Node], None]
+) -> None:
+    """Replace each placeholder with the state of its notebook.
+
+    Args:
+        document: The page.
+        report: The report.
+        warn: Warns about placeholders that name no notebook.
+    """
+    entries = {entry.docname: entry for entry in report.entries if entry.docname}
+    for place in list(document.findall(StatusNode)):
+        entry = entries.get(place["target"])
+        if entry is None:
+            warn(f"the document {place['target']!r} is no notebook: it has no state", place)
+            place.replace_self(nodes.inline("", "no notebook", classes=["nbcache-status"]))
+        else:
+            place.replace_self(_status_shown(entry, place["facts"]))
+
+
+def _status_shown(entry: ReportEntry, facts: tuple[str, ...]) -> nodes.inline:
+    """Return the facts that are known, with dots between them."""
+    parts = [text for fact in facts if (text := _fact(entry, fact))]
+    kind = "failed" if entry.failed else entry.state or "none"
+    text = " · ".join(parts)
+    return nodes.inline("", text, classes=["nbcache-status", f"nbcache-status-{kind}"])
+
+
+def _fact(entry: ReportEntry, fact: str) -> str:
+    if fact == "state":
+        return entry.state or "not executed"
+    text = column_text(entry, fact)
+    return f"{text} UTC" if fact == "date" and text else text
+
+
+def is_report_source(path: str) -> bool:
+    """Tell whether a document was read from this package's source of the report page."""
+    return Path(path) == _SOURCE
+
+
+def add_report_document(
+    env: BuildEnvironment,
+    added: set[str],
+    changed: set[str],
+    removed: set[str],
+    *,
+    was_ours: bool,
+) -> None:
+    """Make the report page one of the documents of this build.
+
+    Call this in `env-get-outdated`, after the last `env.find_files`, which forgets the page.
+
+    Args:
+        env: The environment.
+        added: The documents that are new.
+        changed: The documents that changed.
+        removed: The documents that no longer exist.
+        was_ours: Whether the page was last read from this package, not from a user's file.
+    """
+    project = env.project
+    known = REPORT_DOCNAME in env.all_docs
+    if REPORT_DOCNAME in project.docnames:
+        if known and was_ours:
+            changed.add(REPORT_DOCNAME)
+        return
+    project.docnames.add(REPORT_DOCNAME)
+    project._docname_to_path[REPORT_DOCNAME] = _SOURCE  # noqa: SLF001 (no public API)
+    project._path_to_docname[_SOURCE] = REPORT_DOCNAME  # noqa: SLF001 (no public API)
+    removed.discard(REPORT_DOCNAME)
+    if not known:
+        added.add(REPORT_DOCNAME)
+    elif not was_ours:
+        changed.add(REPORT_DOCNAME)
+
+
+class PlainLinks(SphinxPostTransform):
+    """Resolves links to the page that do not say whether they mean the document or its label.
+
+    Both have the same name, so that either can be linked to; MyST and `any` would warn about that.
+    """
+
+    # Before MyST (priority 9) and Sphinx (10) resolve links.
+    default_priority = 8
+
+    def run(self, **_kwargs: Any) -> None:
+        """Turn these links into links to the document."""
+        if not is_report_source(str(self.env.doc2path(REPORT_DOCNAME))):
+            return
+        for link in self.document.findall(addnodes.pending_xref):
+            if link["reftype"] in _ANY and link["reftarget"] in _NAMES:
+                link.attributes |= {
+                    "refdomain": "std",
+                    "reftype": "doc",
+                    "reftarget": f"/{REPORT_DOCNAME}",
+                    "refexplicit": bool(link.get("refexplicit")),
+                }
+
+
+def hide_source_path(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
+    """`html-collect-pages`: keep the path of this package out of the search index."""
+    names = getattr(getattr(app.builder, "indexer", None), "_filenames", None)
+    if isinstance(names, dict) and names.get(REPORT_DOCNAME) == str(_SOURCE):
+        names[REPORT_DOCNAME] = _SOURCE.name
+    return []
+
+
+class ReportNode(nodes.General, nodes.Element):
+    """The placeholder for the report in a page. Attribute: `selection`, the part to show."""
+
+
+def fill_reports(document: nodes.document, report: Report, links: Links, builder: Builder) -> None:
+    """Replace each placeholder with the report."""
+    places = list(document.findall(ReportNode))
+    # Parts of one report link to each other's rows.
+    number = -1 + any(place["selection"].part for place in places)
+    for place in places:
+        selection: Selection = place["selection"]
+        number += not selection.part
+        if builder.name == "gettext":
+            shown: list[nodes.Node] = []  # there is nothing to translate in it
+        elif builder.name in _BROWSED and not selection.columns and report.entries:
+            index = 0 if selection.part else number
+            prefix = f"report-{index + 1}-" if index else ""
+            pieces = report_pieces(report, selection, links, prefix)
+            shown = [nodes.raw("", html, format="html") for html in _in_large_pieces(pieces)]
+        else:
+            shown = report_nodes(report, selection, links, is_latex=builder.format == "latex")
+        place.replace_self(shown)
+
+
+def _in_large_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield pieces joined into larger ones, to avoid one node per row as well as one huge node."""
+    collected, size = [], 0
+    for piece in pieces:
+        collected.append(piece)
+        size += len(piece)
+        if size >= _LARGE:
+            yield "".join(collected)
+            collected, size = [], 0
+    yield "".join(collected)
+
+
+def report_nodes(
+    report: Report, selection: Selection, links: Links, *, is_latex: bool = False
+) -> list[nodes.Node]:
+    """Return the report as a table; unless its columns were chosen, with totals and tracebacks.
+
+    Args:
+        report: The report.
+        selection: The part to show.
+        links: The links in it.
+        is_latex: Whether it is for LaTeX, which makes all columns equally wide unless their widths
+            are given, and breaks names only if they are literals.
+    """
+    counted = selection.within(report)
+    entries = selection.shown(counted)
+    if not report.entries:
+        return [nodes.paragraph("", "There are no notebooks.")] if selection.has("figures") else []
+    failed = [node for entry in entries if entry.failed for node in _failure(entry, links)]
+    if selection.part == "failures":
+        return failed or [nodes.paragraph("", "No notebook failed.")]
+    listed = _table(entries, selection.columns_of(report), links)
+    if is_latex and isinstance(listed, nodes.table):
+        listed["classes"] = ["nbcache-list", "colwidths-given"]
+        for link in [*listed.findall(nodes.reference)]:
+            link[:] = [nodes.literal("", link.astext())]
+    if selection.columns or selection.part == "notebooks":
+        return [listed]
+    totals = nodes.paragraph("", f"{counted.summary}.", classes=["nbcache-totals"])
+    return [totals] if selection.part else [totals, listed, *failed]
+
+
+def _table(entries: Sequence[ReportEntry], columns: Sequence[str], links: Links) -> nodes.Element:
+    if not entries:
+        return nodes.paragraph("", "No notebook matches.")
+    group = nodes.tgroup("", cols=len(columns))
+    group += [nodes.colspec("", colwidth=_WIDTHS.get(name, _USUAL_WIDTH)) for name in columns]
+    heads = [nodes.entry("", nodes.paragraph("", COLUMNS[name])) for name in columns]
+    group += nodes.thead("", nodes.row("", *heads))
+    group += nodes.tbody("", *(_row(entry, columns, links) for entry in entries))
+    return nodes.table("", group, classes=["nbcache-list", "colwidths-auto"])
+
+
+def _row(entry: ReportEntry, columns: Sequence[str], links: Links) -> nodes.row:
+    cells = [nodes.entry("", nodes.paragraph("", "", _shown(entry, c, links))) for c in columns]
+    return nodes.row("", *cells, classes=["nbcache-failed" if entry.failed else "nbcache-well"])
+
+
+def _shown(entry: ReportEntry, column: str, links: Links) -> nodes.Node:
+    """Return the content of a column for a notebook."""
+    if column == "notebook":
+        return _link(entry.name, links.page(entry.docname) if entry.docname else "")
+    if column == "slowest":
+        number = entry.slowest[0].number if entry.slowest else None
+        text = _NOTHING if number is None else f"cell {number}"
+        return _link(text, links.cell(entry.docname, number) if number is not None else "")
+    return nodes.Text(column_text(entry, column) or _NOTHING)
+
+
+def column_text(entry: ReportEntry, column: str) -> str:
+    """Return the content of a column for a notebook as plain text; empty if there is none."""
+    written = _WRITTEN.get(column)
+    return written(entry) if written is not None else str(getattr(entry, column))
+
+
+def _date(entry: ReportEntry) -> str:
+    return "" if entry.started is None else utc(entry.started).removesuffix(" UTC")
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Return the first few of many texts in one line."""
+    left = len(texts) - _LISTED
+    return ", ".join([*texts[:_LISTED], *([f"and {left} more"] if left > 0 else [])])
+
+
+# The columns that are not simply a field of the entry.
+_WRITTEN: Mapping[str, Callable[[ReportEntry], str]] = {
+    "date": _date,
+    "time": lambda entry: "" if entry.seconds is None else duration_in_words(entry.seconds),
+    "memory": lambda entry: "" if entry.peak_memory is None else size_in_words(entry.peak_memory),
+    "status": lambda entry: entry.state,
+    "reason": lambda entry: first_line(entry.reason, _LENGTH),
+    "changed": lambda entry: first_line(entry.changed, _LENGTH),
+    "depends": lambda entry: _listed([item.text for item in entry.depends_on]),
+    "produced": lambda entry: _listed([item.path for item in entry.produced]),
+}
+
+
+def _link(text: str, uri: str) -> nodes.Node:
+    if not uri:
+        return nodes.Text(text)
+    return nodes.reference("", text, internal=True, refuri=uri)
+
+
+def _failure(entry: ReportEntry, links: Links) -> list[nodes.Node]:
+    link = _link(entry.name, links.page(entry.docname) if entry.docname else "")
+    heading = nodes.rubric("", "", link, nodes.Text(entry.at_cell))
+    failure = entry.failure
+    if failure is None:
+        return [heading, nodes.paragraph("", f"{entry.decision or entry.state}: {entry.reason}")]
+    shown: list[nodes.Node] = [heading]
+    if failure.source:
+        source = failure.source.replace("\x00", "\ufffd")
+        shown.append(nodes.literal_block(source, source, language="none"))
+    return [*shown, ansi_block(failure.trimmed, ["output", "traceback"])]

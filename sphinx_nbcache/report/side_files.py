@@ -1,0 +1,100 @@
+"""The files next to the pages: the report for programs, and the tracebacks for people."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from sphinx_nbcache.files.atomic import replace_if_changed
+from sphinx_nbcache.files.paths import is_inner_path
+from sphinx_nbcache.rendering.terminal import strip_ansi
+from sphinx_nbcache.report.as_json import ReportDocument, report_json
+from sphinx_nbcache.report.ci import report_junit
+from sphinx_nbcache.report.model import Report, ReportFailure
+
+JSON_FILE = "nbcache-report.json"
+JUNIT_FILE = "nbcache-report.xml"
+_LOGS = "reports"
+
+
+def write_files(report: Report, folder: Path, shown: Report) -> None:
+    """Write the report for programs, and the log of each failed notebook.
+
+    The logs of notebooks that no longer fail or no longer exist are removed.
+
+    Args:
+        report: The report on this build.
+        folder: The output directory.
+        shown: The report without what a reproducible build leaves out.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    logs = folder / _LOGS
+    former = _documents_of(folder / JSON_FILE) if logs.is_dir() else set()
+    write_text(folder / JSON_FILE, report_json(shown) + "\n")
+    write_text(folder / JUNIT_FILE, report_junit(shown))
+    failures = _failures(report)
+    for docname, failure in failures.items():
+        text = strip_ansi(failure.traceback).rstrip("\n") + "\n"
+        write_text(_log(folder, docname), text)
+    known = former | {entry.docname for entry in report.entries if entry.docname}
+    for docname in known - failures.keys():
+        _remove(_log(folder, docname), logs)
+
+
+def files_state(report: Report, folder: Path) -> str:
+    """Return the sizes and times of the files; empty if one of them is missing.
+
+    Args:
+        report: The report in the files, or its outline.
+        folder: The output directory.
+    """
+    logs = [_log(folder, docname) for docname in _failures(report)]
+    try:
+        stats = [path.stat() for path in (folder / JSON_FILE, folder / JUNIT_FILE, *logs)]
+    except OSError:
+        return ""
+    return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)
+
+
+def _failures(report: Report) -> dict[str, ReportFailure]:
+    """Return the failure of each document that has a log."""
+    return {
+        entry.docname: entry.failure
+        for entry in report.entries
+        if entry.docname and entry.failed and entry.failure is not None
+    }
+
+
+def _log(folder: Path, docname: str) -> Path:
+    return folder / _LOGS / f"{docname}.err.log"
+
+
+def _documents_of(path: Path) -> set[str]:
+    """Return the documents in a report file; none if it is not a report."""
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=ReportDocument)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return set()
+    names = {item.docname for item in document.notebooks if item.docname}
+    return set(filter(is_inner_path, names))  # the logs of these documents are removed
+
+
+def _remove(path: Path, folder: Path) -> None:
+    """Remove a file in or below a folder, and the folders that this leaves empty."""
+    with suppress(OSError):
+        path.unlink()
+        for parent in path.parents[: len(path.relative_to(folder).parts)]:
+            parent.rmdir()  # only if it is empty
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the report, unless it already has this text.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    replace_if_changed(path, text.encode("utf-8", errors="replace"))

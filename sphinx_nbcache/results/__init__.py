@@ -1,0 +1,1 @@
+"""Results: what a run is, wherever it is kept."""

@@ -1,0 +1,296 @@
+"""Facts about files: what a run read and looked for, and how certain that is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from sphinx_nbcache.bounded import LONGEST_NAME
+from sphinx_nbcache.traces.distributions import Environment, parse_info
+from sphinx_nbcache.traces.evidence import RunEvidence
+from sphinx_nbcache.traces.facts import (
+    GONE,
+    OTHER,
+    Absent,
+    Directory,
+    Distribution,
+    EnvironmentVariable,
+    Fact,
+    File,
+    Uninstalled,
+    Unshadowed,
+)
+from sphinx_nbcache.traces.report import Look, TracerReport
+from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in, variable_digest
+
+# The clock of file times ticks less often than the clock they are compared with.
+_TICK_NS = 10_000_000
+# The longest name of a file, in bytes, on all file systems in use.
+_LONGEST = 255
+# One less exact fact stands for these.
+_BASELINE = frozenset({"ipython", "ipykernel"})
+
+
+def file_facts(evidence: RunEvidence) -> Iterator[Fact]:
+    """Yield the facts about files and directories, sorted by name.
+
+    Anything uncertain is added to the doubts of the evidence.
+    """
+    found: dict[str, Fact] = {}
+    modules = module_names(evidence)
+    for path in sorted({*evidence.authors.foreign, *_modules_that_appeared(evidence)}):
+        evidence.doubt(path)
+    for path, look in evidence.looks():
+        name = evidence.name(path)
+        if name is None or name in found:
+            continue
+        fact = file_fact(evidence, path, name, look, module=name in modules)
+        if fact is not None and _counts(evidence, path, fact):
+            found[name] = fact
+            if isinstance(fact, File) and name in evidence.left_over:
+                _doubt_left_over(evidence, path, name, look)
+    for name in modules | (_modules_that_failed(evidence) & found.keys()):
+        if evidence.places.is_inside(name) and name.endswith(".py") and _stem(name) != "__init__":
+            # A package takes precedence over a module of the same name in the same directory.
+            package = name.removesuffix(".py") + "/__init__.py"
+            found.setdefault(package, Absent(package, module=True))
+    yield from (found[name] for name in sorted(found))
+
+
+def module_names(evidence: RunEvidence) -> set[str]:
+    """Return the names of the local modules."""
+    names = (evidence.name(file) for file, _ in evidence.report.modules.values())
+    return {name for name in names if name is not None}
+
+
+def _doubt_left_over(evidence: RunEvidence, path: str, name: str, look: Look) -> None:
+    """Note that the run found a file that an earlier run seems to have written.
+
+    A file that the run only replaced does not matter.
+    """
+    is_read = path in evidence.seen.reads or not evidence.is_written(path)
+    if is_read and not (look.how == "probe" and path in evidence.seen.removed):
+        evidence.doubts.append(
+            f"{name}, which an earlier run seems to have written, was there; remove it to start"
+            " from scratch"
+        )
+
+
+def _modules_that_appeared(evidence: RunEvidence) -> set[str]:
+    """Return files of modules whose import failed, and which appeared after that."""
+    paths = {
+        os.path.join(folder, module.rpartition(".")[2] + end)
+        for module, folders in evidence.report.missing.items()
+        for folder in folders
+        for end in (".py", os.sep + "__init__.py")
+    }
+    started = evidence.report.started - _TICK_NS
+    return {
+        path
+        for path in paths
+        if evidence.inside(path) is not None
+        and not evidence.is_written(path)
+        and (stat := evidence.now(path)) is not None
+        and stat.ctime_ns >= started
+    }
+
+
+def _modules_that_failed(evidence: RunEvidence) -> set[str]:
+    """Return the possible names of local modules that raised while they were imported."""
+    missing = evidence.report.missing.items()
+    paths = (
+        os.path.join(folder, module.rpartition(".")[2] + ".py")
+        for module, folders in missing
+        for folder in folders
+    )
+    return {name for name in map(evidence.inside, paths) if name is not None}
+
+
+def imported_by(evidence: RunEvidence) -> dict[str, str]:
+    """Return a mapping from each local module to the local module that imported it."""
+    modules, importers = module_names(evidence), {}
+    for file, importer in evidence.report.modules.values():
+        name, by = evidence.name(file), evidence.name(importer) if importer else None
+        if name is not None and by is not None and by in modules and by != name:
+            importers[name] = by
+    return importers
+
+
+def file_fact(
+    evidence: RunEvidence, path: str, name: str, look: Look, *, module: bool = False
+) -> Fact | None:
+    """Return the fact that follows from the first look at a path; `None` if there is none."""
+    evidence.now(path)
+    if look.type == "":
+        return _absent(evidence, path, name, look)
+    if look.type == "directory":
+        made_here = path in evidence.seen.made or evidence.has_own_inside(path)
+        # Elsewhere, libraries look for their own folders and make missing ones.
+        is_inside = evidence.places.is_inside(name)
+        is_meant = look.how == "probe" and name != "." and is_inside and not made_here
+        return Directory(name) if is_meant else None
+    if path in evidence.inferred:
+        return _inferred(evidence, path, name)
+    if look.type != "file" or look.stat is None:
+        return None
+    if path in evidence.seen.writes:
+        return _rewritten(evidence, path, name, look)
+    return _read(evidence, path, name, look, module=module)
+
+
+def _counts(evidence: RunEvidence, path: str, fact: Fact) -> bool:
+    """Tell whether a fact counts. Temporary files count only if they existed and stay the same."""
+    if not evidence.places.is_temporary(path):
+        return True
+    return isinstance(fact, File) and fact.after is None
+
+
+def _absent(evidence: RunEvidence, path: str, name: str, look: Look) -> Fact | None:
+    if look.how == "touch" and not evidence.places.is_inside(name) and not _is_setting(name):
+        return None
+    if not _can_exist(name):
+        return None
+    after = evidence.state(path)
+    if after != GONE and not evidence.is_written(path):
+        evidence.doubt(path)
+        after = GONE
+    return Absent(name, after or None)
+
+
+def _can_exist(name: str) -> bool:
+    """Tell whether a file can have this name: IPython also looks for texts that it shows."""
+    return len(name) <= LONGEST_NAME and all(
+        len(part.encode("utf-8", "surrogatepass")) <= _LONGEST for part in name.split("/")
+    )
+
+
+def _is_setting(name: str) -> bool:
+    """Tell whether a library that looks for this path in the home directory would read it.
+
+    Other paths are directories that it makes for all notebooks if they are missing.
+    """
+    last = name.rpartition("/")[2]
+    return "." in last[1:] or last.endswith("rc")
+
+
+def _read(evidence: RunEvidence, path: str, name: str, look: Look, *, module: bool) -> Fact | None:
+    # An unreadable file has a state as well: the run met it, and it may change.
+    state = evidence.state(path)
+    if not _is_same(evidence, path, look, state):
+        if evidence.places.is_temporary(path):
+            return None
+        evidence.doubt(path)
+    return File(name, state, module=module)
+
+
+def _is_same(evidence: RunEvidence, path: str, look: Look, digest: str) -> bool:
+    """Tell whether a file still has the content that it had when it was first read.
+
+    Equal stats prove this only if they are clearly older than the first look: a file may change
+    twice within one tick of its clock. The digests are compared for younger files.
+    """
+    stat = look.stat
+    if stat is None or evidence.world.fingerprints.entry(path).stat != stat:
+        return False
+    if look.how == "late":
+        # First looked at after the end of the run: it must be unchanged since the start.
+        return max(stat.mtime_ns, stat.ctime_ns) < evidence.report.started - _TICK_NS
+    return digest in (look.digest, OTHER) if stat.is_racy(look.seen_ns) else True
+
+
+def _rewritten(evidence: RunEvidence, path: str, name: str, look: Look) -> Fact | None:
+    """Return the fact about a file that the run read, and then wrote or removed."""
+    if look.how == "touch":
+        return None  # a library checked whether the file exists before writing it
+    before = _digest_before(evidence, path, look)
+    if before is None:
+        evidence.doubts.append(f"{name} was rewritten by the notebook; how it was is not known")
+        return None
+    after = evidence.state(path)
+    return File(name, before, None if after == before else after)
+
+
+def _digest_before(evidence: RunEvidence, path: str, look: Look) -> str | None:
+    write = evidence.seen.writes[path]
+    if write.stat == look.stat and write.digest is not None:
+        return write.digest
+    if look.digest is not None:
+        return look.digest
+    known = evidence.world.fingerprints.remembered.get(path)
+    if known is not None and look.stat is not None and known.holds_for(look.stat):
+        return known.digest
+    return None
+
+
+def _inferred(evidence: RunEvidence, path: str, name: str) -> Fact | None:
+    """Return the fact about an existing file that seems to have been written in C.
+
+    Its previous state is not known. The state after the run leads to the same outputs.
+    """
+    digest = evidence.world.fingerprints.digest(path)
+    left = evidence.seen.named.get(path)
+    if left is not None and left.stat != evidence.world.fingerprints.entry(path).stat:
+        evidence.doubt(path)
+    was_absent = evidence.inferred[path].type == ""
+    return None if was_absent or digest is None else File(name, digest)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".py")
+
+
+def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[Fact]:
+    """Yield the facts that are not about files.
+
+    Args:
+        evidence: The evidence of the run.
+        environment: The packages of the kernel's interpreter.
+    """
+    report = evidence.report
+    yield from _unshadowed(evidence)
+    yield environment.python.fact
+    yield environment.baseline
+    missing = {name for name in report.missing if "." not in name}
+    uninstalled = {name for name in missing if not environment.has_module(name)}
+    if uninstalled:
+        yield Uninstalled(" ".join(sorted(uninstalled)))
+    imported = {name.partition(".")[0] for name in evidence.seen.imports}
+    names = {*report.packages, *imported, *(missing - uninstalled)}
+    yield from _distributions(names, report, environment)
+    for name, digest in sorted(report.variables.items()):
+        yield EnvironmentVariable(name, digest)
+    digest = variable_digest(PYTHON_VARIABLES, report.start_variables)
+    yield EnvironmentVariable(PYTHON_VARIABLES, digest)
+
+
+def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
+    """Yield the modules that must stay absent from directories under the root."""
+    behind: dict[str, set[str]] = {}
+    searched = [(folder, names) for folder, names in evidence.report.search]
+    for module, folders in evidence.report.missing.items():
+        # If nothing was found, even a part of a namespace package makes a difference.
+        last = module.rpartition(".")[2]
+        searched += [(folder, (last, last + "/")) for folder in folders]
+    for folder, modules in searched:
+        name = evidence.inside(folder)
+        if name is not None:
+            behind.setdefault(name, set()).update(modules)
+    for name, modules_behind in sorted(behind.items()):
+        # A module that exists already was not found, so the directory was not searched then.
+        absent = modules_behind - {module for module, _ in modules_in(name, evidence.world)}
+        if absent:
+            yield Unshadowed(name, " ".join(sorted(absent)))
+
+
+def _distributions(
+    names: set[str], report: TracerReport, environment: Environment
+) -> Iterator[Distribution]:
+    found = {owner for name in names for owner in environment.owners(name)}
+    for folder in report.asked_versions:
+        parsed = parse_info(folder)
+        if parsed is not None:
+            found.add(parsed[0])
+    for name in sorted(found - _BASELINE):
+        version = environment.version(name)
+        if version is not None:
+            yield Distribution(name, version)
