@@ -1,7 +1,4 @@
-"""The output of `--version`; with `--verbose`, the facts that a bug report should contain.
-
-Nothing is run, imported or created: versions come from the metadata of packages.
-"""
+"""The command line: the group of all commands, and the output of `--version`."""
 
 from __future__ import annotations
 

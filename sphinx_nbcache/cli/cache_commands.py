@@ -1,4 +1,8 @@
-"""The report of removed results."""
+"""Commands on the store: the group `cache`, which lists, shows, adds, removes and checks results.
+
+Results that are added come from notebooks that were executed elsewhere; the commands ask about
+those that may not have been executed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebooks of the project, and the results in its store, as lists."""
+"""Notebooks and results: as lists, and one in detail."""
 
 from __future__ import annotations
 
@@ -272,8 +272,10 @@ def _statistics(result: ResultDetails) -> list[str]:
         return [f"Executed elsewhere, {kernel}"]
     lines = [
         f"Executed by: {one_line(result.executor)}, {kernel}",
-        f"Execution: {duration_in_words(result.seconds)}, "
-        f"{len(run)} of {len(result.cells)} code cells run",
+        (
+            f"Execution: {duration_in_words(result.seconds)}, "
+            f"{len(run)} of {len(result.cells)} code cells run"
+        ),
     ]
     if result.retried:
         lines.append(f"Attempts: {len(result.retried) + 1}")

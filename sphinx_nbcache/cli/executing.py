@@ -1,4 +1,4 @@
-"""Runs notebooks again to compare outputs, and describes the differences."""
+"""Executes notebooks of the project by command, or compares outputs, and says what happened."""
 
 from __future__ import annotations
 

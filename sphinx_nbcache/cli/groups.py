@@ -1,4 +1,4 @@
-"""The exit codes of the command line, and messages in place of tracebacks."""
+"""Commands and groups of this command line, exit codes, and messages for errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbosity: counted by `-v` and `-q`, or named like the levels of Python's logging."""
+"""Options that several commands share, with their values; verbosity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values on the command line: paths, ids, seconds, counts, sizes."""
+"""Values on the command line, and their completion in shells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`quickstart`: a small project for trying the other commands and a first build."""
+"""Commands that plan and execute: `execute`, `plan`, `explain`, `report`, `quickstart`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times, sizes, paths and states in words."""
+"""Tables that fit their width, and the words in them. Long texts are folded, never cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directives `jcache-cli` and `jcache-clear`."""
+"""The directives `jcache-cli` and `jcache-clear`, and the command that one names."""
 
 from __future__ import annotations
 

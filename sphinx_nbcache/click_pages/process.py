@@ -1,4 +1,4 @@
-"""Runs a command in a subprocess."""
+"""Runs a command in a subprocess, and turns its output into what its page shows."""
 
 from __future__ import annotations
 

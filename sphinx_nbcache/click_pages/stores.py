@@ -1,4 +1,4 @@
-"""The folders in which the commands of pages run, and the stores that they work on."""
+"""The stores and folders of pages with commands; a page locks its store while it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Executors, which schedule jobs. Each is a scheduler over `run(job) -> Outcome`."""
+"""Executors, which schedule jobs, and their names.
+
+Each is a scheduler over `run(job) -> Outcome`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The folder in which a kernel works: its notebook's folder, or a temporary one."""
+"""The folder in which a kernel works: its notebook's folder, or a temporary one.
+
+Temporary folders that a killed build left behind are removed by the next one.
+"""
 
 from __future__ import annotations
 

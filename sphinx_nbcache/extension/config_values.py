@@ -1,4 +1,4 @@
-"""Names in a `conf.py`: their lines, and those that nothing reads."""
+"""The options as config values of Sphinx: their registration, their lines in `conf.py`, typos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The placeholder that the parser puts where a code cell will be shown."""
+"""`code-cell`, for code cells inside other blocks, `jcache-report` and `jcache-status`."""
 
 from __future__ import annotations
 

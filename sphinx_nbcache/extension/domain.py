@@ -1,8 +1,6 @@
-"""The pages that each builder has written, so that no page stays stale after a new reading.
+"""What the environment remembers of notebooks, and which pages each builder has written.
 
-Sphinx rewrites a page when its source was read again. That is not enough: of two builders on
-shared doctrees only the first one reads, and a build that is interrupted while it writes has
-read everything. So a file next to the doctrees records from which reading a page was written.
+The former is a domain, for purging and merging.
 """
 
 from __future__ import annotations

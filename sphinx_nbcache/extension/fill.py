@@ -1,4 +1,4 @@
-"""Finds highlighters by name without loading all the others that are installed."""
+"""`doctree-read`: fills placeholders with the outputs of the chosen result."""
 
 from __future__ import annotations
 

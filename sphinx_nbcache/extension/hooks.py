@@ -1,8 +1,4 @@
-"""Controls when Python's garbage collector scans Sphinx's environment, which is slow.
-
-With a large environment in memory, each full collection costs more than planning a thousand
-notebooks, and finds nothing: loaded objects live until the end of the build.
-"""
+"""The flow of a build: the handlers of Sphinx's events."""
 
 from __future__ import annotations
 

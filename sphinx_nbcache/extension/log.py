@@ -1,4 +1,4 @@
-"""Notices as Sphinx warnings: type `nbcache`, a subtype, and a place in a file."""
+"""The log: notices as Sphinx warnings with a place, and progress while notebooks run."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Turns a notebook's cells into one stream of Markdown tokens.
-
-Each Markdown cell is tokenised alone: an unclosed fence, comment or HTML block ends with its
-cell. The tokens are then joined, and the inline rules run over all of them, so that link
-references and footnotes defined in one cell serve the others.
-"""
+"""Turns a notebook's cells into one stream of Markdown tokens, and its code into messages."""
 
 from __future__ import annotations
 

@@ -1,10 +1,4 @@
-"""Files that are never put back, whatever a result says. Pure functions of names.
-
-Names are compared in a form in which all spellings are equal that some file system takes for the
-same file: case, Unicode composition, invisible characters, trailing dots and spaces, and the
-short and stream names of Windows (the list that git guards against, see `verify_path` in
-git's `read-cache.c`, version 2.39).
-"""
+"""Files that are never put back or replaced: by their names, or because git tracks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The import of nbclient, without its slowest part, which is not used here."""
+"""nbclient's client of a kernel, with limits, the tracer of a run, and silent requests."""
 
 from __future__ import annotations
 

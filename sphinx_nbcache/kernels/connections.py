@@ -1,9 +1,4 @@
-"""Ports for a kernel that no other process is likely to take first.
-
-jupyter_client asks the system for free ports and releases them; the kernel takes them a second
-later. They are in the range from which each outgoing connection gets a port. If a connection takes
-one of them, ipykernel waits for ever. Our ports are therefore from below that range.
-"""
+"""Connections to kernels: ports that no other process takes first, and channels."""
 
 from __future__ import annotations
 

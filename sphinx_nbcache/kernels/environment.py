@@ -1,4 +1,4 @@
-"""The environment variables that kernels are started with."""
+"""The environment of kernels: variables, limits on threads, and an untouched home directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory use of a kernel, as reported by the operating system."""
+"""The processes of a kernel, as reported by the system: their memory, and orphans."""
 
 from __future__ import annotations
 

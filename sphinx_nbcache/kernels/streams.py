@@ -1,7 +1,6 @@
-"""Joining of stream outputs of a cell.
+"""The output of a run: streams are joined, and limits are enforced.
 
-Workaround: nbclient joins them as well, but with a regular expression that takes quadratic time in
-the length of a line: a cell that printed a line of 300 KiB took a minute.
+An endless `print` must fill neither the memory nor the disk.
 """
 
 from __future__ import annotations

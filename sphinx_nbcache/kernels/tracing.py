@@ -1,4 +1,4 @@
-"""The tracer of one run: installed in the kernel before the first cell, queried after the last."""
+"""The tracer of one run: whether a kernel gets one, its installation, and its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results of a run in a notebook, as data: read from a file, or merged into a copy."""
+"""The results of a run in a notebook, as data, and whether they look like a complete run."""
 
 from __future__ import annotations
 

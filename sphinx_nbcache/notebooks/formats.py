@@ -1,4 +1,4 @@
-"""The formats of files: which files are notebooks, and which reader reads them."""
+"""The formats of files: which files are notebooks, which reader reads them, and its names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML in notebooks: loaded safely, and with libyaml where available."""
+"""YAML in notebooks: the front matter, and the file format that it declares."""
 
 from __future__ import annotations
 

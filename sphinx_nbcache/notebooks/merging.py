@@ -1,4 +1,7 @@
-"""Code cells inside blocks of text, for formats that have no such cells."""
+"""Merging the results of a run into a copy of its notebook. Sources are never written.
+
+Formats without code cells inside blocks of text get ordinary code blocks there.
+"""
 
 from __future__ import annotations
 

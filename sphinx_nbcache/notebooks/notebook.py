@@ -1,4 +1,4 @@
-"""A notebook as data, independent of its source format."""
+"""A notebook as data, independent of its source format, and its loading from a file."""
 
 from __future__ import annotations
 

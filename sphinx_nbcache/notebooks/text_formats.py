@@ -1,4 +1,8 @@
-"""Reading text notebooks through jupytext, and through a user's own function."""
+"""Reading text notebooks through jupytext or a user's function, and code that cells load.
+
+Like MyST-NB's `:load:`, the option `load` is a path relative to the notebook; the file replaces
+the body.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the outputs of two runs of one notebook differ. Pure functions."""
+"""How two runs of one notebook differ in outputs, and two notebooks in code."""
 
 from __future__ import annotations
 

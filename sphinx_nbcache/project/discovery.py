@@ -1,4 +1,7 @@
-"""Finding the project of a folder, without Sphinx."""
+"""How the project of a folder is found without Sphinx.
+
+A build leaves the file `project.json` next to its store for that.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Notebooks that users hand to a project: files, and nbformat nodes in memory."""
+"""Notebooks that users hand to a project: files, nbformat nodes, and executed notebooks.
+
+The results of the latter are added to the store; those of the store are merged into copies.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From what a run was seen to do to its trace, and to the files that are kept of it."""
+"""From a plan to jobs, and from what a run was seen to do to its trace.
+
+A trace also names the files that are kept of a run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a project's root is, and where its store lives."""
+"""A project's root, its store, and the file that leads from one to the other."""
 
 from __future__ import annotations
 

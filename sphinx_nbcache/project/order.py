@@ -1,4 +1,4 @@
-"""Which notebooks read what others write, and in which order they are to be run. Pure functions."""
+"""In which order notebooks run: writers before readers, the longest first. Pure functions."""
 
 from __future__ import annotations
 

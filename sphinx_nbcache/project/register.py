@@ -1,4 +1,4 @@
-"""The list of a project's notebooks in the store."""
+"""The notebooks of a project that someone has added, or that a build has found."""
 
 from __future__ import annotations
 

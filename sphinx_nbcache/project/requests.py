@@ -1,4 +1,4 @@
-"""Errors in what a project is asked for. Each message is complete, for users."""
+"""What a project can be asked for: references, and errors whose messages are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The world of one build: what the traces of results are held against."""
+"""The world of one build, and whether the results of notebooks are valid in it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One output in several forms: all are kept in the doctree, each builder uses the best one.
-
-So one reading serves several builders: `make html latexpdf` shares doctrees.
-"""
+"""One output in several forms: all are kept in the doctree, each builder uses the best one."""
 
 from __future__ import annotations
 

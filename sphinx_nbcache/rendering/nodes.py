@@ -1,4 +1,4 @@
-"""The nodes that cells and outputs are made of, in addition to docutils' own."""
+"""The nodes of this package in addition to docutils' own, and how builders write them."""
 
 from __future__ import annotations
 

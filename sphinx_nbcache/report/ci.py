@@ -1,9 +1,4 @@
-"""Output for GitHub Actions: annotations in the sources, and a summary of the job.
-
-Annotations are workflow commands, lines on the standard output or error of a step
-(<https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands>). The summary
-is Markdown that is appended to the file which `GITHUB_STEP_SUMMARY` names.
-"""
+"""Output for CI systems: annotations and a summary for GitHub Actions, and a JUnit file."""
 
 from __future__ import annotations
 

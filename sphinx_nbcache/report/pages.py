@@ -1,4 +1,8 @@
-"""The state of one notebook in a line of text, for every builder: the role `jcache-status`."""
+"""The report in pages of every builder: its document, its nodes, and the role `jcache-status`.
+
+The page `nbcache-report` is a document of this package among the user's own. Browsers get HTML,
+all others docutils nodes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The running notebooks with their cells and durations, and the remaining work."""
+"""The running notebooks, the remaining work, and the line that shows both on a terminal."""
 
 from __future__ import annotations
 

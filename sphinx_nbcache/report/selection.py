@@ -1,4 +1,4 @@
-"""The ids of cells in pages, so that other pages can link to them."""
+"""The notebooks that a view shows, their order, their columns, and where its links lead."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """The way diskcache reads and writes here: bytes under text keys, and nothing else.
 
-diskcache's own `Disk` unpickles values and trusts the file names in its database
-(CVE-2025-69872). A store may come from a CI cache that others can write to. This class therefore
-rejects every pickle mode, in reading and in writing, and confines files to the store.
+Many rows of its table are read at once.
 """
 
 from __future__ import annotations

@@ -1,13 +1,6 @@
-"""Checksums: prefixes of stored records that reveal damage.
+"""Checksums, which reveal damage, and marks, which prove that this account wrote a record.
 
-SQLite does not notice a flipped bit in a value. In a scan it could change the name of a kernel,
-and so the code key: the notebook would run in the wrong kernel, without a warning. Values that are
-named by the digest of their content need no checksum.
-
-Records that decide what to run, or that describe this machine, carry a mark (see `marks`) as well:
-the list of notebooks, the limits of the store, scans, fingerprints and the list of files written
-by runs count only if this account wrote them. Records without the mark read as absent, and are
-created again.
+A store can forge a checksum, but no mark.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Folders of stores in older record formats, next to the current one."""
+"""Opening the store's shelf from a folder in any state, and the folders of older formats."""
 
 from __future__ import annotations
 

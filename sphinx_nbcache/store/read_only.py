@@ -1,9 +1,4 @@
-"""A shelf on a folder that cannot be written, such as one on a read-only mount.
-
-diskcache writes to a database as soon as it opens it. SQLite itself can read a database in place
-with `immutable=1`, which asserts that no process writes to it. That skips the write-ahead log
-and a rollback journal, so a database with either is read from a copy.
-"""
+"""A shelf on a folder that cannot be written; reading it changes no file."""
 
 from __future__ import annotations
 

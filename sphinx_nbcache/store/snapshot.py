@@ -1,11 +1,4 @@
-"""Reading a database that no process is writing, without touching any file.
-
-A build in which nothing changed must not change the store: a tool that watches files would build
-again. diskcache writes to a database when it opens it, and SQLite in WAL mode creates files to read
-one. Opened with `immutable=1` (see sqlite.org/uri.html), SQLite does neither, and takes no locks.
-Every read is therefore validated afterwards: it counts only if no process had the database open for
-writing, and the file did not change.
-"""
+"""Reading a database that no process is writing, without touching any file."""
 
 from __future__ import annotations
 

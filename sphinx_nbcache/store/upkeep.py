@@ -1,4 +1,4 @@
-"""When results were last used, which decides what is evicted first."""
+"""Limits the size of the store: last uses, limits, removal, and unreferenced contents."""
 
 from __future__ import annotations
 

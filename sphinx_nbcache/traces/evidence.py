@@ -1,4 +1,7 @@
-"""The authors of changed files: the run, perhaps the run, or another process."""
+"""The evidence of one run: what it did, who changed a file, and the current state.
+
+Facts are made from it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about files: what a run read and looked for, and how certain that is."""
+"""Facts about files and packages: what a run read, looked for and imported, and how surely."""
 
 from __future__ import annotations
 

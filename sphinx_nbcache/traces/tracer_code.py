@@ -1,4 +1,4 @@
-"""The means of tracing a kernel on this system (see [](sphinx_nbcache.kernel_side.tracer))."""
+"""Source texts to execute in a kernel: they start its tracer and request the report."""
 
 from __future__ import annotations
 

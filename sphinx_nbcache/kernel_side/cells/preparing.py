@@ -1,8 +1,7 @@
-"""Makes output that bypasses Python arrive before its cell counts as ended.
+"""Prepares a kernel for cells whose output bypasses Python.
 
-ipykernel turns descriptors 1 and 2 into pipes, which threads read. A cell ends without waiting for
-these threads: output in transit is lost, or assigned to another cell. Output in C's buffer arrives
-only when the buffer is full.
+Such output arrives before its cell counts as ended, and the commands of `!` and `%%bash` write
+to the cell that started them.
 """
 
 import builtins

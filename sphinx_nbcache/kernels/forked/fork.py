@@ -1,4 +1,4 @@
-"""A forked kernel, before a notebook runs in it."""
+"""A forked kernel before a notebook runs in it, and the spare one that is forked ahead."""
 
 from __future__ import annotations
 

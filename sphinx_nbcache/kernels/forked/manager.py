@@ -1,4 +1,8 @@
-"""A client of a forked kernel, which skips all waiting that a fork does not need."""
+"""The manager and the client of a forked kernel, as jupyter_client and nbclient want them.
+
+If the kernel cannot be forked, the fallback is to start it as Jupyter does. The client of a fork
+skips all waiting that a fork does not need.
+"""
 
 from __future__ import annotations
 

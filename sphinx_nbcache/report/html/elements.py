@@ -1,4 +1,7 @@
-"""HTML elements that are also well-formed XML. Text that is not [](Html) is escaped."""
+"""HTML elements that are also well-formed XML. Text that is not [](Html) is escaped.
+
+The second part has the small elements that several parts of the page share.
+"""
 
 from __future__ import annotations
 

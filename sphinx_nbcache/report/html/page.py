@@ -1,6 +1,6 @@
-"""The notebooks that failed: error, place, source of the cell, and traceback.
+"""The report as a fragment of HTML, and as a self-contained page.
 
-All of them start folded, so that the page begins with one line for each.
+It is complete without the script, which adds the controls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The last runs of a notebook: their durations and their reasons."""
+"""The table: a group of two rows for each notebook, the second of which unfolds."""
 
 from __future__ import annotations
 
