@@ -16,7 +16,7 @@ from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.results.records import Rules
 
-FORKED = "in_zygote"
+FORKED = "kernel_side.zygote"
 
 
 def job(folder: Path, *sources: str, skipped: tuple[int, ...] = (), **more: Any) -> Job:

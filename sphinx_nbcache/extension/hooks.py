@@ -11,7 +11,6 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
 
@@ -50,7 +49,6 @@ from sphinx_nbcache.report.side_files import files_state, write_files
 from sphinx_nbcache.results.records import Result
 from sphinx_nbcache.signals import SignalHandlers
 
-STYLE_SHEET = "nbcache.css"
 # Sphinx's collectors of images, labels and the like run at 500: they must see the outputs.
 _BEFORE_COLLECTORS = 400
 _STORED, _NONE = "stored", "none"
@@ -121,7 +119,6 @@ class Hooks:
         app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
         app.connect("config-inited", check_names, priority=AFTER_SUFFIXES)
-        app.connect("config-inited", self.add_style)
         app.connect("builder-inited", leave_out_outputs)
         app.connect("env-get-outdated", self.execute)
         app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)
@@ -130,12 +127,6 @@ class Hooks:
         app.connect("doctree-resolved", self.resolve)
         app.connect("html-page-context", add_assets)
         app.connect("build-finished", self.finish)
-
-    def add_style(self, app: Sphinx, config: Config) -> None:
-        """`config-inited`: ship the style sheet with the pages."""
-        static = str(Path(__file__).parent.parent / "static")
-        config.html_static_path = [*config.html_static_path, static]
-        app.add_css_file(STYLE_SHEET)
 
     @collection(running=False)
     def execute(

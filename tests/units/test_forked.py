@@ -52,7 +52,7 @@ def zygotes() -> Zygotes:
     """Return what returns the processes that a test has started to fork kernels from them."""
 
     def find() -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if "in_zygote" in command(child)]
+        return [child for child in psutil.Process().children() if "kernel_side.zygote" in command(child)]
 
     before = find()
     return lambda: [found for found in find() if found not in before]
@@ -602,7 +602,7 @@ def test_an_interpreter_without_what_is_needed_costs_a_line_and_no_notebook(
     patch.parent.mkdir()
     patch.write_text(
         "import sys\n"
-        "if 'in_zygote' in ' '.join(sys.orig_argv):\n"
+        "if 'kernel_side.zygote' in ' '.join(sys.orig_argv):\n"
         "    from ipykernel.kernelapp import IPKernelApp\n"
         "    del IPKernelApp.init_iopub\n"
     )

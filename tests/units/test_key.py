@@ -334,7 +334,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
 
 
 def test_the_key_of_a_known_notebook_stays_what_it_is() -> None:
-    """If it must change, raise `SCHEMA` in `store/records.py`, then change it here."""
+    """If it must change, raise `SCHEMA` in `results/records.py`, then change it here."""
     data = notebook(code("a = 1"), code("a", "skip-execution"))
     assert key(data) == KNOWN_KEY
 
