@@ -30,7 +30,7 @@ from sphinx_nbcache.results.records import (
     Stored,
 )
 from sphinx_nbcache.text import harmless, one_line
-from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.trace import Trace
 
 _Value = TypeVar("_Value")
 

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from sphinx_nbcache.traces.distributions import Environment, Python
-from sphinx_nbcache.traces.facts import Fact, Trace
+from sphinx_nbcache.traces.facts import Fact
 from sphinx_nbcache.traces.fingerprints import Fingerprints
 from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.observe import observe
+from sphinx_nbcache.traces.trace import Trace, verify
 from sphinx_nbcache.traces.tracer_code import (
     TracerConfig,
     install_code,
@@ -26,7 +27,6 @@ from sphinx_nbcache.traces.tracer_code import (
     report_expression,
     write_support,
 )
-from sphinx_nbcache.traces.verify import verify
 from sphinx_nbcache.traces.world import World
 
 # Bytecode in a tree of its own is not told from other files yet.

@@ -27,8 +27,7 @@ from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.results import StoredInfo
 from sphinx_nbcache.project.run import GONE
 from sphinx_nbcache.results.records import CellRun, Failure, Registered, Result, Status, Stored
-from sphinx_nbcache.traces.facts import Trace
-from sphinx_nbcache.traces.wording import facts_in_words, is_baseline
+from sphinx_nbcache.traces.trace import Trace
 
 _OUTCOMES = {
     Action.REUSE: "reused",
@@ -220,10 +219,12 @@ def result_details(info: StoredInfo, result: Result, scan: Scan | None = None) -
 
 def trace_item(trace: Trace) -> TraceItem:
     """Return the item for the trace of a run."""
-    facts = zip(facts_in_words(trace), map(is_baseline, trace.facts), strict=True)
     return TraceItem(
         tracked=None if trace.tracked is None else tuple(map(str, trace.tracked)),
-        facts=tuple(FactItem(kind=kind, text=text, baseline=base) for (kind, text), base in facts),
+        facts=tuple(
+            FactItem(kind=fact.kind.value, text=text, baseline=fact.is_baseline)
+            for fact, text in trace.in_words()
+        ),
         written=tuple(written.path for written in trace.written),
         removed=trace.removed,
         untracked=trace.untracked,

@@ -24,8 +24,9 @@ from sphinx_nbcache.project.validity import Worlds
 from sphinx_nbcache.results.artifacts import MadeFile
 from sphinx_nbcache.results.outputs import render_id
 from sphinx_nbcache.results.records import CellRun, Failure, Result, Status
-from sphinx_nbcache.traces.facts import Declared, Fact, File, Trace
+from sphinx_nbcache.traces.facts import Declared, Fact, File
 from sphinx_nbcache.traces.observe import observe
+from sphinx_nbcache.traces.trace import Trace
 from sphinx_nbcache.traces.tracking import Tracking, declared_facts, with_declared
 from sphinx_nbcache.traces.world import World
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.run import FormerRun
 from sphinx_nbcache.results.records import Rules
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import Absent, Declared, Directory, File, Listing, Trace
-from sphinx_nbcache.traces.fingerprints import matching
+from sphinx_nbcache.traces.facts import Fact
+from sphinx_nbcache.traces.trace import Trace
 
 Group = list[Planned]
 """Notebooks that one run serves."""
@@ -25,25 +23,20 @@ class Footprint:
 
     Attributes:
         reads: Files that it reads, or looks for.
-        listings: Directories that it lists, with what of them it wants.
-        globs: Globs that are declared for it.
+        questions: The directories that it lists, and the globs that are declared for it.
         writes: Files under the root that it writes or removes.
     """
 
     reads: set[str] = field(default_factory=set)
-    listings: set[tuple[str, str, tuple[str, ...]]] = field(default_factory=set)
-    globs: set[str] = field(default_factory=set)
+    questions: set[Fact] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
 
     def add(self, trace: Trace) -> None:
         """Add what one run was seen to do."""
         for fact in trace.facts:
-            if isinstance(fact, File | Absent | Directory):
-                self.reads.add(fact.path)
-            elif isinstance(fact, Listing):
-                self.listings.add((fact.path, fact.pattern, fact.without))
-            elif isinstance(fact, Declared):
-                self.globs.add(fact.glob)
+            self.reads.update(fact.paths)
+            if (question := fact.question) is not None:
+                self.questions.add(question)
         # Inferred writes of a run in doubt may belong to another notebook.
         self.writes.update(
             written.path
@@ -54,11 +47,7 @@ class Footprint:
 
     def depends_on(self, path: str) -> bool:
         """Tell whether a change of that file can make a difference."""
-        return (
-            path in self.reads
-            or any(_is_listed(path, *listing) for listing in self.listings)
-            or (bool(self.globs) and matching_glob(path, tuple(self.globs)) is not None)
-        )
+        return path in self.reads or any(asked.concerns(path) for asked in self.questions)
 
 
 def producers(footprints: Mapping[str, Footprint]) -> dict[str, frozenset[str]]:
@@ -72,7 +61,7 @@ def producers(footprints: Mapping[str, Footprint]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for name, footprint in footprints.items():
         read = footprint.reads & writers.keys()
-        if footprint.listings or footprint.globs:
+        if footprint.questions:
             read |= {path for path in writers if footprint.depends_on(path)}
         sources = {writer for path in read for writer in writers[path]} - {name}
         if sources:
@@ -117,26 +106,6 @@ def acyclic(
             kept[name] = found
         before.add(name)
     return kept
-
-
-def _is_listed(path: str, folder: str, pattern: str, without: tuple[str, ...]) -> bool:
-    above, _, name = path.rpartition("/")
-    if folder not in (above or ".", *_folders_above(above)):
-        return False
-    entry = name if folder == (above or ".") else _entry_below(folder, path)
-    return bool(matching([entry], pattern, folders=False, without=without))
-
-
-def _folders_above(folder: str) -> Iterable[str]:
-    # The folder of `/` is `/`: no name of a file under the root begins so, but a store may say it.
-    while folder and folder != (folder := posixpath.dirname(folder)):
-        yield folder or "."
-
-
-def _entry_below(folder: str, path: str) -> str:
-    """Return the entry of a folder through which a path leads."""
-    rest = path if folder == "." else path.removeprefix(folder + "/")
-    return rest.partition("/")[0]
 
 
 def former_runs(store: Store, notebooks: Iterable[Planned]) -> dict[str, FormerRun]:

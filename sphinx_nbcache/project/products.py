@@ -27,9 +27,9 @@ from sphinx_nbcache.results.records import Result, Stored
 from sphinx_nbcache.store.file_records import checkout_id, made_contents, note_made
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import GONE, Trace
-from sphinx_nbcache.traces.fingerprints import Fingerprints
+from sphinx_nbcache.traces.fingerprints import GONE, Fingerprints
 from sphinx_nbcache.traces.names import PathNames
+from sphinx_nbcache.traces.trace import Trace
 
 # Files of results without a mark are never executable.
 _PLAIN_MODE = 0o644

@@ -28,7 +28,8 @@ from sphinx_nbcache.results.artifacts import Artifact, MadeFile
 from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.results.records import Result, Stored
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import GONE, Trace
+from sphinx_nbcache.traces.fingerprints import GONE
+from sphinx_nbcache.traces.trace import Trace
 
 _UNTRACED = Trace()
 _REASON = Reason(Why.FORCED, "it is run again, to compare outputs")
@@ -177,7 +178,7 @@ class Reruns:
         prints = {name: self._validity.footprint([result]) for name, result in results.items()}
         # A notebook that writes the same file counts as a reader of it.
         reading = {
-            name: Footprint(found.reads | found.writes, found.listings, found.globs, found.writes)
+            name: Footprint(found.reads | found.writes, found.questions, found.writes)
             for name, found in prints.items()
         }
         order = {name: number for number, name in enumerate(names)}

@@ -33,7 +33,7 @@ from sphinx_nbcache.store.upkeep import (
     remove_results,
     write_limits,
 )
-from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.trace import Trace
 
 Node = Mapping[str, Any]
 """A notebook in memory: an nbformat node."""

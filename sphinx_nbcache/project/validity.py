@@ -28,9 +28,10 @@ from sphinx_nbcache.store.file_records import fingerprints, keep_fingerprints
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.distributions import Environment
-from sphinx_nbcache.traces.facts import Absent, Declared, File, Kind, Trace
+from sphinx_nbcache.traces.facts import Absent, Kind
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
 from sphinx_nbcache.traces.names import PathNames
+from sphinx_nbcache.traces.trace import Trace
 from sphinx_nbcache.traces.tracking import Tracking, why_not_valid
 from sphinx_nbcache.traces.world import World
 
@@ -165,10 +166,7 @@ class Worlds:
         for trace in traces:
             names.update(written.path for written in trace.written)
             for fact in trace.facts:
-                if isinstance(fact, File):
-                    names.add(fact.path)
-                elif isinstance(fact, Declared):
-                    names.update(fact.files)
+                names.update(fact.hashed)
         places = PathNames(str(self._root))
         paths = {path for name in names if (path := places.path_of(name))} - self._asked
         self._asked |= paths
@@ -233,7 +231,6 @@ class Validity:
         self._worlds = worlds
         self._artifacts = artifacts
         self._traces: dict[str, Trace] = {}
-        self._footprints: dict[str, Footprint] = {}
         self.owners: dict[str, str] = {}
 
     def look_again(self) -> None:
@@ -243,7 +240,6 @@ class Validity:
     def forget(self) -> None:
         """Let go of traces, and of what the world is like."""
         self._traces.clear()
-        self._footprints.clear()
         self._worlds.forget()
 
     def look_up(self, results: Iterable[Result]) -> None:

@@ -12,18 +12,8 @@ from pathlib import PurePosixPath
 from sphinx_nbcache.planning import Action, Planned, Why
 from sphinx_nbcache.report.model import Dependency, Produced
 from sphinx_nbcache.results.records import Result
-from sphinx_nbcache.traces.facts import (
-    Declared,
-    Directory,
-    Distribution,
-    EnvironmentVariable,
-    Fact,
-    File,
-    Listing,
-    Location,
-    Trace,
-)
-from sphinx_nbcache.traces.wording import fact_in_words
+from sphinx_nbcache.traces.facts import REPORT_KINDS, Declared
+from sphinx_nbcache.traces.trace import Trace
 
 # Reasons to run a notebook that are not changes.
 _NO_CHANGE = frozenset(
@@ -37,18 +27,6 @@ _NO_CHANGE = frozenset(
         Why.PRODUCER_RUNS,
     }
 )
-
-_KINDS: dict[type[Fact], str] = {
-    File: "file",
-    Declared: "file",
-    Directory: "folder",
-    Listing: "folder",
-    Distribution: "package",
-    EnvironmentVariable: "variable",
-    Location: "place",
-}
-"""The facts that are shown. The others are the same for most notebooks, such as the kind of Python,
-or files that libraries looked for and did not find, such as those with their settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,44 +88,13 @@ def _dependencies(planned: Planned, trace: Trace) -> Iterator[Dependency]:
     # Each asset is also a declared dependency, as a file and as a folder.
     declared = {glob for asset in assets for glob in (asset.text, f"{asset.text}/**")}
     found = [
-        dependency
+        Dependency(kind, f"{text}, {by}" if by else text)
         for fact in trace.facts
-        for dependency in _of_fact(fact, trace)
         if not (isinstance(fact, Declared) and fact.glob in declared)
+        for by in (trace.by_importer(fact),)
+        for kind, text in fact.in_report()
     ]
-    order = ["file", "folder", "module", "package", "variable", "place"]
-    yield from sorted(found, key=lambda item: (order.index(item.kind), item.text))
-
-
-def _of_fact(fact: Fact, trace: Trace) -> Iterator[Dependency]:
-    if isinstance(fact, File) and fact.module:
-        importer = trace.imported_by.get(fact.path)
-        by = f", imported by {importer}" if importer else ""
-        yield Dependency("module", fact.path + by)
-    elif isinstance(fact, Declared) and fact.files:
-        for name in fact.files:
-            yield Dependency("file", name)
-    elif _goes_without_saying(fact):
-        return
-    elif isinstance(fact, EnvironmentVariable):
-        yield Dependency("variable", fact.name)
-    elif (kind := _KINDS.get(type(fact))) is not None:
-        yield Dependency(kind, fact_in_words(fact))
-
-
-def _goes_without_saying(fact: Fact) -> bool:
-    """Tell whether a fact does not result from the notebook itself.
-
-    Programs look for their settings outside the project, and Python itself reads some variables.
-    """
-    if isinstance(fact, Listing | Directory):
-        return _is_outside(fact.path)
-    return isinstance(fact, EnvironmentVariable) and fact.name.endswith("*")
-
-
-def _is_outside(name: str) -> bool:
-    """Tell whether a name (see `traces.facts`) names something outside the project."""
-    return name.startswith("~/") or PurePosixPath(name).is_absolute() or ":" in name[:3]
+    yield from sorted(found, key=lambda item: (REPORT_KINDS.index(item.kind), item.text))
 
 
 def _produced(result: Result, trace: Trace) -> tuple[Produced, ...]:

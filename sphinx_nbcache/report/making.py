@@ -31,7 +31,7 @@ from sphinx_nbcache.report.model import (
 from sphinx_nbcache.results.outputs import OutputsError
 from sphinx_nbcache.results.records import PastRun, Result, Sources, Stored, content_digest
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import Trace
+from sphinx_nbcache.traces.trace import Trace
 
 _DECISIONS = {
     Action.EXECUTE: EXECUTED,

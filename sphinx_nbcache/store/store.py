@@ -32,7 +32,7 @@ from sphinx_nbcache.store.file_records import note_made
 from sphinx_nbcache.store.marks import MARK_SIZE, NO_MARK, Marks
 from sphinx_nbcache.store.opening import folder_name
 from sphinx_nbcache.store.shelf import ShelfError
-from sphinx_nbcache.traces.facts import Trace, decode_trace
+from sphinx_nbcache.traces.trace import Trace, decode_trace
 
 # How many results one code key keeps, the newest first. The next result replaces a failed one.
 _RESULTS_PER_KEY = 20

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 
 from sphinx_nbcache.bounded import Many, Name
-from sphinx_nbcache.traces.facts import Baseline, Interpreter, text_digest
+from sphinx_nbcache.traces.fingerprints import text_digest
 
 _INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 _BASELINE = ("ipykernel", "ipython")
@@ -46,11 +46,6 @@ class Python(msgspec.Struct, frozen=True):
     machine: Name
     sites: Annotated[tuple[Name, ...], Many]
     """The directories in which it finds distributions, in search order."""
-
-    @property
-    def fact(self) -> Interpreter:
-        """The fact that a trace records about this interpreter."""
-        return Interpreter(self.implementation, self.version, self.platform, self.machine)
 
 
 def ask(executable: str, environment: Mapping[str, str] | None = None) -> Python | None:
@@ -99,10 +94,13 @@ class Environment:
         return self._details[name]
 
     @cached_property
-    def baseline(self) -> Baseline:
-        """The packages that every notebook runs on."""
+    def baseline(self) -> tuple[str, str]:
+        """The versions of ipykernel (major) and IPython (major and minor): all notebooks need them.
+
+        Empty texts stand for packages that are not installed.
+        """
         ipykernel, ipython = (self.version(name) or "" for name in _BASELINE)
-        return Baseline(ipykernel.partition(".")[0], ".".join(ipython.split(".")[:2]))
+        return ipykernel.partition(".")[0], ".".join(ipython.split(".")[:2])
 
     def has_module(self, name: str) -> bool:
         """Tell whether a top-level module is installed."""

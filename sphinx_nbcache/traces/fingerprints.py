@@ -16,7 +16,11 @@ import msgspec
 from sphinx_nbcache.bounded import Nanoseconds, State
 from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.files.stats import Stat
-from sphinx_nbcache.traces.facts import GONE, OTHER
+
+# The "digest" of a path that the run removed.
+GONE = ""
+# The "digest" of a path that is not a readable file, such as a directory.
+OTHER = "other"
 
 _CHUNK = 1 << 20
 _NO_STAT = Stat(0, 0, 0, 0)
@@ -220,6 +224,16 @@ def matching(
         for plain, name in bare
         if plain not in left_out and (not pattern or fnmatch.fnmatch(plain, pattern))
     )
+
+
+def text_digest(*texts: str) -> str:
+    """Return the digest of a sequence of texts. No other sequence has the same digest."""
+    digest = hashlib.sha256()
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(encoded))
+        digest.update(encoded)
+    return digest.hexdigest()
 
 
 def _look(path: str) -> PathEntry:

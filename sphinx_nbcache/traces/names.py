@@ -6,12 +6,11 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sphinx_nbcache.files.paths import matching_glob
-from sphinx_nbcache.traces.facts import Location
 
 # Folders whose content is never meant as input, wherever they are.
 _CACHES = frozenset({"__pycache__", ".ipynb_checkpoints"})
@@ -139,19 +138,17 @@ class PathNames:
             return not self._ignored_entries.get(os.path.join(self.root, name), False)
         return entry.rstrip("/") not in _CACHES
 
-    def locations(self, texts: Iterable[str]) -> Iterator[Location]:
-        """Yield the locations of the root and the home directory that the texts mention."""
+    def mentioned(self, texts: Iterable[str]) -> tuple[str | None, str | None]:
+        """Return the names of the root and of the home directory, each if the texts mention it."""
         roots = _mention(self._roots)
         home = _mention((self.home,)) if len(self.home) > 1 else None
-        root_is_told = home_is_told = False
+        has_root = has_home = False
         for text in texts:
             rest, count = roots.subn("", text)
-            root_is_told |= count > 0
-            home_is_told |= home is not None and home.search(rest) is not None
-        if root_is_told:
-            yield Location(_encode(_posix(self.root)))
-        if home_is_told:
-            yield Location(_encode(_posix(self.home)), home=True)
+            has_root |= count > 0
+            has_home |= home is not None and home.search(rest) is not None
+        root = _encode(_posix(self.root)) if has_root else None
+        return root, _encode(_posix(self.home)) if has_home else None
 
     def _joined(self, name: str) -> str | None:
         if name.startswith("~/"):

@@ -9,11 +9,11 @@ from typing import Any
 
 from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.evidence import RunEvidence
-from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Trace, Written, text_digest
-from sphinx_nbcache.traces.fingerprints import matching
+from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Location
 from sphinx_nbcache.traces.observed import file_fact, file_facts, imported_by, package_facts
 from sphinx_nbcache.traces.report import Seen, TracerReport, read_report
-from sphinx_nbcache.traces.world import MOST_NAMES, World
+from sphinx_nbcache.traces.trace import Trace, Written
+from sphinx_nbcache.traces.world import World
 
 _NO_REPORT = "what the run depended on is not known: its kernel sent no report that can be read"
 # Libraries query the machine with these; their answers are not input.
@@ -52,7 +52,7 @@ def observe(
     evidence = RunEvidence.of(report, world, source, left_over)
     facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
     facts += package_facts(evidence, _environment(report, world))
-    facts += world.places.locations(texts)
+    facts += Location.mentioned(texts, world.places)
     written = tuple(_written(evidence))
     doubt = next(iter(evidence.doubts), None)
     return Trace(
@@ -91,21 +91,7 @@ def _listings(evidence: RunEvidence) -> Iterator[Fact]:
             continue
         own = tuple(sorted(evidence.own_entries(path)))
         kept = [entry for entry in names if evidence.world.places.keeps(name, entry)]
-        yield listing(name, kept, pattern, folders=folders, without=own)
-
-
-def listing(
-    name: str,
-    entries: Iterable[str],
-    pattern: str = "",
-    *,
-    folders: bool = False,
-    without: tuple[str, ...] = (),
-) -> Listing:
-    """Return the fact that a directory had these entries."""
-    names = matching(entries, pattern, folders=folders, without=without)
-    told = names if len(names) <= MOST_NAMES else ()
-    return Listing(name, text_digest(*names), pattern, folders, without, told)
+        yield Listing.of(name, kept, pattern, folders=folders, without=own)
 
 
 def _startup(evidence: RunEvidence) -> Iterator[Fact]:
@@ -115,7 +101,7 @@ def _startup(evidence: RunEvidence) -> Iterator[Fact]:
         return
     folder = evidence.name(startup.folder)
     if folder is not None:
-        yield listing(folder, startup.names, "*.*py")
+        yield Listing.of(folder, startup.names, "*.*py")
     for path, look in sorted(startup.files.items()):
         name = evidence.name(path)
         fact = file_fact(evidence, path, name, look) if name is not None else None

@@ -9,19 +9,20 @@ from sphinx_nbcache.bounded import LONGEST_NAME
 from sphinx_nbcache.traces.distributions import Environment, parse_info
 from sphinx_nbcache.traces.evidence import RunEvidence
 from sphinx_nbcache.traces.facts import (
-    GONE,
-    OTHER,
     Absent,
+    Baseline,
     Directory,
     Distribution,
     EnvironmentVariable,
     Fact,
     File,
+    Interpreter,
     Uninstalled,
     Unshadowed,
 )
+from sphinx_nbcache.traces.fingerprints import GONE, OTHER
 from sphinx_nbcache.traces.report import Look, TracerReport
-from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in, variable_digest
+from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in
 
 # The clock of file times ticks less often than the clock they are compared with.
 _TICK_NS = 10_000_000
@@ -248,8 +249,8 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     """
     report = evidence.report
     yield from _unshadowed(evidence)
-    yield environment.python.fact
-    yield environment.baseline
+    yield Interpreter.of(environment.python)
+    yield Baseline(*environment.baseline)
     missing = {name for name in report.missing if "." not in name}
     uninstalled = {name for name in missing if not environment.has_module(name)}
     if uninstalled:
@@ -259,8 +260,7 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     yield from _distributions(names, report, environment)
     for name, digest in sorted(report.variables.items()):
         yield EnvironmentVariable(name, digest)
-    digest = variable_digest(PYTHON_VARIABLES, report.start_variables)
-    yield EnvironmentVariable(PYTHON_VARIABLES, digest)
+    yield EnvironmentVariable.now(PYTHON_VARIABLES, report.start_variables)
 
 
 def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:

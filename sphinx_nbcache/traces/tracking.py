@@ -7,17 +7,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from sphinx_nbcache.files.paths import matching_glob
-from sphinx_nbcache.traces.facts import (
-    FIRST_KINDS,
-    Declared,
-    EnvironmentVariable,
-    Fact,
-    Kind,
-    Trace,
-    kind_of,
-)
-from sphinx_nbcache.traces.verify import Mismatch, verify
-from sphinx_nbcache.traces.world import World, declare, variable_digest
+from sphinx_nbcache.traces.facts import FIRST_KINDS, Declared, EnvironmentVariable, Fact, Kind
+from sphinx_nbcache.traces.trace import Mismatch, Trace, verify
+from sphinx_nbcache.traces.world import World
 
 TRACKED = FIRST_KINDS
 
@@ -43,9 +35,9 @@ class Tracking(msgspec.Struct, frozen=True):
 def declared_facts(tracking: Tracking, world: World) -> Iterator[Fact]:
     """Yield the facts that the user declared, in their current state."""
     for glob in tracking.globs:
-        yield declare(glob, world)
+        yield Declared.now(glob, world)
     for name in tracking.variables:
-        yield EnvironmentVariable(name, variable_digest(name, world.variables))
+        yield EnvironmentVariable.now(name, world.variables)
 
 
 def with_declared(
@@ -64,7 +56,7 @@ def with_declared(
     unreliable = trace.unreliable
     facts = list(trace.facts)
     for old in before:
-        now = declare(old.glob, world) if isinstance(old, Declared) else old
+        now = Declared.now(old.glob, world) if isinstance(old, Declared) else old
         facts.append(now)
         if isinstance(old, Declared) and isinstance(now, Declared) and now.digest != old.digest:
             changed = {n for n in old.files | now.files if old.files.get(n) != now.files.get(n)}
@@ -133,7 +125,7 @@ def _is_declared(fact: Fact, tracking: Tracking) -> bool:
 
 def _is_ignored(fact: Fact, globs: tuple[str, ...]) -> bool:
     path = getattr(fact, "path", None)
-    if path is None or kind_of(fact) not in (Kind.FILES, Kind.IMPORTS):
+    if path is None or fact.kind not in (Kind.FILES, Kind.IMPORTS):
         return False
     is_inside = not path.startswith(("/", "~/"))
     return is_inside and matching_glob(path.removeprefix("./"), globs) is not None

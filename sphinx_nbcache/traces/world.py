@@ -7,12 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sphinx_nbcache.traces.distributions import Environment
-from sphinx_nbcache.traces.facts import GONE, OTHER, Declared, text_digest
-from sphinx_nbcache.traces.fingerprints import Fingerprints
+from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_digest
 from sphinx_nbcache.traces.names import PathNames
 
-# A fact about many files lists their names only up to this number.
-MOST_NAMES = 200
 _MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pyc")
 
 
@@ -112,23 +109,6 @@ class World:
             kept = tuple(entry for entry in found if self.places.keeps(name, entry))
             known = self._listings[name] = _Listed(found, kept, Modules.among(kept))
         return known
-
-
-def declare(glob: str, world: World) -> Declared:
-    """Return the fact about a declared glob, in the current state.
-
-    Args:
-        glob: A glob, relative to the root or absolute. `**` matches any number of folders.
-        world: The world to search.
-    """
-    files: dict[str, str] = {}
-    for path in world.matches(glob):
-        name = world.places.name_of(path)
-        digest = world.fingerprints.digest(path) if name is not None else None
-        if name is not None and digest is not None:
-            files[name] = digest
-    pairs = [text for item in sorted(files.items()) for text in item]
-    return Declared(glob, text_digest(*pairs), files if len(files) <= MOST_NAMES else {})
 
 
 # The variables that change how Python works; its other variables are harmless.

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from tracing import Project, Shells, Traced
 
-from sphinx_nbcache.traces.facts import Trace
 from sphinx_nbcache.traces.observe import observe
+from sphinx_nbcache.traces.trace import Trace
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
 

@@ -52,7 +52,9 @@ def zygotes() -> Zygotes:
     """Return what returns the processes that a test has started to fork kernels from them."""
 
     def find() -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if "kernel_side.zygote" in command(child)]
+        return [
+            child for child in psutil.Process().children() if "kernel_side.zygote" in command(child)
+        ]
 
     before = find()
     return lambda: [found for found in find() if found not in before]

@@ -79,14 +79,12 @@ from sphinx_nbcache.traces.facts import (
     Kind,
     Listing,
     Location,
-    Trace,
     Uninstalled,
     Unknown,
     Unshadowed,
-    Written,
-    decode_trace,
-    text_digest,
 )
+from sphinx_nbcache.traces.fingerprints import text_digest
+from sphinx_nbcache.traces.trace import Trace, Written, decode_trace
 from sphinx_nbcache.traces.tracking import TRACKED, Tracking, why_not_valid
 
 PIXEL = (

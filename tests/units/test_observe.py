@@ -19,9 +19,10 @@ from tracing import OLD_NS, Project, Traced
 from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.kernel_side.tracer import MODULES
 from sphinx_nbcache.traces.distributions import Python
-from sphinx_nbcache.traces.facts import OTHER, Absent, Directory, File, Listing, Location, Trace
-from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
+from sphinx_nbcache.traces.facts import Absent, Directory, File, Listing, Location
+from sphinx_nbcache.traces.fingerprints import OTHER, Fingerprint, Fingerprints
 from sphinx_nbcache.traces.observe import observe
+from sphinx_nbcache.traces.trace import Trace
 from sphinx_nbcache.traces.tracer_code import (
     TracerConfig,
     install_code,

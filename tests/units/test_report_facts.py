@@ -21,10 +21,9 @@ from sphinx_nbcache.traces.facts import (
     Kind,
     Listing,
     Location,
-    Trace,
     Unshadowed,
-    Written,
 )
+from sphinx_nbcache.traces.trace import Trace, Written
 
 DIGEST = "0" * 64
 

@@ -158,12 +158,12 @@ def test_caches_and_ignored_names_are_left_out_of_listings() -> None:
     ],
 )
 def test_texts_that_mention_the_place_are_found(text: str, found: list[Location]) -> None:
-    assert list(places().locations([text, "other"])) == found
+    assert list(Location.mentioned([text, "other"], places())) == found
 
 
 def test_a_root_in_the_home_directory_is_no_mention_of_home() -> None:
     where = places(root="/home/me/book")
-    assert list(where.locations(["/home/me/book/a"])) == [Location("/home/me/book")]
+    assert list(Location.mentioned(["/home/me/book/a"], where)) == [Location("/home/me/book")]
 
 
 @given(st.text())

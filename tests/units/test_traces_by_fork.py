@@ -20,7 +20,8 @@ from sphinx_nbcache.kernels.fitting import may_fork
 from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.project.differences import differences
 from sphinx_nbcache.results.outputs import RunOutputs
-from sphinx_nbcache.traces.facts import File, Trace
+from sphinx_nbcache.traces.facts import File
+from sphinx_nbcache.traces.trace import Trace
 
 pytestmark = [
     pytest.mark.kernel,

@@ -22,7 +22,6 @@ from sphinx_nbcache.traces.facts import (
     Uninstalled,
     Unshadowed,
 )
-from sphinx_nbcache.traces.wording import facts_in_words
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
 
@@ -911,7 +910,7 @@ def test_a_text_that_is_shown_is_looked_for_as_a_file_if_it_could_be_one(project
     absent = {fact.path for fact in traced.trace.facts if isinstance(fact, Absent)}
     assert {"a.md", "# Title\n\nand text"} <= absent
     assert not any(len(name) > 255 for name in absent)
-    words = [text for _, text in facts_in_words(traced.trace)]
+    words = [text for _, text in traced.trace.in_words()]
     assert "# Title and text… was not there" in words
     project.write("a.md", "found")
     assert project.says(traced) == "a.md appeared"

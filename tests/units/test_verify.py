@@ -13,10 +13,9 @@ import pytest
 
 from sphinx_nbcache.traces.distributions import Environment, Python, ask
 from sphinx_nbcache.traces.facts import (
-    GONE,
-    OTHER,
     Absent,
     Baseline,
+    Declared,
     Directory,
     Distribution,
     EnvironmentVariable,
@@ -26,16 +25,13 @@ from sphinx_nbcache.traces.facts import (
     Kind,
     Listing,
     Location,
-    Trace,
     Uninstalled,
     Unshadowed,
-    kind_of,
-    text_digest,
 )
-from sphinx_nbcache.traces.fingerprints import Fingerprints
+from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_digest
 from sphinx_nbcache.traces.names import PathNames
-from sphinx_nbcache.traces.verify import verify
-from sphinx_nbcache.traces.world import World, declare, variable_digest
+from sphinx_nbcache.traces.trace import Trace, verify
+from sphinx_nbcache.traces.world import World, variable_digest
 
 PYTHON = Python("CPython", "3.11", "linux", "x86_64", ())
 
@@ -286,7 +282,7 @@ def test_a_package_that_was_not_there_is_noticed(here: Here) -> None:
     ],
 )
 def test_the_interpreter_counts(here: Here, change: dict[str, str], told: str | None) -> None:
-    fact = msgspec.structs.replace(PYTHON.fact, **change)
+    fact = msgspec.structs.replace(Interpreter.of(PYTHON), **change)
     assert here.says(fact) == told
 
 
@@ -315,7 +311,7 @@ def test_an_environment_variable_counts_unless_it_is_secret(here: Here) -> None:
 def test_declared_files_count_with_their_names(here: Here) -> None:
     here.write("data/a.csv")
     here.write("data/deep/b.csv")
-    fact = declare("data/**/*.csv", here.world)
+    fact = Declared.now("data/**/*.csv", here.world)
     assert list(fact.files) == ["data/a.csv", "data/deep/b.csv"]
     here.write("data/readme.txt")
     assert here.says(fact) is None
@@ -332,7 +328,7 @@ def test_declared_files_count_with_their_names(here: Here) -> None:
 
 def test_a_glob_is_looked_up_once_a_build_unless_something_was_written(here: Here) -> None:
     world = here.world
-    fact = declare("*.csv", world)
+    fact = Declared.now("*.csv", world)
     new = here.write("a.csv")
     assert verify(Trace((fact,)), world) is None
     world.fingerprints.forget([str(new)])
@@ -340,7 +336,7 @@ def test_a_glob_is_looked_up_once_a_build_unless_something_was_written(here: Her
 
 
 def test_a_glob_that_matches_nothing_holds_until_it_does(here: Here) -> None:
-    fact = declare("*.nc", here.world)
+    fact = Declared.now("*.nc", here.world)
     assert here.says(fact) is None
     here.write("a.nc")
     assert here.says(fact) == "a.nc appeared"
@@ -361,7 +357,12 @@ def test_an_unreliable_trace_never_holds(here: Here) -> None:
 def test_without_an_interpreter_no_version_holds(here: Here) -> None:
     world = here.world
     world.environment = None
-    for fact in (Distribution("a", "1"), PYTHON.fact, Baseline("", ""), Uninstalled("x")):
+    for fact in (
+        Distribution("a", "1"),
+        Interpreter.of(PYTHON),
+        Baseline("", ""),
+        Uninstalled("x"),
+    ):
         assert verify(Trace((fact,)), world) is not None
     here.write("a")
     assert verify(Trace((File("a", file_digest(here.root / "a")),)), world) is None
@@ -378,7 +379,7 @@ def test_only_the_kinds_that_are_tracked_count() -> None:
     trace = Trace(facts, unreliable="a changed")
     for kind in (Kind.FILES, Kind.IMPORTS, Kind.VERSIONS, Kind.ENVIRONMENT):
         kept = trace.tracking([kind])
-        assert {kind_of(fact) for fact in kept.facts} == {kind, Kind.ALWAYS}
+        assert {fact.kind for fact in kept.facts} == {kind, Kind.ALWAYS}
         assert (kept.unreliable is None) == (kind in (Kind.VERSIONS, Kind.ENVIRONMENT))
     assert trace.tracking([]).facts == (Location("/x"),)
 
