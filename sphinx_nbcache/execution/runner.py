@@ -90,7 +90,7 @@ async def _attempt(job: Job, starts: KernelStarts, on_cell: OnCell) -> Outcome:
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
         outcome = await Attempt(job, place.folder, on_cell, starts).outcome()
-        # What a failed run has written is incomplete, so it is not kept.
+        # A failed run may have written half of a file, so none of its files are kept.
         if outcome.status is not Status.OK:
             return outcome
         try:
