@@ -42,7 +42,7 @@ class OpenFolder:
         return os.listdir(self.path if self._fd is None else self._fd)  # noqa: PTH208 (a descriptor)
 
     def look(self, name: str) -> os.stat_result | None:
-        """Return what is there, without following a link; `None` if nothing is."""
+        """Return the stat of an entry, without following a link; `None` if there is none."""
         try:
             return os.stat(self._path(name), dir_fd=self._fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class OpenFolder:
         """Remove a folder that is empty.
 
         Raises:
-            OSError: It is not, or a link is there.
+            OSError: The folder is not empty, or is a link.
         """
         os.rmdir(self._path(name), dir_fd=self._fd)
 
@@ -107,7 +107,7 @@ def open_folder(root: Path, name: str, *, create: bool = False) -> Iterator[tupl
         The folder, and the name of the file in it.
 
     Raises:
-        OSError: Nothing may be written there, or a folder is missing, or is none.
+        OSError: Nothing may be written there, or a folder is missing or not a folder.
     """
     base, real = root.resolve(), real_name(root, name)
     # Check the path after links are followed: `docs` may be a link to `.git`.
@@ -185,7 +185,7 @@ def obstacle(root: Path, name: str) -> str | None:
         name: The return value of [](real_name).
 
     Raises:
-        OSError: The path cannot be looked at.
+        OSError: The path cannot be examined.
     """
     *folders, last = name.split("/")
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in (*folders, last)):
@@ -220,7 +220,7 @@ def _spelled_otherwise(folder: Path, part: str) -> str | None:
 
 
 def _is_repository(folder: Path) -> bool:
-    """Tell whether a folder is what `.git` is elsewhere: a bare repository, for example."""
+    """Tell whether a folder has the contents of a `.git` folder, as a bare repository has."""
     # git takes such a folder for a bare repository, and runs programs that its `config` names.
     # Users can forbid this (`safe.bareRepository`), but do not by default.
     # https://git-scm.com/docs/git-config

@@ -1,4 +1,4 @@
-"""Puts files in place and takes them away without harm to what a user saves meanwhile.
+"""Puts files in place and removes them, without harm to files that a user saves meanwhile.
 
 A journal names the files that are under way, so that a build that is killed leaves nothing aside.
 """
@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 
 
 class ForeignFileError(OSError):
-    """A file is not what the run left there. It stays, or came back, as it was."""
+    """A file differs from the one that the run left there. It stays, or is restored, unchanged."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class Move(msgspec.Struct, frozen=True):
 
     @property
     def is_plausible(self) -> bool:
-        """Whether it can be one of ours: its names are such as only this module gives."""
+        """Whether this can be a move of ours: only this module gives such names."""
         return (
             # The journal is a file that other programs may have written: it must not name files
             # elsewhere.
@@ -94,7 +94,7 @@ def remove_file(
         folder: Its folder.
         move: The move.
         digest: The digest of that content.
-        is_kept: Tells whether the file stays all the same. It is asked when the file is aside:
+        is_kept: Returns whether the file stays nevertheless. It is called when the file is aside:
             from then on git cannot add it under its name.
 
     Raises:
@@ -183,7 +183,8 @@ def _take(folder: OpenFolder, move: Move, digest: str) -> None:
     """Rename a file aside, if it has this content.
 
     Raises:
-        ForeignFileError: It has not, or is in use by another process. It has its name again.
+        ForeignFileError: It has another content, or is in use by another process. It has its name
+            again.
     """
     if not is_plain_file(folder.look(move.name)):
         raise ForeignFileError("no regular file is there")

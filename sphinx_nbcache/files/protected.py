@@ -92,7 +92,7 @@ def look_alike(part: str, entries: Iterable[str]) -> str | None:
 
 
 def _is_beside(part: str, entry: str) -> bool:
-    """Tell whether a colon is part of both names, as in times, and what follows it differs.
+    """Tell whether a colon is part of both names, as in times, and the parts after it differ.
 
     A file system with such an entry has no streams, which Windows separates by a colon.
     """
@@ -159,14 +159,15 @@ class Tracked:
     def _top_of(folder: Path) -> Path | None:
         """Return the innermost repository that a folder is part of.
 
-        It is looked for each time: a user may make a repository, or add a submodule, meanwhile.
+        The search is repeated each time: a user may make a repository, or add a submodule,
+        meanwhile.
         """
         above = (folder, *folder.parents)
         return next((path for path in above if os.path.lexists(path / _MARK)), None)
 
 
 def _stamp(index: Path) -> _Stamp:
-    """Return what changes with the index, which git replaces by another file."""
+    """Return a value that changes with the index: git replaces the file."""
     try:
         found = index.stat()
     except OSError:

@@ -46,7 +46,7 @@ def free_ports(count: int, ip: str) -> list[int] | None:
         return None
     if end - _FIRST < _LEAST:
         return None
-    chance = random.SystemRandom()  # other processes must come to other ones
+    chance = random.SystemRandom()  # other processes must arrive at other ports
     found: list[int] = []
     with _lock:
         # The kernels of the oldest ports have ended, or have bound them.

@@ -1,4 +1,4 @@
-"""The interpreter and the environment of a kernel, remembered because asking is slow."""
+"""The interpreter and the environment of a kernel, cached because asking is slow."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 
 
 class FirstZygote:
-    """A zygote that has no kernel yet, and does not know what to preload.
+    """A zygote without kernels, and without a list of modules to preload.
 
     Args:
         key: The zygote's properties, except for the modules to preload.

@@ -1,4 +1,4 @@
-"""The manager and the client of a forked kernel, as jupyter_client and nbclient want them.
+"""The manager and the client of a forked kernel, as jupyter_client and nbclient need them.
 
 If the kernel cannot be forked, the fallback is to start it as Jupyter does. The client of a fork
 skips all waiting that a fork does not need.
