@@ -85,7 +85,7 @@ class OutputLimits:
         return not self.exceeded
 
     def cut(self, message: Mapping[str, Any], position: int) -> dict[str, Any] | None:
-        """Return the part of a message that still fits, if it is text; `message` exceeded a limit."""
+        """Return the part of the message over a limit that still fits, if it is text."""
         content = message["content"]
         text = content.get("text", "")
         excess = max(_excess(size, most) for size, most, _, _ in self._counted(position))
