@@ -24,9 +24,12 @@ from types import FrameType
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 # Standard output and standard error.
 _STREAMS = (1, 2)
-# Shells report a process that was ended by signal N with this status plus N.
+# Shells report a process that was ended by signal N with this status plus N:
+# https://www.gnu.org/software/bash/manual/bash.html#Exit-Status
 _STATUS = 128
-# Programs such as `uv run` forward a SIGINT that the terminal has sent to their child as well.
+# The terminal sends SIGINT to the whole process group, and programs such as `uv run` may forward it
+# to their child as well, which then gets it twice:
+# https://github.com/astral-sh/uv/pull/13925
 _REPEAT_SECONDS = 0.1
 # Long enough for the start of a worker to finish.
 _FORK_SECONDS = 0.02
@@ -86,6 +89,8 @@ class SignalHandlers:
         and shells without job control ignore SIGINT for commands that end with `&`. Handlers of
         an embedding application stay in place.
         """
+        # `signal.signal` raises ValueError in other threads. This is the case if an application
+        # builds documentation in a thread of its own.
         if threading.current_thread() is not threading.main_thread():
             return
         self._pid = os.getpid()
@@ -112,7 +117,8 @@ class SignalHandlers:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
-            # This is a worker forked by multiprocessing: its parent decides and reports.
+            # This is a worker forked by multiprocessing, which inherits the handlers: its parent
+            # decides and reports.
             os._exit(_STATUS + number)
         if _is_forking(frame):
             # The new worker is not registered yet, so it would outlive this process.
@@ -124,7 +130,8 @@ class SignalHandlers:
         self._first = time.monotonic()
         _let_go_of_closed_terminal()
         _end_workers()
-        # Skip the garbage collection at exit: for Sphinx's objects it takes half a second.
+        # Skip the garbage collection at exit: for Sphinx's objects it takes half a second. Frozen
+        # objects are not collected: https://docs.python.org/3/library/gc.html#gc.freeze
         gc.freeze()
         interrupt = Interrupted(number)
         if not self._is_silent:
@@ -139,6 +146,7 @@ class SignalHandlers:
             return
         for act in _last_acts:
             act()
+        # Not `sys.exit`: the clean-up that the first signal began may be what hangs.
         os._exit(_STATUS + number)
 
 
@@ -153,7 +161,8 @@ def write_line(text: str, *, is_at_start: bool = False) -> None:
         is_at_start: Whether the cursor is known to be at the beginning of a line.
     """
     stream = sys.stderr
-    # If the handler has interrupted a write to this stream, writing raises RuntimeError.
+    # The handler may have interrupted a write to this stream. Buffered streams are not reentrant,
+    # so writing raises RuntimeError then: https://docs.python.org/3/library/io.html#reentrancy
     with suppress(OSError, RuntimeError, ValueError, AttributeError):
         # Sphinx shows its progress without a line end, and terminals echo `^C`.
         stream.write(f"{text}\n" if is_at_start or not stream.isatty() else f"\n{text}\n")
@@ -176,6 +185,8 @@ def _let_go_of_closed_terminal() -> None:
         try:
             os.get_terminal_size(stream)
         except OSError as error:
+            # Linux answers each request about a terminal that has hung up with EIO. Files and pipes
+            # answer ENOTTY, and stay as they are.
             if error.errno == errno.EIO:
                 nothing = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nothing, stream)
@@ -184,9 +195,11 @@ def _let_go_of_closed_terminal() -> None:
 
 def _end_workers() -> None:
     """Terminate Sphinx's reading and writing processes: Python would wait for them at exit."""
+    # Do not import it: where it has not been imported, there are no workers.
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is None:
         return
+    # Sphinx 9.0 does not start its workers as daemons, so multiprocessing joins them at exit.
     for worker in multiprocessing.active_children():
         with suppress(OSError, ValueError):
             worker.terminate()

@@ -37,10 +37,13 @@ from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import CellRun, Failure, Status
 
 _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
-# How long outputs may take to arrive after their cell has ended.
+# How long outputs may take to arrive after their cell has ended. nbclient 0.11 waits 4 s, and then
+# continues without them, which loses outputs on a busy machine:
+# https://github.com/nteract/papermill/issues/426
 _OUTPUT_SECONDS = 120
 _LOG_LINES = 40
-# How often to start a kernel, and jupyter_client's messages about one that was never ready.
+# How often to start a kernel, and jupyter_client's messages about one that was never ready (8.10,
+# `KernelClient._async_wait_for_ready`, which raises plain RuntimeErrors).
 _STARTS = 3
 _BEFORE_READY = ("died before replying", "didn't respond")
 # nbclient logs every kernel start, and some themes enable all loggers.
@@ -91,6 +94,8 @@ class Attempt:
         begin = time.perf_counter()
         status, failure = await self._execute()
         self.clock.end()
+        # Before the cells are read: whether the interrupt has left a traceback is a matter of
+        # chance.
         if status is Status.TIMEOUT:
             self._drop_interrupt()
         cells = self.notebook.cells
@@ -132,6 +137,8 @@ class Attempt:
         Ports are chosen before the kernel takes them, so two kernels that two builds start at the
         same time can be given the same ports.
         """
+        # The race is a known limitation: https://github.com/jupyter/jupyter_client/issues/487
+        # If a cell has begun, the notebook may have had effects, and only its rules allow retries.
         return self.clock.current is None and any(
             words in failure.message for words in _BEFORE_READY
         )
@@ -139,6 +146,9 @@ class Attempt:
     async def _execute_in_time(self, client: Client) -> tuple[Status, Failure | None]:
         limit = self.job.rules.notebook_timeout
         try:
+            # The timeout cancels the run, and nbclient then shuts the kernel down.
+            # `asyncio.timeout` raises TimeoutError only if the cancellation gets through: see
+            # `_raise_if_cancelled`.
             async with asyncio.timeout(limit):
                 return await self._execute_with(client)
         except TimeoutError:
@@ -158,6 +168,7 @@ class Attempt:
             return Status.FAILED, self._cell_failure(error)
         except CellTimeoutError as error:
             limit = self.job.rules.timeout
+            # nbclient raises one class for two conditions, which differ only in their messages.
             if "IOPub" in str(error) or limit is None:
                 text = "the cell has ended, but its last outputs did not arrive"
             else:
@@ -183,8 +194,8 @@ class Attempt:
             )
             return Status.FAILED, failure
         finally:
-            # If a kernel could not be started, nbclient leaves this callback behind, to fail at
-            # exit.
+            # If a kernel could not be started, nbclient 0.11 leaves this callback behind, to fail
+            # at exit: https://github.com/jupyter/nbclient/issues/128
             atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 (nbclient registered it)
             if client.manager is not None:
                 await client.manager.close()
@@ -209,9 +220,11 @@ class Attempt:
             ),
             limits=OutputLimits(rules.output_limit, rules.notebook_output_limit),
             resources={"metadata": {"path": self.folder}},
+            # Not the trait `timeout`, which takes only integers, and also limits requests of our
+            # own.
             timeout_func=lambda _cell: rules.timeout,
             startup_timeout=ANSWER_SECONDS,
-            # Missing outputs must cause a failure, not a shorter result.
+            # Missing outputs must cause a failure, not a shorter result that is then reused.
             iopub_timeout=_OUTPUT_SECONDS,
             raise_on_iopub_timeout=True,
             extra_arguments=[*start_arguments(self.kernel, specs), *self.job.arguments],
@@ -221,6 +234,7 @@ class Attempt:
             log=_LOGGER,
             on_cell_start=self._on_start,
         )
+        # Not an argument, since the callback needs the client. nbclient awaits what it returns.
         client.on_cell_executed = partial(self._on_end, client)
         client.tracer = self.tracer
         if self.is_python:
@@ -228,6 +242,7 @@ class Attempt:
         return client
 
     def _on_start(self, cell: Any, cell_index: int) -> None:
+        # nbclient calls this for each cell, before it skips some.
         if SKIP_TAG not in cell.metadata.get("tags", ()):
             self.clock.start(cell_index)
             self.on_cell(self.job, cell_index)
@@ -238,6 +253,8 @@ class Attempt:
         reply = execute_reply["content"] if promised and execute_reply is not None else {}
         if reply.get("status") != "error":
             return
+        # nbclient 0.11 calls this before it looks at the tags (`_check_raise_for_error`). Removing
+        # the tag therefore makes it raise for an exception that was not declared.
         name = str(reply.get("ename"))
         if name not in promised and self.is_python:
             self.bases[cell_index] = (await client.classes_of_error(name))[1:]
@@ -299,6 +316,9 @@ def _death(client: Client) -> str:
 
 def _raise_if_cancelled() -> None:
     """Distinguish a kernel that died from a cancelled run: nbclient reports both alike."""
+    # nbclient 0.11 turns each CancelledError of a running cell into DeadKernelError, and so hides a
+    # cancellation from asyncio. `cancelling` still counts it:
+    # https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.cancelling
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
@@ -315,6 +335,8 @@ def _to_nbformat(job: Job) -> Any:
         cells.append(
             {
                 "cell_type": "code",
+                # nbformat 4.5 requires ids:
+                # https://nbformat.readthedocs.io/en/latest/format_description.html#cell-ids
                 "id": f"cell-{position}",
                 "metadata": {"tags": tags},
                 "source": cell.source,

@@ -21,8 +21,9 @@ from sphinx_nbcache.text import did_you_mean
 
 Runner = Callable[[Job], Coroutine[Any, Any, Outcome]]
 
-# How long cancelled runs may take to end their kernels; the second value applies after Ctrl-C or
-# another signal, when the user waits for the prompt.
+# How long cancelled runs may take to end their kernels. jupyter_client (8.10) kills a kernel that
+# ignores a shutdown request after 5 s (`shutdown_wait_time`). The second value applies after Ctrl-C
+# or another signal, when the user waits for the prompt.
 _CANCEL_SECONDS = 15
 _INTERRUPTED_SECONDS = 0.4
 _KILL_SECONDS = 5
@@ -66,6 +67,11 @@ class _LoopExecutor:
     def __init__(self, run: Runner, slots: int) -> None:
         self.slots = slots
         self._run = run
+        # nbclient (0.11) calls `loop.add_signal_handler`, which works only in the main thread, and
+        # ignores the error:
+        # https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.add_signal_handler
+        # The thread is a daemon, so that a run that cannot be ended does not keep Python from
+        # exiting.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"nbcache-{type(self).__name__}", daemon=True
@@ -102,10 +108,13 @@ class _LoopExecutor:
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CANCEL_SECONDS)
+        # Closing a loop that still runs raises RuntimeError.
         if not self._thread.is_alive():
             self._loop.close()
 
     async def _tracked(self, job: Job) -> Outcome:
+        # `run_coroutine_threadsafe` returns no task. Winding up needs the tasks of runs, to tell
+        # them from other tasks of the loop, such as a kernel that is being forked ahead.
         task = asyncio.create_task(self._run(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -119,7 +128,9 @@ class _LoopExecutor:
         await _cancelled(set(self._tasks))
         await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
         await self._loop.shutdown_asyncgens()
-        # Sphinx forks after this: no thread may be left.
+        # Sphinx forks its workers after this (`-j`), and a lock that a thread holds during a fork
+        # stays locked in the child. Python 3.12 warns of it:
+        # https://docs.python.org/3/library/os.html#os.fork
         await self._loop.shutdown_default_executor()
 
 
@@ -219,6 +230,8 @@ def make_executor(name: str, jobs: int | None, run: Runner) -> Executor:
 
 def _checked(executor: Any) -> Executor:
     """Return an executor if it has all required members."""
+    # Executors of other packages need not inherit from ours. A missing member would otherwise be
+    # noticed when notebooks are already running.
     needed = ("submit", "__enter__", "__exit__")
     if missing := [name for name in needed if not callable(getattr(executor, name, None))]:
         raise UnknownExecutorError(f"{executor!r} has no {', '.join(missing)}")

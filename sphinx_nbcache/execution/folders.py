@@ -74,6 +74,8 @@ def in_temporary_folder(job: Job) -> Iterator[Place]:
     try:
         for asset in job.temporary.assets:
             _copy(asset, folder)
+        # After the copies are made: `copy2` restores modification times, but each later write
+        # changes the time of change (ctime).
         before = {found.path: found.stat for found in _files_in(folder)}
         yield Place(str(folder), lambda: _take_files(folder, before))
     finally:
@@ -97,12 +99,15 @@ def _copy(asset: Asset, folder: Path) -> None:
             f"its asset {asset.path} does not exist ({source}); create it, or take it off the"
             " notebook's list of assets"
         ) from None
-    except OSError as error:  # shutil.Error is one
+    except OSError as error:
+        # `shutil.Error`, which `copytree` raises, is an OSError as well.
         raise PlaceError(f"its asset {asset.path} cannot be copied: {error}") from None
 
 
 def _make_writable(path: Path) -> None:
     """Make copies writable, even if the originals are read-only."""
+    # Both copy functions keep the mode. A cell that writes to its asset would fail with a copy
+    # from a read-only checkout, and `rmtree` cannot empty a read-only folder.
     for item in (path, *path.rglob("*")) if path.is_dir() else (path,):
         item.chmod(item.stat().st_mode | stat.S_IWUSR)
 
@@ -127,11 +132,14 @@ def _take_files(folder: Path, before: dict[str, Stat]) -> list[MadeFile]:
 
 
 def _take(found: _Found, target: Path) -> MadeFile:
+    # Drop setuid and the like: the mode is restored with the file, perhaps for another user.
     mode = stat.S_IMODE(found.entry.stat().st_mode) & 0o777
     if found.entry.is_symlink():
+        # Its target may be kept as well, under its own name.
         shutil.copyfile(found.entry.path, target)
     else:
         Path(found.entry.path).replace(target)
+    # Until the file is in the store, no other user may change it.
     target.chmod(0o600)
     return MadeFile(found.path, str(target), mode)
 
@@ -166,5 +174,6 @@ def _files_in(folder: Path) -> Iterator[_Found]:
 
 
 def _is_file_inside(entry: os.DirEntry[str], root: str) -> bool:
+    # A link out of the folder could make the store keep any file that the user may read.
     leads_to = os.path.realpath(entry.path)
     return leads_to.startswith(root) and Path(leads_to).is_file()

@@ -54,6 +54,8 @@ class Job(msgspec.Struct, frozen=True):
     rules: Rules
     arguments: tuple[str, ...] = ()
     """Command-line arguments of the kernel, in addition to those of its kernelspec."""
+    # msgspec copies empty collections for each object:
+    # https://jcristharif.com/msgspec/structs.html#default-values
     environment: dict[str, str | None] = {}
     """Environment variables of the kernel, in addition to those of the process that starts it;
     `None` removes a variable."""

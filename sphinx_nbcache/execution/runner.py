@@ -36,6 +36,9 @@ class Runner:
         self._starts = starts
 
     def __reduce__(self) -> tuple[type[Runner], tuple[()]]:
+        # Executors of other packages may send the runner to other processes. There the callback,
+        # which writes to this terminal, and the zygotes, which are children of this process, do not
+        # exist.
         return Runner, ()
 
     async def __call__(self, job: Job) -> Outcome:
@@ -66,6 +69,8 @@ async def run(
         failure = outcome.failure
         if failure is None or len(failures) >= job.rules.retries or not _may_pass(outcome):
             break
+        # Tracebacks are bounded one by one; with many retries, all of them would dominate the
+        # result.
         failures.append(msgspec.structs.replace(failure, traceback=""))
     if not failures:
         return outcome
@@ -85,6 +90,7 @@ async def _attempt(job: Job, starts: KernelStarts, on_cell: OnCell) -> Outcome:
         except PlaceError as error:
             return failed_outcome(job, "PlaceError", str(error))
         outcome = await Attempt(job, place.folder, on_cell, starts).outcome()
+        # A failed run may have written half of a file, so none of its files are kept.
         if outcome.status is not Status.OK:
             return outcome
         try:
@@ -108,6 +114,8 @@ async def _in_thread(work: Callable[[], _Value]) -> _Value:
     """
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
+        # Without the shield, cancelling would also cancel the task, which then counts as done while
+        # the thread still works: https://docs.python.org/3/library/asyncio-task.html#asyncio.shield
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})

@@ -6,6 +6,7 @@ import errno
 import secrets
 from pathlib import Path
 
+# Windows has no EDQUOT (a disk quota that is used up).
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
@@ -20,9 +21,13 @@ def replace_file(target: Path, content: str | bytes) -> None:
     # Not tempfile: it creates files that only their owner can read.
     partial = target.with_name(f".nbcache-{secrets.token_hex(8)}.partial")
     try:
+        # "x" neither follows a link nor truncates a file that another user has put under this name.
         with partial.open("xb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        # A rename within one folder is atomic, on Windows as well: readers find the old or the new
+        # file. https://docs.python.org/3/library/os.html#os.replace
         partial.replace(target)
+    # Also for KeyboardInterrupt and `Interrupted`: no later build removes such files.
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -48,6 +53,7 @@ def trouble_in_words(error: OSError) -> str:
     """Return why a file cannot be written, with a remedy if one is known."""
     if error.errno in _FULL:
         return f"no space left on the disk ({error}); free some and build again"
+    # CPython ignores SIGXFSZ, so the write fails with EFBIG instead of ending the process.
     if error.errno == errno.EFBIG:
         return f"it exceeds the largest size that this process may write ({error}); see `ulimit -f`"
     return str(error)

@@ -18,11 +18,15 @@ from pathlib import Path
 from sphinx_nbcache.files.protected import look_alike, why_never
 
 _HAS_FOLDERS = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
+# O_NOFOLLOW concerns only the last component of a path, so folders are opened one by one.
+# https://man7.org/linux/man-pages/man2/openat.2.html
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+# Without O_NONBLOCK, opening a named pipe would wait until another process writes to it.
 _OLD = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # Limits of file systems, in bytes. Otherwise folders would be made before a long name fails.
 _LONGEST_NAME = 255
+# On Windows, `os.open` translates line ends unless this is set.
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -38,7 +42,7 @@ class OpenFolder:
         return os.listdir(self.path if self._fd is None else self._fd)  # noqa: PTH208 (a descriptor)
 
     def look(self, name: str) -> os.stat_result | None:
-        """Return what is there, without following a link; `None` if nothing is."""
+        """Return the stat of an entry, without following a link; `None` if there is none."""
         try:
             return os.stat(self._path(name), dir_fd=self._fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -82,7 +86,7 @@ class OpenFolder:
         """Remove a folder that is empty.
 
         Raises:
-            OSError: It is not, or a link is there.
+            OSError: The folder is not empty, or is a link.
         """
         os.rmdir(self._path(name), dir_fd=self._fd)
 
@@ -103,9 +107,10 @@ def open_folder(root: Path, name: str, *, create: bool = False) -> Iterator[tupl
         The folder, and the name of the file in it.
 
     Raises:
-        OSError: Nothing may be written there, or a folder is missing, or is none.
+        OSError: Nothing may be written there, or a folder is missing or not a folder.
     """
     base, real = root.resolve(), real_name(root, name)
+    # Check the path after links are followed: `docs` may be a link to `.git`.
     if (never := why_never(real)) is not None:
         raise OSError(never)
     inner, last = Path(real).parent, name.rpartition("/")[2]
@@ -116,6 +121,8 @@ def open_folder(root: Path, name: str, *, create: bool = False) -> Iterator[tupl
     descriptor = os.open(base, _FOLDER)
     try:
         for part in inner.parts:
+            # Assign before closing: if closing fails, `finally` must not close the folder above
+            # again.
             above, descriptor = descriptor, _entered(descriptor, part, create=create)
             os.close(above)
         yield OpenFolder(base / inner, descriptor), last
@@ -145,6 +152,8 @@ def _entered(folder: int, part: str, *, create: bool) -> int:
     except FileNotFoundError:
         if not create:
             raise
+    # On a file system that ignores case, `os.open` would have found the other folder. On others, a
+    # second folder would be one with it for everyone who clones the project onto macOS.
     _refuse_look_alike(part, os.listdir(folder))
     os.mkdir(part, dir_fd=folder)
     return os.open(part, _FOLDER, dir_fd=folder)
@@ -161,7 +170,9 @@ def real_name(root: Path, name: str) -> str:
         inner = (root / folder).resolve().relative_to(root.resolve())
     except ValueError:
         raise OSError("a link leads out of the project there") from None
-    except RuntimeError:  # before Python 3.13
+    except RuntimeError:
+        # Before Python 3.13; later versions leave it to the caller, for whom opening fails.
+        # https://docs.python.org/3/library/pathlib.html#pathlib.Path.resolve
         raise OSError("links to its folder form a circle") from None
     return (inner / last).as_posix()
 
@@ -174,7 +185,7 @@ def obstacle(root: Path, name: str) -> str | None:
         name: The return value of [](real_name).
 
     Raises:
-        OSError: The path cannot be looked at.
+        OSError: The path cannot be examined.
     """
     *folders, last = name.split("/")
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in (*folders, last)):
@@ -209,7 +220,10 @@ def _spelled_otherwise(folder: Path, part: str) -> str | None:
 
 
 def _is_repository(folder: Path) -> bool:
-    """Tell whether a folder is what `.git` is elsewhere: a bare repository, for example."""
+    """Tell whether a folder has the contents of a `.git` folder, as a bare repository has."""
+    # git takes such a folder for a bare repository, and runs programs that its `config` names.
+    # Users can forbid this (`safe.bareRepository`), but do not by default.
+    # https://git-scm.com/docs/git-config
     head, objects = folder / "HEAD", folder / "objects"
     return os.path.lexists(head) and os.path.isdir(objects)  # noqa: PTH112 (never raises)
 

@@ -1,4 +1,4 @@
-"""Puts files in place and takes them away without harm to what a user saves meanwhile.
+"""Puts files in place and removes them, without harm to files that a user saves meanwhile.
 
 A journal names the files that are under way, so that a build that is killed leaves nothing aside.
 """
@@ -21,14 +21,15 @@ from sphinx_nbcache.bounded import Name
 from sphinx_nbcache.files.confined import OpenFolder, is_plain_file
 from sphinx_nbcache.files.protected import look_alike
 
-# File systems allow 255 bytes; the original name is kept for those who find the file.
+# File systems allow 255 bytes. Most of the original name is kept, so that a user who finds a file
+# left aside recognises it.
 _ASIDE = re.compile(r"\.nbcache-[0-9a-f]{16}-(aside|partial)(-.*)?", re.DOTALL)
 _LONGEST_NAME = 200
 _CHUNK = 1 << 20
 
 
 class ForeignFileError(OSError):
-    """A file is not what the run left there. It stays, or came back, as it was."""
+    """A file differs from the one that the run left there. It stays, or is restored, unchanged."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -64,8 +65,10 @@ class Move(msgspec.Struct, frozen=True):
 
     @property
     def is_plausible(self) -> bool:
-        """Whether it can be one of ours: its names are such as only this module gives."""
+        """Whether this can be a move of ours: only this module gives such names."""
         return (
+            # The journal is a file that other programs may have written: it must not name files
+            # elsewhere.
             self.name.partition("/")[0].partition("\0")[0] == self.name
             and _ASIDE.fullmatch(self.aside) is not None
             and re.fullmatch("[0-9a-f]{16}", self.token) is not None
@@ -91,7 +94,7 @@ def remove_file(
         folder: Its folder.
         move: The move.
         digest: The digest of that content.
-        is_kept: Tells whether the file stays all the same. It is asked when the file is aside:
+        is_kept: Returns whether the file stays nevertheless. It is called when the file is aside:
             from then on git cannot add it under its name.
 
     Raises:
@@ -127,6 +130,8 @@ def place(folder: OpenFolder, move: Move, found: str, content: Iterable[bytes], 
     if (other := look_alike(move.name, folder.names())) is not None:
         raise ForeignFileError(f"its name would differ from {other!r} only in its spelling")
     try:
+        # Write all of it before the old file moves: reading the content may fail, and the disk may
+        # be full.
         _write(folder, move.partial, content, mode)
         if found:
             _take(folder, move, found)
@@ -162,6 +167,7 @@ def recover(folder: OpenFolder, move: Move) -> str | None:
     aside, there = folder.look(move.aside), folder.look(move.name)
     if aside is None:
         return None
+    # `_name` was interrupted after it had linked the file, and before it removed the other name.
     if there is not None and os.path.samestat(aside, there):
         folder.remove(move.aside)  # it had got its name back
         return None
@@ -177,10 +183,13 @@ def _take(folder: OpenFolder, move: Move, digest: str) -> None:
     """Rename a file aside, if it has this content.
 
     Raises:
-        ForeignFileError: It has not, or is in use by another process. It has its name again.
+        ForeignFileError: It has another content, or is in use by another process. It has its name
+            again.
     """
     if not is_plain_file(folder.look(move.name)):
         raise ForeignFileError("no regular file is there")
+    # Rename first, and compare then: whatever a user saves from now on is a new file under the old
+    # name. If the content were compared first, a file saved in between would be lost.
     folder.rename(move.name, move.aside)
     is_ours, why = False, "it was changed meanwhile"
     try:
@@ -218,11 +227,14 @@ def _name(folder: OpenFolder, temporary: str, name: str) -> None:
         FileExistsError: Something has that name.
     """
     try:
+        # A rename would overwrite what a user has just saved. Python has no RENAME_NOREPLACE, and a
+        # link fails if the name is taken: https://man7.org/linux/man-pages/man2/rename.2.html
         folder.link(temporary, name)
     except FileExistsError:
         raise
     except (OSError, NotImplementedError):
-        # FAT and some network file systems have no links.
+        # FAT and some network file systems have no links. Creating the copy fails as well if the
+        # name is taken, but readers may see the file before it is complete.
         _copy(folder, temporary, name)
     folder.remove(temporary)
 
@@ -245,6 +257,7 @@ def _copy(folder: OpenFolder, source: str, name: str) -> None:
 
 def _write(folder: OpenFolder, name: str, content: Iterable[bytes], mode: int) -> None:
     with open(folder.create(name), "wb") as file:  # noqa: PTH123 (a descriptor)
+        # Until it is complete, the file is readable by its owner only, whatever mode it will have.
         file.writelines(content)
         if hasattr(os, "fchmod"):
             os.fchmod(file.fileno(), mode)
@@ -256,6 +269,8 @@ def _content(folder: OpenFolder, name: str) -> str | None:
     with open(folder.open(name), "rb", buffering=0) as file:  # noqa: PTH123 (a descriptor)
         if _is_being_written(file.fileno()):
             return None
+        # The lease was given up before the content is read, so a process may begin to write
+        # meanwhile.
         before = os.fstat(file.fileno())
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
@@ -276,6 +291,8 @@ def _is_being_written(descriptor: int) -> bool:
     import fcntl
 
     try:
+        # Set the signal before the lease, which may be broken at once: see "Leases" in
+        # https://man7.org/linux/man-pages/man2/fcntl.2.html
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:

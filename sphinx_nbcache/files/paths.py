@@ -25,11 +25,14 @@ def inner_path(text: str) -> str:
     path = PurePosixPath(text)
     if "\0" in text or not is_encodable(text) or str(path) == ".":
         raise ValueError(f"{text!r} is not the path of a file")
+    # A result may be restored on another system: `C:x` and `\\server\x` are relative here, but
+    # lead elsewhere on Windows.
     windows = PureWindowsPath(text)
     if len(text) > LONGEST_NAME:
         raise ValueError(f"{text[:80]!r}… is longer than any path can be")
     if path.is_absolute() or windows.drive or windows.root:
         raise ValueError(f"{text!r} is not relative to the folder")
+    # Windows takes a backslash for a separator, so `..\x` would lead out of the folder there.
     if "\\" in text:
         raise ValueError(f"{text!r} has a backslash; write '/' between folders")
     if ".." in path.parts:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 # Folders of version control: hooks and configuration in them are programs.
+# `git~1` is the short name of `.git` on NTFS (CVE-2014-9390; `core.protectNTFS` in
+# https://git-scm.com/docs/git-config).
 _VERSION_CONTROL = frozenset(
     {".git", "git~1", ".hg", ".svn", ".bzr", ".jj", ".pijul", "_darcs", "cvs", ".fslckout"}
 )
@@ -21,7 +23,8 @@ INERT_SUFFIXES = frozenset(
 )
 _GIT_SECONDS = 30
 _MARK = ".git"
-# A hook sets these for its own repository (githooks(5)); they would lead to other answers.
+# A hook sets these for its own repository, and git would answer for that one:
+# https://git-scm.com/docs/githooks
 _OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
 
 
@@ -31,10 +34,15 @@ _Stamp = tuple[int, int, int] | None
 @lru_cache(maxsize=1 << 14)
 def plain_component(part: str) -> str:
     """Return the form of one component of a path in which equal files have equal names."""
+    # Windows drops dots and spaces at the end, and takes what follows a colon for a stream of the
+    # file.
     return _folded(part).partition(":")[0].rstrip(". ")
 
 
 def _folded(part: str) -> str:
+    # HFS+ ignores characters such as U+200C in names, so `.g\u200cit` is `.git` there
+    # (`core.protectHFS` in https://git-scm.com/docs/git-config). macOS also stores other normal
+    # forms.
     visible = "".join(c for c in part if unicodedata.category(c) != "Cf")
     return unicodedata.normalize("NFKC", visible).casefold()
 
@@ -84,7 +92,7 @@ def look_alike(part: str, entries: Iterable[str]) -> str | None:
 
 
 def _is_beside(part: str, entry: str) -> bool:
-    """Tell whether a colon is part of both names, as in times, and what follows it differs.
+    """Tell whether a colon is part of both names, as in times, and the parts after it differ.
 
     A file system with such an entry has no streams, which Windows separates by a colon.
     """
@@ -128,14 +136,18 @@ class Tracked:
         # `git diff` would refresh the index, which is the user's. A name is no pattern
         # (gitglossary(7), "pathspec").
         listed = _git(top, "ls-files", "--stage", "-z", "--", f":(top,literal){relative}")
+        # With a path, git applies the filters and line ends of `.gitattributes`, as `git add` does.
         hashed = _git(top, "hash-object", "--", relative)
         if not listed or not hashed:
             return False
         _, blob, stage, *_ = listed.split(maxsplit=3)
+        # Stages 1 to 3 belong to a merge with conflicts: no version is the committed one.
         return stage == b"0" and blob == hashed.strip()
 
     def _names_in(self, top: Path) -> frozenset[str] | None:
         if top not in self._indexes:
+            # In a submodule or another working tree, `.git` is a file, and the index lies
+            # elsewhere.
             printed = _git(top, "rev-parse", "--git-path", "index")
             self._indexes[top] = top / os.fsdecode((printed or b".git/index").rstrip(b"\n"))
         stamp = _stamp(self._indexes[top])
@@ -147,14 +159,15 @@ class Tracked:
     def _top_of(folder: Path) -> Path | None:
         """Return the innermost repository that a folder is part of.
 
-        It is looked for each time: a user may make a repository, or add a submodule, meanwhile.
+        The search is repeated each time: a user may make a repository, or add a submodule,
+        meanwhile.
         """
         above = (folder, *folder.parents)
         return next((path for path in above if os.path.lexists(path / _MARK)), None)
 
 
 def _stamp(index: Path) -> _Stamp:
-    """Return what changes with the index, which git replaces by another file."""
+    """Return a value that changes with the index: git replaces the file."""
     try:
         found = index.stat()
     except OSError:
@@ -174,7 +187,8 @@ def _listed(top: Path) -> frozenset[str] | None:
 def _git(top: Path, *arguments: str) -> bytes | None:
     """Return what git prints; `None` if it fails."""
     environment = {k: v for k, v in os.environ.items() if k not in _OF_HOOKS}
-    # A file system monitor is a program that the repository names.
+    # A file system monitor is a program that the repository names. Asking about files must not
+    # run it: see `core.fsmonitor` in https://git-scm.com/docs/git-config
     command = ["git", "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 (the user's own git)
@@ -187,5 +201,7 @@ def _git(top: Path, *arguments: str) -> bytes | None:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
+        # git is not installed, hangs (on a network file system), or refuses a repository that
+        # another user owns (`safe.directory`). Callers then treat files as tracked.
         return None
     return done.stdout

@@ -9,8 +9,8 @@ import msgspec
 
 from sphinx_nbcache.bounded import Count, Inode, Nanoseconds
 
-# A file written within this time before its scan may be rewritten without a change of its stat (git
-# calls such an entry "racily clean"), so the scan is not trusted.
+# A file written within this time before its scan may be rewritten without a change of its stat, so
+# the scan is not trusted. git calls such an entry "racily clean": https://git-scm.com/docs/racy-git
 _RACY_NS = 100_000_000
 # Some file systems store whole seconds (HFS+), or units of two seconds (FAT).
 _COARSE_RACY_NS = 2_500_000_000
@@ -42,6 +42,7 @@ class Stat(msgspec.Struct, frozen=True, array_like=True):
     def is_racy(self, seen_ns: int) -> bool:
         """Tell whether the file may have changed unseen after `seen_ns` (ns since the epoch)."""
         changed = max(self.mtime_ns, self.ctime_ns)
+        # On other file systems, a file may count as coarse by chance. It is only read again then.
         coarse = changed % _SECOND_NS == 0
         return seen_ns - changed < (_COARSE_RACY_NS if coarse else _RACY_NS)
 

@@ -41,6 +41,7 @@ def work_folder(longest: int | None = None) -> Iterator[Path]:
         # behind. Without locks, it is merely not removed after a kill.
         if lock := _try_lock(_lock_of(folder)):
             stack.callback(_release, lock)
+        # Callbacks run in reverse order: the lock is held until the folder is gone.
         stack.callback(remove_folder, folder)
         yield folder
 
@@ -50,6 +51,8 @@ def _base(longest: int | None) -> Path:
         usual = Path(tempfile.gettempdir()).resolve()
     except OSError:
         return _SHORT  # not writable either; the user of the folder will report it
+    # macOS has a folder with a long path for each user, too long for the path of a socket:
+    # https://man7.org/linux/man-pages/man7/unix.7.html
     length = len(os.fsencode(_lock_of(usual / f"{_PREFIX}{'0' * 16}")))
     if longest is None or length <= longest or not os.access(_SHORT, os.W_OK):
         return usual
@@ -66,6 +69,8 @@ def remove_folder(folder: Path) -> None:
             path = Path(parent, name)
             if not path.is_symlink():
                 with suppress(OSError):
+                    # `os.walk` yields a folder before it lists what is below, so unreadable folders
+                    # are opened here before it enters them.
                     path.chmod(stat.S_IRWXU)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -100,9 +105,12 @@ def _is_ours(path: Path) -> bool:
 def _try_lock(path: Path) -> filelock.BaseFileLock | None:
     import filelock
 
+    # The lock is released by the thread that leaves the context, which may be another one than
+    # this. By default, filelock keeps a lock for each thread.
     lock = filelock.FileLock(path, thread_local=False)
     try:
         lock.acquire(blocking=False)
+    # Some network file systems have no locks; then there is nothing to recognise leftovers by.
     except (OSError, NotImplementedError, filelock.Timeout):
         return None
     return lock
@@ -112,4 +120,7 @@ def _release(lock: filelock.BaseFileLock) -> None:
     with suppress(OSError):
         lock.release(force=True)
     with suppress(OSError):
+        # Removing a lock file after its release is a race in general: another process may have
+        # locked the file that is removed. Here it is harmless, because names are random and never
+        # used again.
         Path(lock.lock_file).unlink(missing_ok=True)

@@ -41,12 +41,15 @@ class KernelManager(AsyncKernelManager):
     process_log: IO[bytes] | None = None
     """Output of the kernel's process itself (not of cells), once the process was started."""
 
+    # Weak references, so that the registry keeps no manager of an ended run alive.
     _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
 
     def __init__(self, specs: KernelSpecs, **options: Any) -> None:
         super().__init__(kernel_spec_manager=specs, **options)
         self.client_factory = KernelClient
         # By default, ZeroMQ drops messages beyond a thousand that the receiver has not fetched.
+        # nbclient would then wait for an idle message that never comes:
+        # https://github.com/jupyter/nbconvert/issues/659
         self.context.setsockopt(zmq.RCVHWM, 0)
         self._is_clean = False
         self._live.add(self)
@@ -54,9 +57,12 @@ class KernelManager(AsyncKernelManager):
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # it is a coroutine either way
         """Start the kernel as Jupyter does, except for its ports and its log."""
         if self.transport == "tcp" and (ports := free_ports(len(PORTS), self.ip)) is not None:
+            # Otherwise `LocalProvisioner.pre_launch` (jupyter_client 8.10) replaces the ports.
             self.cache_ports = False
             for name, port in zip(PORTS, ports, strict=True):
                 setattr(self, name, port)
+        # By default, jupyter_client lets the kernel write to our own standard output, in the middle
+        # of Sphinx's progress.
         self.process_log = log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this)
         await super().start_kernel(stdout=log, stderr=log, **options)
 
@@ -70,6 +76,7 @@ class KernelManager(AsyncKernelManager):
         spec = self.kernel_spec
         assert spec is not None
         try:
+            # Do not touch other commands: a file of ours works only in place of ipykernel_launcher.
             command_of(spec.argv, spec.interrupt_mode, spec.metadata)
         except UnfitError:
             return words
@@ -91,7 +98,8 @@ class KernelManager(AsyncKernelManager):
         await super()._async_cleanup_resources(restart=restart)
         self._is_clean = not restart
 
-    # Workaround: jupyter_client binds the public name to its own method.
+    # Workaround: jupyter_client (8.10, end of manager.py) binds the public name to its own method,
+    # so overriding the private one would have no effect on callers such as nbclient.
     cleanup_resources = _async_cleanup_resources
 
     async def close(self) -> None:
@@ -113,6 +121,8 @@ class KernelManager(AsyncKernelManager):
         if process is None or process.poll() is not None:
             return
         with suppress(OSError):
+            # jupyter_client starts kernels in a session of their own (`start_new_session`), so that
+            # the group contains the kernel and what it has started, but not this process.
             if hasattr(os, "killpg"):
                 os.killpg(os.getpgid(process.pid), signal.SIGKILL)
             else:

@@ -21,7 +21,8 @@ from sphinx_nbcache.kernels.tracing import RunTracer
 from sphinx_nbcache.python_code import parse_literal
 
 # If rfc3987_syntax is installed, jsonschema (used by nbformat) imports it to check IRIs. It
-# compiles a grammar for each rule, which takes two seconds.
+# compiles a grammar for each rule, which takes two seconds. jsonschema does not defer the import:
+# https://github.com/python-jsonschema/jsonschema/issues/1428
 _SLOW, _FUNCTION = "rfc3987_syntax", "is_valid_syntax"
 # A kernel that has not answered within this time never will.
 ANSWER_SECONDS = 120
@@ -39,6 +40,8 @@ def import_nbclient() -> None:
 @contextmanager
 def _without_grammars() -> Iterator[None]:
     """Defer the import of grammars by modules imported in the context until they are used."""
+    # If jsonschema has been imported, it has taken its reference to the function, or has found
+    # none.
     if {_SLOW, "jsonschema"} & sys.modules.keys() or find_spec(_SLOW) is None:
         yield
         return
@@ -81,6 +84,8 @@ class Client(DeathWatch):
 
         An interrupt is not enough: a cell that ignores it would continue to produce output.
         """
+        # Not even the idle message may end the cell: the end of the kernel does, so that the run
+        # fails.
         if self.limits.exceeded:
             return None
         if self.limits.allows(msg, cell_index):
@@ -93,6 +98,7 @@ class Client(DeathWatch):
 
     def create_kernel_manager(self) -> Any:
         """Create the manager, and keep a reference to it."""
+        # nbclient sets `km` to None when it cleans up, and then the exit status would be lost.
         self.km = self.manager = self._make_manager()
         return self.manager
 
@@ -111,6 +117,7 @@ class Client(DeathWatch):
                     async with self.tracer.around_cells(self._silently, self.manager.tracer):
                         yield
             finally:
+                # While the kernel still runs: /proc reports nothing about a process that has ended.
                 provisioner = getattr(self.km, "provisioner", None)
                 self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
 
@@ -127,6 +134,7 @@ class Client(DeathWatch):
         try:
             found = parse_literal(reply["user_expressions"][_ASKED]["data"]["text/plain"])
         except (KeyError, TypeError, ValueError, SyntaxError):
+            # The reply to an expression that raises has no `data`.
             return ()
         # The kernel may have stored another exception.
         return tuple(map(str, found)) if found and found[0] == name else ()
@@ -140,6 +148,7 @@ class Client(DeathWatch):
             return {}
         asked = self.kc.execute(code, silent=True, store_history=False, **options)
         try:
+            # nbclient (0.11) waits without a limit for a reply that belongs to no cell.
             reply = await asyncio.wait_for(self.async_wait_for_reply(asked), ANSWER_SECONDS)
         except TimeoutError:
             raise KernelError(f"it has not answered for {ANSWER_SECONDS} s") from None

@@ -17,13 +17,17 @@ from traitlets import Type
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 """jupyter_client's names for the ports of a kernel."""
 
+# Below this range, no outgoing connection takes a port by chance, as its local end, between the
+# choice of a port and its use. https://docs.kernel.org/networking/ip-sysctl.html
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FIRST = 10_240
-# A smaller range is not worth it.
+# In a small range, kernels of several builds would often get the same ports.
 _LEAST = 2_000
 _ATTEMPTS = 200
 
 _lock = threading.Lock()
+# A kernel may take seconds until it binds its ports: so long, they look free to others.
+# https://github.com/jupyter/jupyter_client/issues/487
 _given: set[int] = set()
 # How long a message may wait unnoticed.
 _TURN_SECONDS = 0.2
@@ -42,9 +46,10 @@ def free_ports(count: int, ip: str) -> list[int] | None:
         return None
     if end - _FIRST < _LEAST:
         return None
-    chance = random.SystemRandom()  # other processes must come to other ones
+    chance = random.SystemRandom()  # other processes must arrive at other ports
     found: list[int] = []
     with _lock:
+        # The kernels of the oldest ports have ended, or have bound them.
         if len(_given) > (end - _FIRST) // 2:
             _given.clear()
         for _ in range(_ATTEMPTS):
@@ -82,6 +87,10 @@ class WatchedChannel(AsyncZMQSocketChannel):
         Raises:
             queue.Empty: No message has arrived within the timeout.
         """
+        # pyzmq's asyncio sockets check for such messages after each send
+        # (https://github.com/zeromq/pyzmq/issues/1203), but jupyter_client (8.10, `Session.send`)
+        # sends through a plain socket that shares the descriptor. Cells with widgets hang now and
+        # then: https://github.com/jupyter/nbclient/issues/312
         end = float("inf") if timeout is None else time.monotonic() + timeout
         while True:
             left = max(0.0, end - time.monotonic())

@@ -14,7 +14,8 @@ from traitlets import default
 
 from sphinx_nbcache.store.marks import SECRET_VARIABLE
 
-# Read by libraries when they are loaded. joblib sets the same ones in its worker processes.
+# Libraries read these when they are loaded. joblib sets the same ones in its worker processes:
+# https://github.com/joblib/joblib/pull/940
 VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -24,7 +25,8 @@ VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-# The folders that IPython creates for every user, the innermost first.
+# The folders that IPython (9.18, `ProfileDir.check_dirs`) creates for every user, the innermost
+# first: only empty folders are removed, so the order matters.
 _FOLDERS = (
     *(f"profile_default/{name}" for name in ("startup", "log", "pid", "security", "db")),
     *("profile_default", ""),
@@ -43,6 +45,7 @@ def with_changes(
         changes: Values by name; `None` removes a variable.
     """
     merged = {**environment, **changes}
+    # With the secret, a notebook could mark files as results of this account.
     return {
         name: value
         for name, value in merged.items()
@@ -65,6 +68,8 @@ def thread_limits(slots: int, cores: int, environment: Mapping[str, str]) -> dic
 
 def usable_cores() -> int:
     """Return the number of cores that this process may use."""
+    # Under `taskset`, or in a container with a cpuset, a process may use fewer cores than the
+    # machine has: https://docs.python.org/3/library/os.html#os.sched_getaffinity
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
 
@@ -96,7 +101,8 @@ class KernelSpecs(KernelSpecManager):
         named = os.environ.get("IPYTHONDIR")
         folder = Path(named).expanduser() if named else home / ".ipython"
         if folder.exists():
-            # The same as in IPython, whose import takes long.
+            # The same as jupyter_client (8.10) returns: it imports IPython for the path, which
+            # takes long, and IPython creates the folder.
             return [*jupyter_path("kernels"), str(folder / "kernels")]
         old = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "ipython")
         if old.exists() and not named:
@@ -134,6 +140,7 @@ def _place(environment: Mapping[str, str]) -> Path:
 def _remove(folder: Path) -> None:
     with suppress(OSError, ValueError):
         readme = folder / _README
+        # IPython puts this file into the start-up folder. A file of a user's own stays.
         if [*folder.iterdir()] == [readme] and readme.read_text().startswith(_README_BEGINS):
             readme.unlink()
         folder.rmdir()

@@ -18,7 +18,8 @@ WITHOUT_HISTORY = "--HistoryManager.hist_file=:memory:"
 """Makes an ipykernel write no history."""
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?")
 LAUNCHER = "ipykernel_launcher"
-# Options of the interpreter that are allowed; some take their value as the next word.
+# Options of the interpreter that are allowed; some take their value as the next word. Options such
+# as `-c` or `-i` change what is run, and so do not fit.
 _FLAG = re.compile(r"-([bBdEIOPqsSuvx]+|[XW].+)")
 _FLAGS_WITH_VALUE = ("-X", "-W")
 # ipykernel runs a subcommand if its first argument is a word.
@@ -76,8 +77,12 @@ def command_of(
     Raises:
         UnfitError: The command does not start an ipykernel, or has a feature that a fork lacks.
     """
+    # The kernel may run on another machine, for example:
+    # https://jupyter-client.readthedocs.io/en/stable/provisioning.html
     if "kernel_provisioner" in metadata:
         raise UnfitError("it has a provisioner of its own")
+    # `ForkProvisioner` sends signals only:
+    # https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs
     if interrupt_mode != "signal":
         raise UnfitError("it is interrupted by messages")
     words = list(argv)
@@ -97,7 +102,8 @@ def _interpreter(word: Sequence[str]) -> str:
         raise UnfitError(f"{name!r} may be something else than an interpreter of Python")
     version = sys.version_info
     own = ("python", f"python{version[0]}", f"python{version[0]}.{version[1]}")
-    # As jupyter_client does.
+    # As jupyter_client (8.10) does in `KernelManager.format_kernel_cmd` and `launch_kernel`: a bare
+    # name means the Python of this process, whatever is first in PATH.
     return sys.executable if name in own else os.path.expanduser(name)  # noqa: PTH111
 
 

@@ -1,4 +1,4 @@
-"""The interpreter and the environment of a kernel, remembered because asking is slow."""
+"""The interpreter and the environment of a kernel, cached because asking is slow."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class KernelFacts(msgspec.Struct, frozen=True):
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the kernel's environment variables if it is started with these."""
+        # As `KernelProvisionerBase.pre_launch` does (jupyter_client 8.10).
         own = {n: Template(v).safe_substitute(environment) for n, v in self.variables.items()}
         return {**environment, **own}
 
@@ -59,6 +60,8 @@ class KernelFacts(msgspec.Struct, frozen=True):
 def memory_key(name: str, language: str, environment: Mapping[str, str]) -> str:
     """Return the key under which this process remembers the facts of a kernel."""
     parts = [name, language, sys.prefix, sys.executable]
+    # Both environments count: kernelspecs are looked for with the variables of this process, and
+    # the interpreter with those of the kernel.
     parts += [f"{v}={os.environ.get(v)}={environment.get(v)}" for v in _VARIABLES]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -95,6 +98,7 @@ def _spec_files(name: str, specs: KernelSpecManager) -> dict[str, Stat | None]:
     files: dict[str, Stat | None] = {}
     for folder in specs.kernel_dirs:
         path = Path(folder, name, _SPEC_FILE)
+        # Also remember that a file is missing: one that appears here would win.
         files[str(path)] = found = _stat(path)
         if found is not None:
             break
@@ -103,6 +107,7 @@ def _spec_files(name: str, specs: KernelSpecManager) -> dict[str, Stat | None]:
 
 def _executable(command: str, environment: Mapping[str, str]) -> str:
     """Return the interpreter that jupyter_client starts for the first word of a command."""
+    # The same rule as in `KernelManager.format_kernel_cmd` (jupyter_client 8.10).
     version = sys.version_info
     if command in ("python", f"python{version[0]}", f"python{version[0]}.{version[1]}"):
         return sys.executable

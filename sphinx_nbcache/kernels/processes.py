@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+# VmHWM is the peak of resident memory: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
 _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 _PROC = Path("/proc")
 # Positions in `stat`, after the name, of the parent and the start time.
 _PARENT, _START = 1, 19
-# Orphans have children of their own, which become orphans.
+# Orphans have children of their own, which become orphans. A process that keeps forking must not
+# keep the build from ending.
 _ROUNDS = 5
 
 
@@ -38,6 +40,8 @@ def peak_memory(pid: int | None) -> int | None:
 
 def end_orphans() -> None:
     """Kill processes that kernels of this process have started and that have no parent left."""
+    # jupyter_client (8.10, `launch_kernel`) sets this variable, and the children of a kernel
+    # inherit it, even those that leave its process group.
     mark = f"JPY_PARENT_PID={os.getpid()}".encode()
     for _ in range(_ROUNDS):
         orphans = list(_orphans(mark))
@@ -71,14 +75,18 @@ def _numbers() -> list[str]:
 def _stat(pid: int) -> list[str] | None:
     """Return the fields of a process's `stat`; `None` if the process has ended."""
     try:
+        # The name of the program, in parentheses, may contain spaces and parentheses itself:
+        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
         words = (_PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
         return None
+    # Zombies and dead processes: they have ended, and only their parents can remove them.
     return None if words[0] in "ZX" else words
 
 
 def _has(pid: int, variable: bytes) -> bool:
     try:
+        # Other users' processes cannot be read (PermissionError), and are none of ours.
         return variable in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
         return False

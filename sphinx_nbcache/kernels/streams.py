@@ -73,6 +73,8 @@ class OutputLimits:
 
     def allows(self, message: Mapping[str, Any], position: int) -> bool:
         """Count a message of the cell at a position; tell whether it is within the limits."""
+        # Otherwise a cell with an animation, which clears its output for each frame, would soon
+        # exceed the limit.
         if message["msg_type"] == "clear_output":
             self._total -= self._sizes.pop(position, 0)
         elif message["msg_type"] in _COUNTED:
@@ -83,7 +85,7 @@ class OutputLimits:
         return not self.exceeded
 
     def cut(self, message: Mapping[str, Any], position: int) -> dict[str, Any] | None:
-        """Return the part of the message that exceeded a limit that still fits, if it is text."""
+        """Return the part of the message over a limit that still fits, if it is text."""
         content = message["content"]
         text = content.get("text", "")
         excess = max(_excess(size, most) for size, most, _, _ in self._counted(position))
@@ -120,6 +122,7 @@ def _size(content: Mapping[str, Any]) -> int:
 
 
 def _size_of_form(value: Any) -> int:
+    # Images arrive as Base64 text, and JSON forms as objects.
     return len(value) if isinstance(value, str) else len(msgspec.json.encode(value))
 
 

@@ -96,6 +96,8 @@ class RunTracer:
                     return
             try:
                 yield
+            # After any other exception, such as the end of the kernel or a time-out, no answer
+            # would come.
             except CellExecutionError:
                 await self._ask(silently, begun)
                 raise

@@ -33,6 +33,7 @@ class _Changes:
 class _WithoutMaking:
     """The module `os`, except that `makedirs` creates nothing."""
 
+    # Only `IPython.paths` sees this object: `get_ipython_dir` (9.18) makes the folder with it.
     def __getattr__(self, name):
         return getattr(os, name)
 
@@ -63,6 +64,7 @@ def _change(changes, app_class):
     def init_profile_dir(app):
         try:
             find(app)
+        # IPython exits with status 1 if a profile that was asked for is missing.
         except (Exception, SystemExit):
             changes.undo()
             # IPython already has the folder's name, so it would not create the folder any more.
@@ -84,12 +86,14 @@ def _change(changes, app_class):
         if os.path.exists(path):
             ensure(path, *more, **options)
 
+    # The original fails if the parent folder is missing.
     def create_profile_dir_by_name(cls, path, name="default", config=None):
         return cls(location=os.path.join(path, "profile_" + name), config=config)
 
     changes.set(app_class, "init_profile_dir", init_profile_dir)
     changes.set(app_class, "init_shell", init_shell)
     changes.set(sys.modules["IPython.paths"], "os", _WithoutMaking())
+    # Each module has imported the function by name, so each of them needs the replacement.
     for module in (application, interactiveshell, profiledir):
         changes.set(module, "ensure_dir_exists", ensure_dir_exists)
     changes.set(profile, "_mkdir", mkdir)

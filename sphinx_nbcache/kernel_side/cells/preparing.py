@@ -36,6 +36,9 @@ class _Arrival:
         """Flush C's buffer, and wait until all written data has been read."""
         try:
             if self.out is not None:
+                # C buffers whole blocks for a pipe, so the text of a `printf` would appear in a
+                # later cell. ipykernel reads the descriptors since 6.0:
+                # https://github.com/ipython/ipykernel/pull/630
                 self.libc.fflush(self.out)
             end = time.monotonic() + _MOST_SECONDS
             for stream in self.streams:
@@ -44,13 +47,19 @@ class _Arrival:
             pass
 
     def await_one(self, stream, end):
+        # Private names of `OutStream` (ipykernel 6.0 to 7.4); `_install_arrival` skips streams
+        # without.
         descriptor, thread = stream._fid, stream.watch_fd_thread
         while thread.is_alive() and time.monotonic() < end:
             # The thread must not even be returning from a read, with data not yet forwarded. If it
             # waits inside the read, the pipe is empty.
             try:
+                # The number of the system call and its arguments: `read` has the descriptor as its
+                # first one. https://man7.org/linux/man-pages/man5/proc_pid_syscall.5.html
                 words = _read(f"/proc/self/task/{thread.native_id}/syscall").split()
             except OSError:
+                # Only Linux has this file, and not in every configuration
+                # (CONFIG_HAVE_ARCH_TRACEHOOK).
                 time.sleep(_BLIND_SECONDS)
                 return
             if len(words) > 1 and int(words[1], 16) == descriptor:
@@ -77,6 +86,7 @@ def _install_arrival():
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if streams and shell is not None:
+        # ipykernel sends its reply and the idle message after this event.
         shell.events.register("post_run_cell", _Arrival(streams).await_all)
 
 
@@ -94,6 +104,9 @@ class _Pexpect:
 
     def __getattr__(self, name):
         found = getattr(self._module, name)
+        # IPython (9.18, `ProcessHandler.system`) runs `!` commands in a terminal of their own,
+        # where a command that asks for input waits for ever:
+        # https://github.com/ipython/ipykernel/issues/304
         if name in ("spawn", "spawnb"):
             return functools.partial(found, preexec_fn=_take_input_away)
         return found
@@ -115,6 +128,8 @@ def _import(name, *more, **options):
 def _without_input(system):
     """Return IPython's own function with a replaced `pexpect`."""
     function = system.__func__
+    # A copy of the function with other globals: patching pexpect itself would concern notebooks
+    # that use it. IPython imports pexpect inside the function, hence the replaced `__import__`.
     names = dict(function.__globals__, __builtins__=dict(vars(builtins), __import__=_import))
     if "pexpect" in names:
         names["pexpect"] = _Pexpect(names["pexpect"])

@@ -12,8 +12,11 @@ def _be_the_launcher(launcher):
     # The interpreter's options may have kept the folder out of the path.
     if sys.path and os.path.abspath(sys.path[0]) == here:
         try:
+            # As `python -m` does, which the kernelspec asks for: the first entry is the working
+            # directory.
             sys.path[0] = os.getcwd()
         except OSError:
+            # The working directory was removed.
             sys.path[0] = ""
     words = getattr(sys, "orig_argv", [])
     if __file__ in words:
@@ -26,6 +29,8 @@ def _leave_unmade(module):
     """Import the kernel's modules as its launcher does: not from the notebook's folder."""
     first = sys.path[:1]
     try:
+        # A file `traitlets.py` next to the notebook would otherwise be imported here, before the
+        # launcher decides: ipykernel_launcher removes this entry as well.
         if first == [os.getcwd()]:
             del sys.path[0]
         else:
@@ -47,6 +52,7 @@ if __name__ == "__main__":
 
     _leave_unmade(_be_the_launcher("ipykernel_launcher"))
     del _be_the_launcher, _leave_unmade, os
+    # The function behind `python -m`: it sets `sys.argv[0]` and `__main__.__spec__` alike.
     if hasattr(runpy, "_run_module_as_main"):
         runpy._run_module_as_main("ipykernel_launcher")
     else:

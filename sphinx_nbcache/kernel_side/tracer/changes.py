@@ -16,7 +16,8 @@ _TICK_NS = 10_000_000
 # Larger files are not read.
 _LARGEST = 1 << 26
 _LOOKED_FOR = ("read", "probe")
-# Programs that may clone a file instead of writing its bytes.
+# Programs that may clone a file instead of writing its bytes: `cp` does so by default since
+# coreutils 9.0. https://www.gnu.org/software/coreutils/manual/html_node/cp-invocation.html
 _CLONING = ("cp", "install", "rsync", "git")
 
 
@@ -65,6 +66,7 @@ class Changes:
         renewed = self.settle()
         for path in (*self.files.touched, *self.held):
             self._leave(path)
+        # The next cell's first write must be noticed again, to tell it from a user's.
         self.files.forget_touched()
         return renewed
 

@@ -95,6 +95,8 @@ class Processes:
 def has_children():
     """Tell whether an unawaited child process exists; return true if this is unknown."""
     try:
+        # WNOWAIT leaves the child to the notebook, which may still wait for it:
+        # https://man7.org/linux/man-pages/man2/waitid.2.html
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
@@ -153,9 +155,12 @@ def _commands(script):
     Raises:
         ValueError: The script contains syntax that is not supported here.
     """
+    # A command that is not understood counts as one that may write anything.
     if "$(" in script or "`" in script or "<<" in script or "\\\n" in script:
         raise ValueError("a nested command")
     for line in script.splitlines():
+        # `punctuation_chars` makes tokens of operators such as `>>`:
+        # https://docs.python.org/3/library/shlex.html#improved-compatibility-with-shells
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         yield from _simple_commands(list(lexer))
@@ -170,6 +175,7 @@ def _simple_commands(tokens):
             redirect = ""
         elif token and set(token) <= set("<>&|") and set(token) & set("<>"):
             redirect = token
+            # `2>` names a descriptor, and is no argument.
             if words and words[-1].isdigit():
                 words.pop()
         elif token and set(token) <= set(";|&()"):

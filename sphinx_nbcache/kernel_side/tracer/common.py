@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import threading
 
+# An error in a hook may recur for each of thousands of opened files.
 _MOST_ERRORS = 20
 _IS_POSIX = os.name == "posix"
 _DOT, _DOUBLE = os.sep + ".", os.sep * 2
@@ -37,6 +38,8 @@ def absolute(path):
         if not HERE:
             HERE.append(_here())
         path = HERE[0] + "/" + path if _IS_POSIX else os.path.join(HERE[0], path)
+    # `normpath` takes longer than all of the rest, so call it only where it changes something. It
+    # must not see `..`: after a link, that leads elsewhere.
     if (_DOT in path or _DOUBLE in path or path[-1] == os.sep) and ".." not in path:
         path = os.path.normpath(path)
     return path
@@ -101,6 +104,8 @@ class Own:
     """A context for the tracer's own work in a thread: it is not recorded, and does not raise."""
 
     def __init__(self):
+        # By thread, and not a flag: while one thread works for the tracer, others run code of
+        # cells.
         self.threads = set()
         self.errors = []
 
@@ -123,11 +128,12 @@ class Own:
 
 
 class Quiet:
-    """The files of Python and of installed packages, which their versions stand for."""
+    """The files of Python and of installed packages, which are represented by their versions."""
 
     def __init__(self, further=()):
         get = getattr(site, "getsitepackages", list)
         found = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
+        # virtualenv before 20 replaced `site` by a module without `getsitepackages`.
         found += [*get(), site.getusersitepackages()]
         self.sites = [path for path in dict.fromkeys(found) if path and path in sys.path]
         library = [os.path.dirname(os.__file__), sysconfig.get_path("platstdlib")]
@@ -167,6 +173,8 @@ class Log:
         self.is_child = is_child
         self.told = set()
         if hasattr(os, "register_at_fork"):
+            # CPython does not call this for children of `subprocess` (without `preexec_fn`). If
+            # they run Python, they load our `sitecustomize`.
             os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self):
@@ -185,6 +193,8 @@ class Log:
         if not self.is_child or not self.path:
             return
         line = json.dumps(record).encode("ascii") + b"\n"
+        # Children write at the same time: with O_APPEND, Linux puts each write at the current end.
+        # https://man7.org/linux/man-pages/man2/open.2.html
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(descriptor, line)
@@ -204,4 +214,5 @@ class Log:
             return []
         with open(self.path, encoding="ascii", errors="replace") as file:
             file.seek(start)
+            # The last line may be incomplete, if a child is killed while it writes.
             return [json.loads(line) for line in file if line.endswith("\n")]

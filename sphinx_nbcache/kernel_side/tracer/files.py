@@ -12,7 +12,8 @@ from .lookups import Looks
 from .watch import Proof, Watch, short
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# Larger files are not hashed here: a change while one is read makes the trace unreliable.
+# Larger files are not hashed here, because a cell would wait for that. If one changes while it is
+# read, the trace is unreliable.
 _LARGEST = 1 << 26
 # Like `Stat.is_racy`: a file this young may change without a change of its times.
 _RACY_NS = 100_000_000
@@ -123,6 +124,7 @@ class Files:
         if path in self.writes and not self.log.is_new(path):
             return
         was_read = path in self.reads or bool(keeps) or self.log.is_child
+        # The audit event comes before the file is opened: the last chance to see what it contained.
         look = self.look(path, "write", hashing=was_read)
         if self.log.is_child:
             self.log.note("write", path, look)
@@ -143,6 +145,7 @@ class Files:
         seen = self.seen.get(flags)
         if seen is None:
             seen = self.seen[flags] = set()
+        # An int is a descriptor that is wrapped in a file object: opening it has been seen.
         if type(path) is int or not path or path in seen:
             return False
         full = absolute(path)
@@ -151,6 +154,8 @@ class Files:
             return self._open_for_writing(full, flags)
         if full.startswith(self.quiet.prefixes):
             self._note_version(full)
+        # `shutil.rmtree` opens the directories that it empties with `os.open`; `os.open` passes no
+        # mode.
         elif not (mode is None and sys._getframe(2).f_code.co_name.startswith("_rmtree")):
             self.read(source_of(full))
         return False
@@ -162,10 +167,13 @@ class Files:
         kept its size. So no bytecode is written for such a young source.
         """
         if "__pycache__" in path:
+            # Bytecode contains the time of its source in whole seconds:
+            # https://github.com/python/cpython/issues/75953
             young = time.time_ns() - 2 * _SECOND_NS
             look = self.look(source_of(re.sub(r"\.pyc\.\d+$", ".pyc", path)), "write")
             return look[0] is not None and look[0][1] > young
         if not path.startswith(self.quiet.prefixes):
+            # With O_EXCL, opening fails if the file exists, so its absence is an input.
             if flags & os.O_EXCL:
                 self._expect(path)
             if flags & os.O_TRUNC:
@@ -177,12 +185,15 @@ class Files:
         return False
 
     def _note_version(self, path):
+        # `importlib.metadata` reads these files for the version of a package.
         if not path.endswith(("-info/METADATA", "-info/PKG-INFO")):
             return
         if self.quiet.is_user(outer(sys._getframe(3), self.quiet.library_prefixes)):
             self.asked_versions[os.path.basename(os.path.dirname(path))] = True
 
     def on_remove(self, path, dir_fd=-1):
+        # Paths relative to a directory's descriptor cannot be resolved here. -1 means that none was
+        # given.
         if type(path) is not int and dir_fd in (-1, None):
             path = absolute(path)
             self._expect(path)
@@ -214,6 +225,8 @@ class Files:
 
     def on_rmtree(self, path, *more):
         self.watch.forget(absolute(path))
+        # One event for the whole tree: where `rmtree` works by descriptors, the events for single
+        # files have relative names.
         for folder, _, names in os.walk(absolute(path)):
             for name in names:
                 self.remove(os.path.join(folder, name))
@@ -283,6 +296,7 @@ class Files:
     def on_sqlite(self, database):
         """Hash a database before it is opened in C, for reading and perhaps for writing."""
         if isinstance(database, str) and database.startswith("file:"):
+            # URI filenames: https://www.sqlite.org/uri.html
             database = re.sub(r"^file:(//(localhost)?(?=/))?|[?#].*$", "", database)
         if database and database not in (":memory:", b":memory:"):
             path = absolute(database)

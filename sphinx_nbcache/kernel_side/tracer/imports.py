@@ -44,6 +44,7 @@ class Imports:
             return original(name, package)
 
         functools.update_wrapper(import_module, original)
+        # CPython raises the audit event `import` for `import` and `__import__` only.
         importlib.import_module = import_module
 
     def want(self, names):
@@ -89,7 +90,7 @@ class Imports:
                 yield name, source
 
     def _local_source(self, file):
-        """Return the source of a module's file; empty if a version stands for it."""
+        """Return the source of a module's file; empty if a version represents it."""
         # Fast path: already under a quiet prefix.
         if file.startswith(self.quiet.prefixes) and "/.." not in file:
             return ""
@@ -188,6 +189,7 @@ class Imports:
         for name in self.missing():
             if "." not in name:
                 places[name] = len(path)
+        # multiprocessing registers the main module under this name too.
         places.pop("__mp_main__", None)
         return [
             [folder, sorted(name for name, position in places.items() if position > index)]

@@ -19,7 +19,9 @@ _KIND = {kind: number for number, kind in enumerate(_KINDS)}
 # How, kind and time; also size, times and inode of an existing path.
 _ABSENT = struct.Struct("=BBq")
 _PRESENT = struct.Struct("=BBqqqqQ")
+# Functions of `posixpath` and `pathlib` that call `lstat`, by version of Python.
 _ABOUT_LINKS = ("realpath", "_realpath", "_joinrealpath", "islink", "ismount", "_resolve")
+# The digest of a short secret could be guessed, and stores are shared.
 _SECRET = re.compile(r"TOKEN|SECRET|KEY|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 _ABC_FILE = getattr(sys.modules["_collections_abc"], "__file__", None) or "<none>"
 _INNER = ("<frozen os>", "<frozen _collections_abc>", os.__file__, _ABC_FILE)
@@ -111,11 +113,14 @@ class Listings:
             return []  # each import lists directories, and depends only on modules
         while frame is not None and frame.f_code.co_filename.startswith(PATHS):
             name, file = frame.f_code.co_name, frame.f_code.co_filename
+            # Private functions of the module glob. If they change, the whole listing counts, which
+            # is safe.
             if file.endswith("glob.py") and name in ("_glob1", "glob1"):
                 pattern = os.fsdecode(frame.f_locals.get("pattern", ""))
                 return [(pattern, bool(frame.f_locals.get("dironly")))]
             if file.endswith("glob.py") and name == "_rlistdir":
                 return [("", bool(frame.f_locals.get("dironly")))]
+            # Private functions of pathlib, and of glob in later versions of Python.
             if name in ("_select_from", "_iterate_directories") or name.startswith("select_"):
                 return self._asked_by_pathlib(path)
             frame = frame.f_back
@@ -147,11 +152,13 @@ class Probes:
         for name in ("stat", "lstat"):
             original = getattr(os, name)
             noting = self._noting(original, name)
+            # `os.stat` raises no audit event: https://docs.python.org/3/library/audit_events.html
             setattr(os, name, noting)
             # Before Python 3.10, `pathlib` keeps the functions that it found when it was loaded.
             accessor = getattr(pathlib, "_NormalAccessor", None)
             if getattr(accessor, name, None) is original:
                 setattr(accessor, name, staticmethod(noting))
+            # `shutil` and others decide by these sets which variant of an algorithm to use.
             for supported in ("dir_fd", "fd", "follow_symlinks", "effective_ids"):
                 functions = getattr(os, "supports_" + supported, set())
                 if original in functions:
@@ -275,4 +282,5 @@ class Variables:
         variables = self
         Environ.__name__, Environ.__qualname__ = plain.__name__, plain.__qualname__
         Environ.__module__ = plain.__module__
+        # The object stays: modules keep references to it (`from os import environ`).
         os.environ.__class__ = Environ

@@ -27,6 +27,8 @@ _MOST_FOLDERS = 50
 _MOST_NAMES = 10_000
 _LONGEST_PATH = 500
 _DEEPEST = 2
+# File systems take times from a clock that advances with timer interrupts (up to 10 ms on Linux,
+# with CONFIG_HZ=100).
 _TICK_NS = 10_000_000
 _LONGEST_COMMAND = 10_000
 
@@ -228,8 +230,10 @@ class Named:
             known = set(self.current)
             many = type(value) in (list, tuple) and len(value) <= _MOST_ITEMS
             for item in value if many else (value,):
+                # The exact type: the `str` of a subclass may run code of the notebook.
                 if type(item) is str or isinstance(item, pathlib.PurePath):
                     self.consider(str(item))
+            # A variable that this cell does not name cannot show which file the cell wrote.
             if name not in self.used:
                 self.current = known
 
@@ -240,6 +244,8 @@ class Named:
                 continue
             self.modules.add(file)
             spec = getattr(sys.modules.get(name), "__spec__", None)
+            # `get_code` would otherwise write bytecode even for a young source: the hook, which
+            # forbids that, ignores the thread of the tracer (`Files._open_for_writing`).
             keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
             try:
                 self._texts(spec.loader.get_code(spec.name), os.path.dirname(file))

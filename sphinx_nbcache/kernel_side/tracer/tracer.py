@@ -42,6 +42,7 @@ class Tracer:
 
     def start(self):
         """Start recording."""
+        # No hook can be removed: https://docs.python.org/3/library/sys.html#sys.addaudithook
         sys.addaudithook(self.hook())
         home = os.path.expanduser("~")
         settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
@@ -57,6 +58,8 @@ class Tracer:
     def handlers(self):
         files, listings, outside = self.files, self.listings, self.outside
         return {
+            # Events: https://docs.python.org/3/library/audit_events.html. Handlers take further
+            # arguments where a version of Python may pass more of them.
             "open": files.on_open,
             **dict.fromkeys(("os.listdir", "os.scandir"), listings.on_list),
             "os.remove": files.on_remove,
@@ -84,6 +87,7 @@ class Tracer:
 
     def hook(self):
         """Return the audit hook, which is called for every event."""
+        # Local names: a hook is called for each event of the process, and most are of no interest.
         find, busy, ident = self.handlers().get, self.own.threads, threading.get_ident
 
         def hook(event, arguments):
@@ -93,6 +97,7 @@ class Tracer:
             thread = ident()
             if thread in busy:
                 return
+            # The handler itself opens files and lists folders, which raises events again.
             busy.add(thread)
             forbidden = False
             try:
@@ -102,6 +107,8 @@ class Tracer:
             finally:
                 busy.discard(thread)
             if forbidden:
+                # An exception from a hook makes the action fail. The import system writes no
+                # bytecode then, and ignores the error (`SourceFileLoader.set_data`).
                 raise PermissionError("the source of this bytecode is too young")
 
         return hook
@@ -110,6 +117,7 @@ class Tracer:
         """Return the observations, as JSON in ASCII."""
         with self.own:
             return json.dumps(self._report())
+        # Reached only if the report failed: the context has swallowed the exception.
         return json.dumps({"errors": self.own.errors})
 
     def _report(self):
@@ -171,7 +179,8 @@ class Tracer:
         try:
             found = os.listdir(folder)
         except OSError:
-            found = []  # whoever has not made it has put nothing there
+            # The folder may be missing: then it contains no files.
+            found = []
         names = sorted(name for name in found if name.endswith((".py", ".ipy")))
         paths = [os.path.join(folder, name) for name in names]
         settings = ("ipython_config.py", "ipython_kernel_config.py")
@@ -199,6 +208,7 @@ def mapped_files():
             paths = {line[line.find("/") :].rstrip("\n") for line in file if "/" in line}
     except OSError:
         return []
+    # Libraries count as part of their packages. A deleted file cannot be compared later.
     return sorted(p for p in paths if not p.endswith(" (deleted)") and ".so" not in p)
 
 

@@ -11,19 +11,24 @@ import stat as modes
 import struct
 import sys
 
+# Constants of <linux/fanotify.h>, which Python does not have:
+# https://man7.org/linux/man-pages/man2/fanotify_init.2.html
 _CLOEXEC, _NONBLOCK, _REPORT_DIR_FID, _REPORT_NAME = 0x1, 0x2, 0x400, 0x800
 _MARK_ADD, _MARK_ONLYDIR = 0x1, 0x8
 _CLOSE_WRITE, _MOVED_TO, _OVERFLOW, _ON_CHILD = 0x8, 0x80, 0x4000, 0x08000000
 # The only event for a new link, symbolic or hard.
 _CREATE = 0x100
 _DFID_NAME = 2
+# `struct fanotify_event_metadata`, and the information that follows it with a file handle:
+# https://man7.org/linux/man-pages/man7/fanotify.7.html
 _EVENT = struct.Struct("=IBBHQii")
 _INFO = struct.Struct("=BBH8sIi")
 _HERE = -100
 _LONGEST_HANDLE = 128
 _BUFFER = 1 << 16
 _MOST_FOLDERS = 1000
-# Notebooks may show the numbers of their descriptors, so ours avoids low ones.
+# Notebooks may show the numbers of their descriptors, so ours avoids low ones: outputs must not
+# depend on whether a run is traced.
 _HIGH = 200
 _FANOTIFY = "anon_inode:[fanotify]"
 # The unwrapped function: the wrapped one is slower.
@@ -110,11 +115,13 @@ class Watch:
         name = os.fsencode(folder)
         inode = _inode(folder)
         key = self._key(name)
+        # The kernel takes 64 bits; without the type, ctypes would pass an int.
         mask = self._wide(_CLOSE_WRITE | _MOVED_TO | _CREATE | _ON_CHILD)
         flags = _MARK_ADD | _MARK_ONLYDIR
         if key is None or self._functions.fanotify_mark(self._group, flags, mask, _HERE, name):
             return None
         self._names.setdefault(key, set()).add(folder)
+        # Another folder may have taken the name between the two calls.
         return inode if inode == _inode(folder) else None
 
     def _open(self):
@@ -133,6 +140,7 @@ class Watch:
         self.loaded.update(name.partition(".")[0] for name in set(sys.modules) - before)
         self._wide = ctypes.c_uint64
         self._functions = functions = ctypes.CDLL(None)
+        # `name_to_handle_at` came with glibc 2.14; other C libraries may lack it.
         if not all(hasattr(functions, n) for n in ("fanotify_init", "name_to_handle_at")):
             return
         flags = _CLOEXEC | _NONBLOCK | _REPORT_DIR_FID | _REPORT_NAME
@@ -177,6 +185,7 @@ class Watch:
         start, process = 0, os.getpid()
         while start < len(events):
             length, _, _, head, mask, _, pid = _EVENT.unpack_from(events, start)
+            # The queue was full, and events are lost: no folder is known from now on.
             if mask & _OVERFLOW:
                 self._inodes = dict.fromkeys(self._inodes)
             else:
@@ -189,6 +198,7 @@ class Watch:
         if len(info) < _INFO.size:
             return []
         kind, _, _, _, size, _ = _INFO.unpack_from(info)
+        # Later kernels may add other kinds of information.
         if kind != _DFID_NAME:
             return []
         key, name = info[12 : _INFO.size + size], info[_INFO.size + size :]
@@ -211,7 +221,8 @@ class Proof:
         import atexit
 
         atexit.register(self.tell)
-        # Children of multiprocessing exit without running `atexit` callbacks.
+        # In most versions of Python, children of multiprocessing exit without running `atexit`
+        # callbacks, but its own finalizers run: https://github.com/python/cpython/issues/83856
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
             util.Finalize(None, self.tell, exitpriority=-1000)
@@ -283,6 +294,7 @@ def _mapped_for_writing():
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
                 _, access, _, device, inode = line.split(None, 5)[:5]
+                # Shared and writable: https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html
                 if access[1] == "w" and access[3] == "s" and inode != "0":
                     major, minor = device.split(":")
                     found.add((os.makedev(int(major, 16), int(minor, 16)), int(inode)))
@@ -303,6 +315,8 @@ def written_bytes():
     except OSError:
         return None
     for line in content.splitlines():
+        # Not `write_bytes`, which counts what reaches the disk, later or never:
+        # https://man7.org/linux/man-pages/man5/proc_pid_io.5.html
         if line.startswith(b"wchar:"):
             return int(line.split()[1])
     return None

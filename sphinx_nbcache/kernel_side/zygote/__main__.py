@@ -17,6 +17,7 @@ def _as_package():
     # `python -m ipykernel_launcher` has no script folder in its path.
     if sys.path and os.path.abspath(sys.path[0]) == here:
         del sys.path[0]
+    # Kernels would otherwise inherit an entry that an ordinary kernel does not have.
     sys.path_importer_cache.pop(here, None)
     package = types.ModuleType(PACKAGE)
     # Code for every Python kernel, however it is started, is in another folder.
@@ -28,7 +29,8 @@ def _main(control):
     from _nbcache_zygote import kernel, loop
 
     order = loop.serve(control)
-    # Only a forked child returns.
+    # Only a forked child returns. A notebook must not find our modules in `sys.modules`; the
+    # modules that are still needed live on through references.
     for name in order["ours"]:
         del sys.modules[name]
     kernel.run(order)

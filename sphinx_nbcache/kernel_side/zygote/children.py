@@ -5,6 +5,8 @@ import os
 import signal
 
 _PR_SET_PDEATHSIG = 1
+# Orphans become children of the nearest subreaper instead of init, so they can be found and killed:
+# https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -13,10 +15,11 @@ def _prctl(option, value):
 
 
 def die_with(parent):
-    """Be killed when the process that forked this one ends, in any way."""
+    """Arrange to be killed when the process that forked this one ends, in any way."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)  # it ended before that
+        # It ended before that: the signal is sent only for later ends.
+        os._exit(1)
 
 
 def adopt_orphans():
@@ -44,6 +47,8 @@ def has_no_child():
 
 
 def _children_by_thread(pid):
+    # Linux lists the children of each thread that forked. The files exist only with
+    # CONFIG_PROC_CHILDREN; then OSError is raised.
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/children") as file:
             yield [int(word) for word in file.read().split()]
@@ -52,6 +57,8 @@ def _children_by_thread(pid):
 def kill_tree(pid):
     """Kill a process, its group and its descendants, even those in sessions of their own."""
     tree = [pid]
+    # The list grows while it is iterated over. Collect all members before killing any: children of
+    # a killed process get another parent.
     for member in tree:
         tree += children_of(member)
     _kill(os.killpg, pid)

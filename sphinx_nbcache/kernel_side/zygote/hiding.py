@@ -55,10 +55,13 @@ class Hidden:
         for name, module in self.modules.items():
             del sys.modules[name]
             package, _, last = name.rpartition(".")
+            # The import system sets a submodule as an attribute of its package, so `a.b` would be
+            # visible after `import a`: https://docs.python.org/3/reference/import.html#submodules
             names = getattr(self.find(package), "__dict__", {})
             if names.get(last) is module:
                 del names[last]
                 self.attributes.add(name)
+        # First: modules that are already loaded win over all finders.
         sys.meta_path.insert(0, self)
 
     def closure(self, name):
@@ -125,6 +128,7 @@ class _Loader:
         return self.module
 
     def exec_module(self, module):
+        # `module_from_spec` has set the temporary spec; restore the one with the real loader.
         module.__spec__ = self.spec
 
 
@@ -151,6 +155,8 @@ def _is_import(frame):
     """Tell whether the finder was called in order to load a module."""
     below = frame.f_back
     return (
+        # `importlib.util.find_spec` calls the finders as well, to ask whether a module exists. Only
+        # `import` and `import_module` go through this function of `importlib._bootstrap`.
         frame.f_code.co_name == "_find_spec"
         and below is not None
         and below.f_code.co_name == "_find_and_load_unlocked"

@@ -29,8 +29,10 @@ def run_kernel(order):
     except BaseException as error:
         traceback.print_exc(file=sys.__stderr__)
         _tell(connection, {"error": f"{type(error).__name__}: {error}"})
+        # Not `sys.exit`: this stack belongs to the zygote, and has its exit handlers.
         os._exit(1)
-    # Start the tracer last: everything before is not the notebook's doing.
+    # Start the tracer last: everything before is not the notebook's doing. Tell the other side
+    # after that: it may send the first cell at once.
     untouched = _where_nothing_was(app)
     is_tracing = order["tracers"].start(order["tracer"])
     _tell(connection, {"bound": True, "untouched": untouched, "tracing": is_tracing})
@@ -57,12 +59,16 @@ def _take_over(order):
     """Apply an order to the process: variables, folder, arguments, random seeds."""
     os.environ.clear()
     os.environ.update(order["environment"])
+    # The variable names the parent of a kernel, which is the zygote here.
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    # The zygote may have had another TZ when it imported `time`, which sets `time.tzname` and
+    # others: https://docs.python.org/3/library/time.html#time.tzset
     time.tzset()
     os.chdir(order["folder"])
     sys.argv = [_LAUNCHER, *order["arguments"]]
     sys.orig_argv = order["command"]
-    # The module `random` reseeds itself.
+    # CPython's `random` reseeds itself after a fork. Others do not: all kernels of a zygote would
+    # draw the same numbers, unlike kernels that are started one by one.
     if (found := hiding.loaded("numpy.random")) is not None:
         found.seed()
     if (found := hiding.loaded("sympy.core.random")) is not None:
@@ -72,23 +78,28 @@ def _take_over(order):
 def _make_app(order):
     from ipykernel.kernelapp import IPKernelApp
 
-    # The default was read from the environment when ipykernel was imported.
+    # The default was read from the environment when ipykernel was imported. A kernel ends itself
+    # when its parent has another id (ipykernel 7.4, `ParentPollerUnix`).
     app = IPKernelApp.instance(parent_handle=os.getppid())
     init_iopub = app.init_iopub
 
     def init_iopub_without_limit(context):
-        # By default, ZeroMQ drops messages beyond a thousand that no client has fetched.
+        # By default, ZeroMQ drops messages beyond a thousand that no client has fetched. The limit
+        # counts only if it is set before the socket is bound.
+        # https://github.com/nteract/papermill/issues/426
         context.setsockopt(zmq.SNDHWM, 0)
         init_iopub(context)
 
     app.init_iopub = init_iopub_without_limit
     order["command_lines"].hand_over(app, order["arguments"])
+    # Before `initialize`, which creates the streams.
     shortcuts.spare_empty_flushes()
     ipython_folders.leave_unmade()
     with shortcuts.with_module_files([_LAUNCHER, *order["module_files"]]):
         app.initialize(order["arguments"])
     shortcuts.spare_pauses(app.kernel)
     shortcuts.spare_search_for_children(app.kernel)
+    # After `initialize`, which has replaced `sys.stdout` and `sys.stderr`.
     preloading.lead_to_kernel()
     for code in order["before"]:
         exec(code, {"__name__": "<nbcache>"})
@@ -109,6 +120,7 @@ def _where_nothing_was(app):
             return None
         return None if any(name.endswith((".py", ".ipy")) for name in names) else found
     except Exception:
+        # Without these attributes of ipykernel, no kernel is used ahead of time.
         return None
 
 
@@ -122,14 +134,21 @@ def _changed(folder):
 def _end(app, status, logs):
     """End in the same order as Python, but without destroying objects in memory."""
     try:
+        # As `Py_FinalizeEx` does: threads that are no daemons are joined first, and exit handlers
+        # run after that. https://docs.python.org/3.13/c-api/init.html#c.Py_FinalizeEx
         threading._shutdown()
-        # It would stop threads that other threads wait for, for up to 20 seconds.
+        # ipykernel's `close` would stop threads that other threads wait for, for up to 20 seconds.
+        # The process ends anyway.
         atexit.unregister(app.close)
         atexit._run_exitfuncs()
         shell = app.shell
         if shell is not None:
+            # Objects of cells may write when they are destroyed: an open file, or a temporary
+            # folder.
             shell.user_ns.clear()
         if _has_open_files(logs):
+            # Files may be part of cycles. Collecting takes long, so it is done only if a file is
+            # open.
             gc.collect()
             _flush_all()
         for stream in (sys.__stdout__, sys.__stderr__):
@@ -137,7 +156,9 @@ def _end(app, status, logs):
                 stream.flush()
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)
-    # C libraries flush their files at exit. No other Python thread runs during this call.
+    # C libraries flush their files at exit. Not `os._exit`, which skips that, and not `CDLL`, which
+    # would release the GIL: then daemon threads would run on while memory is torn down.
+    # https://docs.python.org/3/library/ctypes.html#ctypes.PyDLL
     ctypes.PyDLL(None).exit(status)
     os._exit(status)
 
@@ -150,6 +171,7 @@ def _has_open_files(logs):
                 continue
             with open(f"/proc/self/fdinfo/{name}") as file:
                 flags = next(line for line in file if line.startswith("flags:")).split()[1]
+            # `flags` is octal: https://man7.org/linux/man-pages/man5/proc_pid_fdinfo.5.html
             if int(flags, 8) & os.O_ACCMODE != os.O_RDONLY and _identity(int(name)) not in logs:
                 return True
         except (OSError, StopIteration, ValueError):
@@ -167,6 +189,8 @@ def _identity(descriptor):
 
 def _flush_all():
     for found in gc.get_objects():
+        # Not `isinstance(found, IOBase)`: it asks for `__class__`, which proxies answer by running
+        # code.
         if isinstance(type(found), type) and issubclass(type(found), io.IOBase):
             try:
                 found.flush()

@@ -28,7 +28,8 @@ import sys
 
 from . import children, preloading, shortcuts
 
-# How often to check that the parent still exists: copies of its sockets may outlive it.
+# How often to check that the parent still exists: copies of its sockets may outlive it, in
+# processes that the parent has forked, so the end of a socket is not enough.
 _LOOK_MILLISECONDS = 1000
 # The rest of an order arrives immediately.
 _ORDER_SECONDS = 10
@@ -48,7 +49,7 @@ class _Zygote:
         self.by_descriptor = {}  # of the connection: the process id
         self.poller = select.poll()
         # Not PR_SET_PDEATHSIG: it is sent when the parent's *thread* ends that has started this
-        # process.
+        # process. https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
         children.adopt_orphans()
         thresholds = gc.get_threshold()
         # Imports create permanent objects: collecting garbage meanwhile takes a fifth of their
@@ -63,14 +64,21 @@ class _Zygote:
         # A kernel does not look through all names: the pages it reads would be copied.
         self.ours = [name for name in sys.modules if name.partition(".")[0] == __package__]
         self.module_files = shortcuts.module_files(self.ours)
-        # Exclude existing objects from garbage collection, so that their pages stay shared.
+        # Exclude existing objects from garbage collection, so that their pages stay shared: the
+        # collector writes to each object that it examines.
+        # https://docs.python.org/3/library/gc.html#gc.freeze
         gc.freeze()
         if gc.get_threshold()[0] == 0:  # a module may have set others
             gc.set_threshold(*thresholds)
         control.sendall(json.dumps(report).encode() + b"\n")
         self.woken, self.wake = os.pipe()
         for end in (self.woken, self.wake):
+            # `set_wakeup_fd` rejects a blocking descriptor, and a full pipe must not block a
+            # signal.
             os.set_blocking(end, False)
+        # Python restarts `poll` after a signal (PEP 475), so a handler alone would not end it. The
+        # byte that Python writes to the pipe does. A handler must be set, or SIGCHLD writes none.
+        # https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.wake)
         # Ctrl-C at the terminal is for the parent to handle.
@@ -81,6 +89,7 @@ class _Zygote:
     def loop(self):
         while True:
             ready = self.poller.poll(_LOOK_MILLISECONDS)
+            # The parent was killed: whoever adopts this process has another id.
             if os.getppid() != self.parent:
                 self.end()
             for descriptor, _ in ready:
@@ -110,6 +119,8 @@ class _Zygote:
             self.end()
         connection, out, err = descriptors
         for descriptor in descriptors:
+            # Received descriptors are inheritable, unlike others in Python (PEP 446): commands that
+            # cells start would keep the connection open.
             os.set_inheritable(descriptor, False)
         connection = socket.socket(fileno=connection)
         try:
@@ -118,8 +129,12 @@ class _Zygote:
             order = json.loads(_exactly(connection, length))
             connection.settimeout(None)
             self.command_lines.parse(order["arguments"])
+            # Before the fork, so that the next kernel has them too. It is frozen like
+            # the rest.
             if self.tracers.load(order["tracer"]):
                 gc.freeze()
+            # The child compares it with its parent: the zygote may be killed before the child has
+            # asked to die with it.
             zygote = os.getpid()
             pid = os.fork()
         except (OSError, EOFError, ValueError) as error:
@@ -150,6 +165,8 @@ class _Zygote:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        # As jupyter_client does (`start_new_session`): signals to the group reach the kernel and
+        # its commands only.
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDONLY)
         for position, descriptor in enumerate((nothing, out, err)):
@@ -157,6 +174,7 @@ class _Zygote:
         for descriptor in (nothing, out, err, self.woken, self.wake):
             os.close(descriptor)
         self.control.close()
+        # Otherwise this kernel would keep the connections of others open, and their ends unnoticed.
         for other in self.kernels.values():
             other.close()
 
@@ -181,6 +199,8 @@ class _Zygote:
                 return
             if pid == 0:
                 return
+            # As a subreaper, this process also gets orphans that kernels have left
+            # (`adopt_orphans`).
             connection = self.kernels.pop(pid, None)
             if connection is None:
                 continue
@@ -196,6 +216,8 @@ class _Zygote:
         for _ in range(2):
             for pid in {*self.kernels, *children.children_of(os.getpid())}:
                 children.kill_tree(pid)
+        # Exit handlers of preloaded modules belong to kernels: here they would run for nothing, or
+        # hang.
         os._exit(0)
 
 

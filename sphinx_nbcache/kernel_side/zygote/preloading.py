@@ -20,8 +20,10 @@ IPython.core.oinspect IPython.extensions.storemagic
 tornado.platform.asyncio tornado.queues sqlite3 pydoc pdb psutil faulthandler runpy encodings.idna
 """.split()
 _INLINE = "module://matplotlib_inline.backend_inline"
-# These libraries start threads, but handle a fork themselves.
+# These libraries start threads when they are imported. OpenBLAS handles a fork (since 0.2.9, if
+# built with pthreads): https://github.com/numpy/numpy/issues/18167
 _BLAS = ("numpy", "scipy")
+# The name of jemalloc's background thread, which pyarrow starts. jemalloc handles a fork.
 _ALLOCATOR = "jemalloc_bg_thd"
 
 
@@ -86,6 +88,7 @@ class Tracers:
             pass  # the kernel itself reports what is wrong with them
         package = tracer["package"]
         names = [name for name in list(sys.modules) if name.partition(".")[0] == package]
+        # Remove them again: kernels of runs that are not traced must not have them.
         self.loaded[tracer["load"]] = modules = {name: sys.modules.pop(name) for name in names}
         if (imports := modules.get(f"{package}.imports")) is not None:
             imports.LOADED = _by_folder(hiding.all_loaded())
@@ -120,6 +123,8 @@ def _by_folder(modules):
 
 def import_base():
     """Import the modules that all kernels need."""
+    # Without it, debugpy warns at its import about frozen modules. Kernelspecs of ipykernel set it
+    # as well. https://github.com/fabioz/PyDev.Debugger/issues/213
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     for name in _BASE:
         _import(name)
@@ -168,6 +173,7 @@ def _rehearse():
 
 def _order(name):
     top = name.partition(".")[0]
+    # BLAS first, so that its threads are started by its own import, and count as harmless.
     return _BLAS.index(top) if top in _BLAS else len(_BLAS), name
 
 
@@ -213,13 +219,15 @@ def _threads():
 
 def _preload_one(name, report, recorder):
     if name.partition(".")[0] == "matplotlib" and not os.environ.get("MPLBACKEND"):
-        # As kernels do before their first cell.
+        # As kernels do before their first cell (ipykernel 7.4, `IPKernelApp.init_gui_pylab`):
+        # matplotlib reads the variable when it is imported.
         os.environ["MPLBACKEND"] = _INLINE
     known = dict(_threads())
     with _Watch() as watch:
         try:
             # Import as a cell does, so that a library's messages to its importer appear here.
             exec(f"import {name}", {"__name__": "__main__"})
+        # Also SystemExit: a module must not end the zygote.
         except BaseException as error:
             report["failed"][name] = f"{type(error).__name__}: {error}"
     threads = {

@@ -69,6 +69,8 @@ class Recorder:
             noting.leave()
 
     def on_import(self, name, globals=None, locals=None, fromlist=(), level=0):
+        # Looking at threads costs a system call for each import, so it is done for these packages
+        # only.
         if name.partition(".")[0] not in self.blas or level or name in sys.modules:
             found = self.original[0](name, globals, locals, fromlist, level)
         else:
@@ -192,6 +194,9 @@ class _Noting:
 
     def put_in_place(self):
         setattr(self.owner, self.name, self)
+        # Libraries look functions up in these sets. Without the replacement in it, `shutil.rmtree`
+        # would use its variant that is prone to races:
+        # https://docs.python.org/3/library/os.html#os.supports_dir_fd
         for supported in ("dir_fd", "fd", "follow_symlinks", "effective_ids"):
             functions = getattr(os, "supports_" + supported, set())
             if self.function in functions:

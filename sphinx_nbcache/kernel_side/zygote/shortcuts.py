@@ -28,9 +28,11 @@ class CommandLines:
         template = _template(arguments)
         if template in self.parsed:
             return
+        # If parsing fails, do not try again for each kernel.
         self.parsed[template] = None
         try:
             config = _parsed(template)
+            # Prove with one real case that nothing but the file depends on it.
             if _with_file(config, arguments) == _parsed(arguments):
                 self.parsed[template] = config
         except (Exception, SystemExit):
@@ -43,6 +45,7 @@ class CommandLines:
             return
 
         def parse_command_line(argv=None):
+            # Another caller, perhaps of a later version, has changed the arguments.
             if list(argv or ()) != list(arguments):
                 type(app).parse_command_line(app, argv)
                 return
@@ -103,6 +106,7 @@ def with_module_files(files):
     """
     from ipykernel import ipkernel
 
+    # ipykernel 7.4 iterates over `sys.modules.copy()` in `IPythonKernel.__init__`.
     if getattr(ipkernel, "sys", None) is not sys:
         yield
         return
@@ -162,7 +166,8 @@ def spare_empty_flushes():
     flush, send = getattr(OutStream, "flush", None), getattr(OutStream, "_flush", None)
     if flush is None or send is None or not hasattr(OutStream, "_rotate_buffers"):
         return
-    # Text that a thread takes out of the buffer must be sent before others see the buffer empty.
+    # `OutStream._flush` (ipykernel 7.4) empties the buffer before it sends. Another thread must not
+    # see the buffer empty in between, and continue before the text is sent.
     lock, process = threading.RLock(), os.getpid()
 
     @functools.wraps(flush)
@@ -191,12 +196,15 @@ def spare_pauses(kernel):
     It sleeps in the hope that outputs arrive before the reply; nbclient waits for the idle message,
     which follows the outputs on the same channel.
     """
+    # A FIXME in ipykernel 7.4 (`Kernel.execute_request`) explains the pause: messages were lost on
+    # rare occasions.
     if hasattr(kernel, "_execute_sleep"):
         kernel._execute_sleep = 0
 
 
 def spare_search_for_children(kernel):
     """Make a kernel that ends without children not search all processes of the system."""
+    # psutil (7.2, `Process.children`) reads the parents of all processes in /proc.
     search = getattr(kernel, "_process_children", None)
     if search is not None:
         kernel._process_children = lambda: [] if children.has_no_child() else search()

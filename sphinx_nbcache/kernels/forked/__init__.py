@@ -3,5 +3,5 @@
 Such a process is a zygote: an interpreter of the kernelspec that has imported ipykernel and,
 perhaps, packages that notebooks import. Forking it takes some hundredths of a second.
 
-The fallback are kernels that are started as Jupyter does, with the same results.
+The fallback is to start kernels as Jupyter does, with the same results.
 """

@@ -22,7 +22,7 @@ from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 
 
 class FirstZygote:
-    """A zygote that has no kernel yet, and does not know what to preload.
+    """A zygote without kernels, and without a list of modules to preload.
 
     Args:
         key: The zygote's properties, except for the modules to preload.
@@ -35,6 +35,7 @@ class FirstZygote:
 
     def take(self, key: ZygoteKey) -> Zygote | None:
         """Return the zygote, once, if its key matches."""
+        # The zygote was started on a guess. A `conf.py` may have changed the environment since.
         if self._key != replace(key, modules=()):
             return None
         zygote, self._zygote = self._zygote, None
@@ -80,8 +81,10 @@ def first_zygote(
 
 def _kernelspec(name: str) -> dict[str, Any]:
     """Return the content of a kernelspec from the usual folders; empty if it is not there."""
-    if name != Path(name).name:  # not in the usual folders
+    # The name comes from a notebook, and must not lead out of the folders of kernelspecs.
+    if name != Path(name).name:
         return {}
+    # Not through `KernelSpecManager`: importing jupyter_client takes as long as the zygote needs.
     for folder in jupyter_path("kernels"):
         with suppress(OSError, ValueError):
             found = json.loads(Path(folder, name, "kernel.json").read_text(encoding="utf-8"))

@@ -77,6 +77,8 @@ class ForkedKernel:
         user's yet: start-up files might have changed since.
         """
         try:
+            # The folder may have been removed and made again since the fork; the kernel would work
+            # in the removed one.
             its = Path(f"/proc/{self.process.pid}/cwd").stat()
             named = Path(self.start.folder).stat()
         except OSError:
@@ -124,6 +126,8 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
             tracer = with_log(start.tracer)
         file, connection = write_connection_file(
             _connection_file(place),
+            # Unix sockets in a folder that only the user can enter: no race for ports, and no other
+            # user can connect. jupyter_client names the sockets `{ip}-{port}`.
             transport="ipc",
             ip=str(place),
             key=uuid.uuid4().hex.encode(),
@@ -134,6 +138,7 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
         order = _order(start, file, tracer)
         await process.fork(start.zygote, order, log.fileno(), log.fileno())
     except BaseException:
+        # Also if the run is cancelled: no one else knows these files yet.
         log.close()
         remove_files(place)
         if tracer is not None:
@@ -194,6 +199,8 @@ class Spare:
         if self._coming is not None:
             if self._start == wanted:
                 return
+            # The event loop itself keeps only weak references to tasks:
+            # https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task
             dropping = asyncio.create_task(_drop(self._coming))
             self._dropped.add(dropping)
             dropping.add_done_callback(self._dropped.discard)
@@ -204,6 +211,7 @@ class Spare:
         """Return the kernel that is ready or starting, if it matches a start."""
         if self._coming is None or self._start != start or not self._is_ours():
             return None
+        # Before the `await`, during which another notebook may ask.
         coming, self._coming = self._coming, None
         try:
             kernel = await coming
@@ -223,6 +231,8 @@ class Spare:
             coming.result().abandon()
 
     def _is_ours(self) -> bool:
+        # A task and its sockets belong to one loop. Executors of other packages may run each job in
+        # a loop of its own.
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop

@@ -1,4 +1,4 @@
-"""The manager and the client of a forked kernel, as jupyter_client and nbclient want them.
+"""The manager and the client of a forked kernel, as jupyter_client and nbclient need them.
 
 If the kernel cannot be forked, the fallback is to start it as Jupyter does. The client of a fork
 skips all waiting that a fork does not need.
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from sphinx_nbcache.kernels.forked.provisioner import ForkProvisioner
     from sphinx_nbcache.kernels.forked.zygote import Zygote
 
-# A kernel answers within some milliseconds; old versions do not greet, so they are asked.
+# A kernel answers within some milliseconds. Versions of ipykernel before 7 do not greet, so they
+# are asked.
 _GREETING_SECONDS = 0.05
 _ANSWER_SECONDS = 1.0
-# How long a dead kernel's output must be silent before it counts as complete.
+# How long a dead kernel's output must be silent before it counts as complete. Its last messages may
+# still be in buffers of the sockets.
 _SILENCE_SECONDS = 0.05
 # The id of a request that was not sent.
 _KNOWN = "known"
@@ -54,6 +56,8 @@ class ForkClient(KernelClient):
 
     def start_channels(self, *_: Any, **__: Any) -> None:
         """Open the channels in use: no heartbeat, no input; the manager has the control channel."""
+        # The heartbeat would be a thread for each kernel, which asks what the zygote reports
+        # anyway.
         super().start_channels(stdin=False, hb=False, control=False)
 
     def stop_channels(self) -> None:
@@ -73,7 +77,10 @@ class ForkClient(KernelClient):
         patience = _GREETING_SECONDS
         while True:
             try:
-                # ipykernel 7 greets as soon as a client subscribes.
+                # ipykernel 7 greets as soon as a client subscribes (JEP 65). Before that, ZeroMQ
+                # would drop outputs, as no one has subscribed to them.
+                # https://jupyter.org/enhancement-proposals/65-jupyter-xpub/jupyter-xpub.html
+                # jupyter_client (8.10) waits here for two answers, and then for 0.2 s of silence.
                 await self.iopub_channel.get_msg(timeout=patience)
             except Empty:
                 if not await self.is_alive():
@@ -105,7 +112,8 @@ class DeathWatch(nbclient.NotebookClient):
 
     async def _async_poll_kernel_alive(self) -> None:
         fork: ForkProvisioner | None = getattr(self.km, "fork", None)
-        # nbclient 0.11 does not cancel this task with the run, and drops its client.
+        # nbclient 0.11 does not cancel this task with the run, and drops its client, so that an
+        # assertion fails in a task that no one awaits.
         if fork is None:
             with suppress(AssertionError):
                 await super()._async_poll_kernel_alive()
@@ -118,6 +126,7 @@ class DeathWatch(nbclient.NotebookClient):
             if self.kc is None:
                 return  # the run has ended in the meantime, for example after a time-out
             is_silent = not await self.kc.iopub_channel.msg_ready()
+        # As nbclient does for a dead kernel: `async_execute_cell` then raises DeadKernelError.
         if self.task_poll_for_reply is not None:
             self.task_poll_for_reply.cancel()
 
@@ -130,7 +139,8 @@ if TYPE_CHECKING:
     from sphinx_nbcache.kernels.tracing import Begun
     from sphinx_nbcache.traces.tracer_code import TracerConfig
 
-# Time limit for an orderly end: exit handlers, and threads that are joined.
+# Time limit for an orderly end: exit handlers, and threads that are joined. The same as in
+# jupyter_client (8.10, `shutdown_wait_time`).
 _END_SECONDS = 5.0
 
 
@@ -222,6 +232,7 @@ class ForkManager(KernelManager):
         spec = self.kernel_spec
         assert spec is not None
         command = command_of(spec.argv, spec.interrupt_mode, spec.metadata, extra_arguments)
+        # Unknown options, of a later nbclient perhaps, must not be ignored.
         if options.keys() - {"env"}:
             raise UnfitError(f"it is started with {', '.join(options)}")
         # Without a parent, `pre_launch` only adds the variables of the kernelspec to the
@@ -255,6 +266,8 @@ class ForkManager(KernelManager):
             await super().shutdown_kernel(now=now, restart=restart)
             return
         if self.fork.exit_status is None and not now:
+            # jupyter_client (8.10) also interrupts first: otherwise a running cell would delay the
+            # end.
             await self.interrupt_kernel()
             await self.request_shutdown()
             with suppress(TimeoutError):

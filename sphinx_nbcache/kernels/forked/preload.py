@@ -19,6 +19,7 @@ SAFE = frozenset(
     """.split()
 )
 # Code that may change the result of an import, or what can be observed of it.
+# A false alarm only costs time: the kernel is forked from a zygote without preloaded modules.
 _CHANGES_IMPORTS = re.compile(
     r"""sys\s*\.\s*(path|modules|meta_path|path_hooks)|environ|putenv|unsetenv|set_?env\b|%env\b
     |chdir|%cd\b|pushd|pip\s+install|conda\s+install|mamba\s+install|uv\s+pip|addsitedir
@@ -33,12 +34,15 @@ def imported_modules(sources: Iterable[str]) -> frozenset[str]:
     """Return the full names of modules that cells import; skip cells with syntax errors."""
     found: set[str] = set()
     for source in sources:
+        # Magics are not Python. IPython itself would have to be imported to translate them.
         lines = ("pass" if _MAGIC.match(line) else line for line in source.splitlines())
         try:
             tree = parse_code("\n".join(lines))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for node in ast.walk(tree):
+            # Also imports in functions and branches: preloading more than a run imports does no
+            # harm, because modules are hidden until they are imported.
             if isinstance(node, ast.Import):
                 found.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -90,6 +94,8 @@ def shadows(folder: str, loaded: Collection[str]) -> bool:
             names = [entry.name for entry in entries]
     except OSError:
         return False
+    # matplotlib reads this file from the working directory when it is imported:
+    # https://matplotlib.org/stable/users/explain/customizing.html
     if "matplotlib" in loaded and {"matplotlibrc", ".matplotlibrc"} & set(names):
         return True
     for name in names:

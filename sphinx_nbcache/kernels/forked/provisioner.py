@@ -61,7 +61,8 @@ class ForkProvisioner(LocalProvisioner):
         self._loop.add_reader(self._connection.fileno(), self._on_readable)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                # Either may come first: they are sent by two processes.
+                # Either may come first: they are sent by two processes. The kernel leads a session
+                # of its own, so its group has the same number.
                 self.pid = self.pgid = await self._forked
                 await self._bound
         except TimeoutError:
@@ -79,6 +80,7 @@ class ForkProvisioner(LocalProvisioner):
         except BlockingIOError:
             return
         except OSError:
+            # ECONNRESET, if the zygote was killed with data still unread.
             part = b""
         if not part:
             # The zygote is dead, and so is the kernel, which dies with it. Processes that the
@@ -106,7 +108,9 @@ class ForkProvisioner(LocalProvisioner):
         for awaited in (self._forked, self._bound):
             if not awaited.done():
                 awaited.set_exception(ForkError(reason))
-                awaited.exception()  # marked as retrieved, in case no one awaits it
+                # Mark it as retrieved. Otherwise asyncio logs an error if no one awaits it:
+                # https://docs.python.org/3/library/asyncio-dev.html#detect-never-retrieved-exceptions
+                awaited.exception()
 
     def _end(self, status: int) -> None:
         if self.exit_status is not None:
@@ -124,6 +128,7 @@ class ForkProvisioner(LocalProvisioner):
 
     async def ended(self) -> int:
         """Wait until the kernel has ended; return its exit status."""
+        # Several tasks wait for this future. Cancelling one of them must not cancel the future.
         return await asyncio.shield(self._ended)
 
     async def wait_killed(self) -> None:
@@ -142,6 +147,7 @@ class ForkProvisioner(LocalProvisioner):
         """Tell whether the kernel has run no user code, and one started now would run none."""
         if self._untouched is None:
             return False
+        # The time of a folder changes when a file is added to it: a start-up file, for example.
         return all(_changed(path) == seen for path, seen in self._untouched.items())
 
     def abandon(self) -> None:
@@ -166,6 +172,7 @@ class ForkProvisioner(LocalProvisioner):
 
     async def poll(self) -> int | None:
         """Return None as long as the kernel lives."""
+        # jupyter_client takes any status for the end of the kernel, and None for a living one.
         return 0 if self._connection is None else self.exit_status
 
     async def wait(self) -> int | None:

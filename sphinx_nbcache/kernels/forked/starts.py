@@ -35,9 +35,11 @@ from sphinx_nbcache.traces.tracer_code import TracerConfig
 
 # The most zygotes with different environments; more are not worth their memory.
 _MOST = 8
-# How often to retry without modules that prove unsafe.
+# How often to retry without modules that prove unsafe: without one, another may be loaded first,
+# and prove unsafe then.
 _ATTEMPTS = 4
-# The path of a socket has at most 107 bytes; two numbers follow the folder.
+# The path of a socket has at most 107 bytes and a null byte; two numbers follow the folder.
+# https://man7.org/linux/man-pages/man7/unix.7.html
 _LONGEST_FOLDER = 107 - len("/1234567-5")
 
 
@@ -81,6 +83,7 @@ class ForkStarts(KernelStarts):
         self._first = first or FirstZygote()
 
     def __reduce__(self) -> tuple[type[KernelStarts], tuple[()]]:
+        # Zygotes are children of this process, and their sockets cannot be sent.
         return KernelStarts, ()
 
     def __enter__(self) -> Self:
@@ -89,6 +92,7 @@ class ForkStarts(KernelStarts):
     def __exit__(self, *_: object) -> None:
         if self._has_others:
             end_orphans()
+        # Before the zygotes, whose end also ends the spare kernel.
         self._spare.close()
         with self._lock:
             for zygote in self._zygotes.values():
@@ -96,6 +100,8 @@ class ForkStarts(KernelStarts):
                     zygote.close()
             self._zygotes.clear()
             if self._context is not None:
+                # All kernels have ended. With a linger, closing would wait for messages that no one
+                # will read.
                 self._context.destroy(linger=0)
                 self._context = None
             self._stack.close()
@@ -180,6 +186,8 @@ class ForkStarts(KernelStarts):
         self, python: tuple[str, ...], environment: Mapping[str, str], modules: tuple[str, ...]
     ) -> Zygote:
         key = ZygoteKey.of(python, environment, modules)
+        # Without the lock, which another thread may hold for as long as a zygote imports; the event
+        # loop must not wait for that.
         found = self._zygotes.get(key)
         if found is None:
             found = await asyncio.to_thread(self._started, key, environment)
@@ -188,12 +196,14 @@ class ForkStarts(KernelStarts):
         return found
 
     def _started(self, key: ZygoteKey, environment: Mapping[str, str]) -> Zygote | ZygoteError:
+        # Before the lock, which is not reentrant: `_own_folder` takes it too.
         folder = self._own_folder()
         with self._lock:
             if key not in self._zygotes:
                 try:
                     self._zygotes[key] = self._start(key, environment, folder)
                 except ZygoteError as error:
+                    # Remember the failure: each further notebook would wait for the same time-out.
                     self._zygotes[key] = error
             return self._zygotes[key]
 

@@ -24,8 +24,11 @@ from sphinx_nbcache.traces.tracer_code import PACKAGE, TracerConfig, install_cod
 # Time limit for a zygote to import all requested modules.
 _START_SECONDS = 60
 _END_SECONDS = 5
+# `socket.recv_fds` and `os.waitstatus_to_exitcode` are new in Python 3.9:
+# https://docs.python.org/3/library/socket.html#socket.recv_fds
 _OLDEST_PYTHON = (3, 9, 0)
-# Variables that may differ between kernels (or tests) and affect no import.
+# Variables that may differ between kernels (or tests) and affect no import. jupyter_client and
+# shells set them.
 _OF_ONE_KERNEL = frozenset(
     "JPY_SESSION_NAME JPY_PARENT_PID PWD OLDPWD _ SHLVL PYTEST_CURRENT_TEST".split()
 )
@@ -150,6 +153,8 @@ class Zygote:
     ) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        # A file and not a pipe: no one reads while the zygote imports, and a full pipe would stop
+        # it.
         self._log = log = tempfile.TemporaryFile()  # noqa: SIM115 (until it is ready)
         with theirs:
             program = Path(in_zygote.__file__).with_name("__main__.py")
@@ -206,6 +211,7 @@ class Zygote:
         self._log.close()
 
     def _read_report(self) -> ZygoteReport:
+        # This limits each `recv` and not the sum, but the report is sent at once.
         self._control.settimeout(_START_SECONDS)
         read = b""
         while not read.endswith(b"\n"):
@@ -224,6 +230,7 @@ class Zygote:
             return "its Python is older than 3.9"
         if report.missing:
             return f"it has no {', '.join(report.missing)}"
+        # After a fork only the calling thread exists, and locks that others held stay locked.
         if report.threads != 1:
             return f"{report.threads} threads run in it before the first cell"
         return None
@@ -242,6 +249,8 @@ class Zygote:
         mine, theirs = socket.socketpair()
         try:
             mine.settimeout(0)
+            # The byte carries the descriptors (SCM_RIGHTS): none are sent without data. See
+            # unix(7).
             with theirs, self._lock:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno(), out, err])
             body = order.encoded()
@@ -249,6 +258,8 @@ class Zygote:
             import asyncio
 
             loop = asyncio.get_running_loop()
+            # On the connection of this kernel: orders of several threads would mix on the control
+            # socket.
             await loop.sock_sendall(mine, struct.pack("!I", len(body)) + body)
         except BaseException:
             mine.close()
