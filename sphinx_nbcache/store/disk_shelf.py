@@ -195,7 +195,6 @@ class DiskShelf:
             self._snapshot = Snapshot.of(self.folder)
             if self._snapshot is not None:
                 self._snapshot.read(lambda execute: refuse_foreign(execute, OUR_SETTINGS))
-        # An immutable connection would not see what is written from now on.
         if self._snapshot is not None:
             disk = SafeDisk(str(self.folder))
             found = self._snapshot.read(lambda execute: query(execute, disk))
@@ -205,6 +204,7 @@ class DiskShelf:
         return query(cache._sql_retry, cache.disk)  # noqa: SLF001 (there is no public way to query)
 
     def _open(self) -> diskcache.Cache:
+        # An immutable connection would not see what is written from now on.
         if self._snapshot is not None:
             self._snapshot.close()
             self._snapshot = None

@@ -24,8 +24,8 @@ from diskcache.core import DBNAME, METADATA
 Execute = Callable[..., Any]
 """Executes a statement with parameters, and returns a cursor."""
 
-# Instructions of SQLite's virtual machine: about ten per row, less than two seconds in all. It is
-# one of the measures that SQLite advises for untrusted files (https://www.sqlite.org/security.html).
+# Instructions of SQLite's virtual machine: about ten per row, less than two seconds in all.
+# SQLite advises such a limit for untrusted files (https://www.sqlite.org/security.html).
 _STEP, _MOST_STEPS = 1_000_000, 50
 # diskcache has about twenty definitions and as many settings.
 _MOST_ROWS = 100
