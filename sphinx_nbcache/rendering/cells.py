@@ -16,7 +16,7 @@ Outputs = Sequence[Mapping[str, Any]]
 
 def has_tag(tags: frozenset[str], name: str) -> bool:
     """Tell whether a cell has a tag, also in its older spelling with an underscore."""
-    # MyST-NB accepts both spellings (`remove_cell`, `remove-cell`), and so do its books.
+    # MyST-NB accepts both spellings (`remove_cell`, `remove-cell`).
     return name in tags or name.replace("-", "_") in tags
 
 
