@@ -96,8 +96,8 @@ def run_command(command: PageCommand, folder: Path, store: Path) -> Ran:
     The output goes into a file, not through a pipe: a process that the command leaves running would
     keep a pipe open, and block the reading of the page.
     """
-    # A time limit would not help: https://github.com/python/cpython/issues/76116. On Windows, such a
-    # process also keeps the file from being removed, which is ignored.
+    # A time limit would not help (https://github.com/python/cpython/issues/76116). On Windows, such
+    # a process also keeps the file from being removed, which is ignored.
     with tempfile.TemporaryDirectory(prefix="nbcache-", ignore_cleanup_errors=True) as temporary:
         printed, report = Path(temporary, "printed"), Path(temporary, "report")
         with printed.open("wb") as sink:
