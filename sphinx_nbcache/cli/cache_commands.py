@@ -217,7 +217,8 @@ def artifact(*, reference: str, path: str) -> None:
         # Read as a whole before anything is written: a damaged artifact must not end up half in a
         # pipe.
         content = project.results.artifact(project.results.get(as_reference(reference)), path)
-    # click writes bytes to the binary stream, unchanged and without a line end.
+    # click writes bytes to the binary stream, unchanged and without a line end
+    # (https://click.palletsprojects.com/en/stable/api/#click.echo).
     click.echo(content, nl=False)
 
 

@@ -166,7 +166,8 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the first names, in the order in which they were added."""
         del ctx
-        # click sorts by name; here the order of addition counts.
+        # click sorts by name; here the order of addition counts
+        # (https://click.palletsprojects.com/en/stable/api/#click.Group.list_commands).
         return [name for name in self.commands if name not in self.second_names]
 
     def names_of(self, first: str) -> Sequence[str]:
@@ -186,7 +187,8 @@ class Group(click.Group):
 
     def _described(self, name: str) -> str:
         others = ", ".join(self.names_of(name)[1:])
-        # click's default of 45 characters would cut most sentences.
+        # click's default of 45 characters would cut most sentences
+        # (https://click.palletsprojects.com/en/stable/api/#click.Command.get_short_help_str).
         text = self.commands[name].get_short_help_str(limit=100)
         return f"{text} (Also: {others}.)" if others else text
 

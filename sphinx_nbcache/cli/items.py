@@ -110,7 +110,8 @@ def notebook_item(
 def _why_not_planned(path: Path) -> tuple[str, str]:
     """Return the state of a file that cannot be planned as a notebook, and the reason."""
     try:
-        # Opened, because `os.access` does not know the access lists of Windows and network drives.
+        # Opened, because `os.access` does not know the access lists of Windows and network drives
+        # (https://docs.python.org/3/library/os.html#os.access).
         path.open("rb").close()
     # ValueError: a name with NUL, or one that cannot be encoded.
     except (FileNotFoundError, ValueError):

@@ -72,7 +72,8 @@ def given() -> Given:
 
 def common(command: _Decorated) -> _Decorated:
     """Give a command or group the common options."""
-    # Decorators apply from the bottom up; the help lists options from the top down.
+    # Decorators apply from the bottom up; the help lists options from the top down
+    # (https://click.palletsprojects.com/en/stable/api/#click.option).
     for option in reversed(_COMMON):
         command = option(command)
     return command

@@ -89,7 +89,8 @@ def asked(question: str) -> bool:
 def width() -> int:
     """Return the width for text: COLUMNS, else that of the terminal, else 80."""
     # Not left to `shutil`, which asks the terminal if the value is not a number: output in a file
-    # must not depend on it.
+    # must not depend on it
+    # (https://docs.python.org/3/library/shutil.html#shutil.get_terminal_size).
     columns = re.fullmatch("[1-9][0-9]{0,4}", os.environ.get("COLUMNS", ""))
     if columns is not None:
         return int(columns[0])

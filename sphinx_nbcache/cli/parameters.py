@@ -31,7 +31,7 @@ META = "sphinx_nbcache.cli"
 _UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)}
 _UNITS |= {f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", 1)}
 # ASCII, because `\d` also matches digits that `float` reads, such as Arabic ones, but no one means
-# here.
+# here (https://docs.python.org/3/library/re.html#re.ASCII).
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 # More digits are a typing error; and int() refuses thousands of them.
 _DIGITS = 18
@@ -53,8 +53,8 @@ def executor(text: str) -> str:
     from sphinx_nbcache.execution.executors import OURS
     from sphinx_nbcache.plugins import EXECUTORS, announced
 
-    # Looking for entry points reads the metadata of every installed package: only for unknown
-    # names.
+    # Looking for entry points reads the metadata of every installed package: only for unknown names
+    # (https://docs.python.org/3/library/importlib.metadata.html#entry-points).
     known = OURS if text in OURS else tuple(dict.fromkeys([*OURS, *announced(EXECUTORS)]))
     if text not in known:
         meant = did_you_mean(text, known)
@@ -100,7 +100,8 @@ def size(text: str) -> int:
 
 
 def _is_number(text: str) -> bool:
-    # `isdigit` alone accepts `²`, which `int` does not.
+    # `isdigit` alone accepts `²`, which `int` does not
+    # (https://docs.python.org/3/library/stdtypes.html#str.isdigit).
     return text.isascii() and text.isdigit() and len(text) <= _DIGITS
 
 

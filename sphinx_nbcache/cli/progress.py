@@ -59,7 +59,8 @@ class Live(Lines):
         super().started(planned, number, total)
         self._show(planned.name)
         # The remaining work stays below the running notebooks.
-        # rich appends new lines at the end, so this one is removed and added again.
+        # rich appends new lines at the end, so this one is removed and added again
+        # (https://rich.readthedocs.io/en/stable/progress.html).
         self._lines.show("", "")
         self._lines.show("", self.rest)
 
@@ -112,7 +113,8 @@ class _LiveLines:
         text = TextColumn("{task.description}", markup=False)
         # Standard output may hold JSON.
         console = Console(stderr=True)
-        # `transient` removes the lines at the end: the summary says the rest.
+        # `transient` removes the lines at the end: the summary says the rest
+        # (https://rich.readthedocs.io/en/stable/progress.html#transient-display).
         self.bar = Bar(SpinnerColumn(), TimeElapsedColumn(), text, console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
 

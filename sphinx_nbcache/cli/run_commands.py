@@ -62,7 +62,8 @@ def _copied(folder: Path) -> list[Path]:
             continue  # bytecode, perhaps
         path = folder / source.relative_to(_FILES)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Exclusive: a file that appeared since the check is not overwritten.
+        # Exclusive: a file that appeared since the check is not overwritten
+        # (https://docs.python.org/3/library/functions.html#open).
         with path.open("xb") as file:
             file.write(source.read_bytes())
         written.append(path)
@@ -111,7 +112,8 @@ def write_page(report: Report, project: Project, path: Path | None) -> Path:
     """
     if path is None:
         # Not removed afterwards: the browser reads it after this process has ended. The folder is
-        # private, unlike a file in a shared one.
+        # private, unlike a file in a shared one
+        # (https://docs.python.org/3/library/tempfile.html#tempfile.mkdtemp).
         path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
     write_text(path, standalone_page(report, f"Notebooks of {project.root.name}"))
     return path

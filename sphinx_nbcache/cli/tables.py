@@ -169,7 +169,8 @@ def _lines(
 
 
 def _padded(text: str, colour: str, width: int, *, is_number: bool) -> str:
-    # `len` counts characters; East Asian ones and emoji take two columns.
+    # `len` counts characters; East Asian ones and emoji take two columns
+    # (https://www.unicode.org/reports/tr11/).
     padding = " " * (width - cell_len(text))
     styled = click.style(text, fg=colour) if colour and text else text
     return padding + styled if is_number else styled + padding
