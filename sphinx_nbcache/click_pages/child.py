@@ -46,7 +46,7 @@ def main() -> None:
     facts["prog"] = prog = request["prog"] or command.name or request["attribute"]
     facts["files"] = files_of(request["module"], command, request["words"])
     # Written before the run: click ends the process with SystemExit, and a signal may end it
-    # without a word.
+    # without a word (https://click.palletsprojects.com/en/stable/api/#click.Command.main).
     report.write_text(json.dumps(facts), encoding="utf-8")
     sys.argv = [prog, *request["words"]]
     # The output is not a terminal, but the page shows colours; a command may forbid them.
@@ -105,7 +105,8 @@ def file_of(module: str) -> list[str]:
     with suppress(Exception):
         file = getattr(sys.modules.get(module), "__file__", None)
         if file is None:
-            # It imports the parent packages, which may raise any exception.
+            # It imports the parent packages, which may raise any exception
+            # (https://docs.python.org/3/library/importlib.html#importlib.util.find_spec).
             spec = importlib.util.find_spec(module)
             file = spec.origin if spec is not None and spec.has_location else None
         if file is not None:

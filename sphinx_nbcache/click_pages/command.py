@@ -70,7 +70,8 @@ def read_command(
     parts = (_LINE_END.sub(" ", text.strip()) for text in (subcommand, arguments))
     shown = " ".join(part for part in parts if part)
     try:
-        # POSIX rules on every system, so that a page is the same everywhere.
+        # POSIX rules on every system, so that a page is the same everywhere
+        # (https://docs.python.org/3/library/shlex.html#shlex.split).
         words = tuple(shlex.split(shown))
     except ValueError as error:
         raise CommandError(f"the arguments {shown!r} cannot be split: {error}") from None

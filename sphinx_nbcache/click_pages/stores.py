@@ -56,7 +56,8 @@ class CliStore:
         for path in self.place.glob("nbcache-*"):
             if not _OF_A_STORE.fullmatch(path.name):
                 continue
-            # `rmtree` refuses links, and the target of one is the user's.
+            # `rmtree` refuses links, and the target of one is the user's
+            # (https://docs.python.org/3/library/shutil.html#shutil.rmtree).
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -178,7 +179,7 @@ def page_reading(env: BuildEnvironment) -> PageReading:
         CommandError: Its store cannot be used.
     """
     # Sphinx clears this data after each document (`BuildEnvironment.prepare_settings`), also after
-    # one whose reading failed.
+    # one whose reading failed (https://www.sphinx-doc.org/en/master/extdev/envapi.html).
     reading = env.temp_data.get(_KEY)
     if reading is None:
         places, _ = _places(env.app)
