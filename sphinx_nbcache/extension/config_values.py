@@ -141,7 +141,7 @@ def check_options(app: Sphinx, config: Config) -> None:
     config[PREFIX + "formats"] = dict(settings.formats)
     for suffix in settings.formats:
         # `override`, because another extension may have registered the suffix, such as MyST-NB
-        # `.ipynb`.
+        # `.ipynb` (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
         app.add_source_suffix(suffix, FILE_TYPE, override=True)
 
 

@@ -139,7 +139,8 @@ class NotebookDomain(Domain):
 
     def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
         """Merge the data of a `-j` worker."""
-        # Only the worker that read the page knows; the others have the value of the last build.
+        # Only the worker that read the page knows; the others have the value of the last build
+        # (https://www.sphinx-doc.org/en/master/extdev/domainapi.html).
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:

@@ -171,7 +171,8 @@ class Hooks:
             project.close()
         self._tell(app, project)
         # Sphinx takes the returned names as changed, but these sets are its own: to leave out or
-        # add a document, they have to be changed in place.
+        # add a document, they have to be changed in place
+        # (https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html).
         self._leave_out_undecodable(env, added, changed, removed)
         domain = notebook_domain(env)
         add_report_document(env, added, changed, removed, was_ours=domain.report_is_ours)

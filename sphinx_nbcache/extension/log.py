@@ -104,7 +104,8 @@ def line_in_conf(name: str, conf: Path) -> int | None:
         conf: The path of the `conf.py`.
     """
     try:
-        # Python, which runs the file, also accepts a byte order mark.
+        # Python, which runs the file, also accepts a byte order mark
+        # (https://docs.python.org/3/reference/lexical_analysis.html).
         text = conf.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None

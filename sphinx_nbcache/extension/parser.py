@@ -81,14 +81,16 @@ class NotebookParser(MystParser):
             # author looks.
             document += _unreadable(path.name, error)
             return
-        # Sphinx reads the page again when a loaded file changes; it knows only the source itself.
+        # Sphinx reads the page again when a loaded file changes; it knows only the source itself
+        # (https://www.sphinx-doc.org/en/master/extdev/envapi.html).
         note_files(env, (path.parent / name for name in notebook.loaded))
         _remember_metadata(env, notebook)
         self._render(notebook, document)
 
     def _parse_other_text(self, text: str, document: nodes.document) -> None:
         """Parse text from elsewhere than the page's file as Markdown, with the page's settings."""
-        # `temp_data` is emptied after each document, so this is never another page's.
+        # `temp_data` is emptied after each document, so this is never another page's
+        # (https://www.sphinx-doc.org/en/master/extdev/envapi.html).
         config = document.settings.env.temp_data.get(_CONFIG)
         if config is None:
             super().parse(text, document)
@@ -226,7 +228,8 @@ def _lexer(notebook: Notebook) -> str:
     named = info.get("pygments_lexer") if isinstance(info, dict) else None
     if isinstance(named, str) and named:
         return named
-    # Not `python`: magics such as `%time` would be highlighting errors.
+    # Not `python`: magics such as `%time` would be highlighting errors
+    # (https://ipython.readthedocs.io/en/stable/interactive/magics.html).
     return "ipython3" if notebook.language in ("python", "") else notebook.language
 
 

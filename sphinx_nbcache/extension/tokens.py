@@ -168,7 +168,7 @@ def show_translated(env: BuildEnvironment, cell: nodes.Element) -> None:
     catalog, is_found = load_catalog(folders, config.language, domain)
     for block in cell.findall(nodes.literal_block) if is_found else ():
         # Sphinx's own transform (`Locale`) runs before `doctree-read`, when the cells are still
-        # placeholders.
+        # placeholders (https://www.sphinx-doc.org/en/master/usage/advanced/intl.html).
         text = block.rawsource or block.astext()
         if text and (translated := catalog.gettext(text)) != text:
             # Sphinx highlights `rawsource` only if it equals the text of the node.
