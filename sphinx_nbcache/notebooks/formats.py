@@ -76,7 +76,8 @@ class Formats:
         if PurePath(name).name == "conf.py":
             return None
         # Before the declared format: `{".py": "py:percent"}` names the format of scripts that are
-        # notebooks, not all scripts.
+        # notebooks, not all scripts
+        # (https://jupytext.readthedocs.io/en/latest/formats-scripts.html).
         if suffix in SCRIPTS and not script_format(text):
             return None
         if declared is not None:

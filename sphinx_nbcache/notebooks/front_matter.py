@@ -181,7 +181,7 @@ def _is_open(text: str) -> bool:
     if first.rstrip() != "---" or split_front_matter(text)[1]:
         return False
     # Only up to a blank line: an ordinary page may begin with a thematic break, and show YAML
-    # further down.
+    # further down (https://spec.commonmark.org/0.31.2/#thematic-breaks).
     return _NOTEBOOK_KEYS.search(rest.partition("\n\n")[0]) is not None
 
 

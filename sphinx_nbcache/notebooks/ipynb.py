@@ -80,7 +80,8 @@ def clean_text(text: str) -> str:
     """Return a text that can be encoded: lone surrogates become replacement characters."""
     if is_encodable(text):
         return text
-    # Through UTF-16, so that two surrogates that form a pair become their character.
+    # Through UTF-16, so that two surrogates that form a pair become their character
+    # (https://docs.python.org/3/library/codecs.html#error-handlers).
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

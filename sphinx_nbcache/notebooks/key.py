@@ -50,7 +50,7 @@ class KeyParts(msgspec.Struct, frozen=True, omit_defaults=True):
     def digest(self) -> str:
         """Return the code key, in hexadecimal."""
         # msgspec writes fields in the order of their declaration, so the order is a part of the
-        # format of keys.
+        # format of keys (https://jcristharif.com/msgspec/structs.html).
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 

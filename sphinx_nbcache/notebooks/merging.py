@@ -29,7 +29,7 @@ from sphinx_nbcache.notebooks.readers import (
 from sphinx_nbcache.notebooks.scan import cell_digest
 
 _OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cell\}.*", re.DOTALL)
-# The first minor version with cell ids.
+# The first minor version with cell ids (https://nbformat.readthedocs.io/en/latest/changelog.html).
 _MINOR = 5
 _MYST_IN_JUPYTEXT = "md:myst"
 
@@ -187,7 +187,8 @@ def _text(node: Any, fmt: str) -> str:
 
 def _is_same_file(target: Path, other: Path) -> bool:
     try:
-        # Names may differ: links, and file systems that ignore case.
+        # Names may differ: links, and file systems that ignore case
+        # (https://docs.python.org/3/library/os.path.html#os.path.samefile).
         return target.samefile(other)
     except OSError:  # one of them does not exist
         return target.resolve() == other.resolve()

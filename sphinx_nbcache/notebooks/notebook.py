@@ -117,7 +117,8 @@ class Notebook:
         """
         named = _text(self.metadata, "kernelspec", "language")
         named = named or _text(self.metadata, "language_info", "name")
-        # `python3` is what ipykernel installs; other names say nothing of a language.
+        # `python3` is what ipykernel installs; other names say nothing of a language
+        # (https://ipython.readthedocs.io/en/stable/install/kernel_install.html).
         if not named and self.kernel_name.startswith("python"):
             return "python"
         # IRkernel writes `R`, for example; lexers and options are compared in lower case.
@@ -150,7 +151,7 @@ def decode_source(content: bytes) -> str:
     """
     try:
         # Editors on Windows begin a file with a byte order mark. Sphinx reads sources with the same
-        # encoding.
+        # encoding (https://docs.python.org/3/library/codecs.html#module-encodings.utf_8_sig).
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

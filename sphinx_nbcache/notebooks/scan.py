@@ -156,7 +156,7 @@ class Scan(msgspec.Struct, frozen=True):
 def cell_digest(source: str) -> str:
     """Return the digest of a code cell's source, ignoring line endings and trailing newlines."""
     # git converts line ends on checkout (`core.autocrlf`), and editors add a last newline: neither
-    # is a reason to run a notebook.
+    # is a reason to run a notebook (https://git-scm.com/docs/gitattributes).
     normalised = source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).hexdigest()
 
