@@ -16,7 +16,8 @@ Outputs = Sequence[Mapping[str, Any]]
 
 def has_tag(tags: frozenset[str], name: str) -> bool:
     """Tell whether a cell has a tag, also in its older spelling with an underscore."""
-    # MyST-NB accepts both spellings (`remove_cell`, `remove-cell`).
+    # MyST-NB accepts both spellings (`remove_cell`, `remove-cell`)
+    # (https://myst-nb.readthedocs.io/en/latest/render/hiding.html).
     return name in tags or name.replace("-", "_") in tags
 
 

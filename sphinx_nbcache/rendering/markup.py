@@ -79,7 +79,8 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
         return [_formula(next(group for group in match.groups() if group is not None))]
     if _MATHS.fullmatch(text):
         return [_formula(text, nowrap=True)]
-    # MathJax would show any other environment, such as a table, as an error.
+    # MathJax would show any other environment, such as a table, as an error
+    # (https://docs.mathjax.org/en/latest/input/tex/differences.html).
     return [] if "\\begin{" in text else render_markdown(text, context)
 
 
