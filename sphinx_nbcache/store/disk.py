@@ -237,7 +237,7 @@ def keys_of(execute: Execute, prefix: str) -> list[str]:
         sqlite3.Error: The table cannot be read.
     """
     # A range of keys, which the index serves; LIKE would ignore case, and take `_` and `%` in a
-    # path for wildcards.
+    # path for wildcards (https://www.sqlite.org/lang_expr.html#like).
     query = (
         "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? AND length(key) <= ?"
         " ORDER BY key"

@@ -140,8 +140,8 @@ class DiskShelf:
             cache = self._open()
             disk: SafeDisk = cache.disk
             if disk.put_off is not None:
-                # diskcache makes this a part of the outer transaction, which also handles the
-                # files.
+                # diskcache makes this a part of the outer transaction, which also handles the files
+                # (https://grantjenks.com/docs/diskcache/api.html).
                 with cache.transact(retry=True):  # nested
                     yield
                 return
@@ -224,7 +224,8 @@ class DiskShelf:
         return self._cache
 
     def __getstate__(self) -> Path:
-        # Neither locks nor connections can be pickled; the copy opens the folder itself.
+        # Neither locks nor connections can be pickled; the copy opens the folder itself
+        # (https://docs.python.org/3/library/pickle.html#what-can-be-pickled-and-unpickled).
         return self.folder
 
     def __setstate__(self, folder: Path) -> None:
@@ -269,7 +270,8 @@ def _in_words(error: Exception, folder: Path | None) -> str:
         # diskcache (5.6, `Cache.__init__`) replaces the system's words by its own.
         cause = error.__context__
         return trouble_in_words(cause if isinstance(cause, OSError) else error)
-    # Errors that this package raises itself have no code.
+    # Errors that this package raises itself have no code
+    # (https://docs.python.org/3/library/sqlite3.html#sqlite3.Error.sqlite_errorcode).
     code = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(folder)):
         return trouble_in_words(OSError(errno.ENOSPC, str(error)))

@@ -190,7 +190,8 @@ def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
                 return fresh, None
             fresh.close()
             # Moved, not removed: users may want to recover results, and what is there may not be a
-            # store. A folder that is a link is renamed itself, not its target.
+            # store. A folder that is a link is renamed itself, not its target
+            # (https://docs.python.org/3/library/shutil.html#shutil.move).
             shutil.move(folder, aside)
             fresh.get("")
             return fresh, f"the store {folder} is damaged ({damage}); it was moved to {aside.name}"

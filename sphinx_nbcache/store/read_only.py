@@ -42,7 +42,8 @@ class ReadOnlyShelf:
         database = folder / DBNAME
         if not database.exists():
             return False
-        # The folder counts as well: SQLite creates its logs next to the database.
+        # The folder counts as well: SQLite creates its logs next to the database
+        # (https://www.sqlite.org/tempfiles.html).
         return not (os.access(folder, os.W_OK) and os.access(database, os.W_OK))
 
     def get(self, key: str) -> bytes | None:
@@ -155,7 +156,8 @@ def _from_copy(folder: Path) -> sqlite3.Connection:
         memory = sqlite3.connect(":memory:", check_same_thread=False)
         copied = sqlite3.connect(Path(scratch) / DBNAME)
         try:
-            # Into memory, so that the scratch folder need not outlive this function.
+            # Into memory, so that the scratch folder need not outlive this function
+            # (https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.backup).
             copied.backup(memory)
         finally:
             copied.close()
