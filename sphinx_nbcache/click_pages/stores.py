@@ -150,7 +150,8 @@ class PageReading:
             if not store.is_common:
                 # The page must not depend on earlier builds.
                 store.empty()
-        # filelock 3 raises NotImplementedError on file systems without `flock`.
+        # filelock raises NotImplementedError on file systems without `flock`, at least up to 3.20;
+        # version 4 falls back to a soft lock.
         except (OSError, NotImplementedError) as error:
             self.end()
             raise CommandError(f"the store {store.place} cannot be used: {error}") from None

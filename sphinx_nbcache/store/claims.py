@@ -48,7 +48,8 @@ class Claims:
                 lock.acquire(blocking=False)
             except filelock.Timeout:
                 return False
-            # filelock 3 raises NotImplementedError on file systems without `flock`.
+            # filelock raises NotImplementedError on systems without `flock`, up to 3.20 at least;
+            # version 4 falls back to a soft lock.
             except (OSError, NotImplementedError):
                 return True
             self._locks[bucket] = lock
