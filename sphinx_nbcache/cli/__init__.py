@@ -24,6 +24,7 @@ from sphinx_nbcache.kernels.fitting import may_fork
 from sphinx_nbcache.signals import Interrupted, SignalHandlers, write_line
 from sphinx_nbcache.traces.tracer_code import tracing_means
 
+# For bug reports: packages on whose versions behaviour depends.
 PACKAGES = (
     *("Sphinx", "docutils", "myst-parser", "nbclient", "jupyter_client", "ipykernel"),
     *("jupytext", "diskcache"),
@@ -82,9 +83,12 @@ def kernel_start(mode: KernelStart) -> str:
 def state_of_store(place: Path) -> str:
     """Say whether a folder exists and is writable, without writing to it."""
     if place.is_dir():
+        # Asked, not tried: `--version` must not leave files. A folder also needs the right to enter
+        # it.
         return "writable" if os.access(place, os.W_OK | os.X_OK) else "not writable"
     if place.exists():
         return "not a folder"
+    # The root of the file system always exists.
     above = next(folder for folder in place.absolute().parents if folder.exists())
     may_create = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
     return "not there yet" if may_create else "not there, cannot be created"
@@ -118,13 +122,17 @@ def jcache(ctx: click.Context, /, *, version: bool, print_path: bool) -> None:
 def _print_version() -> None:
     click.echo(f"{PROGRAM}, version {__version__}")
     if options.given().verbosity > USUAL:
+        # Only with `-v`, so that `--version` works in any folder, and at once.
         from sphinx_nbcache.cli.session import found_store_or_why_not
 
         click.echo(about(*found_store_or_why_not(), Path.cwd()))
 
 
+# jupyter-cache 1.0 splits these commands between `jcache project` and `jcache notebook`; here each
+# group has all of them.
 notebook = project.called("notebook", help="The same as `project`.")
 
+# The help lists commands in this order, the most common first.
 jcache.add(execute)
 jcache.add(list_notebooks)
 jcache.add(plan)
@@ -140,10 +148,14 @@ jcache.add(quickstart)
 def main() -> None:
     """Run the command line of this process."""
     for stream in (sys.stdout, sys.stderr):
+        # A stream is None if its descriptor is closed, and may be another class if a program has
+        # replaced it (https://docs.python.org/3/library/sys.html#sys.stdout).
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             # Characters that an old code page cannot encode must not end the command.
             reconfigure(errors="replace")
     # Silent handlers: the code that catches `Interrupted` says what is kept.
+    # Installed here and not in a command: programs that call a command as a function, such as
+    # tests, keep their own handlers.
     handlers = SignalHandlers(lambda _words: None)
     handlers.install()
     try:

@@ -101,9 +101,12 @@ def _added(
     for path in paths:
         try:
             item = _add_one(project, path, validate=validate, artifacts=artifacts)
+        # A ProjectError, too, but not one of this notebook: every other one would fail in the same
+        # way.
         except StoreTroubleError:
             raise
         except ProjectError as error:
+            # Even with `-qqq`: otherwise only the exit code would say that something is missing.
             tell(f"Not added: {error}", level=NOTHING)
             yield RefusedItem(path=project.name_of(path), reason=str(error))
         else:
@@ -118,7 +121,9 @@ def _add_one(
     try:
         stored = project.results.add(path, validate=validate, artifacts=artifacts)
     except ValidityError as error:
+        # Asked on standard error, so that `--json` can be combined with a terminal.
         if not asked(f"{error}. It may not have been executed. Add it nevertheless?"):
+            # In scripts there is no one to ask: name the option.
             raise ValidityError(f"{error}; --no-validate adds it without asking") from None
         stored = project.results.add(path, validate=False, artifacts=artifacts)
     return AddedItem(path=stored.result.notebook, result=stored.id)
@@ -209,7 +214,11 @@ def add_with_artifacts(
 def artifact(*, reference: str, path: str) -> None:
     """Write an artifact to the standard output."""
     with opened() as project:
+        # Read as a whole before anything is written: a damaged artifact must not end up half in a
+        # pipe.
         content = project.results.artifact(project.results.get(as_reference(reference)), path)
+    # click writes bytes to the binary stream, unchanged and without a line end
+    # (https://click.palletsprojects.com/en/stable/api/#click.echo).
     click.echo(content, nl=False)
 
 
@@ -235,6 +244,7 @@ def remove_results_named(
     *, references: tuple[str, ...], everything: bool, force: bool, as_json: bool
 ) -> None:
     """Remove results from the store."""
+    # Before the store is opened: a wrong command line must not wait for a lock.
     wanted = some_or_all(references, everything=everything)
     with opened_to_change() as project:
         _remove(project, wanted, force=force, as_json=as_json)
@@ -260,11 +270,13 @@ def limit(*, count: int | None, size: int | None, as_json: bool) -> None:
 
     Where there is too much, what was not used for the longest time is removed first.
     """
+    # A store that is read-only can still show its limits.
     is_change = count is not None or size is not None
     with opened_to_change() if is_change else opened() as project:
         limits = project.results.limits
         if is_change:
             project.results.set_limits(
+                # None means that the option was not given, so "no limit" needs a value of its own.
                 count=limits.count if count is None else _limit(count),
                 size=limits.size if size is None else _limit(size),
             )
@@ -297,8 +309,10 @@ def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
         else:
             for finding in findings:
                 fixed = " (taken out)" if finding.fixed else ""
+                # Keys of a foreign store may contain line breaks and escape sequences.
                 say(one_line(f"{finding.key}: {finding.what}{fixed}"))
             say(_check_summary(len(findings), fix=fix))
+    # Outside of `opened`, which closes the store, and reports one that cannot be read.
     if any(not finding.fixed for finding in findings):
         ctx.exit(Exit.STORE)
 
@@ -320,6 +334,7 @@ def _add(
     if as_json:
         say_json(done)
     if done.refused:
+        # After the JSON, which names those that were refused.
         click.get_current_context().exit(Exit.USAGE)
     if not as_json:
         say_done("Success!")
@@ -354,6 +369,9 @@ def cache_group() -> None:
 
 
 cache_group.add(list_results)
+# The second names are those of jupyter-cache
+# (https://jupyter-cache.readthedocs.io/en/latest/using/cli.html), so that its users' scripts go on
+# working.
 cache_group.add(show_result, "info")
 cache_group.add(add_results)
 cache_group.add(add_with_artifacts, "add-with-artefacts")

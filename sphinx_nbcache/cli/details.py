@@ -52,6 +52,7 @@ def notebook_list(project: Project, references: Sequence[Reference] | None = Non
     notebooks = list(project.notebooks)
     if references is not None:
         notebooks = project.notebooks.find(references)
+    # One plan for all: each plan reads the state of files and packages once.
     plan = project.plan([item.id for item in notebooks])
     return NotebookList(
         root=str(project.root),
@@ -80,6 +81,7 @@ def list_text(
             item.reader or "-",
             utc_minute(item.added),
             status_in_words(item.status),
+            # The last column is cut off below if it was not asked for.
             str(len(item.assets)),
         )
         for item in listed.notebooks
@@ -133,6 +135,7 @@ _WOULD = {
     "as-is": "is not executed",
     "refuse": "would have to be executed, but must not be",
     "unreadable": "cannot be executed",
+    # There is no action for a file that is missing or not a notebook.
     None: "cannot be executed",
 }
 
@@ -145,6 +148,7 @@ def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
     """
     registered = project.notebooks.get(as_reference(reference))
     plan = project.plan([registered.id])
+    # Empty if the file is missing or not a notebook.
     planned = next(iter(plan), None)
     stored = present_results(project, plan).get(registered.name)
     scan = planned.scan if planned is not None else None
@@ -167,6 +171,7 @@ def details_of_result(project: Project, reference: str) -> ResultDetails:
         UnknownReferenceError: The reference is unknown.
     """
     stored = project.results.get(as_reference(reference))
+    # Without a scan: the notebook may have changed since, so its lines would be wrong.
     return result_details(info_of(project, stored), stored.result)
 
 
@@ -175,6 +180,7 @@ def notebook_text(details: NotebookDetails, *, traceback: bool) -> str:
     notebook = details.notebook
     lines = [
         f"ID: notebook {notebook.id}",
+        # Names and reasons come from files: as one line, they cannot fake another field.
         f"Path: {one_line(notebook.path)}",
         f"Reader: {one_line(notebook.reader or 'by suffix')}",
         f"Added: {utc_minute(notebook.added)} UTC",
@@ -240,6 +246,7 @@ def _trace_lines(trace: TraceItem, *, every_fact: bool) -> list[str]:
     shown = [fact.text for fact in trace.facts if every_fact or not fact.baseline]
     hidden = len(trace.facts) - len(shown)
     lines = []
+    # First, because it makes all that follows irrelevant for a decision.
     if trace.unreliable is not None:
         lines.append(f"That result cannot be reused: {one_line(trace.unreliable)}.")
     if trace.tracked is None:
@@ -268,6 +275,7 @@ def _trace_lines(trace: TraceItem, *, every_fact: bool) -> list[str]:
 def _statistics(result: ResultDetails) -> list[str]:
     run = [cell.seconds for cell in result.cells if cell.seconds is not None]
     kernel = f"kernel {one_line(result.kernel) or 'unknown'}"
+    # The times in such a notebook are those of its editor, if there are any.
     if result.executor == ADDED:
         return [f"Executed elsewhere, {kernel}"]
     lines = [
@@ -291,6 +299,7 @@ def _failure_lines(failure: FailureItem | None, *, traceback: bool) -> list[str]
     if failure is None:
         return []
     lines = [_in_a_line(failure)]
+    # With its colours, which click strips if the output is not a terminal.
     return [*lines, failure.traceback.rstrip()] if traceback else lines
 
 

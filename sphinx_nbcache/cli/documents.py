@@ -13,9 +13,13 @@ import msgspec
 
 from sphinx_nbcache.report.as_json import ReportDocument
 
+# Not raised for new fields: readers ignore fields that they do not know. `tests/report_schema.py`
+# writes the schemas from these types.
 JSON_SCHEMA = 1
 
 
+# Fields that are `null` are written all the same (no `omit_defaults`), so that readers need not
+# distinguish absence. `kw_only` lets a subclass add fields in any order.
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
     """A whole document."""
 
@@ -59,6 +63,8 @@ class NotebookItem(ListedItem, frozen=True, kw_only=True):
     """The reason, for people."""
 
 
+# Types of their own, not the store's records: those may change with each format of the store, these
+# may not.
 class FailureItem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run did not succeed."""
 
@@ -339,6 +345,7 @@ class StoreCheck(_Document, frozen=True, kw_only=True):
     """The findings; empty if the store is intact."""
 
 
+# Every document has to be listed: the reference and the schemas are made from this list.
 DOCUMENTS: tuple[type[msgspec.Struct], ...] = (
     NotebookList,
     NotebookDetails,
@@ -356,4 +363,7 @@ DOCUMENTS: tuple[type[msgspec.Struct], ...] = (
 
 def json_of(document: Any) -> str:
     """Return the JSON text of a document."""
+    # Indented for people, and for diffs of two reports; the order of keys is that of the fields.
+    # msgspec writes datetimes as RFC 3339
+    # (https://jcristharif.com/msgspec/supported-types.html#datetime).
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

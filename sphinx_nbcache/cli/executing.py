@@ -108,7 +108,9 @@ def named_notebooks(project: Project, texts: Sequence[str]) -> list[Registered]:
         return list(project.notebooks)
     files: list[Reference] = []
     for reference in wanted:
+        # A folder is looked up each time, so that notebooks added to it are found.
         files += files_in(project, reference) if isinstance(reference, Path) else [reference]
+    # Added before they are looked up: a path is a valid reference only then.
     _add_new(project, files)
     return project.notebooks.find(files)
 
@@ -126,9 +128,11 @@ def execute_notebooks(
     made = project.plan([item.id for item in meant])
     with progress() as told:
         run = project.execute(_in_order(made, meant), told)
+        # Within the display of progress: these are runs as well.
         compared = compare_outputs(project, run, told) if compare else None
     notices = [n for settled in run.notebooks for n in notices_of(settled, project.settings)]
     for notice in notices:
+        # Failures are in the summary, with their place.
         if notice.topic is Topic.SOURCE:
             warn(notice)
     if is_github(project.settings.ci, os.environ):
@@ -144,6 +148,8 @@ def _annotate(project: Project, run: Run, notices: Sequence[Notice]) -> None:
     """Show a run in GitHub Actions, on standard error: standard output may be JSON."""
     made = draft(run, {}, project.past_runs).outline
     try:
+        # GitHub finds its commands in both streams
+        # (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands).
         serve_github(notices, made, project.root.name, os.environ, sys.stderr)
     except OSError as error:
         text = f"the summary of the job cannot be written: {trouble_in_words(error)}"
@@ -171,6 +177,7 @@ def summary_text(summary: ExecutionSummary, *, verbosity: int, tracebacks: bool)
         for item in failed:
             lines.append(f"- {_failed_line(item)}")
             if tracebacks and item.failure is not None:
+                # Indented, so that the next notebook can be found.
                 lines += [f"  {line}" for line in item.failure.traceback.rstrip().splitlines()]
     if summary.compared is not None:
         lines += comparison_lines(summary.compared)
@@ -181,6 +188,7 @@ def tell_what_helps(project: Project, summary: ExecutionSummary) -> None:
     """Name the commands that show why a notebook failed, and that forget one without a file."""
     gone = [item.path for item in summary.notebooks if item.outcome == MISSING]
     if gone:
+        # The same project, even if the user called the command with `--conf` from elsewhere.
         words = ["sphinx-nbcache", *_given_options(), "project", "remove"]
         paths = [os.path.relpath(project.root / path) for path in gone]
         tell(f"To take what is missing off the list: {shlex.join([*words, *paths])}")
@@ -196,6 +204,7 @@ def _given_options() -> list[str]:
     """Return the options that select the project, as they were given."""
     asked = given()
     named = {"--conf": asked.conf, "--cache-path": asked.cache_path}
+    # As they were given: relative paths stay valid in the same folder.
     return [word for name, path in named.items() if path for word in (name, os.fspath(path))]
 
 
@@ -221,11 +230,13 @@ def _add_new(project: Project, wanted: Sequence[Reference]) -> None:
         try:
             project.notebooks.get(reference)
         except UnknownReferenceError:
+            # A text that is no number and no existing path (see `as_reference`).
             if isinstance(reference, str):
                 raise UnknownReferenceError(_no_such_file(reference)) from None
             if not isinstance(reference, Path):
                 raise
             new.append(reference)
+    # After the loop, so that nothing is added if a later reference is wrong.
     for added in project.notebooks.add(new) if new else ():
         tell(f"Added: {added.name}")
 
@@ -240,6 +251,7 @@ def _no_such_file(reference: str) -> str:
 def _in_order(made: Plan, meant: Sequence[Registered]) -> Plan:
     """Return a plan in the order in which the user added its notebooks."""
     ids = {item.name: item.id for item in meant}
+    # Plans are ordered by name; users who added notebooks one by one expect their own order.
     ordered = sorted(made.notebooks, key=lambda planned: ids[planned.name])
     return replace(made, notebooks=tuple(ordered))
 

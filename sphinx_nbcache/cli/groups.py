@@ -15,6 +15,9 @@ from sphinx_nbcache.cli.options import is_common, with_named_levels
 from sphinx_nbcache.text import harmless
 
 
+# 2 is click's code for wrong usage; 5 as pytest has it for no tests
+# (https://docs.pytest.org/en/stable/reference/exit-codes.html); 128 and the number of the signal as
+# in shells (https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html).
 class Exit(IntEnum):
     """The exit codes."""
 
@@ -41,12 +44,15 @@ class Stopped(click.ClickException):
     """The end of a command, with a message for the user and an exit code."""
 
     def __init__(self, message: str, code: Exit) -> None:
+        # Messages contain names of files, which may contain escape sequences.
         super().__init__(harmless(message))
         self.exit_code = code  # type: ignore[misc]  # click declares it on the class
 
 
 def kept(interrupt: BaseException) -> str:
     """Return, in words, what is kept of an interrupted command."""
+    # Only `progress` knows what is kept. It adds a note, because it does not raise the exception
+    # (https://docs.python.org/3/library/exceptions.html#BaseException.add_note).
     notes: list[str] = getattr(interrupt, "__notes__", [])
     return notes[-1] if notes else "what had ended is kept"
 
@@ -59,6 +65,8 @@ def errors_as_messages() -> Iterator[None]:
     """
     try:
         yield
+    # click itself would print "Aborted!", and exit with 1
+    # (https://click.palletsprojects.com/en/stable/exceptions/).
     except KeyboardInterrupt as interrupt:
         raise Stopped(f"interrupted: {kept(interrupt)}", Exit.INTERRUPTED) from None
     except Exception as error:
@@ -85,6 +93,7 @@ def _code_of(error: Exception) -> Exit | None:
 
     if isinstance(error, NotebookFailedError):
         return Exit.FAILED
+    # Before the others: StoreTroubleError is also a ProjectError.
     if isinstance(error, StoreTroubleError | ShelfError | OutputsError):
         return Exit.STORE
     known = ProjectError, MergeError, NotebookError, NoDiffError
@@ -116,6 +125,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        # After parsing: the context exists, and nothing has been written yet.
         _respect_colour_wishes(ctx)
         with errors_as_messages():
             return super().invoke(ctx)
@@ -133,6 +143,7 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; a level after `-v` is the value of `--verbosity`."""
+        # A group sees the arguments of its command as well; the second conversion changes nothing.
         return super().parse_args(ctx, with_named_levels(args))
 
     def add(self, command: click.Command, *second_names: str, name: str | None = None) -> None:
@@ -146,6 +157,7 @@ class Group(click.Group):
     def called(self, name: str, *, help: str) -> Group:  # noqa: A002 (click's own word)
         """Return a group with another name and the same commands."""
         group = Group(name, help=help, params=self.params, callback=self.callback)
+        # A new context, because this is called at import, without a running command.
         for command in self.list_commands(click.Context(self)):
             first, *others = self.names_of(command)
             group.add(self.commands[command], *others, name=first)
@@ -154,6 +166,8 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the first names, in the order in which they were added."""
         del ctx
+        # click sorts by name; here the order of addition counts
+        # (https://click.palletsprojects.com/en/stable/api/#click.Group.list_commands).
         return [name for name in self.commands if name not in self.second_names]
 
     def names_of(self, first: str) -> Sequence[str]:
@@ -173,6 +187,8 @@ class Group(click.Group):
 
     def _described(self, name: str) -> str:
         others = ", ".join(self.names_of(name)[1:])
+        # click's default of 45 characters would cut most sentences
+        # (https://click.palletsprojects.com/en/stable/api/#click.Command.get_short_help_str).
         text = self.commands[name].get_short_help_str(limit=100)
         return f"{text} (Also: {others}.)" if others else text
 
@@ -182,6 +198,7 @@ def _write_options(
 ) -> None:
     options = (param for param in command.get_params(ctx) if isinstance(param, click.Option))
     params = (param for param in options if is_common(param) is common)
+    # A hidden option has no record.
     if records := [record for param in params if (record := param.get_help_record(ctx))]:
         with formatter.section("Common options" if common else "Options"):
             formatter.write_dl(records)
@@ -189,6 +206,8 @@ def _write_options(
 
 def _respect_colour_wishes(ctx: click.Context) -> None:
     """Switch colours off or on where the user's environment says so (https://no-color.org)."""
+    # click 8.5 reads neither variable; the second one is described at https://force-color.org. If
+    # both are set, no colours is the safe choice.
     if os.environ.get("NO_COLOR"):
         ctx.color = False
     elif os.environ.get("FORCE_COLOR"):

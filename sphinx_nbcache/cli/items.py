@@ -88,6 +88,7 @@ def notebook_item(
         planned: The planned notebook; `None` if it cannot be planned.
         stored: The result of its present code, from [](present_results).
     """
+    # The subclass repeats the fields of the item that it extends.
     listed = _fields_of(listed_item(registered))
     if planned is None:
         status, reason = _why_not_planned(project.root / registered.name)
@@ -108,7 +109,10 @@ def notebook_item(
 def _why_not_planned(path: Path) -> tuple[str, str]:
     """Return the state of a file that cannot be planned as a notebook, and the reason."""
     try:
+        # Opened, because `os.access` does not know the access lists of Windows and network drives
+        # (https://docs.python.org/3/library/os.html#os.access).
         path.open("rb").close()
+    # ValueError: a name with NUL, or one that cannot be encoded.
     except (FileNotFoundError, ValueError):
         return _NO_FILE
     except OSError as error:
@@ -122,10 +126,12 @@ def present_results(project: Project, plan: Plan) -> dict[str, Stored]:
     The result of a notebook is the one to reuse, or else its last failure.
     """
     stale = [item for item in plan if item.decision.action in (Action.EXECUTE, Action.REFUSE)]
+    # One look-up for all notebooks.
     results = project.store.results_of(item.code_key for item in stale)
     found = {item.name: item.decision.result for item in plan}
     for item in stale:
         newest = next(iter(results[item.code_key]), None)
+        # A stale success says nothing of the present state; a failure is what users ask about.
         if newest is not None and newest.result.status is not Status.OK:
             found[item.name] = newest
     return {name: stored for name, stored in found.items() if stored is not None}
@@ -163,10 +169,12 @@ def result_items(project: Project, *, latest_only: bool = False) -> list[ResultI
         project: The project.
         latest_only: Whether to leave out all but the newest result of each notebook.
     """
+    # The id breaks ties: times of use are exact to the hour only.
     infos = sorted(project.results, key=lambda info: (info.accessed, info.id), reverse=True)
     if latest_only:
         newest: dict[str, int] = {}
         for info in infos:
+            # By id, because an older result may have been used last.
             newest[info.notebook] = max(info.id, newest.get(info.notebook, 0))
         infos = [info for info in infos if newest[info.notebook] == info.id]
     return [result_item(info) for info in infos]
@@ -190,6 +198,7 @@ def failure_item(
     if failure is None:
         return None
     place = failure_place(failure, cells, scan) if scan is not None else None
+    # Without a scan, blank cells are unknown, so this is the number among cells with code.
     number = None if failure.position is None else failure.position + 1
     return FailureItem(
         name=failure.name,
@@ -255,6 +264,7 @@ def _outcome(settled: Settled) -> tuple[str, str]:
     decision = settled.planned.decision
     if settled.is_gone:
         return "removed", GONE
+    # The scheduler refuses a source that changed after its scan.
     if decision.action is Action.EXECUTE and settled.result is None:
         return "edited", "it was being edited"
     executed = "executed" if settled.ran_here else "reused"

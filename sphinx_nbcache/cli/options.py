@@ -11,8 +11,10 @@ import click
 
 from sphinx_nbcache.cli.parameters import META, PATH, references_for
 
+# Zero is the usual level, so that `-v` and `-q` can be counted.
 DEBUG, USUAL, NO_PROGRESS, ERRORS, NOTHING = 1, 0, -1, -2, -3
 
+# Names and `-v LEVEL` as in jupyter-cache 1.0, where `-v` is short for `--verbosity`.
 LEVELS = {
     "DEBUG": DEBUG,
     "INFO": USUAL,
@@ -32,6 +34,7 @@ def with_named_levels(arguments: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for place, argument in enumerate(arguments):
+        # Everything after it is a name, even `-v`.
         if argument == "--":
             return [*found, *arguments[place:]]
         if argument in LEVELS and found and found[-1] == _SHORT:
@@ -60,6 +63,8 @@ class Given:
 
 def given() -> Given:
     """Return the values given to the running command."""
+    # `meta` is shared by nested contexts, other attributes are not
+    # (https://click.palletsprojects.com/en/stable/api/#click.Context.meta).
     meta: dict[str, Any] = click.get_current_context().meta.get(META, {})
     level = LEVELS[meta.get("verbosity", "INFO")] + meta.get("verbose", 0) - meta.get("quiet", 0)
     return Given(meta.get("cache_path"), meta.get("conf"), max(level, NOTHING))
@@ -67,6 +72,8 @@ def given() -> Given:
 
 def common(command: _Decorated) -> _Decorated:
     """Give a command or group the common options."""
+    # Decorators apply from the bottom up; the help lists options from the top down
+    # (https://click.palletsprojects.com/en/stable/api/#click.option).
     for option in reversed(_COMMON):
         command = option(command)
     return command
@@ -74,11 +81,13 @@ def common(command: _Decorated) -> _Decorated:
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Keep a value in `ctx.meta`, which a group and its command share; the command's wins."""
+    # The command is parsed after its group: its missing option must not erase the group's.
     if value is not None:
         ctx.meta.setdefault(META, {})[param.name] = value
 
 
 def _add(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    # Added up, so that `sphinx-nbcache -v plan -v` is `-vv`.
     kept = ctx.meta.setdefault(META, {})
     kept[param.name] = kept.get(param.name, 0) + value
 

@@ -23,6 +23,7 @@ _PLAIN_WIDTH = 80
 
 def say(text: str) -> None:
     """Write to the standard output."""
+    # Texts contain names and messages from notebooks: colours stay, other escape sequences do not.
     click.echo(harmless(text))
 
 
@@ -43,6 +44,7 @@ def warn(notice: Notice) -> None:
     if notice.is_information:
         tell(notice.text)
         return
+    # `-qq` hides warnings, `-qqq` errors as well; the exit code still tells.
     if given().verbosity < (ERRORS if notice.is_error else NO_PROGRESS):
         return
     where = ""
@@ -58,6 +60,7 @@ def say_json(document: Any) -> None:
     """Write a document of [](sphinx_nbcache.cli.documents) to the standard output."""
     from sphinx_nbcache.cli.documents import json_of
 
+    # Escaped in JSON's own way, so that the document stays the same for programs.
     click.echo(json_for_terminals(json_of(document)))
 
 
@@ -72,16 +75,22 @@ def asked(question: str) -> bool:
     if sys.stdin is None:  # closed by the parent process
         return False
     try:
-        # Some versions of click write a blank to the standard output, which may hold JSON.
+        # Some versions of click write a blank to the standard output, which may hold JSON
+        # (https://github.com/pallets/click/pull/2969).
         with redirect_stdout(sys.stderr):
             return click.confirm(harmless(question), err=True)
+    # OSError: standard input is closed, or not open for reading.
     except (click.Abort, OSError):
+        # Ends the line of the question, which has no answer.
         click.echo(err=True)
         return False
 
 
 def width() -> int:
     """Return the width for text: COLUMNS, else that of the terminal, else 80."""
+    # Not left to `shutil`, which asks the terminal if the value is not a number: output in a file
+    # must not depend on it
+    # (https://docs.python.org/3/library/shutil.html#shutil.get_terminal_size).
     columns = re.fullmatch("[1-9][0-9]{0,4}", os.environ.get("COLUMNS", ""))
     if columns is not None:
         return int(columns[0])
@@ -96,6 +105,7 @@ def _to_standard_error(text: str) -> None:
     Rich replaces `sys.stderr` with a proxy for that. click would write past it, into the live
     lines.
     """
+    # https://rich.readthedocs.io/en/stable/live.html#redirecting-stdout-stderr
     if hasattr(sys.stderr, "rich_proxied_file"):
         sys.stderr.write(f"{text}\n")
     else:
@@ -105,4 +115,5 @@ def _to_standard_error(text: str) -> None:
 def from_here(path: os.PathLike[str]) -> str:
     """Return a path relative to the working directory, if it is below it."""
     relative = os.path.relpath(path)
+    # A path with many `..` is harder to read than an absolute one.
     return os.fspath(path) if relative.startswith("..") else relative

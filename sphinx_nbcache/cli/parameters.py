@@ -13,20 +13,25 @@ from click.shell_completion import CompletionItem
 
 from sphinx_nbcache.text import did_you_mean
 
+# click checks here, so that a typing error is a message before the project is opened.
 PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 # An asset may be a folder.
 ASSET = click.Path(exists=True, path_type=Path)
 
 NONE = "none"
+# Not None, which click passes for an option that was not given.
 UNLIMITED = -1
 
 _UNITS = {"": 1, "B": 1}
+# The key of our values in `Context.meta`, by the convention of click: the module's name.
 META = "sphinx_nbcache.cli"
 
 
 _UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)}
 _UNITS |= {f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", 1)}
+# ASCII, because `\d` also matches digits that `float` reads, such as Arabic ones, but no one means
+# here (https://docs.python.org/3/library/re.html#re.ASCII).
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 # More digits are a typing error; and int() refuses thousands of them.
 _DIGITS = 18
@@ -48,6 +53,8 @@ def executor(text: str) -> str:
     from sphinx_nbcache.execution.executors import OURS
     from sphinx_nbcache.plugins import EXECUTORS, announced
 
+    # Looking for entry points reads the metadata of every installed package: only for unknown names
+    # (https://docs.python.org/3/library/importlib.metadata.html#entry-points).
     known = OURS if text in OURS else tuple(dict.fromkeys([*OURS, *announced(EXECUTORS)]))
     if text not in known:
         meant = did_you_mean(text, known)
@@ -93,6 +100,8 @@ def size(text: str) -> int:
 
 
 def _is_number(text: str) -> bool:
+    # `isdigit` alone accepts `²`, which `int` does not
+    # (https://docs.python.org/3/library/stdtypes.html#str.isdigit).
     return text.isascii() and text.isdigit() and len(text) <= _DIGITS
 
 
@@ -104,9 +113,12 @@ def references_for(
     """Offer notebooks of the project, notebooks in the folder, and folders; else all files."""
     try:
         found = sorted({*_notebooks(ctx), *_files(incomplete)})
+    # An error would be printed into the line that the user is typing
+    # (https://click.palletsprojects.com/en/stable/shell-completion/).
     except Exception:  # noqa: BLE001 (see above)
         found = []
     offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
+    # This type leaves the choice to the shell.
     return offered or [CompletionItem(incomplete, type="file")]
 
 
@@ -127,6 +139,7 @@ def _notebooks(ctx: click.Context) -> Iterator[str]:
     """Yield the paths of the project's notebooks, relative to the working directory."""
     from sphinx_nbcache.project import open_project
 
+    # The conf.py is not run, even with `--conf`: completion must not execute code.
     with closing(open_project(place=ctx.meta.get(META, {}).get("cache_path"))) as project:
         for item in project.notebooks:
             yield Path(os.path.relpath(project.root / item.name)).as_posix()
@@ -141,9 +154,11 @@ def _files(incomplete: str) -> Iterator[str]:
     with os.scandir(f"{before}/" if "/" in incomplete else ".") as entries:
         for entry in entries:
             name = f"{before}/{entry.name}" if "/" in incomplete else entry.name
+            # As shells do; `.ipynb_checkpoints` is among them.
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
+                # The slash tells the shell to go on completing.
                 yield f"{name}/"
             elif formats.suffix_of(entry.name):
                 yield name

@@ -59,6 +59,8 @@ class Live(Lines):
         super().started(planned, number, total)
         self._show(planned.name)
         # The remaining work stays below the running notebooks.
+        # rich appends new lines at the end, so this one is removed and added again
+        # (https://rich.readthedocs.io/en/stable/progress.html).
         self._lines.show("", "")
         self._lines.show("", self.rest)
 
@@ -106,8 +108,13 @@ class _LiveLines:
         from rich.progress import Progress as Bar
         from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+        # Without markup: brackets in the name of a notebook would be taken for styles
+        # (https://rich.readthedocs.io/en/stable/markup.html).
         text = TextColumn("{task.description}", markup=False)
+        # Standard output may hold JSON.
         console = Console(stderr=True)
+        # `transient` removes the lines at the end: the summary says the rest
+        # (https://rich.readthedocs.io/en/stable/progress.html#transient-display).
         self.bar = Bar(SpinnerColumn(), TimeElapsedColumn(), text, console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
 
@@ -122,6 +129,7 @@ class _LiveLines:
             if task is not None:
                 self.bar.remove_task(self._tasks.pop(key))
         elif task is None:
+            # Without a total: no one knows how long a notebook takes.
             self._tasks[key] = self.bar.add_task(text, total=None)
         else:
             self.bar.update(task, description=text)
@@ -135,12 +143,14 @@ def progress() -> Iterator[Progress]:
         with below:
             yield shown
     except (KeyboardInterrupt, Interrupted) as interrupt:
+        # `errors_as_messages` prints it, after the live lines are gone.
         interrupt.add_note(shown.kept)
         raise
 
 
 def _suiting() -> tuple[RunningNotebooks, AbstractContextManager[object]]:
     if given().verbosity < USUAL:
+        # It shows nothing, but still counts what is kept after Ctrl-C.
         return RunningNotebooks(), nullcontext()
     if not sys.stderr.isatty():
         return Lines(), nullcontext()

@@ -42,6 +42,7 @@ def add_notebooks(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> Non
     with opened_to_change() as project:
         from sphinx_nbcache.cli.cache_commands import files_in
 
+        # All paths are looked at before the first notebook is added.
         found = [file for path in paths for file in files_in(project, path.absolute())]
         added = project.notebooks.add(found, reader=reader)
         _say_change("Added", added, as_json=as_json)
@@ -114,6 +115,7 @@ def merge(*, reference: str, output: Path) -> None:
         from sphinx_nbcache.notebooks.merging import write_notebook
 
         node = project.merge(as_reference(reference))
+        # All sources, not only that of this notebook: a typing error must not cost another one.
         sources = [project.root / item.name for item in project.notebooks]
         write_notebook(node, output, project.formats, keep=sources)
     say_done(f"Merged into {output}")
@@ -135,6 +137,8 @@ def invalidate(
     """
     wanted = some_or_all(references, everything=everything)
     with opened_to_change() as project:
+        # Named notebooks need no confirmation: a result costs one run, and the user has written its
+        # name.
         if everything:
             confirm("Remove the results of all notebooks of the project?", force=force)
         removed = project.invalidate(wanted)
@@ -150,6 +154,7 @@ def invalidate(
 def remove_notebooks(*, references: tuple[str, ...], as_json: bool) -> None:
     """Take notebooks out of the project. Their results and their files stay."""
     with opened_to_change() as project:
+        # click demands at least one reference here, so the list is never empty.
         removed = project.notebooks.remove(as_references(references) or [])
         _say_change("Removed", removed, as_json=as_json)
 
@@ -165,6 +170,7 @@ def clear_notebooks(*, force: bool, as_json: bool) -> None:
         confirm(f"Take {count} out of the project?", force=force)
         removed = project.notebooks.clear()
         if as_json:
+            # In words, the number is enough; a program gets each notebook.
             _say_change("", removed, as_json=True)
         else:
             say_done(f"Project cleared: {counted(len(removed), 'notebook')} taken out")
@@ -209,4 +215,5 @@ project_group.add(invalidate)
 project_group.add(remove_notebooks)
 project_group.add(clear_notebooks)
 project_group.add(version)
+# The command's name in jupyter-cache; `cache limit` is where one looks for it.
 project_group.add(limit, name="cache-limit")

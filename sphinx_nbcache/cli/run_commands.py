@@ -25,6 +25,7 @@ from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.report.side_files import write_text
 from sphinx_nbcache.text import duration_in_words
 
+# The book is a part of the package, next to which Python and editors leave files.
 _SUFFIXES = (".py", ".md", ".ipynb")
 _FILES = Path(__file__).with_name("sample_book")
 _NOTHING = (
@@ -42,6 +43,7 @@ def quickstart(*, folder: Path) -> None:
     One of the notebooks fails. An existing folder must be empty.
     """
     try:
+        # An existing, empty folder is fine: it may be a new repository's, or made by `mktemp -d`.
         if folder.is_dir() and any(folder.iterdir()):
             raise Stopped(f"{folder} is not empty; name a new folder", Exit.USAGE)
         written = _copied(folder)
@@ -60,6 +62,8 @@ def _copied(folder: Path) -> list[Path]:
             continue  # bytecode, perhaps
         path = folder / source.relative_to(_FILES)
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Exclusive: a file that appeared since the check is not overwritten
+        # (https://docs.python.org/3/library/functions.html#open).
         with path.open("xb") as file:
             file.write(source.read_bytes())
         written.append(path)
@@ -74,6 +78,7 @@ def present_report(project: Project) -> Report:
     """Return the report on the current state of the project."""
     plan = project.plan()
     present = present_results(project, plan)
+    # Nothing is run, so the report shows what a build would decide now.
     return draft_of_plan(plan, present, project.past_runs).whole(project.store)
 
 
@@ -106,6 +111,9 @@ def write_page(report: Report, project: Project, path: Path | None) -> Path:
         OSError: The page cannot be written.
     """
     if path is None:
+        # Not removed afterwards: the browser reads it after this process has ended. The folder is
+        # private, unlike a file in a shared one
+        # (https://docs.python.org/3/library/tempfile.html#tempfile.mkdtemp).
         path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
     write_text(path, standalone_page(report, f"Notebooks of {project.root.name}"))
     return path
@@ -113,6 +121,8 @@ def write_page(report: Report, project: Project, path: Path | None) -> Path:
 
 def show_page(path: Path) -> bool:
     """Open a page in the user's browser; return whether there is one."""
+    # False without a browser, as on servers
+    # (https://docs.python.org/3/library/webbrowser.html#webbrowser.open).
     return webbrowser.open(path.absolute().as_uri())
 
 
@@ -139,6 +149,7 @@ def show_page(path: Path) -> bool:
 )
 @click.option(
     "--allow-errors/--no-allow-errors",
+    # Three states: only a given flag overrides the project's option.
     default=None,
     help="Go on behind a cell that raises an exception, and count the run as a success.",
 )
@@ -183,6 +194,7 @@ def execute(
     stands for all notebooks below it. Notebooks that are not in the project yet are added to it.
     Where no Sphinx project was built, an executor that is named is used from then on.
     """
+    # The others are options of the project.
     show_traceback = given.pop("show_traceback")
     if force and compare:
         raise click.UsageError("--force leaves nothing with which outputs could be compared")
@@ -197,25 +209,30 @@ def execute(
         meant = named_notebooks(project, references)
         if given["executor"] is not None and meant:
             project.notebooks.choose_executor(given["executor"])
+        # Also for an empty project: `--json` has to write a document in any case.
         summary = execute_notebooks(project, meant, compare=compare)
         if as_json:
             say_json(summary)
         elif meant:
             say_summary(summary, tracebacks=show_traceback)
+        # After the document.
         if not meant:
             raise Stopped(_NOTHING, Exit.NOTHING)
         if not show_traceback:
             tell_what_helps(project, summary)
+        # Asked while the project is open.
         keeps = project.is_lasting
     differs = any(not item.same for item in summary.compared or ())
     if differs or any(item.failed for item in summary.notebooks):
         ctx.exit(Exit.FAILED)
+    # A failed notebook counts more than a store that keeps nothing, so this is last.
     if not keeps:
         ctx.exit(Exit.STORE)
 
 
 def _options(given: dict[str, Any], *, force: bool) -> dict[str, Any]:
     """Return the options of the project that were given by flags."""
+    # Options without a value leave those of the project.
     chosen = {name: value for name, value in given.items() if value is not None}
     if force:
         chosen["execute"] = "force"

@@ -36,20 +36,27 @@ def opened(**options: Any) -> Iterator[Project]:
     context = click.get_current_context()
 
     def once(notice: Notice) -> None:
+        # The project may be opened twice, and plans made again: each warning is shown once.
         if notice not in told:
             told.add(notice)
             # Kernels are started in another thread, which has no click context.
+            # The context is still in use, so it must not be closed
+            # (https://click.palletsprojects.com/en/stable/api/#click.Context.scope).
             with context.scope(cleanup=False):
                 warn(notice)
 
     try:
         project = _open(once, options)
         if project.settings.execute in _FOR_BUILDS:
+            # Opened twice, because the mode is known only when the options have been read. Nothing
+            # has been done with the first one.
             project = _open(once, options | {"execute": "changed"})
+    # From an option on the command line that the project refuses.
     except ValueError as error:
         raise Stopped(str(error), Exit.USAGE) from None
     try:
         yield project
+        # Only after success: an error of the command itself says more.
         if not project.is_readable:
             # A warning has said so; the output does not show what the store holds.
             click.get_current_context().exit(Exit.STORE)
@@ -61,6 +68,7 @@ def opened(**options: Any) -> Iterator[Project]:
 def opened_to_change() -> Iterator[Project]:
     """Open the project as [](opened) does; stop if changes would not last."""
     with opened() as project:
+        # Changes to a store in memory would be reported as done, and be gone with the process.
         if not project.is_lasting:
             text = f"the store {project.store.folder} cannot be used, so that nothing was changed"
             raise Stopped(text, Exit.STORE)
@@ -86,6 +94,7 @@ def _found_store() -> tuple[Path, Settings]:
 
     asked = given()
     if asked.conf is not None:
+        # Late: only `--conf` needs Sphinx, which takes long to import.
         from sphinx_nbcache.extension.conf import find_conf_store
 
         place, settings = find_conf_store(asked.conf)
@@ -112,6 +121,7 @@ def as_references(texts: Sequence[str]) -> list[int | str | Path] | None:
 
 def some_or_all(references: Sequence[str], *, everything: bool) -> list[int | str | Path] | None:
     """Return the references; `None` for everything, which needs `--all`."""
+    # Neither is an error as well: an empty variable in a script must not remove everything.
     if everything == bool(references):
         raise click.UsageError("give ids or paths, or --all; not both")
     return as_references(references)

@@ -18,9 +18,11 @@ from sphinx_nbcache.text import one_line
 Cell = str | tuple[str, str]
 """A text, or a text and its colour."""
 
+# A cell is one line; the escape character would also break the count of columns.
 _LINE_ENDS = re.compile(r"[\n\r\t\x1b]")
 _GAP = "   "
 _RULE = "─"
+# Where paths and names can be broken and still be read: after `/`, `_`, `.` and `-`.
 _PARTS = re.compile(r"[^/_.-]*[/_.-]|[^/_.-]+")
 # Layouts to try until a table fits: the gap between columns, the least width of columns that fold,
 # and whether the other columns may also be broken between words.
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from sphinx_nbcache.cli.documents import FailureItem
 
 # A state that is not listed here has no symbol; the word itself is written.
+# The symbols of jupyter-cache. They are two columns wide, which `cell_len` knows.
 _SYMBOLS = {
     "ok": ("✅", "green"),
     "failed": ("❌", "red"),
@@ -100,6 +103,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int)
     cells = [[_cell(cell) for cell in row] for row in rows]
     widths, gap = _layout(columns, cells, width)
     lines = _lines(columns, [(column.title, "") for column in columns], widths, gap)
+    # Not rich's tables: they take a third of a millisecond for each row (docs/architecture.md).
     lines.append(_RULE * (sum(widths) + len(gap) * (len(widths) - 1)))
     for row in cells:
         lines += _lines(columns, row, widths, gap)
@@ -118,6 +122,7 @@ def _layout(
     texts = [[column.title, *(row[i][0] for row in rows)] for i, column in enumerate(columns)]
     needed = [max(map(cell_len, column)) for column in texts]
     widths, gap = needed, _GAP
+    # The last layout is taken even if it is too wide: nothing is cut off.
     for gap, narrowest, is_tight in _LAYOUTS:
         widths = needed
         if sum(needed) + len(gap) * (len(needed) - 1) > width:
@@ -142,6 +147,7 @@ def _shrunk(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]
         wide = [i for i, narrowest in enumerate(least) if shrunk[i] > narrowest]
         if not wide:
             break
+        # One column of text at a time, so that two wide columns end up equal.
         shrunk[max(wide, key=shrunk.__getitem__)] -= 1
     return shrunk
 
@@ -163,6 +169,8 @@ def _lines(
 
 
 def _padded(text: str, colour: str, width: int, *, is_number: bool) -> str:
+    # `len` counts characters; East Asian ones and emoji take two columns
+    # (https://www.unicode.org/reports/tr11/).
     padding = " " * (width - cell_len(text))
     styled = click.style(text, fg=colour) if colour and text else text
     return padding + styled if is_number else styled + padding
@@ -179,6 +187,7 @@ def _folded(text: str, width: int) -> list[str]:
             lines[-1] = longer
             continue
         lines += _broken(word, width)
+    # The first line is empty if its first word was too long.
     return [line for line in lines if line]
 
 

@@ -26,6 +26,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     from sphinx_nbcache.click_pages.stores import check_places, leave_page
     from sphinx_nbcache.extension.config_values import register_options
 
+    # Both extensions register the options: a project may load only this one.
     register_options(app)
     app.setup_extension("sphinx_nbcache.rendering")
     app.add_domain(CommandDomain)
@@ -33,10 +34,12 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("jcache-clear", JcacheClear)
     app.connect("builder-inited", check_places)
     app.connect("env-get-outdated", find_outdated_pages)
+    # The event that follows the last directive of a page; it comes in the process that reads it.
     app.connect("doctree-read", leave_page)
     return {
         "version": __version__,
         "env_version": 1,
+        # Pages with a common store wait for each other, in forked workers as well (see `stores`).
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

@@ -29,23 +29,32 @@ def main() -> None:
     """Run the command that the request in the first argument names."""
     request = json.loads(sys.argv[1])
     report = Path(request["report"])
+    # The path of the build, not that of this script: the command must not find its neighbours here.
     sys.path[:] = request["path"]
+    # Before click is imported: `click.termui` takes its own reference to `input` then, while it
+    # looks up `getpass` at each prompt (click 8.5).
     builtins.input = typed
     getpass.getpass = typed_hidden
     facts: dict[str, Any] = {}
     try:
         command = find(request["module"], request["attribute"])
     except NotFoundError as error:
+        # The page depends on the module even if it fails to import: a correction must be seen.
         files = file_of(request["module"])
         report.write_text(json.dumps({"trouble": str(error), "files": files}), encoding="utf-8")
         return
     facts["prog"] = prog = request["prog"] or command.name or request["attribute"]
     facts["files"] = files_of(request["module"], command, request["words"])
+    # Written before the run: click ends the process with SystemExit, and a signal may end it
+    # without a word (https://click.palletsprojects.com/en/stable/api/#click.Command.main).
     report.write_text(json.dumps(facts), encoding="utf-8")
     sys.argv = [prog, *request["words"]]
     # The output is not a terminal, but the page shows colours; a command may forbid them.
     colours = {} if "color" in command.context_settings else {"color": True}
     try:
+        # On Windows, click would expand globs and variables, as the shell there does not
+        # (https://click.palletsprojects.com/en/stable/api/#click.Command.main). The words are those
+        # of a POSIX shell, and quoted ones must stay.
         command.main(request["words"], prog_name=prog, windows_expand_args=False, **colours)
     except Exception as error:  # noqa: BLE001 (any exception of any command)
         facts["error"] = print_exception(error)
@@ -59,6 +68,7 @@ def find(module: str, attribute: str) -> Any:
 
     try:
         found = importlib.import_module(module)
+    # A module may call `sys.exit` when it is imported, such as a script without a main guard.
     except (Exception, SystemExit) as error:  # noqa: BLE001 (any module)
         what = "".join(traceback.format_exception_only(error)).strip()
         raise NotFoundError(f"the module {module!r} cannot be imported: {what}") from None
@@ -76,6 +86,7 @@ def files_of(module: str, command: Any, words: Sequence[str]) -> list[str]:
     """Return the files of the modules that define a command and the subcommands in the words."""
     import click
 
+    # A command may be imported from elsewhere, and a subcommand from yet another module.
     modules = [module, _module_of(command)]
     context = click.Context(command)
     for word in words:
@@ -94,6 +105,8 @@ def file_of(module: str) -> list[str]:
     with suppress(Exception):
         file = getattr(sys.modules.get(module), "__file__", None)
         if file is None:
+            # It imports the parent packages, which may raise any exception
+            # (https://docs.python.org/3/library/importlib.html#importlib.util.find_spec).
             spec = importlib.util.find_spec(module)
             file = spec.origin if spec is not None and spec.has_location else None
         if file is not None:
@@ -109,6 +122,7 @@ def print_exception(error: Exception) -> str:
     what = "".join(traceback.format_exception_only(error)).strip()
     print(f"Traceback (most recent call last):\n  ...\n{what}", file=sys.stderr)  # noqa: T201
     frames = traceback.extract_tb(error.__traceback__)
+    # The name alone, for the same reason.
     return f"{what} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
 
 
@@ -116,6 +130,7 @@ def typed(prompt: object = "", /) -> str:
     """Read a line of input and echo it, as a terminal does."""
     sys.stdout.write(str(prompt))
     line = sys.stdin.readline()
+    # A terminal shows what is typed; here no one types, so the page would miss the answer.
     sys.stdout.write(line.rstrip("\n") + "\n")
     if not line:
         raise EOFError
@@ -133,6 +148,7 @@ def typed_hidden(prompt: str = "Password: ", stream: Any = None) -> str:
 
 
 def _module_of(command: Any) -> str:
+    # Groups may have no callback.
     return getattr(command.callback, "__module__", None) or ""
 
 

@@ -27,6 +27,8 @@ class _CliDirective(SphinxDirective):
     """The error handling of both directives: warn, and try again in the next build."""
 
     def warn(self, text: str) -> None:
+        # No result is final after a failure: its cause may lie outside of the page's dependencies,
+        # such as a package that is not installed yet.
         note_commands(self.env, well=False)
         LOGGER.warning(
             "%s: %s",
@@ -73,6 +75,7 @@ class JcacheCli(_CliDirective):
 
     def run(self) -> list[nodes.Node]:
         """Run the command; return its block."""
+        # First, because a later failure overrides it, and not the other way round.
         note_commands(self.env, well=True)
         try:
             command, reading = self._command(), page_reading(self.env)
@@ -81,6 +84,7 @@ class JcacheCli(_CliDirective):
             return self.refuse(error)
         line = command.line(ran.prog)
         failure = failure_of(command, ran)
+        # The block is shown in any case: a warning and the output say more than either.
         if failure and "allow-exception" not in self.options:
             self.warn(f"`{line}` {failure}; the option :allow-exception: permits that")
         block = console_block(line, shown_text(ran.printed, reading.root, reading.store.place))
@@ -102,9 +106,11 @@ class JcacheCli(_CliDirective):
         """
         before = named_files(command.words, reading.root)
         ran = run_command(command, reading.root, reading.store.place)
+        # Also files that the command has created: removing one makes the page outdated.
         after = named_files(command.words, reading.root)
         reading.written |= {path for path in after if after[path] != before.get(path)}
         note_files(self.env, [path for path in after if path not in reading.written])
+        # Before the error is raised: a page that failed is read again when the module changes.
         note_files(self.env, ran.files)
         if ran.trouble:
             raise CommandError(ran.trouble)

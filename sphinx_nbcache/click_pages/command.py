@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 ROOT = "sphinx_nbcache.cli:jcache"
 PROG = "sphinx-nbcache"
+# Compared by name, because importing the command line would cost every build its start.
 _OWN_MODULE = "sphinx_nbcache.cli"
 _LINE_END = re.compile(r"\s*\\?\n\s*")
 
@@ -64,13 +65,18 @@ def read_command(
     module, colon, attribute = target.partition(":")
     if not (module and colon and attribute):
         raise CommandError(f"{target!r} is not of the form module:attribute")
+    # One line, because the page shows the command at a prompt; a backslash at the end of a line
+    # continues it, as in a shell.
     parts = (_LINE_END.sub(" ", text.strip()) for text in (subcommand, arguments))
     shown = " ".join(part for part in parts if part)
     try:
+        # POSIX rules on every system, so that a page is the same everywhere
+        # (https://docs.python.org/3/library/shlex.html#shlex.split).
         words = tuple(shlex.split(shown))
     except ValueError as error:
         raise CommandError(f"the arguments {shown!r} cannot be split: {error}") from None
     if typed and not typed.endswith("\n"):
+        # The last answer needs its Enter key.
         typed += "\n"
     return PageCommand(module, attribute, words, shown, prog or _own_prog(module, attribute), typed)
 

@@ -22,9 +22,12 @@ def stats_of(paths: Iterable[Path]) -> Stats:
     """Return the stats of those paths that are files."""
     stats: Stats = {}
     for path in paths:
+        # Any word is tried as a path: it may be too long, or contain a NUL.
         with suppress(OSError, ValueError):
             if path.is_file():
                 own = path.stat()
+                # The inode, too: a file that is replaced by a rename may keep its size and, within
+                # the resolution of the file system, its time.
                 stats[path] = (own.st_size, own.st_mtime_ns, own.st_ino)
     return stats
 
@@ -39,6 +42,8 @@ class CommandDomain(Domain):
 
     name = "nbcache-cli"
     label = "commands"
+    # To be raised with the form of the data: Sphinx then reads all pages again
+    # (https://www.sphinx-doc.org/en/master/extdev/domainapi.html).
     data_version = 1
     initial_data: ClassVar[dict[str, Any]] = {"versions": {}}
 
@@ -71,6 +76,7 @@ def _versions(env: BuildEnvironment) -> dict[str, str]:
 def note_commands(env: BuildEnvironment, *, well: bool) -> None:
     """Note whether the commands of the current page succeeded, with this version of the package."""
     versions = _versions(env)
+    # One failure of a page stays until it is read again, even if later commands succeed.
     went_well = well and versions.get(env.docname, __version__) == __version__
     versions[env.docname] = __version__ if went_well else ""
 

@@ -30,11 +30,14 @@ NOTEBOOK_FAILED = 1
 _OF_THE_TERMINAL = frozenset(
     "NO_COLOR CLICOLOR CLICOLOR_FORCE COLORTERM PY_COLORS TTY_COMPATIBLE".split()
 )
+# The secret must not be within reach of a command whose output is published.
 _LEFT_OUT = _OF_THE_TERMINAL | {SECRET_VARIABLE}
 _TERMINAL = {
     "TERM": "xterm-256color",
+    # Many libraries write colours to a file only if this is set (https://force-color.org).
     "FORCE_COLOR": "1",
-    # rich's variable for a terminal with colours but without animation.
+    # rich's variable for a terminal with colours but without animation
+    # (https://rich.readthedocs.io/en/stable/console.html#environment-variables).
     "TTY_INTERACTIVE": "0",
     "COLUMNS": str(COLUMNS),
     "LINES": "24",
@@ -93,17 +96,25 @@ def run_command(command: PageCommand, folder: Path, store: Path) -> Ran:
     The output goes into a file, not through a pipe: a process that the command leaves running would
     keep a pipe open, and block the reading of the page.
     """
+    # A time limit would not help (https://github.com/python/cpython/issues/76116). On Windows, such
+    # a process also keeps the file from being removed, which is ignored.
     with tempfile.TemporaryDirectory(prefix="nbcache-", ignore_cleanup_errors=True) as temporary:
         printed, report = Path(temporary, "printed"), Path(temporary, "report")
         with printed.open("wb") as sink:
             done = subprocess.run(  # noqa: S603 (the page's author wrote the command)
                 [
+                    # Unbuffered, because both streams share a file, and only the order of writes
+                    # keeps their lines in order. `-P` keeps this folder out of `sys.path`, where
+                    # `command` or `process` would hide other modules
+                    # (https://docs.python.org/3/using/cmdline.html#cmdoption-P).
                     *(sys.executable, "-u", "-P", "-X", "utf8", str(_CHILD)),
                     _request(command, report),
                 ],
                 check=False,
                 cwd=folder,
                 env=variables(os.environ, folder, store),
+                # Standard input always ends: an unexpected prompt is an error instead of a build
+                # that hangs.
                 input=command.typed.encode(),
                 stdout=sink,
                 stderr=subprocess.STDOUT,
@@ -126,6 +137,7 @@ def run_command(command: PageCommand, folder: Path, store: Path) -> Ran:
 def variables(environ: Mapping[str, str], folder: Path, store: Path) -> dict[str, str]:
     """Return the environment of a command: that of the build, with a terminal of a known kind."""
     kept = {name: value for name, value in environ.items() if name not in _LEFT_OUT}
+    # `PWD` as shells set it: some programs prefer it to `getcwd`, which resolves links.
     return {**kept, **_TERMINAL, "PWD": str(folder), STORE_VARIABLE: str(store)}
 
 
@@ -145,6 +157,7 @@ def _request(command: PageCommand, report: Path) -> str:
 
 def _import_path() -> list[str]:
     """Return `sys.path` for another folder; entries that only import hooks know stay."""
+    # The command runs in another folder, where relative entries would mean something else.
     found = ((entry, Path(entry)) for entry in sys.path)
     return [str(path.absolute()) if path.exists() else entry for entry, path in found]
 
@@ -166,6 +179,8 @@ def shown_text(printed: str, folder: Path, store: Path) -> str:
         store: Its store, which is shown as the one that readers have by default.
     """
     text = _overwritten(printed)
+    # The store first, because it may lie below the folder. Both forms, because a command may print
+    # resolved paths: on macOS, `/tmp` is a link.
     for path in dict.fromkeys([store, store.resolve()]):
         text = _replaced(text, str(path), STORE_FOLDER)
         with suppress(ValueError):  # on another drive of Windows
@@ -174,6 +189,7 @@ def shown_text(printed: str, folder: Path, store: Path) -> str:
             if len(Path(relative).parts) > 1:
                 text = _replaced(text, relative, STORE_FOLDER)
     for path in dict.fromkeys([folder, folder.resolve()]):
+        # The root of a file system is the beginning of every path.
         if path != path.parent:
             text = _without(text, path)
     return text
@@ -199,6 +215,8 @@ def console_block(line: str, output: str) -> nodes.literal_block:
 def _overwritten(text: str) -> str:
     """Keep the last text written to each line: progress bars return to its beginning."""
     lines = text.replace("\r\n", "\n").split("\n")
+    # Not as terminals do, which overwrite character by character; programs clear the rest of the
+    # line, so the last text is what remains.
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 

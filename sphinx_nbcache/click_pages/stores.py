@@ -56,6 +56,8 @@ class CliStore:
         for path in self.place.glob("nbcache-*"):
             if not _OF_A_STORE.fullmatch(path.name):
                 continue
+            # `rmtree` refuses links, and the target of one is the user's
+            # (https://docs.python.org/3/library/shutil.html#shutil.rmtree).
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -80,6 +82,7 @@ class CommandFolders:
         """Return the store that the commands of a document work on."""
         if self.common is not None:
             return CliStore(self.common, is_common=True)
+        # One folder for each document, so that pages can be read in parallel.
         return CliStore(self.own.joinpath(*docname.split("/"), STORE_FOLDER), is_common=False)
 
 
@@ -102,6 +105,8 @@ def places_of(base: Path, output: Path, settings: Settings) -> tuple[CommandFold
             problems.append(Notice(Topic.CONFIG, text))
     common = (base / settings.cli_store).resolve() if settings.cli_store is not None else None
     if common is not None and common == store_place(base, output, settings).resolve():
+        # An error, but not the end of the build: no command runs on the build's own store, which
+        # would remove the results of pages that are still to be written.
         common = None
         text = (
             f"{PREFIX}cli_store = {settings.cli_store!r} is the store of this build, which the"
@@ -131,10 +136,13 @@ class PageReading:
         self.root = root
         self.store = store
         self.written: set[Path] = set()
+        # Held by this process for the whole page, so that no other page's command comes between two
+        # of its own. The system releases it if the process is killed.
         self._lock = filelock.FileLock(store.lock_file)
         try:
             store.lock_file.parent.mkdir(parents=True, exist_ok=True)
             try:
+                # Tried first only to be able to say why the build stands still.
                 self._lock.acquire(timeout=0)
             except filelock.Timeout:
                 LOGGER.info("another page is using the store of %s: waiting", docname)
@@ -142,6 +150,8 @@ class PageReading:
             if not store.is_common:
                 # The page must not depend on earlier builds.
                 store.empty()
+        # filelock raises NotImplementedError on file systems without `flock`, at least up to 3.20;
+        # version 4 falls back to a soft lock.
         except (OSError, NotImplementedError) as error:
             self.end()
             raise CommandError(f"the store {store.place} cannot be used: {error}") from None
@@ -169,6 +179,8 @@ def page_reading(env: BuildEnvironment) -> PageReading:
     Raises:
         CommandError: Its store cannot be used.
     """
+    # Sphinx clears this data after each document (`BuildEnvironment.prepare_settings`), also after
+    # one whose reading failed (https://www.sphinx-doc.org/en/master/extdev/envapi.html).
     reading = env.temp_data.get(_KEY)
     if reading is None:
         places, _ = _places(env.app)

@@ -18,6 +18,8 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.report.pages import PlainLinks, hide_source_path
 
     register_options(app)
+    # Before our parser: myst-parser registers one for the same file types, which ours overrides.
+    # Sphinx sets up an extension once, so it does not matter whether `conf.py` lists it, too.
     app.setup_extension("myst_parser")
     # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
     app.add_source_parser(NotebookParser, override=True)

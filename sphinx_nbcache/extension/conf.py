@@ -50,11 +50,14 @@ def open_conf_project(
     settings, problems = read_settings(_lasting(values) | options)
     conf = base / "conf.py"
     for problem in problems:
+        # `place_of_option` would need an application, and there is none without a build.
         notify(Notice(Topic.CONFIG, problem.text, conf, line_in_conf(problem.option, conf)))
     for option in unknown_options(values):
         notify(notice_of_unknown(option, conf, is_in_conf=True))
     where = place or _store_of(base, settings)
     project = Project((), base=base, place=where.resolve(), settings=settings, notify=notify)
+    # Without a build, the output directory is not known: `_build` is where sphinx-quickstart puts
+    # it.
     excluded = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
     names = [
         name
@@ -66,8 +69,10 @@ def open_conf_project(
     for notice in no_documents.notices:
         notify(notice)
     project.sources = sorted(base / name for name in names if name not in left_out)
+    # Only names are wanted, so no outputs are read.
     found = [planned.name for planned in project.plan(needs_outputs=lambda _name, _result: False)]
     project.notebooks.set_built(found, project.name_of(base))
+    # From here on, commands work on the list of notebooks, to which users may add.
     project.sources = None
     return project
 
@@ -112,5 +117,6 @@ def _values(base: Path) -> dict[str, Any]:
         # Sphinx takes a path from version 9 on, a string before.
         file: Any = path if sphinx.version_info >= (9,) else str(path)
         return eval_config_file(file, Tags())
+    # Sphinx wraps every exception of a `conf.py` in this one, SystemExit included.
     except ConfigError as error:
         raise ProjectError(f"{path} cannot be used: {str(error).strip()}") from None

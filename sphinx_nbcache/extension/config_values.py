@@ -82,6 +82,7 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names))
 
 
+# A `conf.py` is a module: everything in it is a name that could be an option.
 def _is_setting(value: Any) -> bool:
     """Tell whether a value could be that of an option: modules and functions are helpers."""
     return not isinstance(value, ModuleType) and not callable(value)
@@ -136,8 +137,11 @@ def check_options(app: Sphinx, config: Config) -> None:
     notify = notifier(app)
     for problem in (*problems, *_missing_root(settings, Path(app.srcdir))):
         notify(Notice(Topic.CONFIG, problem.text, option=problem.option))
+    # The checked value: parsers in worker processes read it from the configuration.
     config[PREFIX + "formats"] = dict(settings.formats)
     for suffix in settings.formats:
+        # `override`, because another extension may have registered the suffix, such as MyST-NB
+        # `.ipynb` (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
         app.add_source_suffix(suffix, FILE_TYPE, override=True)
 
 
@@ -174,6 +178,7 @@ def take_over_suffixes(app: Sphinx, config: Config) -> None:
     suffixes = config.source_suffix
     if not isinstance(suffixes, dict):
         return  # no types are named
+    # A loaded extension keeps its files: the user has chosen both.
     foreign = _TYPES_OF_OTHERS - app.registry.source_parsers.keys()
     taken = {suffix: kind for suffix, kind in suffixes.items() if kind in foreign}
     if taken:
@@ -212,6 +217,9 @@ def leave_out_outputs(app: Sphinx) -> None:
     This does not use `exclude_patterns`: they would differ between builders that share doctrees,
     and each of them would read every page again.
     """
+    # `env.find_files` adds these paths to `exclude_patterns` for one look
+    # (sphinx/environment/__init__.py, Sphinx 9.0). It is the only way in that does not change the
+    # configuration.
     builder, outputs = app.builder, _outputs(app)
     asset_paths = builder.get_asset_paths
     builder.get_asset_paths = lambda: [*asset_paths(), *outputs]  # type: ignore[method-assign]
@@ -225,6 +233,7 @@ def _outputs(app: Sphinx) -> list[str]:
     """
     settings, _ = settings_of(app.config)
     base, output = Path(app.srcdir), Path(app.outdir)
+    # Also folders of other builders: `make html latexpdf` writes both next to each other.
     folders = {output, Path(app.doctreedir), store_place(base, output.parent, settings)}
     if output.parent.is_dir():
         folders.update(folder for folder in output.parent.iterdir() if is_output(folder))
@@ -234,7 +243,8 @@ def _outputs(app: Sphinx) -> list[str]:
 
 def _glob_of(name: str) -> str:
     """Return the glob for exactly this name, even if it looks like a glob."""
-    # Python's `re` raises a FutureWarning for `[[]` (possible nested set).
+    # Sphinx makes a regular expression of it, and Python's `re` raises a FutureWarning for `[[]`, a
+    # possible nested set (https://docs.python.org/3/library/re.html).
     glob = re.sub(r"([\[*?])", r"[/\1]", name)
     # Sphinx could not save its environment with a lone surrogate in it.
     return re.sub("[\udc80-\udcff]", "[! -\ud7ff]", glob)

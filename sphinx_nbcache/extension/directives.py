@@ -35,6 +35,8 @@ class CodeCell(SphinxDirective):
     optional_arguments = 1
     final_argument_whitespace = True
     has_content = True
+    # Empty, so that myst-parser leaves `:key: value` lines in the content (`parse_directive_text`
+    # of myst-parser 5.2 looks for options only if there is a specification).
     option_spec: ClassVar = {}
 
     def run(self) -> list[nodes.Node]:
@@ -47,12 +49,16 @@ class CodeCell(SphinxDirective):
         if name := name_in(block.options):
             loaded, problem = loaded_source(name, self.env.doc2path(self.env.docname).parent)
             source = source if problem else loaded
+        # myst-parser runs directives with a mock of docutils' state, which has the renderer in a
+        # private attribute (myst_parser/mocking.py, 5.2). A real state, in a reST page, has none.
         renderer = getattr(self.state, "_renderer", None)
         find = getattr(renderer, "nested_placeholder", None)
         placeholder: nodes.Node | None = find(source, self.lineno) if find is not None else None
         if placeholder is not None:
             self.set_source_info(placeholder)
             return [placeholder]
+        # A warning, because a reader would miss the outputs: MyST-NB 1.4
+        # leaves such a cell out (https://github.com/executablebooks/MyST-NB/pull/729).
         LOGGER.warning(
             "this code-cell is not executed: %s",
             "it is not found by the scan of the notebook (write it at the top level)"
@@ -113,5 +119,7 @@ class JcacheStatus(ReferenceRole):
 
 
 def _sort(text: str) -> str:
+    # `[:1]` and one name: an empty text fails as an unknown word does, with ValueError, from which
+    # docutils makes an error at the directive.
     (word,) = words(text.strip().removeprefix("-"), SORTS, "column to sort by")[:1]
     return f"-{word}" if text.strip().startswith("-") else word

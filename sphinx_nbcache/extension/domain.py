@@ -1,6 +1,6 @@
-"""What the environment remembers of notebooks, and which pages each builder has written.
+"""The domain of notebooks in the environment, and the record of pages that builders have written.
 
-The former is a domain, for purging and merging.
+A domain, because Sphinx purges and merges the data of domains.
 """
 
 from __future__ import annotations
@@ -42,22 +42,26 @@ class WrittenPages:
 
     def __init__(self, app: Sphinx) -> None:
         self._path = Path(app.doctreedir) / _FILE
+        # Relative, so that a moved or cached `_build` folder still matches, as in CI.
         self._builder = f"{app.builder.name}:{os.path.relpath(app.outdir, app.doctreedir)}"
         self._written, self.files = self._load().get(self._builder, ({}, ""))
         self._now: dict[str, str] = {}
 
     def outdated(self, ids: Mapping[str, str]) -> list[str]:
         """Return the documents that were not last written with these ids."""
+        # Documents that are gone since the last build have no id, and so leave the file.
         self._now = dict(ids)
         return [docname for docname, own in ids.items() if self._written.get(docname) != own]
 
     def note(self, docname: str) -> None:
         """Note that a document is being written."""
+        # Empty if the builder writes every page each time: then nothing is to be remembered.
         if docname in self._now:
             self._written[docname] = self._now[docname]
 
     def commit(self) -> None:
         """Save which pages were written. Call this after all pages have been written."""
+        # Read again: another builder may have finished meanwhile, and its entry stays.
         builders = self._load()
         pages = {name: own for name, own in self._written.items() if name in self._now}
         written = pages, self.files
@@ -80,6 +84,8 @@ class NotebookDomain(Domain):
 
     name = "nbcache"
     label = "notebooks"
+    # Sphinx drops an environment with another version, and reads every page again
+    # (https://www.sphinx-doc.org/en/master/extdev/domainapi.html).
     data_version = 4
     initial_data: ClassVar[dict[str, Any]] = {
         "render_ids": {},
@@ -133,6 +139,8 @@ class NotebookDomain(Domain):
 
     def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
         """Merge the data of a `-j` worker."""
+        # Only the worker that read the page knows; the others have the value of the last build
+        # (https://www.sphinx-doc.org/en/master/extdev/domainapi.html).
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:
@@ -144,12 +152,14 @@ class NotebookDomain(Domain):
 
     def resolve_any_xref(self, *_args: Any, **_kwargs: Any) -> list[Any]:
         """Resolve nothing: the domain has no objects."""
+        # The base class raises NotImplementedError, which ends a build with a role `any`.
         return []
 
 
 def notebook_domain(env: BuildEnvironment) -> NotebookDomain:
     """Return the domain of an environment."""
     domain = env.domains[NotebookDomain.name]
+    # Sphinx has no typed access to domains of extensions.
     assert isinstance(domain, NotebookDomain)
     return domain
 

@@ -60,9 +60,13 @@ def load_lexers(names: Iterable[str]) -> None:
 
 @cache
 def _is_found(name: str) -> bool:
+    # `plugins=False`: Pygments imports the lexers of all packages at each look-up of a name that is
+    # not its own (https://github.com/pygments/pygments/issues/2479).
     if any(name.lower() in aliases for _, aliases, *_ in get_all_lexers(plugins=False)):
         return True
     if (found := _announced(name)) is not None:
+        # The registry behind `app.add_lexer`: Sphinx highlights with it before it asks Pygments
+        # (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
         lexer_classes[name] = found
         return True
     try:
@@ -79,6 +83,8 @@ def _announced(name: str) -> type[Lexer] | None:
             found = point.load()
         except Exception:  # noqa: BLE001, S112 (another package's code)
             continue
+        # The name of an entry point need not be an alias of its lexer, and Pygments goes by
+        # aliases.
         if isinstance(found, type) and issubclass(found, Lexer) and name in found.aliases:
             return found
     return None
@@ -100,6 +106,8 @@ class ShownResult:
 
     def is_of(self, code: Sequence[str]) -> bool:
         """Tell whether the result belongs to the code with these digests, cell by cell."""
+        # Digests, not the code key: the parser has no kernel, folder or assets, which the key
+        # contains.
         return self.result is None or [cell.digest for cell in self.result.cells] == list(code)
 
     def outputs_of(self, node: CodeCellNode) -> Sequence[_Output]:
@@ -108,6 +116,7 @@ class ShownResult:
             outputs: Sequence[_Output] = node["cell"].outputs
             return outputs
         position = node["position"]
+        # A result may be forged to have fewer outputs than its code has cells.
         return self.outputs[position] if position < len(self.outputs) else ()
 
     def failure_at(self, position: int | None) -> str:
@@ -146,6 +155,7 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: ShownR
     the plan was made: then all outputs are left out, because those of one cell may depend on the
     code of any other.
     """
+    # A list, because filling replaces nodes, and `findall` is lazy.
     placeholders = list(document.findall(CodeCellNode))
     fits = all(shown.is_of(node["code"]) for node in placeholders)
     if not fits:
@@ -172,6 +182,7 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: ShownR
                 subtype=Topic.CELL.value,
                 location=node,
             )
+            # The source alone: a full disk should cost a page its images, not the build.
             _fill_cell(env, document, node, ShownResult(), warnings)
             fits = False  # the next build tries it again
     warnings.issue()
@@ -189,6 +200,7 @@ class _Warnings:
         self._counts: Counter[Topic] = Counter()
 
     def add(self, node: CodeCellNode, topic: Topic, text: str) -> None:
+        # The first one has the place; the others are counted.
         self._first.setdefault(topic, (node, node["number"], one_line(text)))
         self._counts[topic] += 1
 
@@ -242,6 +254,8 @@ def _fill_cell(
         if removed := removing_tags(tags):
             # Tags control how the cell looks. A failure must be visible all the same.
             rendered, tags = [render_traceback(text)], tags - removed | _shown_of(removed)
+        # Failures such as a time limit have no error output; the others would show their traceback
+        # twice.
         elif not any(output.get("output_type") == "error" for output in outputs):
             rendered.append(render_traceback(text))
     source = render_source(cell.source, _known_lexer(_lexer(node, shown), warn))
@@ -267,6 +281,7 @@ def _put_before(placeholder: CodeCellNode, text: str) -> None:
 
 def _container_for(node: CodeCellNode) -> nodes.container:
     """Replace a placeholder with an ordinary container, which is stored in the doctree."""
+    # The attributes and classes of MyST-NB, by which themes and sphinx-thebe find cells.
     container = nodes.container("", classes=node["classes"], nb_element="cell_code")
     container["cell_index"] = node["number"]
     container["ids"].append(cell_id(node["number"]))
@@ -283,6 +298,8 @@ def _lexer(node: CodeCellNode, shown: ShownResult) -> str:
 
 def _kernels_lexer(result: Result) -> str:
     info = result.language_info
+    # `pygments_lexer` is optional in a kernel's info
+    # (https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-info).
     return str(info.get("pygments_lexer") or info.get("name") or "")
 
 

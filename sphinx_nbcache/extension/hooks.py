@@ -51,8 +51,10 @@ from sphinx_nbcache.signals import SignalHandlers
 
 # Sphinx's collectors of images, labels and the like run at 500: they must see the outputs.
 _BEFORE_COLLECTORS = 400
+# Stand for a render id on pages without a result; a real one is a digest.
 _STORED, _NONE = "stored", "none"
-# How often to look for notebooks that notebooks have written.
+# How often to look for notebooks that notebooks have written: a limit, because a notebook could
+# write another one for ever.
 _ROUNDS = 3
 # With at least this many processes, Sphinx reads and writes in forked ones.
 _WORKERS = 2
@@ -67,6 +69,8 @@ def collection(*, running: bool) -> Iterator[None]:
     Planning and reporting create many small objects and no cycles. Running notebooks does create
     cycles.
     """
+    # The collector is triggered by the number of allocations, and a full collection visits all of
+    # Sphinx's environment (https://docs.python.org/3/library/gc.html#gc.set_threshold).
     was_enabled = gc.isenabled()
     (gc.enable if running else gc.disable)()
     try:
@@ -85,6 +89,8 @@ def set_aside(*, has_garbage: bool) -> None:
     """
     if has_garbage:
         gc.collect()
+    # The collector writes to the header of each object that it visits, which copies the page in a
+    # forked process (https://docs.python.org/3/library/gc.html#gc.freeze).
     gc.freeze()
 
 
@@ -115,11 +121,14 @@ class Hooks:
         if is_command_line(sys._getframe()):  # noqa: SLF001 (inspect.currentframe is the same)
             # If another program drives Sphinx, that program decides what a signal does.
             self.signals.install()
+        # The order of these events in a build:
+        # https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
         app.connect("config-inited", check_names, priority=AFTER_SUFFIXES)
         app.connect("builder-inited", leave_out_outputs)
+        # The last event before Sphinx reads pages, and the first that knows which documents exist.
         app.connect("env-get-outdated", self.execute)
         app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)
         app.connect("env-before-read-docs", self.get_ready_to_fork)
@@ -138,6 +147,8 @@ class Hooks:
         removed: set[str],
     ) -> list[str]:
         """`env-get-outdated`: plan, execute notebooks, return the documents to read again."""
+        # Embedders and test suites build several times in a process: objects of the last build
+        # would stay in memory for ever.
         take_back()
         project = self._open(app)
         self.written = WrittenPages(app)
@@ -148,6 +159,7 @@ class Hooks:
                     break
                 # A run may have written files that pages include, or even notebooks.
                 env.find_files(app.config, app.builder)
+                # `False`: with a changed configuration, Sphinx already reads every page.
                 new, touched, _gone = env.get_outdated_files(config_changed=False)
                 found |= new | touched
             names = sorted(item.planned.name for item in self.settled.values())
@@ -158,9 +170,13 @@ class Hooks:
             # Before readers are forked: nothing may remain open, locked or running.
             project.close()
         self._tell(app, project)
+        # Sphinx takes the returned names as changed, but these sets are its own: to leave out or
+        # add a document, they have to be changed in place
+        # (https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html).
         self._leave_out_undecodable(env, added, changed, removed)
         domain = notebook_domain(env)
         add_report_document(env, added, changed, removed, was_ours=domain.report_is_ours)
+        # Names that are not in the environment are added documents, which Sphinx reads anyway.
         found.update(
             docname
             for docname, settled in self.settled.items()
@@ -189,6 +205,8 @@ class Hooks:
             return
         shown = shown_by(self.project, settled, docname)
         shows_it = fill_document(app.env, doctree, shown)
+        # Without an id, the page is read again by the next build: outputs that vanished from the
+        # store are looked for once more.
         if shows_it and (shown.result is not None or settled.result is None):
             domain.render_ids[docname] = render_id_of(settled)
 
@@ -198,6 +216,8 @@ class Hooks:
 
         A page is read again when its result or a file that it includes changes.
         """
+        # For most builders the call returns a generator that is not started here: it costs nothing,
+        # and HTML's side effects wait until Sphinx iterates.
         if isinstance(app.builder.get_outdated_docs(), str):
             return []  # a builder that writes everything each time
         domain = notebook_domain(env)
@@ -221,6 +241,7 @@ class Hooks:
         """`doctree-resolved`: fill in the report of this build."""
         if self.report is not None:
             fill_places(app, doctree, docname, self.report)
+        # Not in `fill`: doctrees are shared with builders that show the outputs.
         if app.builder.name == "gettext":
             offer_to_translators(app, doctree)
         if self.written is not None:
@@ -228,6 +249,8 @@ class Hooks:
 
     def finish(self, app: Sphinx, exception: Exception | None) -> None:
         """`build-finished`: record the written pages."""
+        # First: what follows may fail, and a program that embeds Sphinx goes on with its own
+        # handlers.
         self.signals.restore()
         if self.project is not None:
             self.project.close()
@@ -243,6 +266,7 @@ class Hooks:
         settings, _ = settings_of(app.config)
         base = Path(app.srcdir)
         place = store_place(base, Path(app.outdir).parent, settings)
+        # The hooks live as long as the application, which may build more than once.
         self.settled, self.seconds = {}, 0.0
         quiet = Path(app.outdir), Path(app.doctreedir)
         self.project = Project(
@@ -282,6 +306,7 @@ class Hooks:
         except NotebookFailedError as error:
             text = f'{error} (nbcache_on_error is "stop")'
             notifier(app)(Notice(Topic.EXECUTION, text, is_error=True))
+            # A SphinxError is printed without a traceback, and the exit status is 2.
             raise BuildStoppedError(text) from None
         self.settled |= {docnames[item.planned.name]: item for item in run.notebooks}
         self.seconds += run.seconds
@@ -295,6 +320,9 @@ class Hooks:
         self.report = BuildReport(
             draft(run, paged, project.past_runs),
             project,
+            # Set by distributions that compare builds
+            # (https://reproducible-builds.org/specs/source-date-epoch/); Sphinx itself takes its
+            # dates from it.
             is_reproducible=bool(os.environ.get("SOURCE_DATE_EPOCH")),
         )
 
@@ -332,6 +360,8 @@ class Hooks:
         for docname, settled in self.settled.items():
             if settled.planned.scan.decodable:
                 continue
+            # `read_doc` decodes a file before it creates a parser, outside of any handler
+            # (sphinx/builders/__init__.py, Sphinx 9.0).
             env.project.docnames.discard(docname)
             for docnames in to_read:
                 docnames.discard(docname)

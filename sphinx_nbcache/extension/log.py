@@ -43,6 +43,7 @@ def notifier(app: Sphinx) -> Notify:
             return
         log = LOGGER.error if notice.is_error else LOGGER.warning
         log(
+            # Never the text as the format: names of files and messages may contain `%`.
             "%s",
             colourless(notice.text),
             type=WARNING_TYPE,
@@ -50,6 +51,7 @@ def notifier(app: Sphinx) -> Notify:
             location=_location(app, notice),
         )
         if notice.is_error:
+            # An error in the log alone does not change the exit status of sphinx-build.
             app.statuscode = 1
 
     return notify
@@ -61,6 +63,7 @@ def annotate(app: Sphinx, notices: Iterable[Notice], report: Report) -> None:
     shown = [
         notice
         for notice in notices
+        # Annotations do not pass through Sphinx's log, which would have left these out.
         if not logging.is_suppressed_warning(WARNING_TYPE, notice.topic.value, suppressed)
     ]
     try:
@@ -79,7 +82,8 @@ def _location(app: Sphinx, notice: Notice) -> tuple[str, int | None] | str | Non
     docname = env.path2doc(notice.path) if env is not None else None
     if docname is not None:
         return docname, notice.line
-    # Sphinx takes a text without a colon for a docname.
+    # Sphinx takes a text without a colon for a docname
+    # (https://www.sphinx-doc.org/en/master/extdev/logging.html).
     return f"{notice.path}:{notice.line}" if notice.line else None
 
 
@@ -100,9 +104,12 @@ def line_in_conf(name: str, conf: Path) -> int | None:
         conf: The path of the `conf.py`.
     """
     try:
+        # Python, which runs the file, also accepts a byte order mark
+        # (https://docs.python.org/3/reference/lexical_analysis.html).
         text = conf.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
+    # An assignment, an annotation, a change of an item, or a method call such as `.update`.
     found = re.search(rf"^[ \t]*{re.escape(name)}\b[ \t]*(?:=|:|\[|\.)", text, re.MULTILINE)
     return None if found is None else text.count("\n", 0, found.start()) + 1
 
@@ -187,6 +194,7 @@ class TerminalProgress(LogProgress):
 
     def say(self, line: str) -> None:
         """Write a line above the status line."""
+        # The log writes to the same terminal: its line would begin after the status line.
         self.close()
         super().say(line)
 
@@ -222,6 +230,8 @@ class TerminalProgress(LogProgress):
 @contextmanager
 def shown_progress(app: Sphinx) -> Iterator[LogProgress]:
     """Return the progress display; say what is kept when Ctrl-C ends the build."""
+    # Sphinx has no public attribute for its status stream; with `-q` it is a StringIO, and so no
+    # terminal. A terminal of type `dumb` cannot return to the start of a line.
     terminal: TextIO | None = getattr(app, "_status", None)
     is_terminal = terminal is not None and terminal.isatty() and os.environ.get("TERM") != "dumb"
     progress = TerminalProgress(terminal) if terminal and is_terminal else LogProgress()
@@ -248,6 +258,8 @@ def is_command_line(frame: FrameType | None) -> bool:
     That program catches `KeyboardInterrupt`, and exits with status 2.
     """
     while frame is not None:
+        # The application does not know who created it. `python -m sphinx` and sphinx-autobuild's
+        # subprocess pass through this module as well.
         if frame.f_globals.get("__name__") == "sphinx.cmd.build":
             return True
         frame = frame.f_back

@@ -63,6 +63,9 @@ class NotebookParser(MystParser):
         """
         env: BuildEnvironment = document.settings.env
         path = Path(env.doc2path(env.docname))
+        # For example, messages of a catalog, which Sphinx passes to the parser of the page's file
+        # type (https://github.com/sphinx-doc/sphinx/pull/12238 proposes another way): as files,
+        # they would be no notebooks.
         if not _is_own_text(env, document, path):
             self._parse_other_text(inputstring, document)
             return
@@ -74,14 +77,20 @@ class NotebookParser(MystParser):
             notebook = read_notebook(inputstring, fmt, path.parent)
         except NotebookError as error:
             self._render(Notebook({}, ()), document)
+            # A page all the same: a toctree that names it stays valid, and the error is where its
+            # author looks.
             document += _unreadable(path.name, error)
             return
+        # Sphinx reads the page again when a loaded file changes; it knows only the source itself
+        # (https://www.sphinx-doc.org/en/master/extdev/envapi.html).
         note_files(env, (path.parent / name for name in notebook.loaded))
         _remember_metadata(env, notebook)
         self._render(notebook, document)
 
     def _parse_other_text(self, text: str, document: nodes.document) -> None:
         """Parse text from elsewhere than the page's file as Markdown, with the page's settings."""
+        # `temp_data` is emptied after each document, so this is never another page's
+        # (https://www.sphinx-doc.org/en/master/extdev/envapi.html).
         config = document.settings.env.temp_data.get(_CONFIG)
         if config is None:
             super().parse(text, document)
@@ -94,6 +103,7 @@ class NotebookParser(MystParser):
         env: BuildEnvironment = document.settings.env
         config = env.temp_data[_CONFIG] = _config(env, notebook, document)
         parser = create_md_parser(config, NotebookRenderer)
+        # myst-parser's renderer expects the document here, as its own parser puts it.
         parser.options["document"] = document
         md_env: dict[str, Any] = {}
         tokens = notebook_tokens(parser, notebook, md_env, _AttachmentFiles(env))
@@ -158,6 +168,7 @@ class NotebookRenderer(SphinxRenderer):
         if not same:
             return None
         nearest = min(same, key=lambda found: abs(found[1].cell.line - line))
+        # Each cell is placed once: a second block with equal source gets the next one.
         self._nested.remove(nearest)
         return self.placeholder(*nearest)
 
@@ -198,6 +209,7 @@ class _AttachmentFiles:
 
     def __call__(self, cell: Cell, name: str) -> str | None:
         """Return the URI of an attachment of a cell; `None` if there is none."""
+        # markdown-it percent-encodes URLs; the key in the notebook is the name as it was typed.
         bundle = cell.attachments.get(unquote(name), cell.attachments.get(name, {}))
         for mime in self._types:
             if mime in bundle:
@@ -216,6 +228,8 @@ def _lexer(notebook: Notebook) -> str:
     named = info.get("pygments_lexer") if isinstance(info, dict) else None
     if isinstance(named, str) and named:
         return named
+    # Not `python`: magics such as `%time` would be highlighting errors
+    # (https://ipython.readthedocs.io/en/stable/interactive/magics.html).
     return "ipython3" if notebook.language in ("python", "") else notebook.language
 
 
@@ -231,6 +245,8 @@ def _config(env: BuildEnvironment, notebook: Notebook, document: nodes.document)
     def warn(subtype: Any, text: str) -> None:
         create_warning(document, text, subtype, line=1, append_to=document)
 
+    # The key `myst` alone: for deprecated keys at the top level, this function changes the mapping
+    # that it gets (myst-parser 5.2).
     merged: MdParserConfig = merge_file_level(config, {"myst": notebook.metadata["myst"]}, warn)
     return merged
 

@@ -52,6 +52,8 @@ class BuildReport:
             try:
                 self._whole = self._shown_draft.whole(self._project.store)
             finally:
+                # An open SQLite connection must not get into a forked writer
+                # (https://www.sqlite.org/howtocorrupt.html, section 2.6).
                 self._project.close()
         return self._whole
 
@@ -78,6 +80,7 @@ def links_from(builder: Builder, docname: str) -> Links:
     """Return the links from a page of a builder to others."""
 
     def page(target: str) -> str:
+        # `latex` and `texinfo` raise it for documents that their output does not contain.
         with suppress(NoUri):
             return builder.get_relative_uri(docname, target)
         return ""
@@ -85,6 +88,7 @@ def links_from(builder: Builder, docname: str) -> Links:
     def file(name: str) -> str:
         if builder.name not in _WITH_FILES:
             return ""
+        # `singlehtml` answers `index.html#document-name`.
         return relative_uri(builder.get_target_uri(docname).partition("#")[0], name)
 
     return Links(page, file, has_cells=builder.format == "html")
@@ -115,5 +119,7 @@ def add_assets(
     domain = notebook_domain(app.env)
     shows_it = pagename in domain.reports
     if shows_it or (app.builder.name == "singlehtml" and domain.reports):
+        # During this event, Sphinx adds the files to the current page only
+        # (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
         app.add_css_file(REPORT_STYLE)
         app.add_js_file(SCRIPT, loading_method="defer")

@@ -28,6 +28,7 @@ _TOOL_KEYS = frozenset(
 )
 _REMOVE_TAGS = frozenset({"remove-cell", "remove_cell"})
 # Elements that a browser leaves only at their end tag, and that CommonMark takes for HTML blocks.
+# The end conditions of HTML blocks: https://spec.commonmark.org/0.31.2/#html-blocks
 _SWALLOWING = re.compile(r"<!--|<(script|style|textarea|pre|title)\b", re.IGNORECASE)
 
 AttachmentUri = Callable[[Cell, str], str | None]
@@ -46,6 +47,8 @@ def notebook_tokens(
         env: markdown-it's environment, which collects references.
         attachment_uri: Returns the URIs of attachments of Markdown cells.
     """
+    # Blocks are parsed for each cell, so that an unclosed fence ends with its cell; the rules after
+    # that see all cells, so that a link or footnote may be defined in another one.
     rules = list(parser.core.ruler.getRules(""))
     split = rules.index(block_rule) + 1
     tokens = _front_matter(notebook.metadata)
@@ -95,6 +98,7 @@ def _cell_tokens(
             rule(state)
         for token in state.tokens:
             if token.map is not None:
+                # Lines of a cell become lines of the file: warnings of myst-parser name them.
                 token.map = [token.map[0] + line, token.map[1] + line]
             token.meta = {**token.meta, "cell": cell} if token.type == "inline" else token.meta
         return state.tokens + _closing_html(cell.source, state.tokens, line)
@@ -127,6 +131,7 @@ def _closing_html(source: str, tokens: list[Token], line: int) -> list[Token]:
 def _place_attachments(tokens: list[Token], attachment_uri: AttachmentUri) -> None:
     """Replace `attachment:name` in images with the URI of the attachment's file."""
     for token in tokens:
+        # Removed again: other plugins' rules and renderers get the tokens as markdown-it made them.
         cell: Cell | None = token.meta.pop("cell", None) if token.type == "inline" else None
         if cell is None or not cell.attachments:
             continue
@@ -162,8 +167,11 @@ def show_translated(env: BuildEnvironment, cell: nodes.Element) -> None:
     domain = docname_to_domain(env.docname, config.gettext_compact)
     catalog, is_found = load_catalog(folders, config.language, domain)
     for block in cell.findall(nodes.literal_block) if is_found else ():
+        # Sphinx's own transform (`Locale`) runs before `doctree-read`, when the cells are still
+        # placeholders (https://www.sphinx-doc.org/en/master/usage/advanced/intl.html).
         text = block.rawsource or block.astext()
         if text and (translated := catalog.gettext(text)) != text:
+            # Sphinx highlights `rawsource` only if it equals the text of the node.
             block.rawsource = translated
             block.children = []
             block.append(nodes.Text(translated))

@@ -45,6 +45,7 @@ def taken_out(notebook: Notebook) -> Executed:
 
 def _section(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = metadata.get(name)
+    # Metadata come from a file: any value may be of any type.
     return section if isinstance(section, Mapping) else {}
 
 
@@ -75,6 +76,8 @@ def wrong_counts(notebook: Notebook) -> tuple[WrongCount, ...]:
     `skip-execution` without a count.
     """
     wrong = []
+    # The counter is the kernel's, and starts at 1 with each start
+    # (https://jupyter-client.readthedocs.io/en/stable/messaging.html).
     expected = 1
     for numbered in notebook.code_cells:
         cell = numbered.cell

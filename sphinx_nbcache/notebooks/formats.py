@@ -47,6 +47,7 @@ class Formats:
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of notebooks, the longest first."""
         return tuple(
+            # `fit.nb.md` has the suffix `.nb.md` if that is declared, not `.md`.
             sorted({IPYNB_SUFFIX, MARKDOWN_SUFFIX, *self.extra}, key=lambda s: (-len(s), s))
         )
 
@@ -71,8 +72,12 @@ class Formats:
             return format_for_reader(reader, name)
         suffix = self.suffix_of(name)
         declared = self.extra.get(suffix)
+        # Even if it looks like a notebook: Sphinx runs it, and it is no page.
         if PurePath(name).name == "conf.py":
             return None
+        # Before the declared format: `{".py": "py:percent"}` names the format of scripts that are
+        # notebooks, not all scripts
+        # (https://jupytext.readthedocs.io/en/latest/formats-scripts.html).
         if suffix in SCRIPTS and not script_format(text):
             return None
         if declared is not None:
@@ -92,6 +97,7 @@ def script_format(text: str) -> str:
     try:
         return jupytext_format(notebook_metadata(read_front_matter("\n".join(header))))
     except NotebookError as error:
+        # Comments of an ordinary script may well look like a broken header.
         if not any(line.startswith("jupytext:") or line.strip() == "jupytext:" for line in header):
             return ""
         line = None if error.line is None else error.line + start
@@ -112,6 +118,7 @@ def _commented_header(text: str) -> tuple[list[str], int]:
                 continue
             return [], 0
         if stripped == line and line.strip():
+            # An uncommented line ends the comments: there is no header.
             return [], 0
         start = start if header else number
         header.append(stripped)
@@ -130,6 +137,7 @@ def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:
         NotebookError: The text cannot be read.
     """
     if fmt == IPYNB:
+        # Readers are imported late: a build in which nothing changed needs none of them.
         from sphinx_nbcache.notebooks.ipynb import read_ipynb
 
         return read_ipynb(text)
@@ -202,6 +210,7 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftO
     by_document: dict[str, list[str]] = {}
     scripts = []
     unnamed = []
+    # Sorted, so that the choice among twins does not depend on the order of a directory.
     for name in sorted(names):
         suffix = formats.suffix_of(name)
         if not is_encodable(name):
@@ -220,6 +229,8 @@ def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:
     """Return the files of one document, except its source, each with that source."""
     if len(names) == 1:
         return {}
+    # In a pair of jupytext, code is taken from the text file
+    # (https://jupytext.readthedocs.io/en/latest/paired-notebooks.html).
     texts = (
         name
         for name in names

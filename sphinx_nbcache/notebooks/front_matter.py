@@ -9,7 +9,8 @@ from typing import Any
 
 from sphinx_nbcache.notebooks.notebook import NotebookError
 
-# The conflict markers that git leaves in a file.
+# The conflict markers that git leaves in a file
+# (https://git-scm.com/docs/git-merge#_how_conflicts_are_presented).
 _CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 CONFLICT = "an unresolved merge conflict"
 MYST = "myst"
@@ -45,17 +46,21 @@ def load_yaml(text: str) -> Any:
     """
     import yaml
 
-    # PyYAML is not always built with libyaml, whose loader is ten times faster.
+    # PyYAML is not always built with libyaml, whose loader is ten times faster
+    # (https://pyyaml.org/wiki/PyYAMLDocumentation).
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return yaml.load(text, loader)  # noqa: S506 (a safe loader, in either form)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
+        # PyYAML counts lines from 0.
         line = mark.line + 1 if mark is not None else None
         words = (getattr(error, "problem", None), getattr(error, "context", None))
         problem = " ".join(filter(None, words)) or "unreadable"
         usual, usual_line = _usual_mistake(text, line)
         raise YamlError(usual or problem, usual_line) from None
+    # `0000-00-00` matches the pattern of a date, and raises ValueError
+    # (https://github.com/yaml/pyyaml/issues/382).
     except Exception as error:  # noqa: BLE001 (PyYAML lets through impossible dates and more)
         raise YamlError(str(error), None) from None
 
@@ -116,6 +121,7 @@ def read_front_matter(text: str) -> dict[str, Any]:
         NotebookError: It is not valid YAML.
     """
     source, _ = split_front_matter(text)
+    # A copy, because the cache hands out one mapping to all callers.
     return dict(_mapping(source)) if source else {}
 
 
@@ -125,6 +131,7 @@ def _mapping(source: str) -> Mapping[str, Any]:
     try:
         data = load_yaml(source)
     except YamlError as error:
+        # The first line of the file is the `---` above the YAML.
         line = error.line + 1 if error.line is not None else 1
         raise NotebookError(f"the front matter is not valid YAML: {error}", line) from None
     return data if isinstance(data, Mapping) else {}
@@ -136,6 +143,7 @@ def notebook_metadata(front_matter: Mapping[str, Any]) -> dict[str, Any]:
     MyST notebooks have it at the top level, jupytext's other formats under the key `jupyter`.
     """
     nested = front_matter.get(_JUPYTER)
+    # The nested metadata win: they are those of the notebook, the others of the page.
     return {**front_matter, **nested} if isinstance(nested, Mapping) else dict(front_matter)
 
 
@@ -149,6 +157,8 @@ def markdown_format(text: str) -> str | None:
         NotebookError: The front matter of an apparent notebook cannot be read. myst-parser warns
             about other pages.
     """
+    # First: without an end, there is no front matter, and the file would silently be an ordinary
+    # page.
     if _is_open(text):
         raise NotebookError("the front matter does not end; put a line `---` after it", 1)
     try:
@@ -170,6 +180,8 @@ def _is_open(text: str) -> bool:
     first, _, rest = text.partition("\n")
     if first.rstrip() != "---" or split_front_matter(text)[1]:
         return False
+    # Only up to a blank line: an ordinary page may begin with a thematic break, and show YAML
+    # further down (https://spec.commonmark.org/0.31.2/#thematic-breaks).
     return _NOTEBOOK_KEYS.search(rest.partition("\n\n")[0]) is not None
 
 

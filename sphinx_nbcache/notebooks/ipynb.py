@@ -14,12 +14,13 @@ from sphinx_nbcache.text import is_encodable
 CURRENT_MAJOR = 4
 OLDEST_MAJOR = 3
 
+# A cheap test for the rare case: walking every notebook would cost more than parsing it.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # The start of a Git LFS pointer, which replaces a large file until it is fetched
-# (https://git-lfs.com).
+# (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
 _LFS_POINTER = "version https://git-lfs.github.com/spec/"
-# The layout that nbformat and every editor write: one line of the file for each line of the cell,
-# at a fixed depth. Other layouts are valid JSON, but their lines are unknown.
+# The layout that nbformat and every editor write (`indent=1`): one line of the file for each line
+# of the cell, at a fixed depth. Other layouts are valid JSON, but their lines are unknown.
 _SOURCE_LINE = re.compile(r'^ {3}"source": (\[|")', re.MULTILINE)
 
 
@@ -79,6 +80,8 @@ def clean_text(text: str) -> str:
     """Return a text that can be encoded: lone surrogates become replacement characters."""
     if is_encodable(text):
         return text
+    # Through UTF-16, so that two surrogates that form a pair become their character
+    # (https://docs.python.org/3/library/codecs.html#error-handlers).
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -96,6 +99,7 @@ def source_lines(text: str, count: int) -> list[tuple[int, bool]]:
         # The first item of a list is on the next line, a plain string on the same one.
         is_list = match[1] == "["
         found.append((line + is_list, is_list))
+    # Metadata of the notebook may have a key `source` at the same depth: then no line is certain.
     return found if len(found) == count else [(0, False)] * count
 
 
@@ -121,6 +125,8 @@ def _json(text: str) -> Mapping[str, Any]:
     except json.JSONDecodeError as error:
         problem = error.msg.removesuffix(" starting at")
         raise NotebookError(f"not valid JSON: {problem}", error.lineno) from None
+    # Python refuses numbers with thousands of digits
+    # (https://docs.python.org/3/library/stdtypes.html#int-max-str-digits).
     except ValueError as error:
         raise NotebookError(f"not a notebook: {error}") from None
     if not isinstance(data, dict):
@@ -135,6 +141,8 @@ def _upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
         return data
     if major != OLDEST_MAJOR:
         raise NotebookError(f"nbformat {major!r} is not supported: it must be 3 or 4")
+    # Late, because it takes longer to import than to read a notebook, and files of this age are
+    # rare.
     import nbformat
 
     try:
@@ -149,6 +157,7 @@ def _cell(data: object, number: int, place: tuple[int, bool]) -> Cell:
     kind = data.get("cell_type") if isinstance(data, Mapping) else None
     if not isinstance(data, Mapping) or kind not in ("code", "markdown", "raw"):
         raise NotebookError(f"cell {number} is not a code, Markdown or raw cell")
+    # JSON may contain any line break; digests, line numbers and Markdown expect LF.
     source = _joined(data.get("source"), number).replace("\r\n", "\n").replace("\r", "\n")
     outputs = data.get("outputs") if kind == "code" else None
     count = data.get("execution_count")
@@ -183,6 +192,8 @@ def _joined_output(output: Mapping[str, Any], number: int) -> Mapping[str, Any]:
         joined["text"] = _joined(joined["text"], number)
     if "data" in joined:
         joined["data"] = {
+            # A list under a JSON type is data. All others are text, possibly split into lines
+            # (https://nbformat.readthedocs.io/en/latest/format_description.html).
             mime: value if mime.endswith("json") else _joined(value, number)
             for mime, value in _mapping(joined["data"]).items()
         }

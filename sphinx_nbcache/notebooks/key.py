@@ -49,6 +49,8 @@ class KeyParts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def digest(self) -> str:
         """Return the code key, in hexadecimal."""
+        # msgspec writes fields in the order of their declaration, so the order is a part of the
+        # format of keys (https://jcristharif.com/msgspec/structs.html).
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
@@ -73,6 +75,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
         arguments: The option `nbcache_kernel_arguments`.
     """
     kernel = resolve_alias(scan.kernel, aliases)
+    # A notebook that names neither is run by the default kernel, as in nbclient and MyST-NB.
     is_python = scan.language in ("", "python")
     started = kernel or (DEFAULT_KERNEL if is_python else "")
     return KeyParts(
@@ -81,6 +84,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
         directory=directory,
         cells=tuple(KeyCell(cell.digest, cell.skipped) for cell in scan.cells),
         temporary=temporary,
+        # Sorted: the order in which assets are listed has no effect on a run.
         assets=tuple(sorted({*scan.assets, *assets})) if temporary else (),
         arguments=tuple(
             argument
@@ -94,6 +98,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
 def resolve_alias(kernel: str, aliases: Mapping[str, str]) -> str:
     """Return the kernel name from the first matching alias, or the name itself."""
     for pattern, name in aliases.items():
+        # The first match, so that a general pattern may follow its exceptions.
         if re.fullmatch(pattern, kernel):
             return name
     return kernel

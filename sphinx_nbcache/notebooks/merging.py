@@ -29,6 +29,7 @@ from sphinx_nbcache.notebooks.readers import (
 from sphinx_nbcache.notebooks.scan import cell_digest
 
 _OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cell\}.*", re.DOTALL)
+# The first minor version with cell ids (https://nbformat.readthedocs.io/en/latest/changelog.html).
 _MINOR = 5
 _MYST_IN_JUPYTEXT = "md:myst"
 
@@ -56,9 +57,11 @@ def _nested_in(text: Cell, cells: Sequence[Cell]) -> list[Cell]:
 
 def _shown(text: Cell, nested: Sequence[Cell], language: str) -> str:
     lines = text.source.split("\n")
+    # From the last to the first: replacing lines moves all that follow.
     for cell in sorted(nested, key=lambda cell: -cell.line):
         body = cell.line - text.line
         opening = body - 1
+        # The options of the cell, which may take many lines, are between its opening and its body.
         while opening >= 0 and _OPENING.fullmatch(lines[opening]) is None:
             opening -= 1
         if opening >= 0 and (match := _OPENING.fullmatch(lines[opening])) is not None:
@@ -100,9 +103,11 @@ def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) 
     from nbformat import from_dict
 
     notebook = read_notebook(text, fmt, folder)
+    # Outputs of other code must never get into a file, where no one could tell any more.
     if [cell_digest(item.cell.source) for item in notebook.code_cells] != [*executed.digests]:
         raise MergeError("the notebook's code is no longer what was run; execute it first")
     data = _raw(text) if fmt == IPYNB else _data(notebook)
+    # By identity: cells with equal sources are equal.
     numbers = {id(item.cell): place for place, item in enumerate(notebook.code_cells)}
     cells = [
         _merged_cell(raw, cell, executed, numbers.get(id(cell)))
@@ -168,6 +173,7 @@ def _text(node: Any, fmt: str) -> str:
     if fmt == IPYNB:
         from nbformat import v4
 
+        # Not `nbformat.writes`, which validates, and logs an error for the user's own metadata.
         text: str = v4.writes(node)
         return text.rstrip("\n") + "\n"
     import jupytext
@@ -181,6 +187,8 @@ def _text(node: Any, fmt: str) -> str:
 
 def _is_same_file(target: Path, other: Path) -> bool:
     try:
+        # Names may differ: links, and file systems that ignore case
+        # (https://docs.python.org/3/library/os.path.html#os.path.samefile).
         return target.samefile(other)
     except OSError:  # one of them does not exist
         return target.resolve() == other.resolve()
@@ -192,6 +200,7 @@ def _raw(text: str) -> Mapping[str, Any]:
     from nbformat.v4.rwbase import rejoin_lines
 
     try:
+        # nbformat does this only in its reader, which also removes keys.
         node: Mapping[str, Any] = rejoin_lines(from_dict(load_ipynb(text)))
     except (AttributeError, TypeError, KeyError) as error:
         raise MergeError(f"something in it is not as nbformat 4 has it: {error}") from None
@@ -204,7 +213,7 @@ def _data(notebook: Notebook) -> Mapping[str, Any]:
     metadata = _json_values(notebook.metadata)
     spec = metadata.get("kernelspec")
     if isinstance(spec, dict) and "name" in spec:
-        spec.setdefault("display_name", spec["name"])  # nbformat demands one
+        spec.setdefault("display_name", spec["name"])  # nbformat demands one (jupyter/nbformat#448)
     return {
         "cells": [_cell_data(cell, number) for number, cell in enumerate(cells, 1)],
         "metadata": metadata,
@@ -215,6 +224,8 @@ def _data(notebook: Notebook) -> Mapping[str, Any]:
 
 def _cell_data(cell: Cell, number: int) -> dict[str, Any]:
     data = {
+        # nbformat would choose random ids, so that every merge would change the file
+        # (https://jupyter.org/enhancement-proposals/62-cell-id/cell-id.html).
         "id": f"cell-{number}",
         "cell_type": cell.kind,
         "metadata": _json_values(cell.metadata),
@@ -244,6 +255,7 @@ def _merged_cell(
         return {**raw, "outputs": [], "execution_count": None}
     outputs, count = executed.outputs[position], executed.counts[position]
     if count is None and SKIP_TAG in cell.tags:
+        # The stored outputs win: the run has none for a skipped cell.
         return {"outputs": [], "execution_count": None, **raw}
     return {**raw, "outputs": [dict(output) for output in outputs], "execution_count": count}
 

@@ -67,8 +67,11 @@ def read_myst(text: str) -> Notebook:
     Raises:
         NotebookError: The front matter is not valid YAML.
     """
+    # markdown-it normalises line breaks, too: its line numbers must be those of `lines`.
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     scan = _Scan(text.split("\n"))
+    # Nested cells are executed as well, which jupytext and MyST-NB do not offer
+    # (https://github.com/executablebooks/meta/issues/143).
     for token in _top_level(_block_parser().parse(text)):
         scan.take(token)
     scan.end_markdown(len(scan.lines))
@@ -79,6 +82,8 @@ def read_myst(text: str) -> Notebook:
 def split_options(content: str) -> Block:
     """Split the content of a fenced directive into options and body."""
     lines = content.split("\n")
+    # The two forms of options in MyST
+    # (https://myst-parser.readthedocs.io/en/latest/syntax/roles-and-directives.html).
     source, used = yaml_block(lines) if lines[0].rstrip() == "---" else _option_lines(lines)
     options, problem = _yaml_options(source)
     while used < len(lines) and not lines[used].strip():
@@ -97,10 +102,13 @@ def directive_of(token: Token) -> tuple[str, str]:
 @cache
 def _block_parser() -> MarkdownIt:
     """Return a parser for the block structure; text within blocks is not parsed."""
+    # The block syntax of myst-parser, as far as it can contain fences or be taken for one. A plugin
+    # that is missing here would make a cell part of a paragraph.
     parser = MarkdownIt("commonmark").enable("table")
     for plugin in (front_matter_plugin, myst_block_plugin, colon_fence_plugin, deflist_plugin):
         parser.use(plugin)
     parser.use(footnote_plugin, inline=False, move_to_end=False)
+    # Inline parsing takes most of the time, and no cell is inside a line.
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
 
@@ -110,6 +118,8 @@ def _top_level(tokens: list[Token]) -> Iterator[list[Token]]:
     group: list[Token] = []
     for token in tokens:
         group.append(token)
+        # An opening token at level 0 begins a group, which its closing token, or a token of its
+        # own, ends.
         if token.level == 0 and token.nesting != 1:
             yield group
             group = []
@@ -141,6 +151,7 @@ class _Scan:
             self.cells.append(self._fenced_cell(token, begin, nested=False))
             self.start = end
         else:
+            # Kept until the text ends: a nested cell follows the Markdown cell that contains it.
             self.nested.extend(self._nested_cells(group, 0))
 
     def end_markdown(self, end: int) -> None:
@@ -162,6 +173,7 @@ class _Scan:
         if block.problem:
             self.problems.append(Problem(f"the options of a {name}: {block.problem}", line + 1))
         kind = "code" if name == CODE_CELL else "raw"
+        # Lines count from 1, and the fence takes one.
         start = line + 2 + block.offset
         return Cell(kind, block.body, block.options, start, nested=nested, opening=line + 1)  # type: ignore[arg-type]
 
@@ -172,6 +184,7 @@ class _Scan:
             begin = line + (token.map[0] if token.map else 0)
             if name == CODE_CELL:
                 yield self._fenced_cell(token, begin, nested=True)
+            # The content of a directive is parsed when it is rendered; until then it is one token.
             elif name and name not in _VERBATIM:
                 block = split_options(token.content)
                 inner = _block_parser().parse(block.body)
@@ -194,6 +207,7 @@ def _option_lines(lines: list[str]) -> tuple[str, int]:
     used = 0
     while used < len(lines) and re.match(r":[\w-]+:", lines[used]):
         used += 1
+    # Without the first colon, `:key: value` is YAML.
     return "\n".join(line[1:] for line in lines[:used]), used
 
 

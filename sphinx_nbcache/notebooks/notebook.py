@@ -69,6 +69,7 @@ class Cell:
     def tags(self) -> frozenset[str]:
         """The cell's tags; any value other than a list of strings counts as none."""
         tags = self.metadata.get("tags", ())
+        # `tags: a, b` in YAML is one string.
         if isinstance(tags, str):
             tags = tags.split(",")
         if not isinstance(tags, list | tuple):
@@ -116,8 +117,11 @@ class Notebook:
         """
         named = _text(self.metadata, "kernelspec", "language")
         named = named or _text(self.metadata, "language_info", "name")
+        # `python3` is what ipykernel installs; other names say nothing of a language
+        # (https://ipython.readthedocs.io/en/stable/install/kernel_install.html).
         if not named and self.kernel_name.startswith("python"):
             return "python"
+        # IRkernel writes `R`, for example; lexers and options are compared in lower case.
         return named.lower()
 
     @property
@@ -135,6 +139,7 @@ def _text(metadata: Mapping[str, Any], section: str, name: str) -> str:
     value = values.get(name) if isinstance(values, Mapping) else None
     if not isinstance(value, str):
         return ""
+    # The name becomes part of a record and of messages, which cannot contain lone surrogates.
     return clipped(value.encode("utf-8", "backslashreplace").decode())
 
 
@@ -145,6 +150,8 @@ def decode_source(content: bytes) -> str:
         NotebookError: The content is not UTF-8.
     """
     try:
+        # Editors on Windows begin a file with a byte order mark. Sphinx reads sources with the same
+        # encoding (https://docs.python.org/3/library/codecs.html#module-encodings.utf_8_sig).
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
@@ -185,6 +192,7 @@ def loaded_name(cell: Cell) -> str:
 def name_in(options: Mapping[str, Any]) -> str:
     """Return the file named in the options of a code cell; empty if there is none."""
     name = options.get(LOAD)
+    # NUL in a path raises ValueError in every function of `os`.
     return name.strip() if isinstance(name, str) and "\0" not in name else ""
 
 

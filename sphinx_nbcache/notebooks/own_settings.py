@@ -165,6 +165,7 @@ class _Problems:
                 meant = did_you_mean(key, _OWN_KEYS)
                 wrong = f"nothing reads `{OWN}.{key}` in its metadata{meant}"
                 self._add(Topic.METADATA, wrong, OWN, str(key))
+        # Only likely slips: the section is shared with other tools, whose keys are not known here.
         for key in execution.keys() - _EXECUTION_OF_OTHERS:
             if meant := one_edit_away(str(key), _EXECUTION):
                 self._slip(f"{EXECUTION}.{key}", f"{EXECUTION}.{meant}", EXECUTION, str(key))
@@ -194,6 +195,7 @@ class _Problems:
             wrong = f"tags = {tags!r:.200} of {what} is not a list of texts"
             self.found.append(SettingProblem(wrong, line, Topic.TAG))
         for tag in sorted(cell.tags.difference(_ALL_TAGS)):
+            # Tags are free words: a warning about each unknown one would be noise.
             if meant := one_edit_away(tag, _ALL_TAGS):
                 wrong = f"the tag `{tag}` of {what} has no effect; did you mean `{meant}`?"
                 self.found.append(SettingProblem(wrong, line, Topic.TAG))

@@ -32,6 +32,8 @@ SCRIPTS = frozenset(
     " .lua .go".split()
 )
 # A user's own reader is `module:function`; jupytext's formats look alike (`py:percent`).
+# The names are those of `jupytext.formats.JUPYTEXT_FORMATS` (1.19) and former ones, copied because
+# importing jupytext takes seconds, and most projects do not use it.
 _VARIANTS = frozenset(
     "percent light nomarker sphinx hydrogen bare spin markdown myst quarto pandoc rmarkdown"
     " marimo cell_metadata_json".split()
@@ -127,4 +129,5 @@ def _named(reader: str, name: str) -> str:
         or f".{reader}" in SCRIPTS
     ):
         return reader
+    # Last: a package cannot take a name of ours or of jupytext's.
     return _ANNOUNCED + reader if reader in announced(READERS) else ""

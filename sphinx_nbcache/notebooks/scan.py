@@ -116,6 +116,8 @@ class Scan(msgspec.Struct, frozen=True):
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
 
     def __post_init__(self) -> None:
+        # Records are read from stores that others may have written, and assets are copied by these
+        # paths.
         if self.assets and not all(map(is_inner_path, self.assets)):
             raise ValueError(f"assets out of the folder of the notebook: {self.assets!r:.200}")
 
@@ -133,12 +135,15 @@ class Scan(msgspec.Struct, frozen=True):
         """
         if self.declared != _declared(path, formats, reader):
             return False
+        # No version or stat covers a function and what it imports.
         if self.fmt is not None and is_foreign(self.fmt):
             return False  # third-party code may have changed
         try:
             stat = Stat.of(path)
         except OSError:
             return False
+        # A file that changed within the resolution of its time stamp looks unchanged, as in git's
+        # index (https://git-scm.com/docs/racy-git).
         if stat != self.stat or stat.is_racy(self.seen_ns):
             return False
         for name, before in self.loaded:
@@ -150,6 +155,8 @@ class Scan(msgspec.Struct, frozen=True):
 
 def cell_digest(source: str) -> str:
     """Return the digest of a code cell's source, ignoring line endings and trailing newlines."""
+    # git converts line ends on checkout (`core.autocrlf`), and editors add a last newline: neither
+    # is a reason to run a notebook (https://git-scm.com/docs/gitattributes).
     normalised = source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -171,6 +178,7 @@ def scan_file(
     Raises:
         OSError: The file cannot be opened.
     """
+    # Before the content is read: a change in between is then seen by the next build, not missed.
     stat, seen_ns = Stat.of(path), now_ns()
     scan = Scan(stat, seen_ns, _declared(path, formats, reader), _READING, None)
     content = path.read_bytes()
@@ -178,6 +186,7 @@ def scan_file(
         text = decode_source(content)
     except NotebookError as error:
         problem = SettingProblem(str(error), error.line)
+        # A scan, not an error: the failure is remembered until the file changes.
         return msgspec.structs.replace(scan, fmt=_UNKNOWN, unreadable=problem, decodable=False)
     try:
         fmt = formats.format_of(path.name, text, reader)
@@ -231,6 +240,8 @@ def _declared(path: Path, formats: Formats, reader: str) -> str:
 
 
 def _reading(notebook: Notebook) -> str:
+    # `repr` for objects that a foreign reader may put into metadata; the order of its dictionaries
+    # must not count.
     encoded = msgspec.json.encode(notebook, order="deterministic", enc_hook=repr)
     return hashlib.sha256(encoded).hexdigest()[:32]
 
@@ -246,6 +257,8 @@ def _jupytext_version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
+        # From the metadata of the distribution: importing jupytext would cost every build its
+        # start.
         return f"jupytext {version('jupytext')}"
     except PackageNotFoundError:
         return "no jupytext"

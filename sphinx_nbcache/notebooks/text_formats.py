@@ -31,6 +31,8 @@ def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
     import jupytext
 
     try:
+        # jupytext 1.19 validates what it has read, and fails for a kernelspec with a name alone
+        # (https://github.com/jupyter/nbformat/issues/448).
         node = jupytext.reads(_with_display_name(text), fmt=fmt or None)
     except Exception as error:  # noqa: BLE001 (a reader of foreign text fails in any way)
         first = str(error).partition("\n")[0]
@@ -44,11 +46,13 @@ def _with_lines(notebook: Notebook, text: str) -> Notebook:
 
     The text contains the code unchanged, unless magics are commented out.
     """
+    # Line breaks on both sides, so that a source is found only as whole lines.
     text = "\n" + text.replace("\r\n", "\n") + "\n"
     cells, position = [], 0
     for cell in notebook.cells:
         found = text.find(f"\n{cell.source}\n", position) if cell.source.strip() else -1
         if found >= 0:
+            # Onwards from there: an equal cell further up has been found already.
             position = found + len(cell.source) + 1
             line = text.count("\n", 0, found) + 1
             cell = replace(cell, line=line, has_lines=True)  # noqa: PLW2901 (the same cell, placed)
@@ -122,6 +126,7 @@ def _announced_reader(name: str) -> Any:
         reader = load(READERS, name)
     except PluginError as error:
         raise NotebookError(f"the reader {name!r}: {error}") from None
+    # The format was remembered in a scan, or is in the project's list.
     if reader is None:
         raise NotebookError(f"the reader {name!r} is not installed any more")
     return reader

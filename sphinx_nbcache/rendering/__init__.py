@@ -28,5 +28,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
 def add_style(app: Sphinx, config: Config) -> None:
     """`config-inited`: ship the style sheet with the pages."""
     static = str(Path(__file__).parent.parent / "static")
+    # A new list: the old one may be the default, which all configurations share.
     config.html_static_path = [*config.html_static_path, static]
     app.add_css_file("nbcache.css")

@@ -47,9 +47,11 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
     data = output.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
     if "text/latex" in data:
+        # One MIME type, two forms: MathJax shows formulas only, LaTeX anything.
         data[LATEX_RAW] = data["text/latex"]
     metadata = output.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
+    # Images take their alternative text from it.
     plain = data.get("text/plain")
     context = replace(context, plain=plain if isinstance(plain, str) else "")
     forms = OutputForms()
@@ -80,12 +82,15 @@ def preferred_forms(builder: Builder) -> list[str]:
 class ChooseForms(SphinxPostTransform):
     """Keeps the form of each output that suits the builder best."""
 
-    # Before references are resolved and images are collected for the writer.
+    # Before references are resolved (10) and images are collected for the writer (100), or Sphinx
+    # would warn about references in forms that no one sees, and copy their images
+    # (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
     default_priority = 4
 
     def run(self, **_kwargs: Any) -> None:
         """Replace each [](OutputForms) by the content of one of its forms."""
         preferred = preferred_forms(self.app.builder)
+        # The choice is made here, not when the page is read: builders share doctrees.
         for forms in list(self.document.findall(OutputForms)):
             by_mime = {form["mime"]: form for form in forms.findall(OutputForm)}
             best = next((by_mime[mime] for mime in preferred if mime in by_mime), None)

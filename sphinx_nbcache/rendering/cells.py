@@ -16,6 +16,8 @@ Outputs = Sequence[Mapping[str, Any]]
 
 def has_tag(tags: frozenset[str], name: str) -> bool:
     """Tell whether a cell has a tag, also in its older spelling with an underscore."""
+    # MyST-NB accepts both spellings (`remove_cell`, `remove-cell`)
+    # (https://myst-nb.readthedocs.io/en/latest/render/hiding.html).
     return name in tags or name.replace("-", "_") in tags
 
 
@@ -54,6 +56,7 @@ def put_together(
 ) -> None:
     """Fill the container of a cell with its source and outputs, as its tags say."""
     if has_tag(tags, "remove-cell"):
+        # The whole container: an empty one would leave its margins in the page.
         cell.parent.remove(cell)
         return
     parts: list[nodes.Element] = []
@@ -82,6 +85,7 @@ def _stream(output: Mapping[str, Any]) -> nodes.Node:
 
 def _traceback(output: Mapping[str, Any]) -> str:
     lines = output.get("traceback")
+    # Kernels without tracebacks send an empty list, such as bash_kernel.
     if isinstance(lines, list) and lines:
         return "\n".join(map(str, lines))
     return f"{output.get('ename')}: {output.get('evalue')}"

@@ -16,6 +16,7 @@ from sphinx_nbcache.files.atomic import replace_file
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.context import Context
 
+# The order is that of preference: vectors first.
 SUFFIXES = {
     "image/svg+xml": ".svg",
     "image/png": ".png",
@@ -40,6 +41,7 @@ def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
     image["alt"] = str(context.metadata.get("alt") or described or "output of a code cell")
     for side in ("width", "height"):
         if isinstance(size := context.metadata.get(side), int | float | str):
+            # docutils writers take text only, as from the options of a directive.
             image[side] = str(size)
     return [image]
 
@@ -54,8 +56,11 @@ def image_content(value: Any, mime: str) -> bytes:
     if not isinstance(value, str):
         raise TypeError("it is not text")
     if mime == "image/svg+xml":
+        # SVG is text in a bundle, not base64. It may contain lone surrogates from JSON escapes.
         return value.encode("utf-8", "replace")
     try:
+        # Not `validate=True`: kernels may break base64 into lines, and line breaks are skipped here
+        # (https://docs.python.org/3/library/base64.html#base64.b64decode).
         content = base64.b64decode(value)
     except binascii.Error as error:
         raise ValueError(str(error)) from None
@@ -70,9 +75,12 @@ def write_image(content: bytes, suffix: str, folder: Path) -> Path:
     Raises:
         OSError: It cannot be written.
     """
+    # A name by content also makes Sphinx copy a changed image: it does not overwrite files in
+    # `_images` (https://github.com/sphinx-doc/sphinx/issues/14312).
     path = folder / (hashlib.sha256(content).hexdigest()[:32] + suffix)
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        # Atomic: `-j` workers may write the same image, and another one may copy it meanwhile.
         replace_file(path, content)
     return path
 
@@ -84,4 +92,6 @@ def image_folder(env: BuildEnvironment) -> Path:
 
 def image_uri(env: BuildEnvironment, path: Path) -> str:
     """Return the URI of an image file in a document: a path from the source directory."""
+    # A leading slash is the source directory for Sphinx (`env.relfn2path`), whatever the page's own
+    # folder is; `..` leads to the doctrees.
     return "/" + Path(os.path.relpath(path, env.srcdir)).as_posix()

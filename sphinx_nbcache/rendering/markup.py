@@ -50,10 +50,14 @@ def render_markdown(value: Any, context: Context) -> list[nodes.Node]:
     Its definitions (link references, headings) stay local. It can refer only to files in the source
     directory.
     """
+    # A document of its own: names of targets and footnotes of outputs would otherwise collide with
+    # those of the page.
     parsed = new_document(context.document["source"], context.document.settings)
+    # Warnings then go through Sphinx's log, with the page as their place.
     parsed.reporter = context.document.reporter
     config = MdParserConfig(enable_extensions={"dollarmath", "amsmath"})
     parser = create_md_parser(config, SphinxRenderer)
+    # Which of these rules exist depends on the version of myst-parser: the others are ignored.
     parser.disable(_MYST_SYNTAX, ignoreInvalid=True)
     parser.options["document"] = parsed
     env: dict[str, Any] = {"match_titles": False}
@@ -75,6 +79,8 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
         return [_formula(next(group for group in match.groups() if group is not None))]
     if _MATHS.fullmatch(text):
         return [_formula(text, nowrap=True)]
+    # MathJax would show any other environment, such as a table, as an error
+    # (https://docs.mathjax.org/en/latest/input/tex/differences.html).
     return [] if "\\begin{" in text else render_markdown(text, context)
 
 
@@ -98,6 +104,7 @@ def _leave_out_private_files(parsed: nodes.document, context: Context) -> None:
         if not is_public(name, context.document.settings.env)
     ]
     for node, _ in left_out:
+        # A download keeps its words, an image its alternative text.
         node.replace_self(node.children or nodes.Text(node.get("alt", "")))
     if left_out:
         context.warn(
@@ -130,6 +137,7 @@ def is_public(name: str, env: BuildEnvironment) -> bool:
     if name.endswith(".*"):
         return False  # a glob for Sphinx, never meant in Markdown
     try:
+        # Resolved, because a link in the sources may lead out of them.
         real = Path(env.relfn2path(name, env.docname)[1]).resolve()
         inner = real.relative_to(Path(env.srcdir).resolve())
     except (OSError, ValueError, RuntimeError):
@@ -139,8 +147,10 @@ def is_public(name: str, env: BuildEnvironment) -> bool:
 
 def _formula(text: str, *, nowrap: bool = False) -> nodes.math_block:
     text = text.strip()
+    # Sphinx's writers read `number` without a default.
     formula = nodes.math_block(text, text, number=None, classes=["output", "text_latex"])
-    # Sphinx 8.2 renamed the attribute; older writers read the first, newer ones the second.
+    # Sphinx 8.2 renamed the attribute (https://github.com/sphinx-doc/sphinx/pull/13264); older
+    # writers read the first, newer ones the second.
     formula["nowrap"] = formula["no-wrap"] = nowrap
     return formula
 

@@ -43,7 +43,9 @@ def register_nodes(app: Sphinx) -> None:
     """Tell Sphinx how each builder writes the nodes of this package."""
     shown: dict[str, Any] = dict.fromkeys(_OTHER_FORMATS, (_nothing, _nothing))
     app.add_node(HiddenBlock, html=(_open_hidden, _close_hidden), **shown)
-    # Other writers find `visit_literal_block` through the class that it derives from.
+    # Other writers find `visit_literal_block` through the base class, because `SphinxTranslator`
+    # goes through the classes of a node (sphinx/util/docutils.py). HiddenBlock has no such base:
+    # a writer without a visitor for it would end the build.
     app.add_node(AnsiBlock, html=(_open_ansi, _close_ansi))
 
 
@@ -71,6 +73,8 @@ def _open_ansi(translator: Any, node: AnsiBlock) -> None:
     """Write the markup that the highlighter would write around the text."""
     highlight = f"highlight-{node['language']} notranslate"
     start = translator.starttag(node, "div", "", CLASS=highlight)
+    # The empty span is that of Pygments: without it, HTML parsers drop a first line break in `pre`
+    # (pygments/formatters/html.py).
     translator.body.append(start + '<div class="highlight"><pre><span></span>')
 
 
@@ -80,6 +84,7 @@ def _close_ansi(translator: Any, _node: AnsiBlock) -> None:
 
 def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
     """Return the block that shows a text with its colours."""
+    # A line break at the end of a stream would be an empty line in the block.
     text = _LAST_NEWLINES.sub(r"\1", _printable(text))
     if "\x1b" not in text:
         return nodes.literal_block(text, text, classes=list(classes), language="none")

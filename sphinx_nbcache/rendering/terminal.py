@@ -1,6 +1,7 @@
 """Terminal escape sequences (ECMA-48 SGR) in streams and tracebacks: stripped, or parsed.
 
-Colours 0 to 15 have a class each (`ansi-red-fg`, `ansi-bright-red-bg`), named as nbconvert does.
+Colours 0 to 15 have a class each: 0 to 7 as nbconvert names them (`ansi-red-fg`), the others with
+`bright` (`ansi-bright-red-bg`).
 Colours of the 256-colour palette and 24-bit colours are mapped to the nearest of the sixteen, so
 that the style sheet can give each a readable shade on a light and on a dark page.
 """
@@ -11,21 +12,28 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+# Select Graphic Rendition, in section 8.3.117 of ECMA-48
+# (https://ecma-international.org/publications-and-standards/standards/ecma-48/).
 _SGR = re.compile(r"\x1b\[([\d;:]*)m")
 # Every other escape sequence: cursor movement, window titles, links.
 _OTHER = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+# The default colours of xterm (https://en.wikipedia.org/wiki/ANSI_escape_code#3-bit_and_4-bit).
 _PALETTE = (
     (0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0),
     (0, 0, 238), (205, 0, 205), (0, 205, 205), (229, 229, 229),
     (127, 127, 127), (255, 0, 0), (0, 255, 0), (255, 255, 0),
     (92, 92, 255), (255, 0, 255), (0, 255, 255), (255, 255, 255),
 )  # fmt: skip
+# The levels of each component in xterm's cube of 216 colours.
 _CUBE = (0, 95, 135, 175, 215, 255)
 _FLAGS = {1: "bold", 2: "faint", 3: "italic", 4: "underline", 7: "inverse", 9: "strike"}
 _FLAGS_OFF = {22: {"bold", "faint"}, 23: {"italic"}, 24: {"underline"}, 27: {"inverse"}}
 _FLAGS_OFF[29] = {"strike"}
 _NO_UNDERLINE = 24
+# Python refuses to convert thousands of digits
+# (https://docs.python.org/3/library/stdtypes.html#int-max-str-digits), and an output may contain
+# them.
 _LONGEST_CODE = 5
 
 
@@ -54,6 +62,7 @@ def pieces(text: str) -> Iterator[tuple[list[str], str]]:
     style = _Style()
     position = 0
     for match in _SGR.finditer(text):
+        # Colours are split off first: the other pattern matches them as well.
         if piece := _OTHER.sub("", text[position : match.start()]):
             yield style.classes, piece
         style = _changed(style, _codes(match[1]))
@@ -81,6 +90,7 @@ def _codes(parameters: str) -> list[int]:
 
 def _changed(style: _Style, codes: list[int]) -> _Style:
     while codes:
+        # Taken from the list, because an extended colour takes its parameters from what follows.
         code = codes.pop(0)
         if code == 0:
             style = _Style()
@@ -106,6 +116,7 @@ def _coloured(style: _Style, code: int, rest: list[int]) -> _Style:
         colour = base + 8
     else:
         return style
+    # 38 and 48 fall through to here as well, so 48 has to count as a background.
     if code in range(40, 50) or code in range(100, 108):
         return replace(style, background=colour)
     return replace(style, foreground=colour)

@@ -70,6 +70,7 @@ class Access:
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Return the values of those keys that are present and not damaged."""
         keys = list(keys)
+        # Newest first: a waiting value, then the overlay, then the disk.
         found = {key: self._later[key] for key in keys if key in self._later}
         if self._overlay is not None:
             self._collect(self._overlay, keys, found)
@@ -78,6 +79,7 @@ class Access:
             self._collect(self._opened(), wanted, found)
         except ShelfError as error:
             self.damaged(str(error))
+            # One bad page fails the whole query; the rows on other pages can still be read.
             if len(wanted) > 1 and is_damage(error.__cause__):
                 self._collect_singly(wanted, found)
         return found
@@ -149,6 +151,8 @@ class Access:
             return None
         try:
             return decode(encoded) if decode else msgspec.json.decode(encoded, type=kind)
+        # msgspec raises RecursionError for JSON nested too deeply, and `__post_init__` of a record
+        # or a decoder may raise ValueError.
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.damaged(f"{key[:40]} cannot be read ({error})")
             return None
@@ -166,6 +170,7 @@ class Access:
                 shelf.set(key, wrapped(key, value, self.marks))
             for key in gone:
                 shelf.delete(key)
+        # Only after the transaction: if it fails, the values wait for the next write.
         self._later.clear()
 
     def write_later(self, values: Mapping[str, bytes]) -> None:
@@ -199,6 +204,7 @@ class Access:
         """Warn the user, once, about a damaged entry."""
         if not self._was_examined:
             self._was_examined = True
+            # Once for each process, because the check reads the whole database.
             mark_if_malformed(self.folder)
         if what in self._told or len(self._told) > _TOLD_AT_MOST:
             return
@@ -220,6 +226,7 @@ class Access:
         """Release the disk. The next use opens it again."""
         if self._shelf is not None:
             self._shelf.close()
+            # A shelf in memory would lose what it holds.
             if not isinstance(self._shelf, MemoryShelf):
                 self._shelf = None  # examined again when it is reopened
 

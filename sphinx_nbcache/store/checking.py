@@ -86,6 +86,8 @@ def check_store(store: Store, *, fix: bool = False) -> list[Finding]:
     waste = list(_waste_files(store))
     if not fix:
         return [*found, *_orphans(store, results), *waste]
+    # Each step leaves waste for the next one: damaged contents make results incomplete, removed
+    # results leave lists and contents behind.
     store.access.write({}, gone=bad_keys)
     remove_results(store, [stored for stored, _ in incomplete])
     store.all_results()  # removes missing results from the lists
@@ -143,6 +145,7 @@ def _incomplete_results(
     present = {key.removeprefix("blob/") for key in store.access.keys("blob/")}
     present -= {key.removeprefix("blob/") for key in bad_keys}
     for stored in results:
+        # Contents were hashed above; reading them again would double the time for a large store.
         missing = [digest for digest in stored.result.blobs if digest not in present]
         what = f"output {missing[0][:12]} is missing" if missing else _unreadable(store, stored)
         if what:
@@ -156,6 +159,7 @@ def _unreadable(store: Store, stored: Stored) -> str:
     def blob(digest: str) -> bytes:
         if digest not in named:
             raise OutputsError(f"output {digest[:12]} is not listed")
+        # `unpack` needs the structure of the outputs only: the parts have been checked.
         return b""
 
     try:
@@ -176,6 +180,7 @@ def _waste_files(store: Store) -> Iterator[Finding]:
     """Yield files without an entry: the process that wrote them was killed."""
     known = store.access.file_names()
     now = time.time()
+    # The pattern keeps the walk out of other folders of the store, such as `locks`.
     for path in sorted(store.folder.glob("??/??/*.val")):
         name = path.relative_to(store.folder).as_posix()
         if is_file_name(name) and name not in known and _age(path, now) > _WASTE_SECONDS:
@@ -186,4 +191,5 @@ def _age(path: Path, now: float) -> float:
     try:
         return now - path.stat().st_mtime
     except OSError:
+        # A file that vanished or is hidden counts as young, so it is left alone.
         return 0.0

@@ -29,6 +29,7 @@ class Claims:
         If no lock can be created (a read-only store), every claim is granted: two builds may
         then run one notebook at once, which costs time, not correctness.
         """
+        # The lock is per process: it would be granted to a second notebook with the same code.
         if key in self._held:
             return False
         bucket = _bucket(key)
@@ -37,6 +38,9 @@ class Claims:
 
             from sphinx_nbcache.store.disk import refuse_link
 
+            # `thread_local=False`, because a claim may be released in another thread. A lock that
+            # the system holds ends with its process, even if that is killed
+            # (https://man7.org/linux/man-pages/man2/flock.2.html).
             lock = filelock.FileLock(self._folder / f"{bucket}.lock", thread_local=False)
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +48,8 @@ class Claims:
                 lock.acquire(blocking=False)
             except filelock.Timeout:
                 return False
+            # filelock raises NotImplementedError on systems without `flock`, up to 3.20 at least;
+            # version 4 falls back to a soft lock.
             except (OSError, NotImplementedError):
                 return True
             self._locks[bucket] = lock
@@ -58,6 +64,7 @@ class Claims:
         """Release a claim."""
         self._held.discard(key)
         bucket = _bucket(key)
+        # Another held key may share the file.
         if bucket in self._locks and all(_bucket(held) != bucket for held in self._held):
             self._locks.pop(bucket).release(force=True)
 

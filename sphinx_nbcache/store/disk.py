@@ -21,10 +21,14 @@ from sphinx_nbcache.bounded import LARGEST_VALUE, LONGEST_NAME
 from sphinx_nbcache.store.foreign import Execute
 from sphinx_nbcache.store.shelf import DamagedEntryError
 
+# A store may be foreign: its files can be links to the user's files, or pipes, on which `open`
+# would wait for a writer (https://man7.org/linux/man-pages/man2/open.2.html). Windows has neither
+# flag.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # `diskcache.Disk.filename`: two levels of folders, then the rest of 128 random bits.
 _FILE_NAME = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
-# SQLite allows 999 parameters in a statement by default (32,766 since version 3.32).
+# SQLite allows 999 parameters in a statement by default (32,766 since version 3.32):
+# https://www.sqlite.org/limits.html#max_variable_number
 _AT_ONCE = 500
 # Values from 32 KiB on are separate files (see `disk_shelf`); a later version may change that.
 _LARGEST_IN_ROW = 1 << 20
@@ -37,6 +41,9 @@ class UnsafeEntryError(Exception):
     """An entry that this store never writes: foreign, damaged or hostile. It is not read."""
 
 
+# diskcache 5.6.3 unpickles keys and values whose row says so, which runs the code of whoever wrote
+# the store (CVE-2025-69872, https://github.com/grantjenks/python-diskcache/issues/357). Most
+# overrides below close a way to that, or to a file outside of the store.
 class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
     """Text keys and bytes values in, text keys and bytes values out.
 
@@ -50,6 +57,7 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
 
     def put(self, key: object) -> tuple[str, bool]:
         """Return the database form of a key."""
+        # Not `isinstance`: diskcache compares exact types, and pickles instances of subclasses.
         if type(key) is not str:
             raise UnsafeEntryError(f"a key must be text, not {type(key).__name__}")
         return key, True
@@ -65,6 +73,7 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         if type(value) is not bytes or read:
             raise UnsafeEntryError(f"a value must be bytes, not {type(value).__name__}")
         if len(value) > LARGEST_VALUE:
+            # An OSError, because callers fall back to memory for it, as for a full disk.
             raise OSError(errno.EFBIG, f"a value of {len(value)} bytes would not be read again")
         stored: tuple[Any, ...] = super().store(value, read, key=key)
         if self.written is not None and is_file_name(stored[2]):
@@ -84,6 +93,7 @@ class SafeDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
         """Return the value from its database form."""
         if read or mode not in (MODE_RAW, MODE_BINARY):
             raise UnsafeEntryError(f"a value of a kind that is never written (mode {mode!r})")
+        # The name is joined to the folder: `../` or an absolute path would lead out of the store.
         if mode == MODE_BINARY and not is_file_name(filename):
             raise UnsafeEntryError(f"a file name that is never written: {filename!r}")
         if filename is not None and mode == MODE_BINARY:
@@ -132,12 +142,15 @@ def _read_file(path: Path) -> bytes:
         UnsafeEntryError: The path is not a regular file, or the file is too large.
         OSError: The file cannot be read.
     """
+    # Without O_BINARY, Windows translates line ends. The checks use the open descriptor: between a
+    # check of the path and `open`, the file could be replaced.
     descriptor = os.open(path, _READ | getattr(os, "O_BINARY", 0))
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_VALUE:
         os.close(descriptor)
         raise UnsafeEntryError("a file that is never written")
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
+        # A size, because a file that grows meanwhile must not exceed the limit.
         return file.read(found.st_size)
 
 
@@ -154,6 +167,7 @@ def foreign_entry(folder: Path) -> str | None:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not _is_plain(entry)]
     except OSError:
+        # Without a folder there is nothing to follow; opening the store reports the cause.
         return None
     return f"{min(names)} is a link, or no regular file" if names else None
 
@@ -161,7 +175,8 @@ def foreign_entry(folder: Path) -> str | None:
 def _is_plain(entry: os.DirEntry[str]) -> bool:
     if entry.is_dir(follow_symlinks=False):
         return True
-    # On Windows the number of links is not known here: it is 0.
+    # On Windows the number of links is always 0 here
+    # (https://docs.python.org/3/library/os.html#os.DirEntry.stat).
     is_file = entry.is_file(follow_symlinks=False)
     return is_file and entry.stat(follow_symlinks=False).st_nlink <= 1
 
@@ -175,6 +190,9 @@ def refuse_link(path: Path) -> None:
     Raises:
         OSError: The file or its folder is a link.
     """
+    # The parent, too: filelock's fix, O_NOFOLLOW, covers only the last part of a path. The
+    # flag also closes the race between this check and the lock
+    # (https://github.com/tox-dev/filelock/pull/461).
     if path.is_symlink() or path.parent.is_symlink():
         raise OSError(f"{path} is a link")
     with suppress(FileNotFoundError):
@@ -199,6 +217,8 @@ def stored_rows(
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         marks = ",".join("?" * len(some))
+        # SQLite stores a value of any type in any column
+        # (https://www.sqlite.org/flextypegood.html).
         # Values that are too large, or of a type that is never written, do not leave the database.
         query = (
             "SELECT key, mode, substr(filename, 1, ?), typeof(value),"  # noqa: S608 (only question marks are put in)
@@ -216,6 +236,8 @@ def keys_of(execute: Execute, prefix: str) -> list[str]:
     Raises:
         sqlite3.Error: The table cannot be read.
     """
+    # A range of keys, which the index serves; LIKE would ignore case, and take `_` and `%` in a
+    # path for wildcards (https://www.sqlite.org/lang_expr.html#like).
     query = (
         "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? AND length(key) <= ?"
         " ORDER BY key"
@@ -233,12 +255,14 @@ def blob_files_of(execute: Execute) -> frozenset[str]:
     """
     query = "SELECT substr(filename, 1, ?) FROM Cache WHERE filename IS NOT NULL"
     rows = execute(query, (_LONGEST_FILE_NAME,)).fetchall()
+    # diskcache joins these names with the system's separator, so Windows writes backslashes.
     return frozenset(name.replace(os.sep, "/") for (name,) in rows if isinstance(name, str))
 
 
 def _value(
     disk: SafeDisk, mode: int, filename: str | None, type_: str, value: object
 ) -> bytes | DamagedEntryError:
+    # The CASE of the query has left the value out.
     if value is None and type_ == "blob":
         return DamagedEntryError("a value that is larger than any that is written there")
     try:

@@ -30,13 +30,17 @@ _Value = TypeVar("_Value")
 
 # Larger values are files of their own instead of rows in the database.
 _FILE_SIZE = 32 * 1024
+# How long to wait for another process's transaction. diskcache itself waits as long while it opens
+# (https://github.com/grantjenks/python-diskcache/issues/85).
 _BUSY_SECONDS = 60
+# The low byte of an extended code is the primary one (https://www.sqlite.org/rescode.html).
 _PRIMARY_CODE = 0xFF
 # All of diskcache's settings are passed, so that none is read from the database.
 _SETTINGS = {
     **DEFAULT_SETTINGS,
     "disk_min_file_size": _FILE_SIZE,
-    # Eviction is our own, of whole results: see docs/architecture.md.
+    # Eviction is our own, of whole results: see docs/architecture.md. With its defaults, diskcache
+    # would remove single rows of a result from 1 GiB on.
     "eviction_policy": "none",
     "cull_limit": 0,
 }
@@ -53,6 +57,7 @@ class DiskShelf:
         self.folder = folder
         self._cache: diskcache.Cache | None = None
         self._snapshot: Snapshot | None = None
+        # Reentrant: within a transaction, the same thread calls `get`, `set` and `delete`.
         self._lock = threading.RLock()
 
     def get(self, key: str) -> bytes | None:
@@ -77,6 +82,8 @@ class DiskShelf:
         wanted = list(keys)
         nothing: list[tuple[str, bytes | DamagedEntryError]] = []
         with self._lock, translated(self.folder):
+            # The list ends the query within `_read`, which can then tell whether a process wrote to
+            # the database meanwhile.
             yield from self._read(
                 lambda execute, disk: list(stored_rows(execute, disk, wanted)), nothing
             )
@@ -133,23 +140,31 @@ class DiskShelf:
             cache = self._open()
             disk: SafeDisk = cache.disk
             if disk.put_off is not None:
+                # diskcache makes this a part of the outer transaction, which also handles the files
+                # (https://grantjenks.com/docs/diskcache/api.html).
                 with cache.transact(retry=True):  # nested
                     yield
                 return
             replaced: list[str] = []
             removable: list[str] = []
+            # Rows are rolled back by SQLite, files by no one: "this could potentially leak files"
+            # (https://github.com/grantjenks/python-diskcache/issues/112).
             disk.put_off, disk.written = replaced, removable
             try:
                 with cache.transact(retry=True):
                     yield
+                # Reached after COMMIT only. If that fails, the written files are removed instead.
                 removable = replaced
             finally:
+                # Reset first: `remove` defers removals while there is a list.
                 disk.put_off = disk.written = None
                 for name in removable:
                     disk.remove(name)
 
     def close(self) -> None:
         """Close this thread's connection."""
+        # SQLite forbids carrying an open connection over a fork: the child may damage the database
+        # (https://www.sqlite.org/howtocorrupt.html, section 2.6).
         if self._cache is not None:
             self._cache.close()
             self._cache = None
@@ -162,6 +177,7 @@ class DiskShelf:
         """Whether there is nothing to read: commands that only read must not create the folder."""
         if self._cache is not None or self.folder.parent.exists():
             return False
+        # If a file is in the way, opening must fail with the system's message.
         return next(path for path in self.folder.parents if path.exists()).is_dir()
 
     def _read(self, query: Callable[[Execute, SafeDisk], _Value], nothing: _Value) -> _Value:
@@ -173,6 +189,8 @@ class DiskShelf:
         """
         if self._is_absent:
             return nothing
+        # diskcache writes its settings whenever it opens a folder (`Cache.__init__`), so a command
+        # that only reads would contend for the lock, and fail on a full disk.
         if self._cache is None and self._snapshot is None:
             self._snapshot = Snapshot.of(self.folder)
             if self._snapshot is not None:
@@ -183,9 +201,10 @@ class DiskShelf:
             if found is not None:
                 return found
         cache = self._open()
-        return query(cache._sql_retry, cache.disk)  # noqa: SLF001 (see rows.py)
+        return query(cache._sql_retry, cache.disk)  # noqa: SLF001 (there is no public way to query)
 
     def _open(self) -> diskcache.Cache:
+        # An immutable connection would not see what is written from now on.
         if self._snapshot is not None:
             self._snapshot.close()
             self._snapshot = None
@@ -199,10 +218,14 @@ class DiskShelf:
             except (ValueError, TypeError, AttributeError) as error:
                 # Settings are damaged: for example, a number is not a number.
                 raise sqlite3.DatabaseError(f"damaged settings: {error}") from None
+        # Every time: the limit counts the steps of one call, and diskcache connects again in a new
+        # thread.
         limit_steps(self._cache._con)  # noqa: SLF001 (each thread has its own)
         return self._cache
 
     def __getstate__(self) -> Path:
+        # Neither locks nor connections can be pickled; the copy opens the folder itself
+        # (https://docs.python.org/3/library/pickle.html#what-can-be-pickled-and-unpickled).
         return self.folder
 
     def __setstate__(self, folder: Path) -> None:
@@ -218,7 +241,7 @@ def _refuse_foreign_database(folder: Path) -> None:
     database = folder / DBNAME
     if not database.exists():
         return
-    # SQLite rolls back only where it may write.
+    # SQLite rolls back only where it may write (https://www.sqlite.org/lockingv3.html#rollback).
     mode = "rw" if has_journal(database) else "ro"
     uri = f"{database.absolute().as_uri()}?mode={mode}"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
@@ -247,6 +270,8 @@ def _in_words(error: Exception, folder: Path | None) -> str:
         # diskcache (5.6, `Cache.__init__`) replaces the system's words by its own.
         cause = error.__context__
         return trouble_in_words(cause if isinstance(cause, OSError) else error)
+    # Errors that this package raises itself have no code
+    # (https://docs.python.org/3/library/sqlite3.html#sqlite3.Error.sqlite_errorcode).
     code = (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(folder)):
         return trouble_in_words(OSError(errno.ENOSPC, str(error)))
@@ -255,5 +280,7 @@ def _in_words(error: Exception, folder: Path | None) -> str:
 
 def _is_full(folder: Path | None) -> bool:
     with suppress(OSError):
+        # The shared-memory file takes 32 KiB (https://www.sqlite.org/walformat.html), by chance the
+        # same number.
         return folder is not None and shutil.disk_usage(folder).free < _FILE_SIZE
     return False

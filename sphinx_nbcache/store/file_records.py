@@ -37,6 +37,7 @@ def checkout_id(root: Path) -> str:
     try:
         found = root.stat().st_ino
     except OSError:
+        # An empty id proves nothing: such a file counts as the user's.
         return ""
     # File systems reuse inodes: the inode of `.git` distinguishes a new clone from a removed one.
     with suppress(OSError):
@@ -101,6 +102,7 @@ def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> Non
     for name, digest in contents.items():
         before = known.get(MADE + name, Made(())).contents
         if (digest, checkout) not in before:
+            # The newest stay: a file that is rewritten by each run would grow its record for ever.
             kept = (*before[1 - _MOST_CONTENTS :], (digest, checkout))
             records[MADE + name] = encoded(Made(kept))
     if records:

@@ -25,13 +25,17 @@ Execute = Callable[..., Any]
 """Executes a statement with parameters, and returns a cursor."""
 
 # Instructions of SQLite's virtual machine: about ten per row, less than two seconds in all.
+# SQLite advises such a limit for untrusted files (https://www.sqlite.org/security.html).
 _STEP, _MOST_STEPS = 1_000_000, 50
 # diskcache has about twenty definitions and as many settings.
 _MOST_ROWS = 100
+# Far above any disk, and sums of a few stay within 64 bits.
 _LARGEST_SIZE = 1 << 53
-# The end of a rollback journal that names another file (`readSuperJournal` in pager.c of SQLite).
+# The end of a rollback journal that names another file (`readSuperJournal` in pager.c of SQLite;
+# https://www.sqlite.org/fileformat2.html, section 3).
 _NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
 # The definitions of diskcache 5.6.3, so that no database has to be created for comparison.
+# Another version is compared with what it creates itself, which costs a temporary database.
 KNOWN = frozenset(
     {
         "1609245ab9385ad3",
@@ -50,6 +54,8 @@ KNOWN = frozenset(
 
 def limit_steps(connection: sqlite3.Connection) -> None:
     """Interrupt statements from now on if they take many times as long as with our data."""
+    # A true result of the handler interrupts the statement
+    # (https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.set_progress_handler).
     steps = iter(range(_MOST_STEPS))
     connection.set_progress_handler(lambda: next(steps, None) is None, _STEP)
 
@@ -74,6 +80,8 @@ def refuse_foreign(execute: Execute, settings: frozenset[str]) -> None:
         raise
     values = dict(rows)
     foreign = values.keys() - settings - METADATA.keys()
+    # Fewer values than rows: a forged table may lack the UNIQUE constraint, and diskcache reads
+    # the settings twice, by different queries.
     if foreign or len(values) < len(rows):
         raise sqlite3.DatabaseError(f"settings that are never written: {sorted(map(str, foreign))}")
     # diskcache adds them up (`Cache.volume`).
@@ -124,12 +132,14 @@ def _refuse_definitions(execute: Execute) -> None:
 def made_by_diskcache() -> frozenset[str]:
     """Return the definitions that the installed version of diskcache creates."""
     with tempfile.TemporaryDirectory(prefix="nbcache-") as folder:
+        # The policy decides which indexes diskcache creates, so it has to be ours.
         diskcache.Cache(folder, eviction_policy="none").close()
         with closing(sqlite3.connect(Path(folder, DBNAME))) as connection:
             return definitions(connection.execute)
 
 
 def _digest(row: tuple[Any, ...]) -> str:
+    # `repr` also takes values of types that no real definition has.
     return hashlib.sha256(repr(row).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

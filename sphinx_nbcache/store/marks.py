@@ -15,7 +15,12 @@ from pathlib import Path
 
 from sphinx_nbcache.notices import Notice, Notify, Topic
 
+# The key of these is the digest of their content, which readers compare; a checksum would be a
+# second one.
 _NAMED_BY_CONTENT = ("result/", "blob/")
+# Records that are acted on: a forged fingerprint would make a stale result valid, and a forged list
+# of written files would allow the replacement of a user's file (docs/explanation/security.md). The
+# other records cost at most a run.
 _MARKED = ("scan/", "file/", "kernel/", "made/", "moving/", "missing", "notebooks", "limits")
 _SIZE = 16
 SECRET_VARIABLE = "NBCACHE_SECRET"  # noqa: S105 (the name of a variable, not a secret)
@@ -88,6 +93,8 @@ class Marks:
         if len(mark) != MARK_SIZE or mark == NO_MARK:
             return False
         secret = self._existing()
+        # A plain `==` takes longer the more bytes agree
+        # (https://docs.python.org/3/library/hmac.html#hmac.compare_digest).
         return secret is not None and hmac.compare_digest(
             mark, self._computed(secret, key, content)
         )
@@ -99,6 +106,7 @@ class Marks:
 
     def _computed(self, secret: bytes, key: str, content: bytes) -> bytes:
         name = key.encode("utf-8", "surrogatepass")
+        # NUL separates the parts, so that no two triples give one message: keys contain no NUL.
         return hmac.digest(secret, b"%b\0%b\0%b" % (self._schema, name, content), "sha256")
 
 
@@ -132,6 +140,7 @@ def _read_file(path: Path) -> bytes | None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or not _is_private(found):
             return None
+        # One byte more reveals a longer file, which is not ours.
         content = os.read(descriptor, _SECRET_SIZE + 1)
     finally:
         os.close(descriptor)
@@ -156,6 +165,7 @@ def _make_secret() -> bytes:
         path = secret_path()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _publish(path, secret)
+    # Read again: another process may have published its secret first, and both must use that one.
     kept = _read_file(secret_path())
     return kept if kept is not None else secret
 
@@ -164,11 +174,16 @@ def _publish(path: Path, secret: bytes) -> None:
     partial = path.with_name(f"{_SECRET_FILE}-{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
+        # The mode is set at creation: a later `chmod` would leave a moment in which others can
+        # read.
         with open(os.open(partial, flags, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
             file.write(secret)
         if _read_file(path) is None and os.path.lexists(path):
             partial.replace(path)  # it is damaged, or readable by others
         else:
+            # Unlike a rename, `link` fails if the name exists
+            # (https://man7.org/linux/man-pages/man2/link.2.html), so the first of two processes
+            # wins.
             os.link(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ _SURROUNDINGS = frozenset(
     }
 )
 _PRIMARY_CODE = 0xFF
+# Long enough for another build to move a large store; only a rename is expected.
 _MOVE_SECONDS = 60
 # A file that marks the folder of a database that proved damaged after it was opened.
 _MARK = "damaged"
@@ -48,6 +49,7 @@ def older_folders(folder: Path) -> list[Path]:
         beside = list(folder.parent.iterdir())
     except OSError:
         return []
+    # Only folders with a database: the place may be a folder of the user with other content.
     found = [path for path in beside if 0 < _schema_of(path) < own and _is_store(path)]
     return sorted(found, key=_schema_of)
 
@@ -64,6 +66,7 @@ def remove_older_folders(folder: Path) -> list[Path]:
     found = older_folders(folder)
     for path in found:
         shutil.rmtree(path)
+        # The lock file is next to the folder, because the folder itself is moved.
         path.with_name(f"{path.name}.moving.lock").unlink(missing_ok=True)
     return found
 
@@ -91,6 +94,7 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
     Returns:
         The shelf, and the problem if the database could not be opened normally.
     """
+    # First of all: everything below opens files in the folder, and would follow a link.
     if foreign_entry(folder) is not None:
         return _start_anew(DiskShelf(folder))
     if ReadOnlyShelf.is_needed(folder):
@@ -102,6 +106,8 @@ def open_shelf(folder: Path, *, again: bool = False) -> tuple[Shelf, str | None]
         # Not `get`, which would write.
         list(shelf.get_many([""]))
     except ShelfError as error:
+        # A locked database or a full disk says nothing about the records: moving the store aside
+        # would lose all results for a passing problem.
         if is_damage(error.__cause__):
             return _start_anew(shelf)
         return _tried(ReadOnlyShelf(folder, str(error))) or _in_memory(folder, str(error))
@@ -124,6 +130,7 @@ def mark_if_malformed(folder: Path, error: ShelfError | None = None) -> None:
         error: The error of the failed write.
     """
     if (error is not None and is_damage(error.__cause__)) or _is_malformed(folder / DBNAME):
+        # Marked, not moved: this and other processes still have the database open.
         with suppress(OSError):
             (folder / _MARK).touch()
 
@@ -132,6 +139,8 @@ def _is_malformed(database: Path) -> bool:
     try:
         uri = f"{database.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
+            # The argument stops at the first fault; a whole check reads every page
+            # (https://www.sqlite.org/pragma.html#pragma_integrity_check).
             return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",))
     except (sqlite3.Error, UnicodeDecodeError) as error:
         return is_damage(error)
@@ -156,6 +165,7 @@ def is_damage(error: BaseException | None) -> bool:
     """Tell whether SQLite reports a fault of the database, not of its surroundings."""
     if not isinstance(error, sqlite3.Error):
         return isinstance(error, UnicodeDecodeError)  # from a name, or SQLite's message
+    # No code means that this package refused the database (see `foreign`).
     code = getattr(error, "sqlite_errorcode", None)
     return code is None or code & _PRIMARY_CODE not in _SURROUNDINGS
 
@@ -169,14 +179,19 @@ def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
         shelf.close()
     aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns():x}")
     lock_file = folder.with_name(f"{folder.name}.moving.lock")
+    # Two builds that find the damage at once would otherwise move each other's fresh store.
     lock = filelock.FileLock(lock_file, timeout=_MOVE_SECONDS)
     fresh = DiskShelf(folder)
     try:
         refuse_link(lock_file)
         with lock:
+            # Look again inside the lock: the process that held it may have moved the store.
             if (damage := _damage_of(fresh)) is None:
                 return fresh, None
             fresh.close()
+            # Moved, not removed: users may want to recover results, and what is there may not be a
+            # store. A folder that is a link is renamed itself, not its target
+            # (https://docs.python.org/3/library/shutil.html#shutil.move).
             shutil.move(folder, aside)
             fresh.get("")
             return fresh, f"the store {folder} is damaged ({damage}); it was moved to {aside.name}"

@@ -42,6 +42,8 @@ class ReadOnlyShelf:
         database = folder / DBNAME
         if not database.exists():
             return False
+        # The folder counts as well: SQLite creates its logs next to the database
+        # (https://www.sqlite.org/tempfiles.html).
         return not (os.access(folder, os.W_OK) and os.access(database, os.W_OK))
 
     def get(self, key: str) -> bytes | None:
@@ -117,6 +119,8 @@ class ReadOnlyShelf:
         if self._connection is None:
             database = self.folder / DBNAME
             logs = [self.folder / name for name in _LOGS]
+            # A log holds committed rows that `immutable` would ignore, and to read it, SQLite has
+            # to write to the folder (https://www.sqlite.org/wal.html#read_only_databases).
             if any(log.exists() and log.stat().st_size for log in logs):
                 self._connection = _from_copy(self.folder)
             else:
@@ -145,12 +149,15 @@ def _from_copy(folder: Path) -> sqlite3.Connection:
         raise sqlite3.DatabaseError("a database that is too large to be copied")
     with tempfile.TemporaryDirectory(prefix="nbcache-") as scratch:
         for path in present:
+            # The last process that closes the database removes the log.
             with suppress(FileNotFoundError):
                 shutil.copy(path, Path(scratch) / path.name)
         has_journal(Path(scratch) / DBNAME)  # raises if SQLite would remove another file
         memory = sqlite3.connect(":memory:", check_same_thread=False)
         copied = sqlite3.connect(Path(scratch) / DBNAME)
         try:
+            # Into memory, so that the scratch folder need not outlive this function
+            # (https://docs.python.org/3/library/sqlite3.html#sqlite3.Connection.backup).
             copied.backup(memory)
         finally:
             copied.close()

@@ -56,6 +56,7 @@ class MemoryShelf:
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
+        # Iterating over a dict raises RuntimeError if another thread adds a key meanwhile.
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, bytes]:
@@ -106,6 +107,7 @@ class MemoryShelf:
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         with self._lock:
+            # A shallow copy is a full one: bytes do not change.
             before = dict(self._values)
             try:
                 yield

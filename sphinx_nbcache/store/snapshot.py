@@ -22,7 +22,11 @@ class Snapshot:
     def __init__(self, path: Path, stat: Stat) -> None:
         self._path = path
         self._stat = stat
+        # `immutable` makes SQLite skip locks and logs, so it touches no file; if the file does
+        # change, results may be wrong (https://www.sqlite.org/uri.html#uriimmutable). Hence the
+        # checks below. `as_uri` escapes `?` and `#` in the path.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        # The lock of the shelf, not Python's check, keeps threads apart.
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
 
     @classmethod
@@ -30,6 +34,8 @@ class Snapshot:
         """Open the database of a folder; `None` if it is missing, in use, or just written."""
         path = folder / DBNAME
         stat = _quiet_stat(path)
+        # A change within the resolution of the clock leaves the stat as it is, as in git's index
+        # (https://git-scm.com/docs/racy-git).
         if stat is None or stat.is_racy(time.time_ns()):
             return None
         return cls(path, stat)
@@ -47,6 +53,7 @@ class Snapshot:
         try:
             found = query(self._connection.execute)
         except sqlite3.Error:
+            # A half-written page reads as damage: that is only certain if no one wrote.
             if not self._is_current:
                 return None
             raise

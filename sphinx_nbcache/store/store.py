@@ -39,6 +39,7 @@ _RESULTS_PER_KEY = 20
 # Prefixes of the keys of scans and histories; a path relative to the root follows.
 SCANS, HISTORIES = "scan/", "history/"
 _NEXT_ID = "next-id"
+# Numbers of this length may exceed 64 bits; a damaged one must not reach `int`.
 _ID_DIGITS = 19
 # Larger files are stored in pieces of this size: only one piece at a time is in memory.
 PIECE = 1 << 23
@@ -122,6 +123,7 @@ class Store:
                 msgspec.structs.replace(stored, id=entry.id)
                 for entry in entries
                 if (stored := self._checked(entry.digest, records)) is not None
+                # A list can be forged to name the results of other code.
                 and stored.result.code_key == code_key
             ]
             if len(found[code_key]) < len(entries):
@@ -132,6 +134,7 @@ class Store:
         """Return all results in the order of their creation."""
         keys = [key.removeprefix("results/") for key in self.access.keys("results/")]
         found = [stored for results in self.results_of(keys).values() for stored in results]
+        # By id, not by time: clocks of machines that share a store differ.
         return sorted(found, key=lambda stored: stored.id)
 
     def outputs(self, result: Result) -> RunOutputs:
@@ -229,6 +232,7 @@ class Store:
                 return self._commit(result, outputs, files, sources, trace, checkout)
         except ShelfError as error:
             self.access.use_overlay(error)
+            # The transaction was rolled back, contents included: everything is written once more.
             return self._commit(result, outputs, files, sources, trace, checkout)
 
     def remove(self, results: Iterable[Stored]) -> None:
@@ -241,6 +245,8 @@ class Store:
         for stored in results:
             by_key.setdefault(f"results/{stored.result.code_key}", set()).add(stored.digest)
         with self.access.transaction():
+            # Read inside the transaction, or a result that another build adds meanwhile would be
+            # lost.
             lists = self.access.read_many(by_key, Entries)
             changed: dict[str, bytes] = {}
             gone = [f"result/{digest}" for digests in by_key.values() for digest in digests]
@@ -282,6 +288,7 @@ class Store:
     def _drop_damaged(self, key: str, whole: Sequence[Stored]) -> None:
         """Rewrite a list without damaged results: the next build must not find them again."""
         entries = [Registration(stored.id, stored.digest) for stored in whole]
+        # A reader of a store that cannot be written sees the same list, and warns again.
         with suppress(ShelfError):
             self.access.write({key: encoded(entries)})
 
@@ -311,6 +318,7 @@ class Store:
             blobs=tuple(sorted({*blobs, *(blob for a in artifacts for blob in a.blobs)})),
         )
         if checkout and not result.temporary:
+            # A file that was not seen being written may be another process's, or the user's.
             seen = {a.path: a.digest for a in artifacts if not a.inferred}
             note_made(self.access, seen, checkout)
         record = encoded(result)
@@ -329,6 +337,7 @@ class Store:
         )
         if all(entry.digest != digest for entry in self.results(result.code_key)):
             # For example, a bit was flipped in the definition of the table.
+            # The cause makes `is_damage` say yes, so that the next build starts with a new store.
             raise ShelfError("it does not keep what is written") from sqlite3.DatabaseError()
         return Stored(number, digest, result, is_marked=bool(checkout))
 
@@ -337,6 +346,7 @@ class Store:
         missing = {}
         for digest, content in blobs.items():
             key = f"blob/{digest}"
+            # Compare contents, not keys: a damaged blob is replaced here.
             if self.access.get(key) != content:
                 missing[key] = content
         self.access.write(missing)
@@ -362,12 +372,14 @@ class Store:
         digests: list[str] = []
         whole, size = hashlib.sha256(), 0
         with Path(file.kept_in).open("rb") as source:
+            # An empty file has one empty piece.
             while (piece := source.read(PIECE)) or not digests:
                 whole.update(piece)
                 size += len(piece)
                 digests.append(content_digest(piece))
                 self._keep_blobs({digests[-1]: piece})
         digest = whole.hexdigest()
+        # A process that the notebook left running may still write to it.
         if file.digest not in (None, digest):
             raise ValueError("it changed right after the run")
         pieces = tuple(digests) if len(digests) > 1 else ()

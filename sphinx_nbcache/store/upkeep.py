@@ -37,6 +37,7 @@ def note_uses(store: Store, ids: Iterable[int], now: float) -> None:
     known = last_uses(store)
     if all(now - known.get(number, 0) < _EXACT_SECONDS for number in wanted):
         return
+    # Two builds may overwrite each other's times; that only makes a result look older.
     known |= dict.fromkeys(wanted, int(now))
     store.access.write_later({_KEY: encoded(known)})
 
@@ -76,6 +77,7 @@ def remove_results(store: Store, results: Sequence[Stored]) -> None:
     """
     if not results:
         return
+    # One transaction: a build that reads meanwhile sees results with contents, or neither.
     with store.access.transaction():
         store.remove(results)
         forget_uses(store, [stored.id for stored in results])
@@ -113,11 +115,15 @@ def keep_limits(store: Store) -> list[Stored]:
         count = len(store.access.keys("result/"))
         if limits.count is not None and count > limits.count:
             removed += _remove_oldest(store, count - limits.count)
+        # The file shrinks with each removal, because diskcache sets `auto_vacuum` to FULL
+        # (https://www.sqlite.org/pragma.html#pragma_auto_vacuum). How much is not known beforehand,
+        # as results share contents: hence the loop.
         while limits.size is not None and (size := store.access.size()) > limits.size:
             results = store.access.keys("result/")
             excess = 1 - _SIZE_SHARE * limits.size / size
             gone = _remove_oldest(store, max(1, int(len(results) * excess)))
             removed += gone
+            # Scans and histories alone may exceed the limit.
             if not gone:
                 break
     return removed
