@@ -118,6 +118,7 @@ def test_it_runs_on_old_pythons() -> None:
     from ast import parse
     from importlib.resources import files
 
-    for name in ("arrival.py", "commands.py", "folders.py", "start_ipykernel.py"):
+    names = ("preparing.py", "ipython_folders.py", "start_ipykernel.py")
+    for name in names:
         source = files("sphinx_nbcache.kernel_side.cells").joinpath(name).read_text("utf-8")
         parse(source, feature_version=(3, 8))

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
-from running import job, kernels, outcome_of, soon, text
+from running import FORKED, job, kernels, outcome_of, soon, text
 
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.execution.runner import run
@@ -52,9 +52,7 @@ def zygotes() -> Zygotes:
     """Return what returns the processes that a test has started to fork kernels from them."""
 
     def find() -> list[psutil.Process]:
-        return [
-            child for child in psutil.Process().children() if "kernel_side.zygote" in command(child)
-        ]
+        return [child for child in psutil.Process().children() if FORKED in command(child)]
 
     before = find()
     return lambda: [found for found in find() if found not in before]
@@ -604,7 +602,7 @@ def test_an_interpreter_without_what_is_needed_costs_a_line_and_no_notebook(
     patch.parent.mkdir()
     patch.write_text(
         "import sys\n"
-        "if 'kernel_side.zygote' in ' '.join(sys.orig_argv):\n"
+        f"if {FORKED!r} in ' '.join(sys.orig_argv):\n"
         "    from ipykernel.kernelapp import IPKernelApp\n"
         "    del IPKernelApp.init_iopub\n"
     )

@@ -33,7 +33,7 @@ def _main(control):
     # modules that are still needed live on through references.
     for name in order["ours"]:
         del sys.modules[name]
-    kernel.run(order)
+    kernel.run_kernel(order)
 
 
 if __name__ == "__main__":
