@@ -1,133 +1,25 @@
-"""Commands on the store: the group `cache`, which lists, shows, adds, removes and checks results.
-
-Results that are added come from notebooks that were executed elsewhere; the commands ask about
-those that may not have been executed.
-"""
+"""Commands on the store: the group `cache`, which lists, shows, adds, removes and checks results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
 from sphinx_nbcache.cli import options, parameters
-from sphinx_nbcache.cli.documents import AddedItem, AddedResults, RefusedItem, RemovedResults
 from sphinx_nbcache.cli.groups import Command, Exit, Group
-from sphinx_nbcache.cli.options import NOTHING
 from sphinx_nbcache.cli.output import (
-    asked,
     confirm,
-    from_here,
     say,
     say_done,
     say_json,
-    tell,
     width,
 )
 from sphinx_nbcache.cli.parameters import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
 from sphinx_nbcache.cli.tables import counted, size_or_dash
-from sphinx_nbcache.project import Project, ProjectError
-from sphinx_nbcache.project.requests import StoreTroubleError, ValidityError
 from sphinx_nbcache.text import one_line
-
-
-class _HasId(Protocol):
-    @property
-    def id(self) -> int: ...
-
-
-def say_removed(removed: Sequence[_HasId], *, as_json: bool) -> None:
-    """Report which results were removed."""
-    if as_json:
-        say_json(RemovedResults(removed=tuple(item.id for item in removed)))
-        return
-    say_done(f"Removed {counted(len(removed), 'result')}{_ids(removed)}")
-
-
-def _ids(removed: Sequence[_HasId]) -> str:
-    return f": {', '.join(str(item.id) for item in removed)}" if removed else ""
-
-
-def add_executed(
-    project: Project,
-    paths: Sequence[Path],
-    *,
-    validate: bool,
-    artifacts: Sequence[Path] = (),
-    quietly: bool,
-) -> AddedResults:
-    """Add executed notebooks; an error in one does not affect the others.
-
-    Args:
-        project: The project.
-        paths: The notebooks.
-        validate: Whether to check the execution counts, and to ask where they are odd.
-        artifacts: Files that the runs wrote.
-        quietly: Whether to report only the notebooks that were not added.
-
-    Raises:
-        StoreTroubleError: The store cannot be written.
-    """
-    items = list(_added(project, [path.absolute() for path in paths], validate, artifacts, quietly))
-    return AddedResults(
-        added=tuple(item for item in items if isinstance(item, AddedItem)),
-        refused=tuple(item for item in items if isinstance(item, RefusedItem)),
-    )
-
-
-def files_in(project: Project, path: Path) -> list[Path]:
-    """Return a file, or the notebooks below a folder.
-
-    Raises:
-        ProjectError: There is no notebook below the folder.
-    """
-    if not path.is_dir():
-        return [path]
-    if not (found := project.found_below(path)):
-        raise ProjectError(f"there is no notebook below {from_here(path)}")
-    return found
-
-
-def _added(
-    project: Project,
-    paths: Sequence[Path],
-    validate: bool,  # noqa: FBT001 (passed on)
-    artifacts: Sequence[Path],
-    quietly: bool,  # noqa: FBT001 (passed on)
-) -> Iterator[AddedItem | RefusedItem]:
-    for path in paths:
-        try:
-            item = _add_one(project, path, validate=validate, artifacts=artifacts)
-        # A ProjectError, too, but not one of this notebook: every other one would fail in the same
-        # way.
-        except StoreTroubleError:
-            raise
-        except ProjectError as error:
-            # Even with `-qqq`: otherwise only the exit code would say that something is missing.
-            tell(f"Not added: {error}", level=NOTHING)
-            yield RefusedItem(path=project.name_of(path), reason=str(error))
-        else:
-            if not quietly:
-                say_done(f"Added: {item.path} (result {item.result})")
-            yield item
-
-
-def _add_one(
-    project: Project, path: Path, *, validate: bool, artifacts: Sequence[Path]
-) -> AddedItem:
-    try:
-        stored = project.results.add(path, validate=validate, artifacts=artifacts)
-    except ValidityError as error:
-        # Asked on standard error, so that `--json` can be combined with a terminal.
-        if not asked(f"{error}. It may not have been executed. Add it nevertheless?"):
-            # In scripts there is no one to ask: name the option.
-            raise ValidityError(f"{error}; --no-validate adds it without asking") from None
-        stored = project.results.add(path, validate=False, artifacts=artifacts)
-    return AddedItem(path=stored.result.notebook, result=stored.id)
-
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -323,6 +215,8 @@ def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
 def prune(*, as_json: bool) -> None:
     """Remove the results that no notebook of the project uses."""
     with opened_to_change() as project:
+        from sphinx_nbcache.cli.adding import say_removed
+
         say_removed(project.results.prune(), as_json=as_json)
 
 
@@ -330,6 +224,8 @@ def _add(
     paths: Sequence[Path], *, validate: bool, artifacts: Sequence[Path] = (), as_json: bool
 ) -> None:
     with opened_to_change() as project:
+        from sphinx_nbcache.cli.adding import add_executed
+
         done = add_executed(project, paths, validate=validate, artifacts=artifacts, quietly=as_json)
     if as_json:
         say_json(done)
@@ -343,6 +239,7 @@ def _add(
 def _remove(
     project: Project, references: Sequence[int | str | Path] | None, *, force: bool, as_json: bool
 ) -> None:
+    from sphinx_nbcache.cli.adding import say_removed
 
     if references is None:
         confirm("Remove all results from the store?", force=force)

@@ -307,3 +307,55 @@ def _in_a_line(failure: FailureItem) -> str:
     start = "Failed:" if failure.cell is None else "Failed in"
     line = "" if failure.line is None else f" (line {failure.line} of the file)"
     return f"{start} {failure_in_words(failure)}{line}"
+
+
+def present_report(project: Project) -> Report:
+    """Return the report on the current state of the project."""
+    plan = project.plan()
+    present = present_results(project, plan)
+    # Nothing is run, so the report shows what a build would decide now.
+    return draft_of_plan(plan, present, project.past_runs).whole(project.store)
+
+
+def report_text(report: Report, width: int) -> str:
+    """Return a report as a table, with the totals below."""
+    columns = [Column("Notebook", folds=True), Column("Decision"), Column("Reason", folds=True)]
+    columns += [Column("Status"), Column("Time", is_number=True)]
+    rows = [
+        (
+            entry.name,
+            entry.decision,
+            entry.reason,
+            entry.status or "-",
+            "-" if entry.seconds is None else duration_in_words(entry.seconds),
+        )
+        for entry in report.entries
+    ]
+    return f"{table(columns, rows, width)}\n{report.summary}" if rows else "No notebooks"
+
+
+def write_page(report: Report, project: Project, path: Path | None) -> Path:
+    """Write the report as a page of its own; return where it is.
+
+    Args:
+        report: The report.
+        project: The project of the report.
+        path: Where to write it; by default into a temporary folder.
+
+    Raises:
+        OSError: The page cannot be written.
+    """
+    if path is None:
+        # Not removed afterwards: the browser reads it after this process has ended. The folder is
+        # private, unlike a file in a shared one
+        # (https://docs.python.org/3/library/tempfile.html#tempfile.mkdtemp).
+        path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
+    write_text(path, standalone_page(report, f"Notebooks of {project.root.name}"))
+    return path
+
+
+def show_page(path: Path) -> bool:
+    """Open a page in the user's browser; return whether there is one."""
+    # False without a browser, as on servers
+    # (https://docs.python.org/3/library/webbrowser.html#webbrowser.open).
+    return webbrowser.open(path.absolute().as_uri())

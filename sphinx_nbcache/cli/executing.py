@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sphinx_nbcache.cli.cache_commands import files_in
+from sphinx_nbcache.cli.adding import files_in
 from sphinx_nbcache.cli.documents import (
     ComparedItem,
     DifferingCellItem,

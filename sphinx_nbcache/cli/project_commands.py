@@ -40,7 +40,7 @@ reader = click.option(
 def add_notebooks(*, paths: tuple[Path, ...], reader: str, as_json: bool) -> None:
     """Add notebooks to the project, also all below a folder. Nothing is copied or run."""
     with opened_to_change() as project:
-        from sphinx_nbcache.cli.cache_commands import files_in
+        from sphinx_nbcache.cli.adding import files_in
 
         # All paths are looked at before the first notebook is added.
         found = [file for path in paths for file in files_in(project, path.absolute())]
@@ -142,7 +142,7 @@ def invalidate(
         if everything:
             confirm("Remove the results of all notebooks of the project?", force=force)
         removed = project.invalidate(wanted)
-        from sphinx_nbcache.cli.cache_commands import say_removed
+        from sphinx_nbcache.cli.adding import say_removed
 
         say_removed(removed, as_json=as_json)
 

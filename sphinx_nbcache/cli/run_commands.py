@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
-import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.groups import Command, Exit, Stopped
-from sphinx_nbcache.cli.items import present_results
 from sphinx_nbcache.cli.options import DEBUG
 from sphinx_nbcache.cli.output import say, say_json, tell, width
 from sphinx_nbcache.cli.parameters import executor, executors_for, time_limit_or_none
 from sphinx_nbcache.cli.session import as_references, opened
-from sphinx_nbcache.cli.tables import Column, table
-from sphinx_nbcache.report.html.page import standalone_page
-from sphinx_nbcache.report.making import draft_of_plan
-from sphinx_nbcache.report.model import Report
-from sphinx_nbcache.report.side_files import write_text
-from sphinx_nbcache.text import duration_in_words
 
 # The book is a part of the package, next to which Python and editors leave files.
 _SUFFIXES = (".py", ".md", ".ipynb")
@@ -68,62 +59,6 @@ def _copied(folder: Path) -> list[Path]:
             file.write(source.read_bytes())
         written.append(path)
     return written
-
-
-if TYPE_CHECKING:
-    from sphinx_nbcache.project import Project
-
-
-def present_report(project: Project) -> Report:
-    """Return the report on the current state of the project."""
-    plan = project.plan()
-    present = present_results(project, plan)
-    # Nothing is run, so the report shows what a build would decide now.
-    return draft_of_plan(plan, present, project.past_runs).whole(project.store)
-
-
-def report_text(report: Report, width: int) -> str:
-    """Return a report as a table, with the totals below."""
-    columns = [Column("Notebook", folds=True), Column("Decision"), Column("Reason", folds=True)]
-    columns += [Column("Status"), Column("Time", is_number=True)]
-    rows = [
-        (
-            entry.name,
-            entry.decision,
-            entry.reason,
-            entry.status or "-",
-            "-" if entry.seconds is None else duration_in_words(entry.seconds),
-        )
-        for entry in report.entries
-    ]
-    return f"{table(columns, rows, width)}\n{report.summary}" if rows else "No notebooks"
-
-
-def write_page(report: Report, project: Project, path: Path | None) -> Path:
-    """Write the report as a page of its own; return where it is.
-
-    Args:
-        report: The report.
-        project: The project of the report.
-        path: Where to write it; by default into a temporary folder.
-
-    Raises:
-        OSError: The page cannot be written.
-    """
-    if path is None:
-        # Not removed afterwards: the browser reads it after this process has ended. The folder is
-        # private, unlike a file in a shared one
-        # (https://docs.python.org/3/library/tempfile.html#tempfile.mkdtemp).
-        path = Path(tempfile.mkdtemp(prefix="nbcache-")) / "nbcache-report.html"
-    write_text(path, standalone_page(report, f"Notebooks of {project.root.name}"))
-    return path
-
-
-def show_page(path: Path) -> bool:
-    """Open a page in the user's browser; return whether there is one."""
-    # False without a browser, as on servers
-    # (https://docs.python.org/3/library/webbrowser.html#webbrowser.open).
-    return webbrowser.open(path.absolute().as_uri())
 
 
 @click.command(cls=Command)
@@ -295,6 +230,7 @@ def report_command(*, as_json: bool, html: Path | None, junit: Path | None, open
     Files are written in place of the table, unless --json is given as well.
     """
     with opened() as project:
+        from sphinx_nbcache.cli.details import present_report, report_text, show_page, write_page
         from sphinx_nbcache.report.as_json import report_json
         from sphinx_nbcache.report.ci import report_junit
         from sphinx_nbcache.report.side_files import write_text

@@ -27,7 +27,8 @@ from sphinx_nbcache.kernels.choosing import (
     start_arguments,
 )
 from sphinx_nbcache.kernels.client import ANSWER_SECONDS, Client
-from sphinx_nbcache.kernels.environment import KernelSpecs, with_changes
+from sphinx_nbcache.kernels.environment import with_changes
+from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.kernels.streams import OutputLimits, join_streams
 from sphinx_nbcache.kernels.tracing import RunTracer
 from sphinx_nbcache.notebooks.ipynb import plain_data

@@ -18,9 +18,9 @@ from jupyter_client.manager import AsyncKernelManager
 
 from sphinx_nbcache.kernel_side import cells
 from sphinx_nbcache.kernels.connections import PORTS, KernelClient, free_ports
-from sphinx_nbcache.kernels.environment import KernelSpecs
 from sphinx_nbcache.kernels.fitting import LAUNCHER, WITHOUT_HISTORY, UnfitError, command_of
 from sphinx_nbcache.kernels.processes import end_orphans
+from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 from sphinx_nbcache.text import did_you_mean
 

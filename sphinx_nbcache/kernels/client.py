@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import sys
-import types
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from importlib.util import find_spec
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from nbformat import NotebookNode
@@ -20,43 +16,11 @@ from sphinx_nbcache.kernels.streams import OutputLimits, cut_note
 from sphinx_nbcache.kernels.tracing import RunTracer
 from sphinx_nbcache.python_code import parse_literal
 
-# If rfc3987_syntax is installed, jsonschema (used by nbformat) imports it to check IRIs. It
-# compiles a grammar for each rule, which takes two seconds. jsonschema does not defer the import:
-# https://github.com/python-jsonschema/jsonschema/issues/1428
-_SLOW, _FUNCTION = "rfc3987_syntax", "is_valid_syntax"
 # A kernel that has not answered within this time never will.
 ANSWER_SECONDS = 120
 _ASKED = "asked"
 # The classes of the last exception that a cell raised. User code may redefine `type`.
 _CLASSES = "[c.__name__ for c in __import__('sys').last_value.__class__.__mro__]"
-
-
-def import_nbclient() -> None:
-    """Import nbclient, unless that was done already."""
-    with _without_grammars():
-        importlib.import_module("nbclient")
-
-
-@contextmanager
-def _without_grammars() -> Iterator[None]:
-    """Defer the import of grammars by modules imported in the context until they are used."""
-    # If jsonschema has been imported, it has taken its reference to the function, or has found
-    # none.
-    if {_SLOW, "jsonschema"} & sys.modules.keys() or find_spec(_SLOW) is None:
-        yield
-        return
-    stand_in = types.ModuleType(_SLOW)
-    setattr(stand_in, _FUNCTION, _is_valid_syntax)
-    sys.modules[_SLOW] = stand_in
-    try:
-        yield
-    finally:
-        if sys.modules.get(_SLOW) is stand_in:
-            del sys.modules[_SLOW]
-
-
-def _is_valid_syntax(*arguments: Any, **options: Any) -> Any:
-    return getattr(importlib.import_module(_SLOW), _FUNCTION)(*arguments, **options)
 
 
 class Client(DeathWatch):

@@ -75,7 +75,7 @@ def kernel_facts(name: str, language: str, environment: Mapping[str, str]) -> Ke
         environment: The environment variables that the kernel is started with.
     """
     from sphinx_nbcache.kernels.choosing import KernelError, choose_kernel
-    from sphinx_nbcache.kernels.environment import KernelSpecs
+    from sphinx_nbcache.kernels.specs import KernelSpecs
 
     specs = KernelSpecs()
     try:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from nbclient.exceptions import CellExecutionError
 
 from sphinx_nbcache.traces.tracer_code import (
     TracerConfig,
@@ -86,6 +85,9 @@ class RunTracer:
                 `user_expressions`.
             begun: The tracer, if the kernel already has one.
         """
+        # Not at the top: jobs name [](Tracing), and a build without work must not load nbclient.
+        from nbclient.exceptions import CellExecutionError
+
         config = with_log(self.config) if begun is None else begun.config
         try:
             if begun is None:

@@ -118,12 +118,8 @@ class Turns:
 
     def _take_all(self, waiting: deque[Group]) -> None:
         from sphinx_nbcache.execution.executors import slots_of
-        from sphinx_nbcache.kernels.environment import (
-            ipython_folder_as_found,
-            thread_limits,
-            usable_cores,
-            with_changes,
-        )
+        from sphinx_nbcache.kernels.environment import thread_limits, usable_cores, with_changes
+        from sphinx_nbcache.kernels.specs import ipython_folder_as_found
 
         total = self._started + len(waiting)  # rounds before this one count
         first = [group[0] for group in waiting]
@@ -175,7 +171,7 @@ class Turns:
             settings.kernel_start, key.kernel, key.language, environment, self._folder
         ) as first:
             # Only now: what is imported here takes as long as what happens in that process.
-            from sphinx_nbcache.kernels.client import import_nbclient
+            from sphinx_nbcache.kernels.quick_import import import_nbclient
 
             import_nbclient()
             from sphinx_nbcache.kernels.forked.starts import kernel_starts

@@ -16,7 +16,7 @@ from jupyter_client.session import Session
 
 from sphinx_nbcache.kernels.choosing import KernelManager
 from sphinx_nbcache.kernels.connections import KernelClient, WatchedChannel
-from sphinx_nbcache.kernels.environment import KernelSpecs
+from sphinx_nbcache.kernels.specs import KernelSpecs
 
 Answer = Callable[[], object]
 

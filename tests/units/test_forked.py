@@ -24,10 +24,10 @@ from running import FORKED, job, kernels, outcome_of, soon, text
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
-from sphinx_nbcache.kernels.environment import KernelSpecs
 from sphinx_nbcache.kernels.fitting import may_fork
 from sphinx_nbcache.kernels.forked.manager import ForkManager
 from sphinx_nbcache.kernels.forked.starts import ForkStarts, kernel_starts
+from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.notices import Notice, say_nothing
 from sphinx_nbcache.results.records import Status
 

@@ -13,9 +13,9 @@ from running import job, outcome_of, text
 
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
-from sphinx_nbcache.kernels.environment import KernelSpecs
 from sphinx_nbcache.kernels.fitting import may_fork
 from sphinx_nbcache.kernels.forked.starts import kernel_starts
+from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.kernels.tracing import Tracing
 
 SHOWS_HOME = """

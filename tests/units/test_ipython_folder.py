@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sphinx_nbcache.kernels.environment import ipython_folder_as_found
+from sphinx_nbcache.kernels.specs import ipython_folder_as_found
 
 README = "This is the IPython startup directory\n\n.py and .ipy files in this directory will be run"
 

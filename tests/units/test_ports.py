@@ -10,7 +10,7 @@ import pytest
 from sphinx_nbcache.kernels import connections
 from sphinx_nbcache.kernels.choosing import KernelManager
 from sphinx_nbcache.kernels.connections import free_ports
-from sphinx_nbcache.kernels.environment import KernelSpecs
+from sphinx_nbcache.kernels.specs import KernelSpecs
 
 RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 pytestmark = pytest.mark.skipif(not RANGE.exists(), reason="only Linux tells its range of ports")

@@ -9,7 +9,7 @@ import pytest
 
 CHECK = """
 import sys
-from sphinx_nbcache.kernels.client import import_nbclient
+from sphinx_nbcache.kernels.quick_import import import_nbclient
 import_nbclient()
 assert "nbclient" in sys.modules
 assert "rfc3987_syntax" not in sys.modules

@@ -135,7 +135,7 @@ if TYPE_CHECKING:
     import zmq.asyncio
     from jupyter_client.kernelspec import KernelSpec
 
-    from sphinx_nbcache.kernels.environment import KernelSpecs
+    from sphinx_nbcache.kernels.specs import KernelSpecs
     from sphinx_nbcache.kernels.tracing import Begun
     from sphinx_nbcache.traces.tracer_code import TracerConfig
 

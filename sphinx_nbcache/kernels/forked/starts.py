@@ -17,7 +17,6 @@ from jupyter_client.kernelspec import KernelSpec
 from sphinx_nbcache.config import AUTO, KernelStart
 from sphinx_nbcache.files.temporary import work_folder
 from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
-from sphinx_nbcache.kernels.environment import KernelSpecs
 from sphinx_nbcache.kernels.fitting import UnfitError, may_fork
 from sphinx_nbcache.kernels.forked.first import FirstZygote
 from sphinx_nbcache.kernels.forked.fork import ForkedKernel, Spare, Start, fork_kernel
@@ -30,6 +29,7 @@ from sphinx_nbcache.kernels.forked.preload import (
 from sphinx_nbcache.kernels.forked.provisioner import ForkError
 from sphinx_nbcache.kernels.forked.zygote import Zygote, ZygoteError, ZygoteKey
 from sphinx_nbcache.kernels.processes import end_orphans
+from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.traces.tracer_code import TracerConfig
 

@@ -1,0 +1,112 @@
+"""Adds notebooks that were executed elsewhere, and reports which results were removed.
+
+It asks about notebooks that may not have been executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sphinx_nbcache.cli.documents import AddedItem, AddedResults, RefusedItem, RemovedResults
+from sphinx_nbcache.cli.options import NOTHING
+from sphinx_nbcache.cli.output import asked, from_here, say_done, say_json, tell
+from sphinx_nbcache.cli.tables import counted
+from sphinx_nbcache.project import Project, ProjectError
+from sphinx_nbcache.project.requests import StoreTroubleError, ValidityError
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+def say_removed(removed: Sequence[_HasId], *, as_json: bool) -> None:
+    """Report which results were removed."""
+    if as_json:
+        say_json(RemovedResults(removed=tuple(item.id for item in removed)))
+        return
+    say_done(f"Removed {counted(len(removed), 'result')}{_ids(removed)}")
+
+
+def _ids(removed: Sequence[_HasId]) -> str:
+    return f": {', '.join(str(item.id) for item in removed)}" if removed else ""
+
+
+def add_executed(
+    project: Project,
+    paths: Sequence[Path],
+    *,
+    validate: bool,
+    artifacts: Sequence[Path] = (),
+    quietly: bool,
+) -> AddedResults:
+    """Add executed notebooks; an error in one does not affect the others.
+
+    Args:
+        project: The project.
+        paths: The notebooks.
+        validate: Whether to check the execution counts, and to ask where they are odd.
+        artifacts: Files that the runs wrote.
+        quietly: Whether to report only the notebooks that were not added.
+
+    Raises:
+        StoreTroubleError: The store cannot be written.
+    """
+    items = list(_added(project, [path.absolute() for path in paths], validate, artifacts, quietly))
+    return AddedResults(
+        added=tuple(item for item in items if isinstance(item, AddedItem)),
+        refused=tuple(item for item in items if isinstance(item, RefusedItem)),
+    )
+
+
+def files_in(project: Project, path: Path) -> list[Path]:
+    """Return a file, or the notebooks below a folder.
+
+    Raises:
+        ProjectError: There is no notebook below the folder.
+    """
+    if not path.is_dir():
+        return [path]
+    if not (found := project.found_below(path)):
+        raise ProjectError(f"there is no notebook below {from_here(path)}")
+    return found
+
+
+def _added(
+    project: Project,
+    paths: Sequence[Path],
+    validate: bool,  # noqa: FBT001 (passed on)
+    artifacts: Sequence[Path],
+    quietly: bool,  # noqa: FBT001 (passed on)
+) -> Iterator[AddedItem | RefusedItem]:
+    for path in paths:
+        try:
+            item = _add_one(project, path, validate=validate, artifacts=artifacts)
+        # A ProjectError, too, but not one of this notebook: every other one would fail in the same
+        # way.
+        except StoreTroubleError:
+            raise
+        except ProjectError as error:
+            # Even with `-qqq`: otherwise only the exit code would say that something is missing.
+            tell(f"Not added: {error}", level=NOTHING)
+            yield RefusedItem(path=project.name_of(path), reason=str(error))
+        else:
+            if not quietly:
+                say_done(f"Added: {item.path} (result {item.result})")
+            yield item
+
+
+def _add_one(
+    project: Project, path: Path, *, validate: bool, artifacts: Sequence[Path]
+) -> AddedItem:
+    try:
+        stored = project.results.add(path, validate=validate, artifacts=artifacts)
+    except ValidityError as error:
+        # Asked on standard error, so that `--json` can be combined with a terminal.
+        if not asked(f"{error}. It may not have been executed. Add it nevertheless?"):
+            # In scripts there is no one to ask: name the option.
+            raise ValidityError(f"{error}; --no-validate adds it without asking") from None
+        stored = project.results.add(path, validate=False, artifacts=artifacts)
+    return AddedItem(path=stored.result.notebook, result=stored.id)
