@@ -16,7 +16,6 @@ from sphinx_nbcache.config import Settings
 from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
-from sphinx_nbcache.results.error_lines import line_in_cell
 from sphinx_nbcache.results.records import (
     CellRun,
     Failure,
@@ -29,6 +28,7 @@ from sphinx_nbcache.results.records import (
     Status,
     Stored,
 )
+from sphinx_nbcache.results.tracebacks import line_in_cell
 from sphinx_nbcache.text import harmless, one_line
 from sphinx_nbcache.traces.trace import Trace
 

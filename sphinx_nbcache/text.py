@@ -126,3 +126,13 @@ def size_in_words(size: int) -> str:
             break
         amount, unit = amount / 1000, larger
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def size_or_dash(size: int | None) -> str:
+    """Return a readable number of bytes."""
+    return "-" if size is None else size_in_words(size)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 notebook`, `2 notebooks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

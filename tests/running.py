@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,7 @@ from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.results.records import Rules
 
-FORKED = os.path.join("kernel_side", "zygote")
+FORKED = str(Path("kernel_side", "zygote"))
 
 
 def job(folder: Path, *sources: str, skipped: tuple[int, ...] = (), **more: Any) -> Job:

@@ -12,9 +12,9 @@ from typing import Protocol
 from sphinx_nbcache.cli.documents import AddedItem, AddedResults, RefusedItem, RemovedResults
 from sphinx_nbcache.cli.options import NOTHING
 from sphinx_nbcache.cli.output import asked, from_here, say_done, say_json, tell
-from sphinx_nbcache.cli.tables import counted
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.requests import StoreTroubleError, ValidityError
+from sphinx_nbcache.text import counted
 
 
 class _HasId(Protocol):

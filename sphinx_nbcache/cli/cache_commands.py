@@ -1,4 +1,4 @@
-"""Commands on the store: the group `cache`, which lists, shows, adds, removes and checks results."""
+"""Commands on the results in the store: the group `cache`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sphinx_nbcache.cli import options, parameters
+from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.groups import Command, Exit, Group
+from sphinx_nbcache.cli.options import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.output import (
     confirm,
     say,
@@ -16,10 +17,8 @@ from sphinx_nbcache.cli.output import (
     say_json,
     width,
 )
-from sphinx_nbcache.cli.parameters import PATH, UNLIMITED, as_reference
 from sphinx_nbcache.cli.session import opened, opened_to_change, some_or_all
-from sphinx_nbcache.cli.tables import counted, size_or_dash
-from sphinx_nbcache.text import one_line
+from sphinx_nbcache.text import counted, one_line, size_or_dash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,8 +152,8 @@ def clear_results(*, force: bool, as_json: bool) -> None:
 
 
 @click.command("limit", cls=Command)
-@click.argument("count", required=False, type=parameters.count, metavar="[COUNT|none]")
-@click.option("--size", type=parameters.size, metavar="SIZE|none", help="Such as 500MB or 2GiB.")
+@click.argument("count", required=False, type=options.count, metavar="[COUNT|none]")
+@click.option("--size", type=options.size, metavar="SIZE|none", help="Such as 500MB or 2GiB.")
 @options.as_json
 @options.common
 def limit(*, count: int | None, size: int | None, as_json: bool) -> None:

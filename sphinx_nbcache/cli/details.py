@@ -1,9 +1,11 @@
-"""Notebooks and results: as lists, and one in detail."""
+"""Notebooks, results and the report: as lists, one in detail, as a page."""
 
 from __future__ import annotations
 
+import tempfile
+import webbrowser
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from sphinx_nbcache.cli.documents import (
     FailureItem,
@@ -22,13 +24,11 @@ from sphinx_nbcache.cli.items import (
     result_items,
     trace_item,
 )
-from sphinx_nbcache.cli.parameters import as_reference
+from sphinx_nbcache.cli.options import as_reference
 from sphinx_nbcache.cli.tables import (
     Column,
-    counted,
     failure_in_words,
     last_parts,
-    size_or_dash,
     status_in_words,
     table,
     utc_minute,
@@ -36,7 +36,11 @@ from sphinx_nbcache.cli.tables import (
 from sphinx_nbcache.project import Project
 from sphinx_nbcache.project.handed_in import ADDED
 from sphinx_nbcache.project.requests import Reference
-from sphinx_nbcache.text import duration_in_words, one_line
+from sphinx_nbcache.report.html.page import standalone_page
+from sphinx_nbcache.report.making import draft_of_plan
+from sphinx_nbcache.report.model import Report
+from sphinx_nbcache.report.side_files import write_text
+from sphinx_nbcache.text import counted, duration_in_words, one_line, size_or_dash
 
 # Enough digits of a digest to tell results apart.
 _DIGITS = 12
@@ -124,9 +128,6 @@ def results_text(listed: ResultList, width: int, *, path_length: int | None, has
         return table([*columns, Column("Hashkey")], rows, width)
     return table(columns, [row[:-1] for row in rows], width)
 
-
-if TYPE_CHECKING:
-    from sphinx_nbcache.project import Project
 
 _WOULD = {
     "reuse": "would not be executed",

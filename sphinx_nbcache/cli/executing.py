@@ -22,7 +22,7 @@ from sphinx_nbcache.cli.options import DEBUG, USUAL, given
 from sphinx_nbcache.cli.output import say, tell, warn
 from sphinx_nbcache.cli.progress import progress
 from sphinx_nbcache.cli.session import as_references
-from sphinx_nbcache.cli.tables import counted, failure_in_words
+from sphinx_nbcache.cli.tables import failure_in_words
 from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Plan
@@ -38,7 +38,7 @@ from sphinx_nbcache.project.requests import Reference
 from sphinx_nbcache.report.ci import is_github, serve_github
 from sphinx_nbcache.report.making import draft
 from sphinx_nbcache.results.records import Registered
-from sphinx_nbcache.text import duration_in_words, one_line
+from sphinx_nbcache.text import counted, duration_in_words, one_line
 
 _OTHERS = {
     "reused": "up to date",

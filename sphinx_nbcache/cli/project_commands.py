@@ -10,11 +10,11 @@ import click
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.cache_commands import limit
 from sphinx_nbcache.cli.groups import Command, Group
+from sphinx_nbcache.cli.options import ASSET, PATH, as_reference
 from sphinx_nbcache.cli.output import confirm, say, say_done, say_json, width
-from sphinx_nbcache.cli.parameters import ASSET, PATH, as_reference
 from sphinx_nbcache.cli.run_commands import execute, plan
 from sphinx_nbcache.cli.session import as_references, opened, opened_to_change, some_or_all
-from sphinx_nbcache.cli.tables import counted
+from sphinx_nbcache.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

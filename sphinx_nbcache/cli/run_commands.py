@@ -11,13 +11,12 @@ import click
 
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.groups import Command, Exit, Stopped
-from sphinx_nbcache.cli.options import DEBUG
+from sphinx_nbcache.cli.options import DEBUG, executor, executors_for, time_limit_or_none
 from sphinx_nbcache.cli.output import say, say_json, tell, width
-from sphinx_nbcache.cli.parameters import executor, executors_for, time_limit_or_none
 from sphinx_nbcache.cli.session import as_references, opened
 
 # The book is a part of the package, next to which Python and editors leave files.
-_SUFFIXES = (".py", ".md", ".ipynb")
+_SUFFIXES = (".txt", ".md", ".ipynb")
 _FILES = Path(__file__).with_name("sample_book")
 _NOTHING = (
     "there is no notebook to execute; name notebooks or a folder of them, such as"
@@ -51,7 +50,8 @@ def _copied(folder: Path) -> list[Path]:
     for source in sorted(_FILES.rglob("*.*"), key=os.fspath):
         if source.suffix not in _SUFFIXES:
             continue  # bytecode, perhaps
-        path = folder / source.relative_to(_FILES)
+        # `conf.py.txt`: a module of the package would be imported, checked and compiled.
+        path = folder / str(source.relative_to(_FILES)).removesuffix(".txt")
         path.parent.mkdir(parents=True, exist_ok=True)
         # Exclusive: a file that appeared since the check is not overwritten
         # (https://docs.python.org/3/library/functions.html#open).

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sphinx_nbcache.cli.groups import Exit, Stopped
-from sphinx_nbcache.cli.options import given
+from sphinx_nbcache.cli.options import as_reference, given
 from sphinx_nbcache.cli.output import warn
-from sphinx_nbcache.cli.parameters import as_reference
 
 if TYPE_CHECKING:
     from sphinx_nbcache.config import Settings

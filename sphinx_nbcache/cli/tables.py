@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import click
 from rich.cells import cell_len, chop_cells
 
-from sphinx_nbcache import text
 from sphinx_nbcache.text import one_line
 
 Cell = str | tuple[str, str]
@@ -59,16 +58,6 @@ def utc_minute(when: datetime | None) -> str:
 def last_parts(path: str, parts: int | None) -> str:
     """Return the last parts of a path; all of it for `None`."""
     return path if parts is None else "/".join(path.split("/")[-parts:])
-
-
-def size_or_dash(size: int | None) -> str:
-    """Return a readable number of bytes."""
-    return "-" if size is None else text.size_in_words(size)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 notebook`, `2 notebooks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def failure_in_words(failure: FailureItem) -> str:

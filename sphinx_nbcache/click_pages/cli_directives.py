@@ -8,12 +8,15 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-from sphinx_nbcache.click_pages.command import ROOT, CommandError, PageCommand, read_command
 from sphinx_nbcache.click_pages.dependencies import named_files, note_commands
 from sphinx_nbcache.click_pages.process import (
+    ROOT,
+    CommandError,
+    PageCommand,
     Ran,
     console_block,
     failure_of,
+    read_command,
     run_command,
     shown_text,
 )

@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-from sphinx_nbcache.click_pages.command import CommandError
+from sphinx_nbcache.click_pages.process import CommandError
 from sphinx_nbcache.config import PREFIX, Settings
 from sphinx_nbcache.extension.config_values import settings_of
 from sphinx_nbcache.extension.log import LOGGER, notifier

@@ -33,9 +33,9 @@ from sphinx_nbcache.kernels.streams import OutputLimits, join_streams
 from sphinx_nbcache.kernels.tracing import RunTracer
 from sphinx_nbcache.notebooks.ipynb import plain_data
 from sphinx_nbcache.notebooks.notebook import RAISES_TAG, SKIP_TAG
-from sphinx_nbcache.results.error_lines import without_own_file
 from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import CellRun, Failure, Status
+from sphinx_nbcache.results.tracebacks import without_own_file
 
 _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # How long outputs may take to arrive after their cell has ended. nbclient 0.11 waits 4 s, and then

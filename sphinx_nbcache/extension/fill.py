@@ -32,8 +32,8 @@ from sphinx_nbcache.rendering.cells import (
     render_source,
     render_traceback,
 )
-from sphinx_nbcache.rendering.context import Context
 from sphinx_nbcache.rendering.images import image_folder, image_uri
+from sphinx_nbcache.rendering.nodes import Context
 from sphinx_nbcache.report.selection import cell_id
 from sphinx_nbcache.results.outputs import OutputsError
 from sphinx_nbcache.results.records import Result, Stored

@@ -12,7 +12,6 @@ from sphinx.builders import Builder
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.rendering.context import Context
 from sphinx_nbcache.rendering.images import SUFFIXES, render_image
 from sphinx_nbcache.rendering.markup import (
     LATEX_RAW,
@@ -21,7 +20,7 @@ from sphinx_nbcache.rendering.markup import (
     render_markdown,
     render_raw_latex,
 )
-from sphinx_nbcache.rendering.nodes import OutputForm, OutputForms, ansi_block
+from sphinx_nbcache.rendering.nodes import Context, OutputForm, OutputForms, ansi_block
 
 Renderer = Callable[[Any, Context], list[nodes.Node]]
 

@@ -8,8 +8,7 @@ from typing import Any
 from docutils import nodes
 
 from sphinx_nbcache.rendering.bundle import render_bundle
-from sphinx_nbcache.rendering.context import Context
-from sphinx_nbcache.rendering.nodes import HiddenBlock, ansi_block
+from sphinx_nbcache.rendering.nodes import Context, HiddenBlock, ansi_block
 
 Outputs = Sequence[Mapping[str, Any]]
 

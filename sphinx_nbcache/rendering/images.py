@@ -14,7 +14,7 @@ from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.files.atomic import replace_file
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.rendering.context import Context
+from sphinx_nbcache.rendering.nodes import Context
 
 # The order is that of preference: vectors first.
 SUFFIXES = {

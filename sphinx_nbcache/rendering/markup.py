@@ -16,7 +16,7 @@ from sphinx import addnodes
 from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.rendering.context import Context
+from sphinx_nbcache.rendering.nodes import Context
 
 LATEX_RAW = "text/latex; raw"
 """LaTeX that is not a formula: only LaTeX builders can show it."""

@@ -1,19 +1,44 @@
-"""The nodes of this package in addition to docutils' own, and how builders write them."""
+"""The nodes of this package besides docutils' own, how builders write them, and their context."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from sphinx_nbcache.rendering.terminal import pieces
+from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.results.terminal import pieces
 
+Warn = Callable[[Topic, str], None]
 _OTHER_FORMATS = ("latex", "text", "man", "texinfo")
 # Newlines at the end, between which colours may be reset.
 _LAST_NEWLINES = re.compile(r"\n((?:\x1b\[[\d;:]*m)*)\n*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of one output.
+
+    Attributes:
+        document: The document that is being read.
+        images: Where image files are kept.
+        image_uri: Returns the URI of such a file.
+        warn: Issues a warning about the current cell.
+        metadata: The output's metadata for the current MIME type.
+        plain: The output's `text/plain` form, if it has one.
+    """
+
+    document: nodes.document
+    images: Path
+    image_uri: Callable[[Path], str]
+    warn: Warn
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    plain: str = ""
 
 
 class AnsiBlock(nodes.literal_block):

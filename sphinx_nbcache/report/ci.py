@@ -12,7 +12,6 @@ from typing import TextIO
 from xml.etree import ElementTree as ET
 
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.report.model import (
     AS_IS,
     EDITED,
@@ -25,6 +24,7 @@ from sphinx_nbcache.report.model import (
     ReportEntry,
     ReportFailure,
 )
+from sphinx_nbcache.results.terminal import strip_ansi
 from sphinx_nbcache.text import duration_in_words, one_line
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from sphinx_nbcache.report.tracebacks import trimmed
 from sphinx_nbcache.results.records import content_digest
+from sphinx_nbcache.results.tracebacks import trimmed
 from sphinx_nbcache.text import duration_in_words
 
 EXECUTED, REUSED, AS_IS = "executed", "reused", "as it is"

@@ -9,10 +9,10 @@ import msgspec
 
 from sphinx_nbcache.files.atomic import replace_if_changed
 from sphinx_nbcache.files.paths import is_inner_path
-from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.report.as_json import ReportDocument, report_json
 from sphinx_nbcache.report.ci import report_junit
 from sphinx_nbcache.report.model import Report, ReportFailure
+from sphinx_nbcache.results.terminal import strip_ansi
 
 JSON_FILE = "nbcache-report.json"
 JUNIT_FILE = "nbcache-report.xml"

@@ -11,8 +11,7 @@ import pytest
 from support import Book
 
 from sphinx_nbcache.cli.groups import Exit
-from sphinx_nbcache.click_pages.command import read_command
-from sphinx_nbcache.click_pages.process import NOTEBOOK_FAILED, Ran, failure_of
+from sphinx_nbcache.click_pages.process import NOTEBOOK_FAILED, Ran, failure_of, read_command
 
 pytestmark = pytest.mark.kernel
 

@@ -13,9 +13,9 @@ from support import Book
 from support_cli import CommandLine
 
 import sphinx_nbcache
-from sphinx_nbcache.cli import (
+from sphinx_nbcache.cli import jcache
+from sphinx_nbcache.cli.about import (
     PACKAGES,
-    jcache,
     kernel_start,
     means_in_words,
     state_of_store,

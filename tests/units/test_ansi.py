@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.rendering.nodes import ansi_block
-from sphinx_nbcache.rendering.terminal import strip_ansi
+from sphinx_nbcache.results.terminal import strip_ansi
 
 ESC = "\x1b"
 

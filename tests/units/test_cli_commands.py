@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from docutils import nodes
 
-from sphinx_nbcache.click_pages.command import CommandError, read_command
 from sphinx_nbcache.click_pages.dependencies import named_files
 from sphinx_nbcache.click_pages.process import (
+    CommandError,
     Ran,
     console_block,
+    read_command,
     run_command,
     shown_text,
     variables,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphinx_nbcache.cli import parameters, tables
-from sphinx_nbcache.text import harmless
+from sphinx_nbcache.cli import options, tables
+from sphinx_nbcache.text import counted, harmless, size_or_dash
 
 
 @pytest.mark.parametrize(
@@ -24,18 +24,18 @@ from sphinx_nbcache.text import harmless
         ("2GiB", 2 * 1024**3),
         ("3TB", 3 * 1000**4),
         ("7B", 7),
-        ("none", parameters.UNLIMITED),
-        ("None", parameters.UNLIMITED),
+        ("none", options.UNLIMITED),
+        ("None", options.UNLIMITED),
     ],
 )
 def test_sizes(text: str, number: int) -> None:
-    assert parameters.size(text) == number
+    assert options.size(text) == number
 
 
 @given(st.text())
 def test_no_text_but_a_size_is_one(text: str) -> None:
     try:
-        number = parameters.size(text)
+        number = options.size(text)
     except click.BadParameter:
         return
     assert number >= 1 or text.lower() == "none"
@@ -44,7 +44,7 @@ def test_no_text_but_a_size_is_one(text: str) -> None:
 @given(st.text())
 def test_no_text_but_a_count_is_one(text: str) -> None:
     try:
-        number = parameters.count(text)
+        number = options.count(text)
     except click.BadParameter:
         return
     assert text == str(number).rjust(len(text), "0") or text.lower() == "none"
@@ -53,7 +53,7 @@ def test_no_text_but_a_count_is_one(text: str) -> None:
 @given(st.text() | st.floats().map(str) | st.integers().map(str))
 def test_a_time_limit_is_above_nothing(text: str) -> None:
     try:
-        limit = parameters.time_limit_or_none(text)
+        limit = options.time_limit_or_none(text)
     except click.BadParameter:
         return
     assert limit == "none" or (isinstance(limit, float) and 0 < limit < float("inf"))
@@ -64,17 +64,17 @@ def test_a_reference_is_an_id_a_file_or_a_text(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.ipynb").touch()
-    assert parameters.as_reference("12") == 12
-    assert parameters.as_reference("a.ipynb") == tmp_path / "a.ipynb"
-    assert parameters.as_reference("gone.ipynb") == "gone.ipynb"
-    assert parameters.as_reference("1f3a") == "1f3a"
-    assert parameters.as_reference("²") == "²"
-    assert parameters.as_reference("1" * 5000) == "1" * 5000
+    assert options.as_reference("12") == 12
+    assert options.as_reference("a.ipynb") == tmp_path / "a.ipynb"
+    assert options.as_reference("gone.ipynb") == "gone.ipynb"
+    assert options.as_reference("1f3a") == "1f3a"
+    assert options.as_reference("²") == "²"
+    assert options.as_reference("1" * 5000) == "1" * 5000
 
 
 def test_a_file_name_that_is_too_long_is_a_text() -> None:
-    assert parameters.as_reference("a" * 5000) == "a" * 5000
-    assert parameters.as_reference("a\0b") == "a\0b"
+    assert options.as_reference("a" * 5000) == "a" * 5000
+    assert options.as_reference("a\0b") == "a\0b"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_file_name_that_is_too_long_is_a_text() -> None:
     [(None, "-"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (10**13, "10.0 TB")],
 )
 def test_sizes_in_words(size: int | None, text: str) -> None:
-    assert tables.size_or_dash(size) == text
+    assert size_or_dash(size) == text
 
 
 def test_times_are_written_in_utc() -> None:
@@ -106,7 +106,7 @@ def test_states_have_a_symbol() -> None:
 
 
 def test_numbers_have_the_right_noun() -> None:
-    assert [tables.counted(n, "result") for n in (0, 1, 2)] == [
+    assert [counted(n, "result") for n in (0, 1, 2)] == [
         "0 results",
         "1 result",
         "2 results",

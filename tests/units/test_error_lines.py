@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import job, outcome_of
 
-from sphinx_nbcache.results.error_lines import line_in_cell, without_own_file
+from sphinx_nbcache.results.tracebacks import line_in_cell, without_own_file
 
 IPYTHON_8 = """\
 \x1b[0;31m---------------------------------------------------------------------------\x1b[0m

@@ -24,7 +24,7 @@ from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Planned, Why
 from sphinx_nbcache.project import Progress, Settled
-from sphinx_nbcache.rendering.terminal import strip_ansi
+from sphinx_nbcache.results.terminal import strip_ansi
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 TEMPORARY = [name for name in OURS if name.startswith("temp-")]

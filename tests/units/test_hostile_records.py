@@ -40,7 +40,7 @@ from sphinx_nbcache.project.differences import differences
 from sphinx_nbcache.project.jobs import make_result, outcome_of
 from sphinx_nbcache.project.requests import StoreTroubleError
 from sphinx_nbcache.rendering.cells import render_outputs
-from sphinx_nbcache.rendering.context import Context
+from sphinx_nbcache.rendering.nodes import Context
 from sphinx_nbcache.report.as_json import report_json
 from sphinx_nbcache.report.ci import report_junit
 from sphinx_nbcache.report.html.page import report_html

@@ -12,8 +12,8 @@ from docutils import nodes
 from docutils.utils import new_document
 
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.rendering.context import Context
 from sphinx_nbcache.rendering.images import SUFFIXES, image_content, render_image, write_image
+from sphinx_nbcache.rendering.nodes import Context
 
 PIXELS = bytes(range(256))
 ENCODED = base64.b64encode(PIXELS).decode()

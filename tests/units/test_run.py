@@ -21,8 +21,8 @@ from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.kernels.forked.manager import DeathWatch
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
-from sphinx_nbcache.rendering.terminal import strip_ansi
 from sphinx_nbcache.results.records import Status
+from sphinx_nbcache.results.terminal import strip_ansi
 
 pytestmark = pytest.mark.kernel
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from support_report import TRACEBACK
 
-from sphinx_nbcache.rendering.terminal import strip_ansi
-from sphinx_nbcache.report.tracebacks import trimmed
+from sphinx_nbcache.results.terminal import strip_ansi
+from sphinx_nbcache.results.tracebacks import trimmed
 
 CHAINED = """\
 ---------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from html import escape
 
 from sphinx_nbcache.planning import utc
-from sphinx_nbcache.rendering.terminal import pieces
 from sphinx_nbcache.report.model import FAILED, ReportEntry
 from sphinx_nbcache.report.selection import Links
+from sphinx_nbcache.results.terminal import pieces
 
 _VOID = frozenset({"input", "line", "meta", "path", "rect"})
 # Characters that neither HTML nor XML can contain, not even escaped.

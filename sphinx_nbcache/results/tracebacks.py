@@ -1,7 +1,8 @@
-"""Trimmed tracebacks: without the frames of installed packages.
+"""IPython's tracebacks: the line of the cell that failed, and the frames worth showing.
 
-Tracebacks of IPython, in any of its modes, and of Python itself are trimmed. Tracebacks of other
-kernels stay unchanged.
+Tracebacks are parsed when a failure is shown: results contain no positions in files, because one
+result may serve several notebooks. The format of frames differs between versions of IPython:
+`Cell In[2], line 3`, `Input In [2], in <cell line: 3>()`, `<ipython-input-2-ab12> in <module>`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import dropwhile
 
-from sphinx_nbcache.rendering.terminal import strip_ansi
+from sphinx_nbcache.results.terminal import strip_ansi
 
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+_OWN_FRAME = re.compile(
+    r"(?:Cell In ?\[|Input In ?\[|<ipython-input-)(?P<count>\d+)"
+    r"(?:[^\n]*?(?:, line |<cell line: )(?P<line>\d+))?"
+)
+_ARROW = re.compile(r"^-+> ?(\d+) ", re.MULTILINE)
+# Handled exceptions come first; the last one ended the cell.
+_NEXT_EXCEPTION = re.compile(
+    r"^(?:During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):$",
+    re.MULTILINE,
+)
+# ipykernel's file name for the code of a cell, at the end of a syntax error.
+_OWN_FILE = re.compile(r" \((?:\d+\.py|<ipython-input-[^)]*>), line \d+\)$", re.MULTILINE)
 # IPython: `Cell In[2], line 1`, `File ~/a.py:12, in f(x)`, in its plain mode `File ~/a.py:12 in f`;
 # older ones: `Input In [2], in <cell …>`, `/a.py in f(x)`. Python: `  File "/a.py", line 12, in f`.
 _FRAME = re.compile(
@@ -34,6 +49,34 @@ _PACKAGE = re.compile(
 )
 # The end of a frame: an empty line, or one that is neither indented nor numbered.
 _BREAK = re.compile(r"\s*$|[^\s\d-]")
+
+
+def line_in_cell(traceback: str, execution_count: int | None) -> int | None:
+    """Return the line of its source at which a cell failed, counted from 1; `None` if unknown.
+
+    If the traceback contains several lines of the cell, this is the innermost one, such as a line
+    of a function that the cell both defines and calls.
+
+    Args:
+        traceback: The traceback as the kernel sent it.
+        execution_count: The number that the kernel gave the cell.
+    """
+    text = _NEXT_EXCEPTION.split(_COLOURS.sub("", traceback))[-1]
+    count = str(execution_count)
+    frames = [found for found in _OWN_FRAME.finditer(text) if found["count"] == count]
+        found for found in _OWN_FRAME.finditer(text) if found["count"] == str(execution_count)
+    ]
+    if not frames:
+        return None
+    if (line := frames[-1]["line"]) is not None:
+        return int(line)
+    arrow = _ARROW.search(text, frames[-1].end())
+    return int(arrow[1]) if arrow else None
+
+
+def without_own_file(message: str) -> str:
+    """Return the message of a syntax error without the kernel's internal file name."""
+    return _OWN_FILE.sub("", message)
 
 
 @dataclass
