@@ -64,8 +64,6 @@ def line_in_cell(traceback: str, execution_count: int | None) -> int | None:
     text = _NEXT_EXCEPTION.split(_COLOURS.sub("", traceback))[-1]
     count = str(execution_count)
     frames = [found for found in _OWN_FRAME.finditer(text) if found["count"] == count]
-        found for found in _OWN_FRAME.finditer(text) if found["count"] == str(execution_count)
-    ]
     if not frames:
         return None
     if (line := frames[-1]["line"]) is not None:
