@@ -9,12 +9,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from sphinx_nbcache.execution.job import Job, Outcome
-from sphinx_nbcache.kernels.choosing import KernelManager
 from sphinx_nbcache.kernels.environment import usable_cores
-from sphinx_nbcache.kernels.forked.zygote import Zygote
 from sphinx_nbcache.plugins import EXECUTORS, PluginError, announced, load
 from sphinx_nbcache.signals import at_sudden_end
 from sphinx_nbcache.text import did_you_mean
@@ -92,6 +90,8 @@ class _LoopExecutor:
         patience = _INTERRUPTED_SECONDS if is_interrupted else _CANCEL_SECONDS
         ending = asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
         if is_interrupted:
+            from sphinx_nbcache.kernels.forked.zygote import Zygote
+
             # A thread waits for an unready zygote, and winding up would wait for that thread.
             Zygote.kill_all(unready=True)
         try:
@@ -135,6 +135,10 @@ class _LoopExecutor:
 
 
 def _kill_all() -> None:
+    # Not at the top: every plan asks for the names of executors, and most plans run nothing.
+    from sphinx_nbcache.kernels.choosing import KernelManager
+    from sphinx_nbcache.kernels.forked.zygote import Zygote
+
     KernelManager.kill_all()
     Zygote.kill_all()
 
@@ -165,9 +169,6 @@ def first_done(running: set[Future[Outcome]], seconds: float | None) -> set[Futu
     return wait(running, timeout=seconds, return_when="FIRST_COMPLETED").done
 
 
-if TYPE_CHECKING:
-    pass
-
 # The part of a name before the dash is the place, the part after it the scheduler.
 _PLACES, _SCHEDULERS = ("local", "temp"), ("serial", "parallel")
 _TEMPORARY = "temp-"
@@ -196,8 +197,6 @@ def slots_of(name: str, jobs: int | None) -> int | None:
     """Return how many jobs an executor runs at once; `None` for executors of other packages."""
     if name not in OURS:
         return None
-    from sphinx_nbcache.kernels.environment import usable_cores
-
     return 1 if name.endswith("serial") else jobs or usable_cores()
 
 

@@ -25,8 +25,12 @@ from sphinx_nbcache.kernels.forked.provisioner import ForkError, ForkProvisioner
 from sphinx_nbcache.kernels.forked.zygote import Zygote, ZygoteError
 
 if TYPE_CHECKING:
-    from sphinx_nbcache.kernels.forked.provisioner import ForkProvisioner
-    from sphinx_nbcache.kernels.forked.zygote import Zygote
+    import zmq.asyncio
+    from jupyter_client.kernelspec import KernelSpec
+
+    from sphinx_nbcache.kernels.specs import KernelSpecs
+    from sphinx_nbcache.kernels.tracing import Begun
+    from sphinx_nbcache.traces.tracer_code import TracerConfig
 
 # A kernel answers within some milliseconds. Versions of ipykernel before 7 do not greet, so they
 # are asked.
@@ -130,14 +134,6 @@ class DeathWatch(nbclient.NotebookClient):
         if self.task_poll_for_reply is not None:
             self.task_poll_for_reply.cancel()
 
-
-if TYPE_CHECKING:
-    import zmq.asyncio
-    from jupyter_client.kernelspec import KernelSpec
-
-    from sphinx_nbcache.kernels.specs import KernelSpecs
-    from sphinx_nbcache.kernels.tracing import Begun
-    from sphinx_nbcache.traces.tracer_code import TracerConfig
 
 # Time limit for an orderly end: exit handlers, and threads that are joined. The same as in
 # jupyter_client (8.10, `shutdown_wait_time`).
