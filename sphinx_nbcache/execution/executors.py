@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.kernels.environment import usable_cores
+from sphinx_nbcache.notebooks.key import is_temporary
 from sphinx_nbcache.plugins import EXECUTORS, PluginError, announced, load
 from sphinx_nbcache.signals import at_sudden_end
 from sphinx_nbcache.text import did_you_mean
@@ -171,21 +172,11 @@ def first_done(running: set[Future[Outcome]], seconds: float | None) -> set[Futu
 
 # The part of a name before the dash is the place, the part after it the scheduler.
 _PLACES, _SCHEDULERS = ("local", "temp"), ("serial", "parallel")
-_TEMPORARY = "temp-"
 OURS = tuple(f"{place}-{scheduler}" for place in _PLACES for scheduler in _SCHEDULERS)
 
 
 class UnknownExecutorError(Exception):
     """An executor does not exist, or cannot be used. The message says why."""
-
-
-def is_temporary(name: str) -> bool:
-    """Tell whether an executor of this name runs notebooks in temporary folders.
-
-    The name alone decides, for other packages' executors too: the place is part of the code key,
-    and a plan must not have to import an executor.
-    """
-    return name.startswith(_TEMPORARY)
 
 
 def fallback_of(name: str) -> str:

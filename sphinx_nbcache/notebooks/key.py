@@ -102,3 +102,12 @@ def resolve_alias(kernel: str, aliases: Mapping[str, str]) -> str:
         if re.fullmatch(pattern, kernel):
             return name
     return kernel
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether an executor of this name runs notebooks in temporary folders.
+
+    The name alone decides, for other packages' executors too: the place is part of the code key,
+    and a plan must not have to import an executor.
+    """
+    return name.startswith("temp-")

@@ -197,11 +197,6 @@ def _made(trace: Trace, world: World, job: Job, outcome: Outcome) -> list[MadeFi
     return files
 
 
-if TYPE_CHECKING:
-    from sphinx_nbcache.execution.job import Job, Outcome
-    from sphinx_nbcache.kernels.tracing import Tracing
-
-
 _Parts = tuple[Status, tuple[CellRun, ...], list[Failure], Json, Name, Count | None]
 
 

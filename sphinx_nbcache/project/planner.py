@@ -9,10 +9,9 @@ from pathlib import Path
 import msgspec
 
 from sphinx_nbcache.config import Settings
-from sphinx_nbcache.execution.executors import is_temporary
 from sphinx_nbcache.files.paths import matching_glob, portable_path
 from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.key import KeyParts, key_parts
+from sphinx_nbcache.notebooks.key import KeyParts, is_temporary, key_parts
 from sphinx_nbcache.notebooks.scan import Scan, scan_file
 from sphinx_nbcache.planning import (
     Action,
