@@ -383,3 +383,32 @@ def test_pages_are_marked_by_workers_as_by_the_build_itself(book: Book) -> None:
     assert book.build("-j", "2").read == (0, 1, 0)
     (book.folder / "page3.md").unlink()
     assert book.build("-j", "2").read[2] == 1
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        ["sphinx_nbcache.click_pages"],
+        ["myst_parser", "sphinx_nbcache.click_pages"],
+        ["sphinx_nbcache.click_pages", "sphinx_nbcache"],
+        ["sphinx_nbcache", "sphinx_nbcache.click_pages"],
+    ],
+)
+def test_a_project_without_notebooks_may_load_the_directives_alone(
+    book: Book, extensions: list[str]
+) -> None:
+    configure(book, f"extensions[:] = {extensions}", cli_root=".")
+    book.index("page")
+    options = "   :command: colours\n"
+    directive = f".. jcache-clear::\n\n.. jcache-cli:: click_commands:tool\n{options}"
+    book.write("page.rst", f"Page\n====\n\n{directive}")
+    built = book.build()
+    assert (built.status, built.warnings) == (0, "")
+    assert '<span class="ansi-green-fg">good</span>' in book.page("page")
+    # The style sheet of the colours comes with the directives.
+    assert "nbcache.css" in book.page("page")
+    assert (book.folder / "_build/html/_static/nbcache.css").is_file()
+    assert book.build().read == (0, 0, 0)
+    # Only the whole extension reports on notebooks.
+    report = book.folder / "_build/html/nbcache-report.json"
+    assert report.exists() == ("sphinx_nbcache" in extensions)
