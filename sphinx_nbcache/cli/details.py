@@ -10,6 +10,7 @@ from pathlib import Path
 from sphinx_nbcache.cli.documents import (
     FailureItem,
     NotebookDetails,
+    NotebookItem,
     NotebookList,
     ResultDetails,
     ResultList,
@@ -33,8 +34,10 @@ from sphinx_nbcache.cli.tables import (
     table,
     utc_minute,
 )
+from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Project
 from sphinx_nbcache.project.handed_in import ADDED
+from sphinx_nbcache.project.outcomes import NotebookOutcome, planned_outcome
 from sphinx_nbcache.project.requests import Reference
 from sphinx_nbcache.report.html.page import standalone_page
 from sphinx_nbcache.report.making import draft_of_plan
@@ -129,18 +132,6 @@ def results_text(listed: ResultList, width: int, *, path_length: int | None, has
     return table(columns, [row[:-1] for row in rows], width)
 
 
-_WOULD = {
-    "reuse": "would not be executed",
-    "execute": "would be executed",
-    "depends": "would be executed if what it reads is rewritten",
-    "as-is": "is not executed",
-    "refuse": "would have to be executed, but must not be",
-    "unreadable": "cannot be executed",
-    # There is no action for a file that is missing or not a notebook.
-    None: "cannot be executed",
-}
-
-
 def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
     """Return the details of a notebook of the project.
 
@@ -226,7 +217,7 @@ def explanation(details: NotebookDetails, *, every_fact: bool = False) -> str:
         every_fact: Whether to list also the facts that every run depends on.
     """
     notebook, result = details.notebook, details.result
-    lines = [f"{one_line(notebook.path)} {_WOULD[notebook.action]}: {notebook.reason}."]
+    lines = [f"{one_line(notebook.path)} {_sentence(notebook)}: {notebook.reason}."]
     if details.code_key is not None:
         lines.append(f"Its code key is {details.code_key}.")
     if result is not None:
@@ -240,6 +231,12 @@ def explanation(details: NotebookDetails, *, every_fact: bool = False) -> str:
     if details.trace is not None:
         lines += _trace_lines(details.trace, every_fact=every_fact)
     return "\n".join(lines)
+
+
+def _sentence(notebook: NotebookItem) -> str:
+    if notebook.action is None:  # it cannot be planned
+        return NotebookOutcome.UNREADABLE.sentence
+    return planned_outcome(Action(notebook.action)).sentence
 
 
 def _trace_lines(trace: TraceItem, *, every_fact: bool) -> list[str]:

@@ -34,18 +34,12 @@ from sphinx_nbcache.project import (
     UnknownReferenceError,
     notices_of,
 )
+from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.project.requests import Reference
 from sphinx_nbcache.report.ci import is_github, serve_github
 from sphinx_nbcache.report.making import draft
 from sphinx_nbcache.results.records import Registered
 from sphinx_nbcache.text import counted, duration_in_words, one_line
-
-_OTHERS = {
-    "reused": "up to date",
-    "as-is": "not to be executed",
-    "removed": "removed meanwhile",
-    "edited": "being edited",
-}
 
 
 def compare_outputs(project: Project, run: Run, progress: Progress) -> Sequence[Comparison]:
@@ -211,9 +205,10 @@ def _given_options() -> list[str]:
 def _done_lines(items: Sequence[SettledItem], verbosity: int) -> list[str]:
     executed = [item for item in items if item.outcome == "executed" and not item.failed]
     totals = [f"{len(executed)} succeeded", f"{sum(item.failed for item in items)} failed"]
-    for outcome, words in _OTHERS.items():
-        if others := sum(item.outcome == outcome and not item.failed for item in items):
-            totals.append(f"{others} {words}")
+    for outcome in NotebookOutcome:
+        others = sum(item.outcome == outcome.item and not item.failed for item in items)
+        if others and outcome.counted:
+            totals.append(f"{others} {outcome.counted}")
     lines = [f"Finished! {', '.join(totals)}."]
     if executed:
         lines.append("succeeded:")

@@ -24,17 +24,10 @@ from sphinx_nbcache.cli.documents import (
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.planning import Action, Plan, Planned, failed_line, failure_place
 from sphinx_nbcache.project import Project, Settled
+from sphinx_nbcache.project.outcomes import settled_outcome
 from sphinx_nbcache.project.results import StoredInfo
-from sphinx_nbcache.project.run import GONE
 from sphinx_nbcache.results.records import CellRun, Failure, Registered, Result, Status, Stored
 from sphinx_nbcache.traces.trace import Trace
-
-_OUTCOMES = {
-    Action.REUSE: "reused",
-    Action.AS_IS: "as-is",
-    Action.REFUSE: "refused",
-    Action.UNREADABLE: "unreadable",
-}
 
 # State and reason of a notebook that cannot be planned.
 MISSING = "missing"
@@ -245,11 +238,11 @@ def settled_item(settled: Settled, number: int) -> SettledItem:
     """Return the item for the outcome of a notebook with this id."""
     planned, stored = settled.planned, settled.result
     result = stored.result if stored is not None else None
-    outcome, reason = _outcome(settled)
+    outcome, reason = settled_outcome(settled)
     return SettledItem(
         id=number,
         path=planned.name,
-        outcome=outcome,
+        outcome=outcome.item,
         failed=settled.failed,
         reason=reason,
         result=stored.id if stored is not None else None,
@@ -257,18 +250,6 @@ def settled_item(settled: Settled, number: int) -> SettledItem:
         seconds=result.seconds if result is not None else None,
         failure=failure_item(result.failure, planned.scan, result.cells) if result else None,
     )
-
-
-def _outcome(settled: Settled) -> tuple[str, str]:
-    """Return the outcome of a notebook, and the reason."""
-    decision = settled.planned.decision
-    if settled.is_gone:
-        return "removed", GONE
-    # The scheduler refuses a source that changed after its scan.
-    if decision.action is Action.EXECUTE and settled.result is None:
-        return "edited", "it was being edited"
-    executed = "executed" if settled.ran_here else "reused"
-    return _OUTCOMES.get(decision.action, executed), decision.reason.text
 
 
 def _fields_of(item: msgspec.Struct) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.cells import cell_len, chop_cells
 
+from sphinx_nbcache.project.outcomes import SIGNS
 from sphinx_nbcache.text import one_line
 
 Cell = str | tuple[str, str]
@@ -31,23 +32,11 @@ _LAYOUTS = ((_GAP, 10, False), (_GAP, 10, True), (" ", 10, True), (" ", 4, True)
 if TYPE_CHECKING:
     from sphinx_nbcache.cli.documents import FailureItem
 
-# A state that is not listed here has no symbol; the word itself is written.
-# The symbols of jupyter-cache. They are two columns wide, which `cell_len` knows.
-_SYMBOLS = {
-    "ok": ("✅", "green"),
-    "failed": ("❌", "red"),
-    "timeout": ("❌", "red"),
-    "died": ("❌", "red"),
-    "unreadable": ("❗ unreadable", "red"),
-    "missing": ("❗ missing", "red"),
-    "none": ("-", ""),
-    "as-is": ("as it is", ""),
-}
-
 
 def status_in_words(status: str) -> tuple[str, str]:
     """Return the words for a state, and their colour."""
-    return _SYMBOLS.get(status, (status, ""))
+    sign = SIGNS.get(status)
+    return (status, "") if sign is None else (sign.symbol, sign.colour)
 
 
 def utc_minute(when: datetime | None) -> str:

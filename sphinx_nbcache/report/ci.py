@@ -12,18 +12,8 @@ from typing import TextIO
 from xml.etree import ElementTree as ET
 
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.report.model import (
-    AS_IS,
-    EDITED,
-    EXECUTED,
-    MAY_WAIT,
-    REMOVED,
-    REUSED,
-    WAITING,
-    Report,
-    ReportEntry,
-    ReportFailure,
-)
+from sphinx_nbcache.project.outcomes import NotebookOutcome
+from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
 from sphinx_nbcache.results.terminal import strip_ansi
 from sphinx_nbcache.text import duration_in_words, one_line
 
@@ -39,7 +29,15 @@ _IN_TEXT = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _IN_PROPERTY = _IN_TEXT | {":": "%3A", ",": "%2C"}
 # Characters that XML 1.0 cannot contain, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NOT_RUN = frozenset({AS_IS, WAITING, MAY_WAIT, REMOVED, EDITED})
+_NOT_RUN = frozenset(
+    {
+        NotebookOutcome.AS_IS,
+        NotebookOutcome.WAITING,
+        NotebookOutcome.MAY_WAIT,
+        NotebookOutcome.REMOVED,
+        NotebookOutcome.EDITED,
+    }
+)
 _SUITE = "notebooks"
 
 
@@ -128,7 +126,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _is_news(entry: ReportEntry) -> bool:
-    return entry.decision not in (REUSED, AS_IS)
+    return entry.decision not in (NotebookOutcome.REUSED, NotebookOutcome.AS_IS)
 
 
 def _row(entry: ReportEntry) -> str:
@@ -200,7 +198,7 @@ def _case(entry: ReportEntry, report: Report) -> ET.Element:
     if entry.failure is not None and entry.failure.line is not None:
         case.set("line", str(entry.failure.line))
     if not report.is_reproducible:
-        spent = (entry.seconds or 0.0) if entry.decision == EXECUTED else 0.0
+        spent = (entry.seconds or 0.0) if entry.decision == NotebookOutcome.EXECUTED else 0.0
         case.set("time", f"{spent:.3f}")
     if properties := _properties(entry):
         listed = ET.SubElement(case, "properties")
@@ -210,7 +208,7 @@ def _case(entry: ReportEntry, report: Report) -> ET.Element:
         case.append(_failed(entry))
     elif entry.decision in _NOT_RUN or not (entry.status or entry.decision):
         ET.SubElement(case, "skipped", {"message": _text(entry.reason)})
-    elif entry.decision == REUSED:
+    elif entry.decision == NotebookOutcome.REUSED:
         ET.SubElement(case, "system-out").text = _text(f"reused: {entry.reason}")
     return case
 

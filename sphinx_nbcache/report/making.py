@@ -9,19 +9,11 @@ from itertools import zip_longest
 import msgspec
 
 from sphinx_nbcache import __version__
-from sphinx_nbcache.planning import Action, Plan, Planned, broken_promise, failed_attempts
-from sphinx_nbcache.project.run import GONE, Run, Settled
+from sphinx_nbcache.planning import Plan, Planned, broken_promise, failed_attempts
+from sphinx_nbcache.project.outcomes import planned_outcome, settled_outcome
+from sphinx_nbcache.project.run import Run, Settled
 from sphinx_nbcache.report.dependencies import changed_since, facts_of
 from sphinx_nbcache.report.model import (
-    AS_IS,
-    EDITED,
-    EXECUTED,
-    MAY_WAIT,
-    REFUSED,
-    REMOVED,
-    REUSED,
-    UNREADABLE,
-    WAITING,
     Report,
     ReportCell,
     ReportEntry,
@@ -32,16 +24,6 @@ from sphinx_nbcache.results.outputs import OutputsError
 from sphinx_nbcache.results.records import PastRun, Result, Sources, Stored, content_digest
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.trace import Trace
-
-_DECISIONS = {
-    Action.EXECUTE: EXECUTED,
-    Action.DEPENDS: MAY_WAIT,
-    Action.REUSE: REUSED,
-    Action.AS_IS: AS_IS,
-    Action.REFUSE: REFUSED,
-    Action.UNREADABLE: UNREADABLE,
-}
-
 
 Past = Callable[[Planned], Sequence[PastRun]]
 """Returns the last runs of a notebook, the oldest first."""
@@ -124,9 +106,10 @@ def draft_of_plan(plan: Plan, present: Mapping[str, Stored], past: Past = no_pas
     for settled in shown:
         planned = settled.planned
         entry = _entry(settled, "", past(planned))
-        if planned.decision.action is Action.EXECUTE:
-            entry = replace(entry, decision=WAITING, reason=planned.decision.reason.text)
-        entries.append(entry)
+        decision = planned.decision
+        # Nothing has been run, so a notebook to execute has no other outcome yet.
+        outcome, reason = planned_outcome(decision.action), decision.reason.text
+        entries.append(replace(entry, decision=outcome, reason=reason))
     return Draft(shown, Report(tuple(entries)))
 
 
@@ -155,9 +138,7 @@ def _digest(notebooks: Sequence[Settled], outline: Report) -> str:
 
 def _entry(item: Settled, docname: str, past: Sequence[PastRun]) -> ReportEntry:
     planned = item.planned
-    decision, reason = _DECISIONS[planned.decision.action], planned.decision.reason.text
-    if planned.decision.action is Action.EXECUTE and not item.ran_here:
-        decision, reason = _instead(item)
+    decision, reason = settled_outcome(item)
     entry = ReportEntry(
         planned.name,
         docname,
@@ -219,14 +200,3 @@ def _failure(item: Settled, result: Result) -> ReportFailure | None:
     if (place := item.failed_place) is None:
         return failed
     return replace(failed, cell=place.cell.number, line_in_cell=place.line, line=place.line_in_file)
-
-
-def _instead(item: Settled) -> tuple[str, str]:
-    """Return the decision on a notebook that was to be run, but was not, and the reason."""
-    if item.is_gone:
-        return REMOVED, GONE
-    if item.result is None:
-        return EDITED, "it was being edited"
-    if item.ran_elsewhere:
-        return REUSED, "another build has run it meanwhile"
-    return REUSED, f"same code as {item.result.result.notebook}, which this build has run"

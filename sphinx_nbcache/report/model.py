@@ -7,27 +7,19 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.results.records import content_digest
 from sphinx_nbcache.results.tracebacks import trimmed
 from sphinx_nbcache.text import duration_in_words
 
-EXECUTED, REUSED, AS_IS = "executed", "reused", "as it is"
-REFUSED, UNREADABLE, WAITING = "refused", "unreadable", "to be executed"
-MAY_WAIT = "may be executed"
-REMOVED, EDITED = "removed", "edited"
-DECISIONS = (
-    EXECUTED,
-    REUSED,
-    AS_IS,
-    REFUSED,
-    UNREADABLE,
-    WAITING,
-    MAY_WAIT,
-    REMOVED,
-    EDITED,
-)
 FAILED = "failed"
-_IN_THE_MEANTIME = {REMOVED: "removed", EDITED: "being edited"}
+# The outcomes that the summary counts one by one, besides those that it describes in more detail.
+_COUNTED = (
+    NotebookOutcome.WAITING,
+    NotebookOutcome.MAY_WAIT,
+    NotebookOutcome.REMOVED,
+    NotebookOutcome.EDITED,
+)
 
 _NAMED_AT_MOST = 5
 
@@ -137,7 +129,7 @@ class ReportEntry:
     Attributes:
         name: Path of the notebook relative to the root.
         docname: Its document; empty if it has none.
-        decision: The decision on it, one of [](DECISIONS); empty if the report leaves it out.
+        decision: The decision on it, a [](NotebookOutcome); empty if the report leaves it out.
         reason: The reason for the decision.
         status: How the run of the result on its page ended; empty if the page shows none.
         failed: Whether it has no valid result.
@@ -221,22 +213,24 @@ class Report:
     @property
     def executed(self) -> int:
         """How many notebooks were run."""
-        return self._count(EXECUTED)
+        return self._count(NotebookOutcome.EXECUTED)
 
     @property
     def reused(self) -> int:
         """How many pages show a valid result from the store."""
-        return self._count(REUSED) - self.not_tried_again
+        return self._count(NotebookOutcome.REUSED) - self.not_tried_again
 
     @property
     def not_tried_again(self) -> int:
         """How many notebooks failed earlier and would only fail again."""
-        return sum(entry.decision == REUSED and entry.failed for entry in self.entries)
+        return sum(
+            entry.decision == NotebookOutcome.REUSED and entry.failed for entry in self.entries
+        )
 
     @property
     def waiting(self) -> int:
         """How many notebooks would have to be run."""
-        return self._count(WAITING)
+        return self._count(NotebookOutcome.WAITING)
 
     @property
     def failed(self) -> tuple[ReportEntry, ...]:
@@ -246,7 +240,7 @@ class Report:
     @property
     def saved(self) -> float:
         """How many seconds the reused results took to compute."""
-        return sum(e.seconds or 0.0 for e in self.entries if e.decision == REUSED)
+        return sum(e.seconds or 0.0 for e in self.entries if e.decision == NotebookOutcome.REUSED)
 
     @property
     def figures(self) -> str:
@@ -292,17 +286,13 @@ class Report:
             others.append(f"{self.reused} reused, {duration_in_words(self.saved)} saved")
         if self.not_tried_again:
             others.append(f"{self.not_tried_again} not tried again")
-        if self.waiting:
-            others.append(f"{self.waiting} to be executed")
-        if may_wait := self._count(MAY_WAIT):
-            others.append(f"{may_wait} may be executed")
-        counted = self.executed + self._count(REUSED) + self.waiting + may_wait
-        for decision, words in _IN_THE_MEANTIME.items():
-            if changed := self._count(decision):
-                others.append(f"{changed} {words}")
-                counted += changed
+        counted = self.executed + self._count(NotebookOutcome.REUSED)
+        for outcome in _COUNTED:
+            if number := self._count(outcome):
+                others.append(f"{number} {outcome.counted}")
+                counted += number
         if left := len(self.entries) - counted:
-            others.append(f"{left} not to be executed")
+            others.append(f"{left} {NotebookOutcome.AS_IS.counted}")
         return f"{text} ({'; '.join(others)})" if others else text
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sphinx_nbcache.files.paths import matching_glob
-from sphinx_nbcache.report.model import DECISIONS, FAILED, Report, ReportEntry
+from sphinx_nbcache.project.outcomes import NotebookOutcome
+from sphinx_nbcache.report.model import FAILED, Report, ReportEntry
 from sphinx_nbcache.text import did_you_mean
 
 STATUSES = tuple(
-    dict.fromkeys([FAILED, "ok", "timeout", "died", *(d.replace(" ", "-") for d in DECISIONS)])
+    dict.fromkeys([FAILED, "ok", "timeout", "died", *(o.label for o in NotebookOutcome)])
 )
 """The words by which notebooks can be selected."""
 
@@ -116,7 +117,7 @@ class Selection:
         if not self.docs:
             return report
         entries = tuple(e for e in report.entries if matching_glob(e.docname or e.name, self.docs))
-        spent = sum(e.seconds or 0.0 for e in entries if e.decision == "executed")
+        spent = sum(e.seconds or 0.0 for e in entries if e.decision == NotebookOutcome.EXECUTED)
         return replace(report, entries=entries, seconds=min(spent, report.seconds))
 
     def shown(self, report: Report) -> tuple[ReportEntry, ...]:

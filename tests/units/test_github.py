@@ -12,8 +12,9 @@ from support import Book
 from support_cli import CommandLine
 
 from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.report.ci import annotation, is_github, job_summary
-from sphinx_nbcache.report.model import EXECUTED, REUSED, Report, ReportEntry, ReportFailure
+from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
 
 WORKSPACE = {"GITHUB_WORKSPACE": str(Path("/work/project").absolute())}
 HOSTILE = "a|b`c` <script>alert(1)</script> *x* [l](http://h) ![i](x)\n# h | &amp; \x1b[31mred\\"
@@ -62,7 +63,10 @@ def test_what_leaves_a_page_without_a_result_is_an_error(
 
 
 def entry(number: int, **more: object) -> ReportEntry:
-    known: dict[str, object] = {"decision": EXECUTED, "reason": "code cell 1 changed"}
+    known: dict[str, object] = {
+        "decision": NotebookOutcome.EXECUTED,
+        "reason": "code cell 1 changed",
+    }
     return ReportEntry(f"guide/{number}.md", **(known | more))  # type: ignore[arg-type]
 
 
@@ -77,7 +81,10 @@ def shown(text: str) -> str:
 
 
 def test_the_summary_tells_what_ran_and_why_and_what_failed() -> None:
-    reused = [entry(n, decision=REUSED, reason="as before", seconds=60.0) for n in range(9, 300)]
+    reused = [
+        entry(n, decision=NotebookOutcome.REUSED, reason="as before", seconds=60.0)
+        for n in range(9, 300)
+    ]
     report = Report((entry(1, seconds=3.1), failed(2), *reused), seconds=4.0)
     text = job_summary(report, "My docs")
     html = shown(text)
@@ -97,7 +104,9 @@ def test_the_summary_tells_what_ran_and_why_and_what_failed() -> None:
 
 def test_texts_of_notebooks_are_shown_and_do_nothing() -> None:
     failure = ReportFailure(HOSTILE, HOSTILE, f"{HOSTILE}\n\n</pre><b>{HOSTILE}", cell=1)
-    hostile = ReportEntry(HOSTILE, decision=EXECUTED, reason=HOSTILE, failed=True, failure=failure)
+    hostile = ReportEntry(
+        HOSTILE, decision=NotebookOutcome.EXECUTED, reason=HOSTILE, failed=True, failure=failure
+    )
     html = shown(job_summary(Report((hostile,)), HOSTILE))
     tags = set(re.findall(r"</?([a-z0-9]+)", html))
     assert tags <= set("h3 code p strong table thead tbody tr th td details summary pre".split())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
+from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.report.html.elements import Html, Rows, cell_link, element
-from sphinx_nbcache.report.model import EXECUTED, ReportEntry
+from sphinx_nbcache.report.model import ReportEntry
 from sphinx_nbcache.report.selection import Links
 from sphinx_nbcache.text import duration_in_words
 
@@ -104,7 +105,7 @@ def _bar(entry: ReportEntry, longest: float, rows: Rows, links: Links) -> list[H
 
 def _segments(entry: ReportEntry, scale: float) -> Iterator[tuple[str, float, float, str]]:
     """Yield the parts of a bar: what each is, where it begins, how wide it is, its kind."""
-    spent = "executed" if entry.decision == EXECUTED else "reused"
+    spent = "executed" if entry.decision == NotebookOutcome.EXECUTED else "reused"
     failed = entry.failure.cell if entry.failure is not None else None
     shades = cycle(("", " odd"))
     begin = 0.0

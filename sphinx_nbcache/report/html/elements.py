@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from html import escape
 
 from sphinx_nbcache.planning import utc
-from sphinx_nbcache.report.model import FAILED, ReportEntry
+from sphinx_nbcache.project.outcomes import SIGNS
+from sphinx_nbcache.report.model import ReportEntry
 from sphinx_nbcache.report.selection import Links
 from sphinx_nbcache.results.terminal import pieces
 
@@ -22,7 +23,6 @@ _VOID = frozenset({"input", "line", "meta", "path", "rect"})
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NOTHING = "\N{EN DASH}"
-_SIGNS = {"ok": "✓", FAILED: "✗", "timeout": "✗", "died": "✗"}
 _WRITTEN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
 _NO_ID = re.compile(r"[^\w./-]")
 
@@ -172,7 +172,12 @@ def state(entry: ReportEntry) -> Html:
     """Return the state of a notebook: a sign and a word."""
     if not entry.state:
         return nothing()
-    sign = element("span", _SIGNS.get(entry.state, NOTHING), " ", aria_hidden="true")
+    sign = element(
+        "span",
+        SIGNS[entry.state].mark if entry.state in SIGNS else NOTHING,
+        " ",
+        aria_hidden="true",
+    )
     kind = "nbcache-bad" if entry.failed else "nbcache-good"
     return element("span", sign, entry.state, class_=kind)
 

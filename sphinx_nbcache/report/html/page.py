@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from sphinx_nbcache.planning import first_line
+from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.report.html.chart import chart
 from sphinx_nbcache.report.html.elements import (
     Html,
@@ -21,20 +22,12 @@ from sphinx_nbcache.report.html.elements import (
     rows_of,
 )
 from sphinx_nbcache.report.html.table import notebook_table
-from sphinx_nbcache.report.model import AS_IS, FAILED, REUSED, Report, ReportEntry, ReportFailure
+from sphinx_nbcache.report.model import FAILED, Report, ReportEntry, ReportFailure
 from sphinx_nbcache.report.selection import Links, Selection
 from sphinx_nbcache.report.side_files import JSON_FILE, JUNIT_FILE
 from sphinx_nbcache.text import duration_in_words
 
 _LENGTH = 200
-# The buttons above the table: their texts, and the labels of the notebooks that they select.
-_CHOICES = (
-    ("Failed", (FAILED,)),
-    ("Executed", ("executed",)),
-    ("Reused", ("reused",)),
-    ("To be executed", ("to-be-executed", "may-be-executed")),
-    ("Not run", ("as-it-is", "refused", "unreadable", "removed", "edited")),
-)
 STATIC = Path(__file__).parents[2] / "static"
 COMMON_STYLE, REPORT_STYLE, SCRIPT = "nbcache.css", "nbcache-report.css", "nbcache-report.js"
 
@@ -207,15 +200,22 @@ def _news_and_group(
     entries: Sequence[ReportEntry],
 ) -> tuple[Sequence[ReportEntry], Sequence[ReportEntry]]:
     """Return the notebooks that failed, ran or remain, in this order; and the reused ones."""
-    group = [entry for entry in entries if entry.decision == REUSED and not entry.failed]
-    others = [entry for entry in entries if entry.decision != REUSED or entry.failed]
-    return sorted(others, key=lambda e: (not e.failed, e.decision == AS_IS)), group
+    group = [
+        entry for entry in entries if entry.decision == NotebookOutcome.REUSED and not entry.failed
+    ]
+    others = [
+        entry for entry in entries if entry.decision != NotebookOutcome.REUSED or entry.failed
+    ]
+    return sorted(others, key=lambda e: (not e.failed, e.decision == NotebookOutcome.AS_IS)), group
 
 
 def _controls(entries: Sequence[ReportEntry]) -> Html:
     """Return the controls, which are hidden until the script shows them."""
     buttons = [_button("All", "", len(entries), is_pressed=True)]
-    for text, labels in _CHOICES:
+    choices = {"Failed": [FAILED]}
+    for outcome in NotebookOutcome:
+        choices.setdefault(outcome.button, []).append(outcome.label)
+    for text, labels in choices.items():
         if number := sum(bool(entry.labels & set(labels)) for entry in entries):
             buttons.append(_button(text, " ".join(labels), number))
     group = element("div", buttons, role="group", aria_label="Show", class_="nbcache-choices")
