@@ -6,7 +6,7 @@ import pytest
 from support import Book
 
 from sphinx_nbcache.planning import Planned
-from sphinx_nbcache.report.dependencies import facts_of
+from sphinx_nbcache.report.making import facts_of
 from sphinx_nbcache.report.model import Dependency, Produced
 from sphinx_nbcache.results.artifacts import Artifact
 from sphinx_nbcache.results.records import Result, Rules, Status
