@@ -8,43 +8,24 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sphinx_nbcache.cli.options import USUAL, given
 from sphinx_nbcache.cli.output import tell
-from sphinx_nbcache.planning import Planned, first_line
+from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import Progress, Settled
-from sphinx_nbcache.report.running import RunningNotebooks, end_of, is_whole
+from sphinx_nbcache.report.running import ProgressLines, RunningNotebooks, end_of, is_whole
 from sphinx_nbcache.signals import Interrupted
 
 # Columns for the spinner and the elapsed time before a text, and for `^C` after it.
 _BESIDE = 10 + len("^C")
-# The longest reason in a line; `explain` shows all of it.
-_REASON = 200
 
 
-class Lines(RunningNotebooks):
-    """Writes a line when a notebook starts, and one for what the summary does not list.
+class Lines(ProgressLines):
+    """Writes the lines to standard error.
 
-    Lines contain no durations, so that the text of a run is the same each time.
+    They contain no durations, so that the text of a run is the same each time.
     """
 
-    def started(self, planned: Planned, number: int, total: int) -> None:
-        """Report which notebook starts, and why."""
-        super().started(planned, number, total)
-        reason = first_line(planned.decision.reason.text, _REASON)
-        tell(f"Executing {number} of {total}: {planned.name} ({reason})")
-
-    def waiting(self, planned: Planned) -> None:
-        """Report that another process runs the notebook."""
-        tell(f"Waiting for another process that executes {planned.name}")
-
-    def finished(self, settled: Settled) -> None:
-        """Report how a notebook ended, unless it just succeeded."""
-        super().finished(settled)
-        if text := ended_in_words(settled):
-            tell(text)
-
-    def still_running(self) -> None:
-        """Name cells that run much longer than before."""
-        for line in self.late():
-            tell(f"Late: {line}")
+    def say(self, line: str) -> None:
+        """Write a line; the command line begins its messages with a capital letter."""
+        tell(line[:1].upper() + line[1:])
 
 
 class Live(Lines):
@@ -156,22 +137,3 @@ def _suiting() -> tuple[RunningNotebooks, AbstractContextManager[object]]:
         return Lines(), nullcontext()
     lines = _LiveLines()
     return Live(lines), lines.bar
-
-
-def ended_in_words(settled: Settled) -> str:
-    """Return a line on how a notebook ended; empty if it just succeeded."""
-    name = settled.planned.name
-    if settled.result is None:
-        return f"Not executed: {name} is being edited"
-    result = settled.result.result
-    again = f" at attempt {len(result.retried) + 1}" if result.retried else ""
-    if result.failure is not None:
-        place = settled.failed_place
-        where = f", {place}" if place is not None else ""
-        line = f":{place.line_in_file}" if place is not None and place.line_in_file else ""
-        return f"Failed{again}: {name}{line}{where}: {result.failure.headline}"
-    if settled.ran_here:
-        return f"Executed{again}: {name}" if again else ""
-    if settled.ran_elsewhere:
-        return f"Executed by another process: {name}"
-    return f"Same code as {result.notebook}: {name}"

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,18 +17,15 @@ from sphinx.util import logging
 
 from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notices import WARNING_TYPE, Notice, Notify, Topic
-from sphinx_nbcache.planning import Planned, first_line
-from sphinx_nbcache.project import FormerRun, Settled
+from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.report.ci import serve_github
 from sphinx_nbcache.report.model import Report
-from sphinx_nbcache.report.running import KEPT, RunningNotebooks, StatusItem, status_line, width_of
+from sphinx_nbcache.report.running import KEPT, ProgressLines, StatusItem, status_line, width_of
 from sphinx_nbcache.signals import Interrupted, write_line
 from sphinx_nbcache.signals import interrupt_in_words as in_words_of_signal
 from sphinx_nbcache.text import colourless, duration_in_words, one_line
 
 LOGGER = logging.getLogger(__name__)
-# The longest reason or failure in the log; the report and the warnings have all of it.
-_LENGTH = 200
 
 
 def notifier(app: Sphinx) -> Notify:
@@ -114,53 +111,11 @@ def line_in_conf(name: str, conf: Path) -> int | None:
     return None if found is None else text.count("\n", 0, found.start()) + 1
 
 
-class LogProgress(RunningNotebooks):
-    """Writes a line to the log when a notebook starts, and for other notable events."""
+class LogProgress(ProgressLines):
+    """Writes the lines to Sphinx's log."""
 
-    def queued(
-        self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
-    ) -> None:
-        """Report how long execution will take, if there is an estimate."""
-        super().queued(notebooks, former, slots)
-        if (seconds := self.seconds_left) is not None:
-            about = duration_in_words(max(1.0, round(seconds)))
-            self.say(f"notebooks to execute: {len(notebooks)}, which takes about {about}")
-
-    def started(self, planned: Planned, number: int, total: int) -> None:
-        """Report which notebook starts, and why."""
-        super().started(planned, number, total)
-        reason = first_line(planned.decision.reason.text, _LENGTH)
-        self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
-
-    def waiting(self, planned: Planned) -> None:
-        """Report that another build runs the notebook."""
-        self.say(f"another build is executing {planned.name}: waiting for its result")
-
-    def still_running(self) -> None:
-        """Name cells that run much longer than before."""
-        for line in self.late():
-            self.say(line)
-
-    def finished(self, settled: Settled) -> None:
-        """Report failures, retries, and results that came from elsewhere."""
-        super().finished(settled)
-        name = settled.planned.name
-        if settled.result is None:
-            return
-        result = settled.result.result
-        if result.failure is not None:
-            place = settled.failed_place
-            where = f" in {place}" if place is not None else ""
-            again = f" (attempt {len(result.retried) + 1})" if result.retried else ""
-            failed = first_line(result.failure.headline, _LENGTH)
-            self.say(f"failed{again}: {name}{where}: {failed}")
-        elif result.retried and settled.ran_here:
-            before = first_line(result.retried[-1].headline, _LENGTH)
-            self.say(f"executed at attempt {len(result.retried) + 1}: {name} (before: {before})")
-        elif settled.ran_elsewhere:
-            self.say(f"executed by another build: {name}")
-        elif not settled.ran_here:
-            self.say(f"has the same code as {result.notebook}: {name}")
+    def __init__(self) -> None:
+        super().__init__(has_estimate=True)
 
     def say(self, line: str) -> None:
         """Write a line to the log."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
 
 from sphinx_nbcache.notebooks.scan import ScannedCell
-from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.planning import Planned, first_line
 from sphinx_nbcache.project.run import FormerRun, Progress, Settled
 from sphinx_nbcache.text import duration_in_words
 
@@ -19,6 +19,8 @@ _TIMES, _SECONDS, _UNKNOWN = 3, 10.0, 60.0
 # The message if it is unknown what was executed.
 KEPT = "results of notebooks are kept"
 _BETWEEN = " · "
+# How much of a reason or of an error a line shows; the report shows all of it.
+_LENGTH = 200
 # A name is shown with at least this many columns, or not at all.
 _NAME = 14
 _CUT = "…"
@@ -163,6 +165,77 @@ class RunningNotebooks(Progress):
         if former is None or running.cell is None:
             return None
         return former.cells.get(running.cell.digest)
+
+
+class ProgressLines(RunningNotebooks):
+    """Says in lines what happens while notebooks run. Each front end decides how to [](say) them.
+
+    Args:
+        clock: Returns the time in seconds.
+        has_estimate: Whether the first line says how long it will take, if that is known. Without
+            it, the lines of two runs are the same, unless one is slow.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, has_estimate: bool = False
+    ) -> None:
+        super().__init__(clock)
+        self._has_estimate = has_estimate
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+        raise NotImplementedError
+
+    def queued(
+        self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
+    ) -> None:
+        """Report how long execution will take."""
+        super().queued(notebooks, former, slots)
+        if self._has_estimate and (seconds := self.seconds_left) is not None:
+            about = duration_in_words(max(1.0, round(seconds)))
+            self.say(f"notebooks to execute: {len(notebooks)}, which takes about {about}")
+
+    def started(self, planned: Planned, number: int, total: int) -> None:
+        """Report which notebook starts, and why."""
+        super().started(planned, number, total)
+        reason = first_line(planned.decision.reason.text, _LENGTH)
+        self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
+
+    def waiting(self, planned: Planned) -> None:
+        """Report that another process runs the notebook."""
+        self.say(f"another build is executing {planned.name}: waiting for its result")
+
+    def still_running(self) -> None:
+        """Name cells that run much longer than before."""
+        for line in self.late():
+            self.say(f"late: {line}")
+
+    def finished(self, settled: Settled) -> None:
+        """Report how a notebook ended, unless it just succeeded."""
+        super().finished(settled)
+        if line := ended_in_words(settled):
+            self.say(line)
+
+
+def ended_in_words(settled: Settled) -> str:
+    """Return a line on how a notebook ended; empty if it just succeeded."""
+    name = settled.planned.name
+    if settled.result is None:
+        return f"not executed: {name} is being edited"
+    result = settled.result.result
+    again = f" at attempt {len(result.retried) + 1}" if result.retried else ""
+    if result.failure is not None:
+        place = settled.failed_place
+        where = f", {place}" if place is not None else ""
+        line = f":{place.line_in_file}" if place is not None and place.line_in_file else ""
+        failed = first_line(result.failure.headline, _LENGTH)
+        return f"failed{again}: {name}{line}{where}: {failed}"
+    if settled.ran_here:
+        before = first_line(result.retried[-1].headline, _LENGTH) if again else ""
+        return f"executed{again}: {name} (before: {before})" if again else ""
+    if settled.ran_elsewhere:
+        return f"executed by another build: {name}"
+    return f"has the same code as {result.notebook}: {name}"
 
 
 @dataclass(frozen=True, slots=True)

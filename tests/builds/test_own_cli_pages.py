@@ -115,7 +115,7 @@ def test_the_page_that_jupyter_cache_begins_with_needs_only_other_names_of_group
         assert "Notebook: tests/notebooks/basic_unrun.ipynb" in shown
         assert "2 of 2 code cells run" in shown
         assert "Finished! 0 succeeded, 1 failed, 1 up to date." in executed_again
-        assert "Executing 1 of 1" not in executed_again  # it would only fail again
+        assert "Executing notebook 1 of 1" not in executed_again  # it would only fail again
         assert "Merged into _executed_notebook.ipynb" in merged
         (outside / "_executed_notebook.ipynb").stat()
     assert book.build(builder="text").read == (0, 0, 0)

@@ -154,7 +154,7 @@ def test_on_a_terminal_what_runs_is_named_with_its_reason_above_a_live_line(
     assert shown.status == 0
     # rich breaks lines between words.
     lines = " ".join(shown.text.split())
-    assert f"Executing 1 of 1: {name} (no earlier result)" in lines
+    assert f"Executing notebook 1 of 1: {name} (no earlier result)" in lines
     live = lines[lines.index("(no earlier result)") :]
     expected = f"{name} (1 of 1), cell 1 of 1" if columns == 100 else " …-uncertainty.ipynb "
     assert expected in live, live

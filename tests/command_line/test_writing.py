@@ -59,7 +59,7 @@ def test_progress_goes_to_the_standard_error(cli: CommandLine) -> None:
     done = cli.ok("execute", "a.ipynb", "--json")
     assert done.err.splitlines() == [
         "Added: a.ipynb",
-        "Executing 1 of 1: a.ipynb (no earlier result)",
+        "Executing notebook 1 of 1: a.ipynb (no earlier result)",
     ]
     assert done.json["notebooks"][0]["outcome"] == "executed"
 
@@ -73,7 +73,7 @@ def test_each_success_is_listed_once_quiet_lists_none_and_verbose_adds_times(
     done = cli.ok("-q", "execute")
     assert (done.out, done.err) == ("", "")
     done = cli.ok("execute", "--force", "-v")
-    assert done.err == "Executing 1 of 1: a.ipynb (execution is forced)\n"
+    assert done.err == "Executing notebook 1 of 1: a.ipynb (execution is forced)\n"
     assert re.fullmatch(
         r"Finished! 1 succeeded, 0 failed\.\nsucceeded:\n- a\.ipynb \(result 2\) in [\d.]+ s\n",
         done.out,

@@ -144,7 +144,7 @@ def test_the_log_names_what_starts_what_is_late_and_how_long_it_takes(
     assert lines == [
         "notebooks to execute: 3, which takes about 4 min 33 s",
         "executing notebook 1 of 3: a.md (no earlier result)",
-        "a.md: code cell 1 has been running for 2 min 0 s; last time it took 30 s",
+        "late: a.md: code cell 1 has been running for 2 min 0 s; last time it took 30 s",
     ]
 
 
@@ -168,7 +168,7 @@ def test_a_terminal_shows_one_line_that_is_gone_at_the_end(
     assert lines == [
         "executing notebook 1 of 3: a.md (no earlier result)",
         "executing notebook 2 of 3: b.md (no earlier result)",
-        "a.md: code cell 3 has been running for 1 min 12 s",
+        "late: a.md: code cell 3 has been running for 1 min 12 s",
     ]
     progress.close()
     assert terminal.getvalue().endswith(" \r")
