@@ -2,13 +2,16 @@
 
 A field of [](Settings) made by [](option) is the only place where an option is named. From it
 come the registration with Sphinx (`nbcache_` + name), the validation, the rebuild class, the
-membership in the code key, and the reference table in the documentation.
+override in a notebook's metadata, the flag of `execute`, the part of the code key, and the
+reference in the documentation. The code that uses the option reads it from the settings of a
+notebook, in which the override has taken its place (see [](Scan.settings)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Literal
 
 from sphinx_nbcache import values
@@ -21,9 +24,30 @@ RunIn = Literal["notebook", "root", "temp"]
 RetryFailed = Literal["auto", "always", "changed"]
 Ci = Literal["auto", "github", "off"]
 Rebuild = Literal["", "env", "html"]
+InKey = Literal["", "indirect", "value"]
+FlagKind = Literal["switch", "count", "positive", "seconds", "executor"]
 
 PREFIX = "nbcache_"
 AUTO = CORES = values.AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """The flag of `execute` that overrides an option for one call.
+
+    Attributes:
+        names: Its names, such as `-j` and `--jobs`; for a switch `--ci/--no-ci`.
+        kind: The values that it takes. A switch that is not given leaves the option alone.
+        help: Its description.
+        metavar: The name of its value in the help; empty for a switch.
+        switch: The raw values for a switch: on and off.
+    """
+
+    names: tuple[str, ...]
+    kind: FlagKind
+    help: str
+    metavar: str = ""
+    switch: tuple[Any, Any] = (True, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +60,13 @@ class Option:
         help: A description of its effect (Markdown).
         rebuild: Sphinx's rebuild class. Options that only decide what is run have `""`:
             pages whose outputs change are re-read because their render id changes.
-        in_key: Whether a change of the value can change the code key of a notebook.
+        in_key: Whether a change of the value can change the code key of a notebook: `"value"` if
+            the value itself is part of the key, `"indirect"` if it decides about other parts, such
+            as the folder or the kernel.
         per_notebook: The notebook metadata that overrides it, as a dotted path, or `""`.
+        own: The check of the value there, if it is not the same.
+        is_added: Whether that value adds to the option instead of replacing it.
+        flag: The flag of `execute` that overrides it, if there is one.
         is_strict: Whether a value that cannot be used is an error. The default takes its place
             otherwise, after a warning.
         is_lasting: Whether it holds for the commands that follow a build, too.
@@ -47,8 +76,11 @@ class Option:
     expects: str
     help: str
     rebuild: Rebuild = ""
-    in_key: bool = False
+    in_key: InKey = ""
     per_notebook: str = ""
+    own: Callable[[Any], Any] | None = None
+    is_added: bool = False
+    flag: Flag | None = None
     is_strict: bool = False
     is_lasting: bool = True
 
@@ -117,7 +149,7 @@ class Settings:
         None,
         values.path,
         expects="a path, relative to the source directory",
-        in_key=True,
+        in_key="indirect",
         help="The directory to which stored paths are relative. By default the nearest parent of"
         " the source directory that has `.git` or `pyproject.toml`, else the source directory.",
     )
@@ -150,6 +182,8 @@ class Settings:
         expects="a dictionary from a glob of notebooks to a list of globs of files, or such a list"
         " for all notebooks; relative to the source directory",
         per_notebook="nbcache.dependencies",
+        own=values.texts,
+        is_added=True,
         help="Files that notebooks depend on, beside those that they are seen to read: for what"
         " cannot be seen, and for languages other than Python. A notebook's own list is relative"
         " to its folder, and comes in addition.",
@@ -186,7 +220,14 @@ class Settings:
         values.name,
         expects='`"local-serial"`, `"local-parallel"`, `"temp-serial"`, `"temp-parallel"`, or the'
         " name of one that an installed package announces",
-        in_key=True,
+        flag=Flag(
+            ("-e", "--executor"),
+            "executor",
+            "How and where notebooks are run: local-serial, local-parallel, temp-serial,"
+            " temp-parallel, or what another package announces.",
+            "NAME",
+        ),
+        in_key="indirect",
         help="How notebooks are run, and where. `serial`: one after another; `parallel`: several"
         " at once. `local`: where `nbcache_run_in` says; `temp`: each in a temporary folder.",
     )
@@ -194,7 +235,7 @@ class Settings:
         "notebook",
         values.RUN_IN,
         expects='`"notebook"`, `"root"`, `"temp"`',
-        in_key=True,
+        in_key="indirect",
         per_notebook="nbcache.run_in",
         help="The folder in which a kernel works: the notebook's own, the root, or a temporary one"
         " that has copies of the notebook's assets. With the executors `temp-…` it is always a"
@@ -212,7 +253,7 @@ class Settings:
         [],
         values.arguments_by_kernel,
         expects="a list of strings, or a dictionary from a regular expression to such a list",
-        in_key=True,
+        in_key="indirect",
         help="Further command-line arguments of kernels, such as"
         ' `--InlineBackend.figure_formats={"svg"}`: of all, or of those whose whole name an'
         " expression matches.",
@@ -221,6 +262,7 @@ class Settings:
         CORES,
         values.jobs,
         expects='`"auto"` or a whole number',
+        flag=Flag(("-j", "--jobs"), "positive", "How many are run at once.", "N"),
         help='How many notebooks an executor runs at once, unless it is a serial one; `"auto"` is'
         " one for each core.",
     )
@@ -246,6 +288,12 @@ class Settings:
         values.time_limit,
         expects="seconds, or `None` for no limit",
         per_notebook="execution.timeout",
+        flag=Flag(
+            ("-t", "--timeout"),
+            "seconds",
+            "How long a cell may take; 'none' for no limit.",
+            "SECONDS",
+        ),
         help="How long one cell may run.",
     )
     notebook_timeout: float | None = option(
@@ -274,6 +322,12 @@ class Settings:
         expects="`True`, `False`, or a list of globs of notebooks, relative to the source"
         " directory",
         per_notebook="execution.allow_errors",
+        own=values.switch,
+        flag=Flag(
+            ("--allow-errors/--no-allow-errors",),
+            "switch",
+            "Continue after a cell that raises an exception, and count the run as a success.",
+        ),
         help="Go on after a cell that raised an exception, and count the run as a success: in all"
         " notebooks, or in some. For single cells use the tag `raises-exception`, or say in their"
         " metadata what they raise (see [](../how-to/failing-notebooks.md)).",
@@ -283,6 +337,7 @@ class Settings:
         values.whole_number,
         expects="a whole number",
         per_notebook="nbcache.retries",
+        flag=Flag(("--retries",), "count", "How often a notebook that failed is run again.", "N"),
         help="How often a notebook that failed is run again, in the same build. The log and the"
         " report tell which notebooks needed it.",
     )
@@ -297,6 +352,13 @@ class Settings:
         AUTO,
         values.one_of(AUTO, "github", "off"),
         expects='`"auto"`, `"github"`, `"off"`',
+        flag=Flag(
+            ("--ci/--no-ci",),
+            "switch",
+            "Write annotations and the summary of the job for GitHub Actions. By default where"
+            " GITHUB_ACTIONS is set, unless nbcache_ci says otherwise.",
+            switch=("github", "off"),
+        ),
         help='Whether a CI system is served besides the log. `"github"`: failures and warnings of'
         " notebooks become annotations in the sources, and the summary of the job shows what ran,"
         ' why, and what failed. `"auto"`: where GitHub Actions runs the build, which sets'
@@ -306,7 +368,7 @@ class Settings:
         {},
         values.aliases,
         expects="a dictionary from regular expression to kernel name",
-        in_key=True,
+        in_key="indirect",
         help="Replaces kernel names. The first expression that matches the whole name counts.",
     )
     formats: Mapping[str, str] = option(
@@ -314,7 +376,7 @@ class Settings:
         values.formats,
         expects="a dictionary from suffix to format or reader",
         rebuild="env",
-        in_key=True,
+        in_key="indirect",
         help="Further notebook formats: a suffix such as `.py`, and what reads it. That is a format"
         " of jupytext such as `py:percent`; `module:function`, a function from text to an nbformat"
         " notebook; or the name of a reader (`nbformat`, `jupytext`, `myst`, or what an installed"
@@ -340,9 +402,31 @@ class Settings:
     )
 
 
+@cache
 def declared_options() -> dict[str, tuple[Option, Any]]:
     """Return name → (declaration, raw default) of every option, in order of declaration."""
     return {f.name: (f.metadata["option"], f.metadata["raw"]) for f in fields(Settings)}
+
+
+def overrides() -> dict[str, Option]:
+    """Return name → declaration of the options that a notebook's metadata override."""
+    return {n: declared for n, (declared, _) in declared_options().items() if declared.per_notebook}
+
+
+def own_check(name: str) -> Callable[[Any], Any]:
+    """Return the check of the value in a notebook's metadata that overrides an option."""
+    declared = overrides()[name]
+    return declared.own or declared.check
+
+
+def key_values(settings: Settings) -> dict[str, Any]:
+    """Return the options whose values are part of code keys, without those that have defaults."""
+    return {
+        name: value
+        for name, (declared, default) in declared_options().items()
+        if declared.in_key == "value"
+        and (value := getattr(settings, name)) != declared.check(default)
+    }
 
 
 def read_settings(raw: Mapping[str, Any]) -> tuple[Settings, list[OptionProblem]]:

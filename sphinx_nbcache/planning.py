@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import msgspec
 
@@ -31,8 +30,6 @@ from sphinx_nbcache.results.records import (
 from sphinx_nbcache.results.tracebacks import line_in_cell
 from sphinx_nbcache.text import harmless, one_line
 from sphinx_nbcache.traces.trace import Trace
-
-_Value = TypeVar("_Value")
 
 # The number of runs of a notebook that are remembered.
 _PAST_RUNS = 12
@@ -65,6 +62,7 @@ class Why(StrEnum):
     CODE_CHANGED = "code-changed"
     KERNEL_CHANGED = "kernel-changed"
     PLACE_CHANGED = "place-changed"
+    OPTION_CHANGED = "option-changed"
     DEPENDENCY_CHANGED = "dependency-changed"
     """A file, module, package or variable that it depends on has changed."""
     UNKNOWN_DEPENDENCIES = "unknown-dependencies"
@@ -385,27 +383,24 @@ def acceptance_rules(scan: Scan, settings: Settings, name: str) -> Rules:
         settings: The options.
         name: Its path, as globs in options see it.
     """
+    settings = scan.settings(settings)
     allowed = settings.allow_errors
     if not isinstance(allowed, bool):
         allowed = matching_glob(name, allowed) is not None
     return Rules(
-        timeout=_own_or(scan.timeout, settings.timeout),
-        allow_errors=_own_or(scan.allow_errors, allowed),
+        timeout=settings.timeout,
+        allow_errors=allowed,
         raising=tuple(position for position, cell in enumerate(scan.cells) if cell.raises),
         promises=tuple(
             Promise(position, cell.promised)
             for position, cell in enumerate(scan.cells)
             if cell.promised
         ),
-        retries=_own_or(scan.retries, settings.retries),
-        notebook_timeout=_own_or(scan.notebook_timeout, settings.notebook_timeout),
+        retries=settings.retries,
+        notebook_timeout=settings.notebook_timeout,
         output_limit=settings.output_limit,
         notebook_output_limit=settings.notebook_output_limit,
     )
-
-
-def _own_or(own: _Value | msgspec.UnsetType, option: _Value) -> _Value:
-    return option if isinstance(own, msgspec.UnsetType) else own
 
 
 def history_of(
@@ -428,6 +423,7 @@ def history_of(
         temporary=planned.key.temporary,
         assets=planned.key.assets,
         arguments=planned.key.arguments,
+        options=dict(planned.key.options) or msgspec.UNSET,
         runs=_with_run(
             former.runs if former is not None else (),
             result.result,
@@ -518,8 +514,19 @@ def _describe_change(evidence: Evidence, history: History) -> Reason | None:
         return Reason(Why.KERNEL_CHANGED, f"kernel changed: {old} → {new}")
     if text := describe_cells(history.cells, evidence.scan.cells):
         return Reason(Why.CODE_CHANGED, text)
+    if text := _describe_options(history.options or {}, key.options):
+        return Reason(Why.OPTION_CHANGED, text)
     text = _describe_place(history, key)
     return Reason(Why.PLACE_CHANGED, text) if text else None
+
+
+def _describe_options(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Say in words which options differ that are part of the key; empty if none does."""
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return ", ".join(
+        f"nbcache_{name} changed: {old.get(name, 'default')} → {new.get(name, 'default')}"
+        for name in changed
+    )
 
 
 def _describe_place(old: History, new: KeyParts) -> str:

@@ -363,3 +363,14 @@ def exceptions(value: Any) -> tuple[str, ...]:
     if not listed or not all(text.isidentifier() for text in listed):
         raise ValueError("a list of names of exceptions")
     return tuple(dict.fromkeys(listed))
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Return a list of strings without duplicates."""
+    from sphinx_nbcache.bounded import LONGEST_NAME  # not at the top: `--help` checks no value
+
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise ValueError("a list of texts")
+    if any(len(item) > LONGEST_NAME for item in value):
+        raise ValueError(f"a list of texts of at most {LONGEST_NAME} characters")
+    return tuple(dict.fromkeys(value))

@@ -67,7 +67,11 @@ class Options(Generated):
             if not declared.is_lasting:
                 lines += ["The command line ignores it: it is for one build.", ""]
             if declared.per_notebook:
-                lines += [f"*A notebook overrides it* by `{declared.per_notebook}`.", ""]
+                verb = "adds to it" if declared.is_added else "overrides it"
+                lines += [f"*A notebook {verb}* by `{declared.per_notebook}` in its metadata.", ""]
+            if declared.flag is not None:
+                names = ", ".join(f"`{flag}`" for flag in declared.flag.names)
+                lines += [f"*`sphinx-nbcache execute` overrides it* by {names}.", ""]
             lines += ["````", ""]
         return self.from_markdown(lines, inspect.getfile(config))
 
@@ -81,6 +85,22 @@ class OptionTable(Generated):
             values = declared.expects.replace("|", "\\|")
             lines.append(f"| {{confval}}`{PREFIX}{name}` | `{default!r}` | {values} |")
         return self.from_markdown(lines, inspect.getfile(config))
+
+
+class OwnSettings(Generated):
+    """The metadata of notebooks that have a meaning: the overrides of options, and the content.
+
+    The content are the rows of a table in Markdown, for keys that override no option.
+    """
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        lines = ["| Key | Meaning |", "| --- | --- |"]
+        for name, declared in config.overrides().items():
+            verb = "adds to" if declared.is_added else "overrides"
+            lines.append(f"| `{declared.per_notebook}` | {verb} {{confval}}`{PREFIX}{name}` |")
+        return self.from_markdown([*lines, *self.content], inspect.getfile(config))
 
 
 class Warnings(Generated):
@@ -133,6 +153,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("nbcache-options", Options)
     app.add_directive("nbcache-option-table", OptionTable)
+    app.add_directive("nbcache-own-settings", OwnSettings)
     app.add_directive("nbcache-warnings", Warnings)
     app.add_directive("nbcache-actions", Actions)
     app.add_directive("nbcache-dependencies", Dependencies)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from sphinx_nbcache.config import FlagKind, declared_options
 from sphinx_nbcache.text import did_you_mean
 
 # click checks here, so that a typing error is a message before the project is opened.
@@ -285,6 +286,36 @@ _COMMON = (
 )
 
 _COMMON_NAMES = frozenset({"cache_path", "conf", "quiet", "verbose", "verbosity"})
+
+
+# Three states of a switch: only a given flag overrides the project's option.
+_KINDS: Mapping[FlagKind, Mapping[str, Any]] = {
+    "switch": {"default": None},
+    "count": {"type": click.IntRange(min=0)},
+    "positive": {"type": click.IntRange(min=1)},
+    "seconds": {"type": time_limit_or_none},
+    "executor": {"type": executor, "shell_complete": executors_for},
+}
+
+
+def of_project(command: _Decorated) -> _Decorated:
+    """Decorate a command with the flags that override options of the project (see [](Flag))."""
+    flags = [(name, item.flag) for name, (item, _) in declared_options().items() if item.flag]
+    # The help lists the one that is added last first.
+    for name, flag in reversed(flags):
+        details = {**_KINDS[flag.kind], "help": flag.help, "metavar": flag.metavar or None}
+        command = click.option(*flag.names, name, **details)(command)
+    return command
+
+
+def given_to_project(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the project that flags override: name → raw value."""
+    declared = {name: item.flag for name, (item, _) in declared_options().items() if item.flag}
+    chosen = {name: value for name, value in flags.items() if value is not None}
+    for name, value in chosen.items():
+        if isinstance(value, bool):
+            chosen[name] = declared[name].switch[0 if value else 1]
+    return chosen
 
 
 def is_common(param: click.Parameter) -> bool:

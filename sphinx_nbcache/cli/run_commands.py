@@ -11,7 +11,7 @@ import click
 
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.groups import Command, Exit, Stopped
-from sphinx_nbcache.cli.options import DEBUG, executor, executors_for, time_limit_or_none
+from sphinx_nbcache.cli.options import DEBUG
 from sphinx_nbcache.cli.output import say, say_json, tell, width
 from sphinx_nbcache.cli.session import as_references, opened
 
@@ -63,37 +63,7 @@ def _copied(folder: Path) -> list[Path]:
 
 @click.command(cls=Command)
 @options.references
-@click.option(
-    "-e",
-    "--executor",
-    type=executor,
-    shell_complete=executors_for,
-    metavar="NAME",
-    help="How and where notebooks are run: local-serial, local-parallel, temp-serial,"
-    " temp-parallel, or what another package announces.",
-)
-@click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="How many are run at once."
-)
-@click.option(
-    "-t",
-    "--timeout",
-    type=time_limit_or_none,
-    metavar="SECONDS",
-    help="How long a cell may take; 'none' for no limit.",
-)
-@click.option(
-    "--allow-errors/--no-allow-errors",
-    # Three states: only a given flag overrides the project's option.
-    default=None,
-    help="Go on behind a cell that raises an exception, and count the run as a success.",
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="How often a notebook that failed is run again.",
-)
+@options.of_project
 @click.option("-f", "--force/--no-force", help="Execute also what has a valid result.")
 @click.option(
     "--check-reproducible",
@@ -103,17 +73,11 @@ def _copied(folder: Path) -> list[Path]:
     " ones. Results in the store, and files that notebooks wrote, stay as they are. If outputs"
     " differ, the exit code is 1.",
 )
-@click.option(
-    "--ci/--no-ci",
-    default=None,
-    help="Write annotations and the summary of the job for GitHub Actions. By default where"
-    " GITHUB_ACTIONS is set, unless nbcache_ci says otherwise.",
-)
 @click.option("--show-traceback", is_flag=True, help="Print the traceback of each failure.")
 @options.as_json
 @options.common
 @click.pass_context
-def execute(
+def execute(  # noqa: PLR0913 (its flags)
     ctx: click.Context,
     /,
     *,
@@ -121,6 +85,7 @@ def execute(
     as_json: bool,
     force: bool,
     compare: bool,
+    show_traceback: bool,
     **given: Any,
 ) -> None:
     """Execute what has no valid result.
@@ -129,11 +94,12 @@ def execute(
     stands for all notebooks below it. Notebooks that are not in the project yet are added to it.
     Where no Sphinx project was built, an executor that is named is used from then on.
     """
-    # The others are options of the project.
-    show_traceback = given.pop("show_traceback")
     if force and compare:
         raise click.UsageError("--force leaves nothing with which outputs could be compared")
-    with opened(**_options(given, force=force)) as project:
+    chosen = options.given_to_project(given)
+    if force:
+        chosen["execute"] = "force"
+    with opened(**chosen) as project:
         from sphinx_nbcache.cli.executing import (
             execute_notebooks,
             named_notebooks,
@@ -163,17 +129,6 @@ def execute(
     # A failed notebook counts more than a store that keeps nothing, so this is last.
     if not keeps:
         ctx.exit(Exit.STORE)
-
-
-def _options(given: dict[str, Any], *, force: bool) -> dict[str, Any]:
-    """Return the options of the project that were given by flags."""
-    # Options without a value leave those of the project.
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if force:
-        chosen["execute"] = "force"
-    if "ci" in chosen:
-        chosen["ci"] = "github" if chosen["ci"] else "off"
-    return chosen
 
 
 @click.command(cls=Command)

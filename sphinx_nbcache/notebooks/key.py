@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -46,6 +47,8 @@ class KeyParts(msgspec.Struct, frozen=True, omit_defaults=True):
     """The files copied to a temporary folder: paths relative to the notebook's folder."""
     arguments: tuple[str, ...] = ()
     """Additional command-line arguments of the kernel, besides those of its kernelspec."""
+    options: Mapping[str, str] = {}
+    """The options whose values are part of the key, as JSON; without those that have defaults."""
 
     def digest(self) -> str:
         """Return the code key, in hexadecimal."""
@@ -62,6 +65,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
     temporary: bool = False,
     assets: Iterable[str] = (),
     arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> KeyParts:
     """Return the parts of the code key of a scanned notebook.
 
@@ -73,6 +77,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
         assets: The files copied to the temporary folder, besides the assets that the notebook names
             itself. In its own folder a notebook sees all files, and assets have no effect.
         arguments: The option `nbcache_kernel_arguments`.
+        options: The values of options that are part of the key (see [](key_values)).
     """
     kernel = resolve_alias(scan.kernel, aliases)
     # A notebook that names neither is run by the default kernel, as in nbclient and MyST-NB.
@@ -92,6 +97,10 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
             if re.fullmatch(pattern, started)
             for argument in listed
         ),
+        options={
+            name: msgspec.json.encode(options[name], order="deterministic").decode()
+            for name in sorted(options)
+        },
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from sphinx_nbcache import values
-from sphinx_nbcache.bounded import LONGEST_NAME, Line, Text
+from sphinx_nbcache.bounded import Line, Text
+from sphinx_nbcache.config import overrides, own_check
 from sphinx_nbcache.files.paths import inner_path
 from sphinx_nbcache.notebooks.front_matter import line_of_key
 from sphinx_nbcache.notebooks.notebook import LOAD, RAISES_TAG, SKIP_TAG, Cell, Notebook
@@ -46,12 +48,14 @@ class OwnSettings(msgspec.Struct, frozen=True):
     """The settings of one notebook.
 
     Attributes:
-        settings: The valid settings, by the names of the fields of a scan.
+        settings: The valid settings, by name: those of options, and a few others.
+        written: The same as they are written in the metadata.
         promises: The exceptions that cells raise according to their metadata, by cell number.
         problems: Invalid settings, which count as absent, and probable misspellings.
     """
 
     settings: dict[str, Any]
+    written: dict[str, Any]
     promises: dict[int, tuple[str, ...]]
     problems: tuple[SettingProblem, ...]
 
@@ -66,41 +70,35 @@ def own_settings(notebook: Notebook, text: str = "") -> OwnSettings:
     problems = _Problems(text)
     own, execution = (problems.section(notebook.metadata, key) for key in (OWN, EXECUTION))
     problems.kernel(notebook)
-    settings = problems.checked(EXECUTION, execution, _EXECUTION)
-    settings |= problems.checked(OWN, own, _OWN)
+    written = problems.valid(EXECUTION, execution) | problems.valid(OWN, own)
+    settings = {name: check(value) for name, (check, value) in written.items()}
     settings[_ASSETS] = problems.assets(own.get(_ASSETS, []))
     problems.unknown_keys(notebook.metadata, own, execution)
     promises = dict(problems.promises(notebook))
     for number, cell in _numbered(notebook.cells):
         problems.slips_in_cell(number, cell)
-    return OwnSettings(settings, promises, tuple(problems.found))
-
-
-def texts(value: object) -> tuple[str, ...]:
-    """Return a list of strings without duplicates."""
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise ValueError("a list of texts")
-    if any(len(item) > LONGEST_NAME for item in value):
-        raise ValueError(f"a list of texts of at most {LONGEST_NAME} characters")
-    return tuple(dict.fromkeys(value))
+    return OwnSettings(
+        settings,
+        {name: value for name, (_, value) in written.items()},
+        promises,
+        tuple(problems.found),
+    )
 
 
 _Checks = Mapping[str, tuple[str, Callable[[Any], Any]]]
-# Key → field of the scan, and the validator of the value.
-_EXECUTION: _Checks = {
-    "timeout": ("timeout", values.time_limit),
-    "allow_errors": ("allow_errors", values.switch),
-}
-_OWN: _Checks = {
-    "dependencies": ("dependencies", texts),
-    "environment": ("variables", texts),
-    "track": ("track", values.kinds),
+# Key → name of the setting, and the check of its value. These override no option.
+_NO_OPTIONS: _Checks = {
+    "environment": ("variables", values.texts),
     "alone": ("alone", values.switch),
-    "notebook_timeout": ("notebook_timeout", values.time_limit),
-    "retries": ("retries", values.whole_number),
-    "run_in": ("run_in", values.RUN_IN),
 }
-_OWN_KEYS = (*_OWN, _ASSETS)
+
+
+@cache
+def _checks(section: str) -> _Checks:
+    """Return the settings below a key of the metadata: overrides of options, and others."""
+    paths = ((name, item.per_notebook.split(".")) for name, item in overrides().items())
+    found = {key: (name, own_check(name)) for name, (above, key) in paths if above == section}
+    return {**found, **_NO_OPTIONS} if section == OWN else found
 
 
 class _Problems:
@@ -128,17 +126,21 @@ class _Problems:
         wrong = f"{KERNELSPEC} in its metadata has no `name`, so the default kernel is used"
         self._add(Topic.CONFIG, f"{wrong}; write one, such as `{name}`, below it", KERNELSPEC)
 
-    def checked(self, section: str, given: Mapping[str, Any], checks: _Checks) -> dict[str, Any]:
-        """Return the valid settings of a section."""
+    def valid(
+        self, section: str, given: Mapping[str, Any]
+    ) -> dict[str, tuple[Callable[[Any], Any], Any]]:
+        """Return the valid settings of a section: name → check, value as it is written."""
         settings = {}
-        for key, (field, check) in checks.items():
+        for key, (name, check) in _checks(section).items():
             if key not in given:
                 continue
             try:
-                settings[field] = check(given[key])
+                check(given[key])
             except ValueError as expected:
                 wrong = f"{section}.{key} = {given[key]!r} in its metadata is not {expected}"
                 self._add(Topic.CONFIG, wrong, section, key)
+            else:
+                settings[name] = check, given[key]
         return settings
 
     def assets(self, listed: object) -> tuple[str, ...]:
@@ -160,14 +162,15 @@ class _Problems:
         self, metadata: Mapping[str, Any], own: Mapping[str, Any], execution: Mapping[str, Any]
     ) -> None:
         """Record unused keys of the metadata that are ours, or resemble ours."""
+        own_keys = (*_checks(OWN), _ASSETS)
         for key in own:
-            if key not in _OWN_KEYS:
-                meant = did_you_mean(key, _OWN_KEYS)
+            if key not in own_keys:
+                meant = did_you_mean(key, own_keys)
                 wrong = f"nothing reads `{OWN}.{key}` in its metadata{meant}"
                 self._add(Topic.METADATA, wrong, OWN, str(key))
         # Only likely slips: the section is shared with other tools, whose keys are not known here.
         for key in execution.keys() - _EXECUTION_OF_OTHERS:
-            if meant := one_edit_away(str(key), _EXECUTION):
+            if meant := one_edit_away(str(key), _checks(EXECUTION)):
                 self._slip(f"{EXECUTION}.{key}", f"{EXECUTION}.{meant}", EXECUTION, str(key))
         for key in metadata:
             if meant := one_edit_away(str(key), (OWN,)):

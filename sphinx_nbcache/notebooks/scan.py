@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,7 +24,7 @@ from sphinx_nbcache.bounded import (
     ShortDigest,
     State,
 )
-from sphinx_nbcache.config import RunIn
+from sphinx_nbcache.config import RunIn, Settings, overrides, own_check
 from sphinx_nbcache.files.paths import is_inner_path
 from sphinx_nbcache.files.stats import Stat, stat_or_none
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
@@ -114,12 +115,38 @@ class Scan(msgspec.Struct, frozen=True):
     """Files from which its code was loaded, relative to its folder, and their stats then."""
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
+    options: Annotated[dict[Name, Any], Many] | msgspec.UnsetType = msgspec.UNSET
+    """Its values, as written, of options that have no field of their own here."""
 
     def __post_init__(self) -> None:
         # Records are read from stores that others may have written, and assets are copied by these
         # paths.
         if self.assets and not all(map(is_inner_path, self.assets)):
             raise ValueError(f"assets out of the folder of the notebook: {self.assets!r:.200}")
+
+    def settings(self, project: Settings) -> Settings:
+        """Return the options of a project as they apply to this notebook.
+
+        Lists that its metadata add to an option, such as `dependencies`, are not included.
+        """
+        own = {
+            name: value
+            for name, declared in overrides().items()
+            if not declared.is_added and (value := self._own(name)) is not msgspec.UNSET
+        }
+        return replace(project, **own) if own else project
+
+    def _own(self, name: str) -> Any:
+        if name in Scan.__struct_fields__:
+            return getattr(self, name)
+        written = {} if isinstance(self.options, msgspec.UnsetType) else self.options
+        if name not in written:
+            return msgspec.UNSET
+        try:
+            return own_check(name)(written[name])
+        except ValueError:
+            # Only in a store that others have written to: a scan of ours has only valid values.
+            return msgspec.UNSET
 
     def says_the_same(self, other: Scan) -> bool:
         """Tell whether two scans are equal except for their time."""
@@ -180,7 +207,7 @@ def scan_file(
     """
     # Before the content is read: a change in between is then seen by the next build, not missed.
     stat, seen_ns = Stat.of(path), now_ns()
-    scan = Scan(stat, seen_ns, _declared(path, formats, reader), _READING, None)
+    scan = Scan(stat, seen_ns, _declared(path, formats, reader), _reading_format(), None)
     content = path.read_bytes()
     try:
         text = decode_source(content)
@@ -209,7 +236,7 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
         notebook: The notebook.
         text: The source text, to find the lines of problems.
     """
-    own = own_settings(notebook, text)
+    own, without_field = own_settings(notebook, text), _without_field()
     problems = (SettingProblem(problem.text, problem.line) for problem in notebook.problems)
     return msgspec.structs.replace(
         scan,
@@ -230,8 +257,19 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
         ),
         problems=(*own.problems, *problems),
         reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
-        **own.settings,
+        **{name: v for name, v in own.settings.items() if name in Scan.__struct_fields__},
+        options={n: own.written[n] for n in without_field if n in own.written} or msgspec.UNSET,
     )
+
+
+def _without_field() -> list[str]:
+    """Return the options that a notebook overrides by a value in [](Scan.options)."""
+    return sorted(name for name in overrides() if name not in Scan.__struct_fields__)
+
+
+def _reading_format() -> str:
+    """Return the version of scans: an option that was added since may be set in any notebook."""
+    return "+".join([_READING, *_without_field()])
 
 
 def _declared(path: Path, formats: Formats, reader: str) -> str:
@@ -248,8 +286,8 @@ def _reading(notebook: Notebook) -> str:
 
 def _reader_version(fmt: str | None) -> str:
     if fmt in (None, IPYNB, MYST, _UNKNOWN) or is_foreign(fmt or ""):
-        return _READING
-    return f"{_READING}, {_jupytext_version()}"
+        return _reading_format()
+    return f"{_reading_format()}, {_jupytext_version()}"
 
 
 @cache

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
-
-from sphinx_nbcache.config import Settings
+from sphinx_nbcache.config import Settings, key_values
 from sphinx_nbcache.files.paths import matching_glob, portable_path
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.key import KeyParts, is_temporary, key_parts
@@ -249,10 +247,9 @@ class Planner:
         return current | confirmed | fresh
 
     def _notebook(self, name: str, source: Source, scan: Scan) -> _Notebook:
-        settings = self._settings
-        run_in = settings.run_in if isinstance(scan.run_in, msgspec.UnsetType) else scan.run_in
-        is_temp = run_in == "temp" or is_temporary(settings.executor)
-        folder = self._root if run_in == "root" and not is_temp else source.path.parent
+        settings = scan.settings(self._settings)
+        is_temp = settings.run_in == "temp" or is_temporary(settings.executor)
+        folder = self._root if settings.run_in == "root" and not is_temp else source.path.parent
         key = key_parts(
             scan,
             portable_path(folder, self._root),
@@ -260,6 +257,7 @@ class Planner:
             temporary=is_temp,
             assets=source.assets,
             arguments=settings.kernel_arguments,
+            options=key_values(settings),
         )
         rules = acceptance_rules(scan, settings, portable_path(source.path, self._base))
         return _Notebook(name, source, scan, folder, key, key.digest(), rules)

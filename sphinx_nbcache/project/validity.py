@@ -117,9 +117,9 @@ class Worlds:
             path: Its absolute path.
             key: The parts of its code key: copies of assets are not observed as reads.
         """
-        settings, own = self._settings, scan.track
-        is_special = scan.dependencies or scan.variables or key.assets or isinstance(own, tuple)
-        if not (settings.dependencies or is_special):
+        settings = scan.settings(self._settings)
+        is_special = scan.dependencies or scan.variables or key.assets
+        if not (settings.dependencies or is_special or settings.track != self._settings.track):
             return self._common
         name = portable_path(path, self._base)
         globs = [
@@ -131,7 +131,7 @@ class Worlds:
         globs += [self._from_root(path.parent, glob) for glob in scan.dependencies]
         for asset in map(escape, key.assets):
             globs += [self._from_root(path.parent, glob) for glob in (asset, asset + "/**")]
-        kinds = _known_kinds(own) if isinstance(own, tuple) else self._common.kinds
+        kinds = _known_kinds(settings.track)
         return Tracking(
             kinds=kinds,
             ignored=self._common.ignored,

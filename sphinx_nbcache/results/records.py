@@ -226,6 +226,8 @@ class History(msgspec.Struct, frozen=True):
     arguments: Annotated[tuple[Name, ...], Many] = ()
     runs: Annotated[tuple[PastRun, ...], PerCell] = ()
     """The last runs, also of other code, the oldest first."""
+    options: Annotated[dict[Name, Text], Many] | msgspec.UnsetType = msgspec.UNSET
+    """The options in the code key, as JSON."""
 
 
 class Registration(msgspec.Struct, frozen=True, array_like=True):
