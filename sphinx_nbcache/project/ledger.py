@@ -3,49 +3,47 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action, Decision, Plan, Planned, Reason, Why
+from sphinx_nbcache.project.jobs import Observed
 from sphinx_nbcache.project.order import acyclic, in_order, producers
-from sphinx_nbcache.project.products import Artifacts, Change
+from sphinx_nbcache.project.planner import Planner
+from sphinx_nbcache.project.products import Artifacts
 from sphinx_nbcache.project.run import Settled
 from sphinx_nbcache.project.validity import Validity
 from sphinx_nbcache.results.artifacts import Artifact
 from sphinx_nbcache.results.records import Result, Stored
+from sphinx_nbcache.store.store import Store
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.execution.job import Job, Outcome
 
 
-class _Planner(Protocol):
-    """The interface of the planner that is used here."""
-
-    changes: dict[str, list[Change]]
-
-    def earlier(self, planned: Planned) -> list[Stored]: ...
-
-    def again(self, planned: Planned) -> Planned | None: ...
-
-    def whole_results(self, planned: Planned) -> list[Stored]: ...
-
-
-class Settlement:
-    """The state of a plan's notebooks while it is carried out.
+class BuildLedger:
+    """The ledger of a build: what became of each notebook of a plan, and of its files.
 
     Attributes:
-        writers: Which notebooks have written a file in this build, by its name.
+        producers: For each notebook, the notebooks that write what it reads.
         doubted: Results that must not be used again, of those that [](outdated) found last:
             another notebook wrote what they looked at while they came about.
 
     Args:
+        store: Where results go.
         planner: Knows what notebooks last were.
         validity: Tells whether results still hold.
-        artifacts: The files that notebooks have written.
+        artifacts: The files that notebooks write.
     """
 
-    def __init__(self, planner: _Planner, validity: Validity, artifacts: Artifacts) -> None:
-        self.writers: dict[str, set[str]] = {}
+    def __init__(
+        self, store: Store, planner: Planner, validity: Validity, artifacts: Artifacts
+    ) -> None:
+        self.producers: Mapping[str, frozenset[str]] = planner.producers
         self.doubted: list[Stored] = []
+        self._store = store
         self._planner = planner
         self._validity = validity
         self._artifacts = artifacts
@@ -53,39 +51,46 @@ class Settlement:
 
     def begin(self, plan: Plan) -> None:
         """Settle the notebooks that are not run: put back what they once wrote."""
+        self._artifacts.writers.clear()
         waiting = {planned.name for planned in plan.to_run}
         for planned in plan:
             if planned.name not in waiting:
                 self.settle(Settled(planned, planned.decision.result))
 
     def settle(self, settled: Settled) -> None:
-        """Take note of what became of a notebook, and change files accordingly."""
+        """Record the result of a notebook, and change files accordingly."""
         name = settled.planned.name
         self._settled[name] = settled
-        changes = self._planner.changes.pop(name, [])
-        if changes and not settled.ran_here:
-            self._note_written(name, self._artifacts.carry_out(changes))
+        self._artifacts.settle(name, ran_here=settled.ran_here)
         if settled.ran_elsewhere and settled.result is not None:
             # The other build's run may have written its files while this one looked at them.
             trace = self._validity.trace(settled.result.result)
             if trace is not None and not settled.result.result.temporary:
-                self._note_written(name, trace.changed() | trace.made_folders())
+                self._artifacts.note_written(name, trace.changed() | trace.made_folders())
 
-    def _note_written(self, name: str, paths: Iterable[str]) -> None:
-        for path in paths:
-            self.writers.setdefault(path, set()).add(name)
+    def results(self, planned: Planned) -> Sequence[Stored]:
+        """Return the results under a notebook's code key whose outputs are whole."""
+        return self._planner.whole_results(planned)
+
+    def objection(self, planned: Planned, stored: Stored) -> Reason | None:
+        """Return why a notebook cannot use a result; `None` if it can."""
+        return self._validity.objection(planned, stored)
+
+    def adopt(self, planned: Planned, stored: Stored) -> None:
+        """Plan the changes to files with which a notebook can use a result after all."""
+        self._planner.adopt(planned, stored)
 
     def clear_before(self, planned: Planned) -> frozenset[str]:
-        """Take away what a notebook that is about to be run has left behind.
+        """Remove what a notebook that is about to be run has left in earlier runs.
 
         Returns:
-            The names of files that its runs seem to have written, and that are left.
+            The names of files that its runs seem to have written, and that stay.
         """
         before = self._settled.get(planned.name)
         shown = [before.result] if before is not None and before.result is not None else []
         old = [*shown, *self._planner.earlier(planned)]
         changes = self._validity.to_clear(planned, old)
-        left_over = self._validity.left_over(old)
+        left_over = self._artifacts.left_over(old)
         if changes or left_over:
             others = self._artifacts_of_others(planned.name)
             written = {artifact.path for artifact in others}
@@ -93,8 +98,25 @@ class Settlement:
             # Files that others were seen to write were theirs all along: this run only saw them
             # appear.
             left_over -= {artifact.path for artifact in others if not artifact.inferred}
-        self._note_written(planned.name, self._artifacts.carry_out(changes))
+        self._artifacts.change(planned.name, changes)
         return left_over
+
+    def written_by_others(self, name: str) -> set[str]:
+        """Return the names of the files that other notebooks of this build have written."""
+        return self._artifacts.of_others(name)
+
+    def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
+        """Store the result of a run, with its outputs, sources, trace, and the files it wrote."""
+        trace = observed.trace
+        self._artifacts.note_written(job.notebook, (*trace.changed(), *trace.made_folders()))
+        return self._store.commit(
+            result,
+            outcome.outputs,
+            observed.files,
+            [cell.source for cell in job.cells],
+            trace,
+            checkout=self._artifacts.checkout,
+        )
 
     def _artifacts_of_others(self, name: str) -> list[Artifact]:
         """Return the files that other notebooks of the plan have written."""
@@ -111,7 +133,7 @@ class Settlement:
         again = self._planner.again(planned)
         if again is None:
             return None
-        reason = blamed(again.decision.reason, again.name, self.writers)
+        reason = blamed(again.decision.reason, again.name, self._artifacts.writers)
         return replace(again, decision=replace(again.decision, reason=reason))
 
     def of(self, plan: Plan) -> tuple[Settled, ...]:
@@ -132,7 +154,7 @@ class Settlement:
             if reason is not None:
                 self.doubted.append(stored)
             elif objection := self._validity.changed_since(planned, stored):
-                blamed_on = blamed(objection, planned.name, self.writers)
+                blamed_on = blamed(objection, planned.name, self._artifacts.writers)
                 reason = blamed_on if blamed_on is not objection else None
             if reason is not None:
                 decision = Decision(Action.EXECUTE, reason)
@@ -146,17 +168,18 @@ class Settlement:
         trace = self._validity.trace(result)
         for written in trace.written if trace is not None else ():
             if written.inferred:
-                self.writers.get(written.path, set()).discard(result.notebook)
+                self._artifacts.writers.get(written.path, set()).discard(result.notebook)
 
-    def producers(self, plan: Plan) -> dict[str, frozenset[str]]:
-        """Return of notebooks those that write what they read, by what is known of them now."""
+    def find_producers(self, plan: Plan) -> None:
+        """Find again who writes what others read: more is known after runs than in the plan."""
         footprints = {
             settled.planned.name: self._validity.footprint(_results(settled))
             for settled in self.of(plan)
             if not any(result.temporary for result in _results(settled))
         }
         found = producers(footprints)
-        return acyclic(in_order(footprints, found), found)
+        found = acyclic(in_order(footprints, found), found)
+        self.producers = {**self._planner.producers, **found}
 
     def _rewritten_meanwhile(self, settled: Settled) -> Reason | None:
         """Return that another notebook wrote what this one looked at while it ran.
@@ -170,7 +193,7 @@ class Settlement:
         if trace is None or not (settled.ran_here or settled.ran_elsewhere):
             return None
         inferred = {written.path for written in trace.written if written.inferred}
-        for path, by in sorted(self.writers.items()):
+        for path, by in sorted(self._artifacts.writers.items()):
             others = ", ".join(sorted(by - {name}))
             doubted = path in inferred or (trace.unreliable or "").startswith(f"{path} ")
             if others and doubted:
@@ -193,7 +216,7 @@ class Settlement:
         for path, contents in sorted(by_path.items()):
             if len(set(contents.values())) > 1:
                 names = ", ".join(sorted(contents))
-                last = self._validity.owners.get(path) or max(contents)
+                last = self._artifacts.owners.get(path) or max(contents)
                 text = (
                     f"{path} is written by several notebooks ({names}); what {last} writes counts"
                 )

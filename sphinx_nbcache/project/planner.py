@@ -26,7 +26,7 @@ from sphinx_nbcache.planning import (
     why_not,
 )
 from sphinx_nbcache.project.order import acyclic, in_order, producers
-from sphinx_nbcache.project.products import Change
+from sphinx_nbcache.project.products import Artifacts, Change
 from sphinx_nbcache.project.run import Settled
 from sphinx_nbcache.project.validity import Validity
 from sphinx_nbcache.results.records import History, PastRun, Result, Rules, Stored
@@ -86,7 +86,6 @@ class Planner:
 
     Attributes:
         producers: For each planned notebook, the notebooks that write what it reads.
-        changes: The changes to files that are needed before the chosen result can be used.
 
     Args:
         store: The store.
@@ -97,6 +96,7 @@ class Planner:
         not_before: Where everything is forced, results of runs that began earlier (seconds
             since the epoch) do not count.
         validity: Tells whether results are still valid.
+        artifacts: The files that notebooks write; they appear as planned results leave them.
     """
 
     def __init__(  # noqa: PLR0913 (what a project consists of)
@@ -109,6 +109,7 @@ class Planner:
         formats: Formats,
         not_before: float,
         validity: Validity,
+        artifacts: Artifacts,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -117,10 +118,10 @@ class Planner:
         self._formats = formats
         self._not_before = not_before
         self._validity = validity
+        self._artifacts = artifacts
         self._sources: dict[str, Source] = {}
         self._histories: dict[str, History | None] = {}
         self.producers: dict[str, frozenset[str]] = {}
-        self.changes: dict[str, list[Change]] = {}
 
     def is_source(self, name: str) -> bool:
         """Tell whether a file is one that may be a notebook of the project."""
@@ -152,7 +153,7 @@ class Planner:
         scans: Mapping[str, Scan],
         needs_outputs: NeedsOutputs,
     ) -> tuple[Planned, ...]:
-        self.changes.clear()
+        self._artifacts.forget_planned()
         self._validity.look_again()
         notebooks = {
             name: self._notebook(name, source, scans[name])
@@ -192,7 +193,7 @@ class Planner:
     def forget(self) -> None:
         """Let go of what notebooks last were."""
         self._histories.clear()
-        self.changes.clear()
+        self._artifacts.forget_planned()
 
     def whole_results(self, planned: Planned) -> list[Stored]:
         """Return the results under a notebook's code key, without those that are damaged."""
@@ -289,7 +290,7 @@ class Planner:
         found = producers(footprints)
         order = in_order(results, found)
         self.producers = acyclic(order, found)
-        self._validity.owners = {
+        self._artifacts.owners = {
             path: name for name in order if name in footprints for path in footprints[name].writes
         }
 
@@ -297,7 +298,7 @@ class Planner:
         self, notebook: _Notebook, found: Sequence[Stored], needs_outputs: NeedsOutputs
     ) -> Planned:
         name, scan, rules = notebook.name, notebook.scan, notebook.rules
-        self._validity.unexpect(self.changes.pop(name, ()))
+        self._artifacts.withdraw(name)
         judged = self._judged(notebook, found, needs_outputs)
         evidence = Evidence(
             scan=scan,
@@ -315,7 +316,7 @@ class Planner:
         )
         decision = decide(evidence, self._settings, self._not_before)
         if decision.action is not Action.REUSE:
-            self._validity.unexpect(self.changes.pop(name, ()))
+            self._artifacts.withdraw(name)
         return Planned(
             name,
             notebook.source.path,
@@ -397,9 +398,7 @@ class Planner:
         history = self._histories.get(name)
         if history is not None and history.result != stored.digest:
             changes = changes + self._validity.to_remove(name, self.previous(name), stored.result)
-        if changes:
-            self.changes[name] = changes
-            self._validity.expect(changes)
+        self._artifacts.plan(name, changes)
 
     def _whole(self, found: Sequence[Stored]) -> list[Stored]:
         """Return the results whose outputs are not damaged."""

@@ -64,7 +64,14 @@ class Change:
 
 
 class Artifacts:
-    """The files that notebooks of a project have written.
+    """The files that notebooks of a project write, and the changes to them in one build.
+
+    This is the only owner of that state: planner, ledger and validity ask here.
+
+    Attributes:
+        owners: The notebook whose content counts, the last one, for files that several write.
+        writers: Which notebooks have written a file while a plan is carried out, by its name.
+        checkout: The id of this checkout: files are ours only where a run or a build put them.
 
     Args:
         store: Where their contents are.
@@ -95,6 +102,42 @@ class Artifacts:
         self._places = PathNames(str(root))
         self.checkout = checkout_id(root)
         self._journal = Journal(store, self.checkout)
+        self.owners: Mapping[str, str] = {}
+        self.writers: dict[str, set[str]] = {}
+        self._planned: dict[str, Sequence[Change]] = {}
+
+    def plan(self, notebook: str, changes: Sequence[Change]) -> None:
+        """Let files appear as they will be after the changes that a notebook's result needs."""
+        if changes:
+            self._planned[notebook] = changes
+            self.expect(changes)
+
+    def withdraw(self, notebook: str) -> None:
+        """Let files appear unchanged again, because a notebook uses another result or none."""
+        self.unexpect(self._planned.pop(notebook, ()))
+
+    def forget_planned(self) -> None:
+        """Forget the planned changes: everything is planned again."""
+        self._planned.clear()
+
+    def settle(self, notebook: str, *, ran_here: bool) -> None:
+        """Carry out the planned changes of a notebook, unless a run has taken their place."""
+        changes = self._planned.pop(notebook, ())
+        if changes and not ran_here:
+            self.change(notebook, changes)
+
+    def change(self, notebook: str, changes: Iterable[Change]) -> None:
+        """Change files now, on account of a notebook."""
+        self.note_written(notebook, self.carry_out(changes))
+
+    def note_written(self, notebook: str, names: Iterable[str]) -> None:
+        """Note that a notebook has written files."""
+        for name in names:
+            self.writers.setdefault(name, set()).add(notebook)
+
+    def of_others(self, notebook: str) -> set[str]:
+        """Return the names of the files that other notebooks have written."""
+        return {name for name, by in self.writers.items() if by - {notebook}}
 
     def path(self, name: str) -> str:
         """Return the absolute path of an artifact.
@@ -111,9 +154,7 @@ class Artifacts:
         self._fingerprints.forget([path])
         return self._fingerprints.state(path)
 
-    def to_restore(
-        self, stored: Stored, trace: Trace, owners: Mapping[str, str], notebook: str
-    ) -> list[Change] | Reason:
+    def to_restore(self, stored: Stored, trace: Trace, notebook: str) -> list[Change] | Reason:
         """Return what has to be put back for a result, or the reason why it cannot be used.
 
         Nothing is changed yet.
@@ -121,7 +162,6 @@ class Artifacts:
         Args:
             stored: The result.
             trace: Its trace.
-            owners: The notebook whose content counts, for each file that several notebooks write.
             notebook: The notebook that is to use the result.
         """
         result = stored.result
@@ -131,7 +171,7 @@ class Artifacts:
         away: list[str] = []
         for artifact in result.artifacts:
             name = artifact.path
-            if owners.get(name, notebook) != notebook:
+            if self.owners.get(name, notebook) != notebook:
                 continue
             found = self._fingerprints.state(self.path(name))
             if found == artifact.digest:
@@ -147,7 +187,7 @@ class Artifacts:
             mode = artifact.mode | _WRITABLE if stored.is_marked else _PLAIN_MODE
             changes.append(Change(name, artifact, found, notebook, mode))
         self._say_away([name for name in away if not os.path.lexists(self.path(name))])
-        return self._not_kept(result, trace, owners, notebook) or changes
+        return self._not_kept(result, trace, notebook) or changes
 
     def _refusal(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
         """Say why a file is not put back, or not replaced; `None` if it may be."""
@@ -201,14 +241,13 @@ class Artifacts:
             return Reason(Why.DAMAGED, f"what it wrote to {artifact.path} is not kept any more")
         return None
 
-    def _not_kept(
-        self, result: Result, trace: Trace, owners: Mapping[str, str], notebook: str
-    ) -> Reason | None:
+    def _not_kept(self, result: Result, trace: Trace, notebook: str) -> Reason | None:
         """Return that a file is not as it was left, of which no copy was kept: it was too large."""
         kept = {artifact.path for artifact in result.artifacts}
         for written in trace.written:
             name = written.path
-            if name in kept or owners.get(name, notebook) != notebook or self._is_source(name):
+            is_own = self.owners.get(name, notebook) == notebook
+            if name in kept or not is_own or self._is_source(name):
                 continue
             if self._fingerprints.state(self.path(name)) != written.digest:
                 return Reason(Why.FOREIGN_FILE, f"{name}, which it writes, is not as it left it")
@@ -218,7 +257,6 @@ class Artifacts:
         self,
         old: Iterable[Stored],
         new: Result | None,
-        others: Mapping[str, str],
         notebook: str,
         folders: Collection[str] = (),
     ) -> list[Change]:
@@ -227,7 +265,6 @@ class Artifacts:
         Args:
             old: The results that the notebook used before.
             new: The one that it uses now; `None` if it is about to be run.
-            others: Which notebook writes a file, by its name.
             notebook: The notebook.
             folders: Names of folders that its runs made.
         """
@@ -237,7 +274,7 @@ class Artifacts:
         changes: dict[str, Change] = {}
         for artifact in _written(old):
             name = artifact.path
-            is_own = others.get(name, notebook) == notebook
+            is_own = self.owners.get(name, notebook) == notebook
             if name in kept or not is_own or not self._is_removable(artifact):
                 continue
             changes[name] = Change(name, None, artifact.digest, notebook, folders=made_folders)

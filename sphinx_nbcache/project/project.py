@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from sphinx_nbcache.notices import Notice, Notify, Topic, say_nothing
 from sphinx_nbcache.planning import Action, Plan, Planned, Why
 from sphinx_nbcache.project.forgetting import forget_missing
 from sphinx_nbcache.project.jobs import Observer
-from sphinx_nbcache.project.ledger import Settlement
+from sphinx_nbcache.project.ledger import BuildLedger
 from sphinx_nbcache.project.locations import find_root, store_place
+from sphinx_nbcache.project.order import former_runs
 from sphinx_nbcache.project.planner import NeedsOutputs, Planner, Source, every_output
 from sphinx_nbcache.project.products import Artifacts
 from sphinx_nbcache.project.register import Register, is_notebook
@@ -41,7 +43,7 @@ from sphinx_nbcache.project.requests import (
 )
 from sphinx_nbcache.project.results import Node, Results
 from sphinx_nbcache.project.run import NotebookFailedError, Progress, Run, Settled
-from sphinx_nbcache.project.scheduler import Turns
+from sphinx_nbcache.project.scheduler import Scheduler
 from sphinx_nbcache.project.validity import Validity, Worlds
 from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import SCHEMA, PastRun, Stored
@@ -116,6 +118,7 @@ class Project:
             # Results of runs that began earlier do not count where everything is forced.
             not_before=time.time(),
             validity=self._validity,
+            artifacts=self._artifacts,
         )
 
     @classmethod
@@ -209,36 +212,28 @@ class Project:
             NotebookFailedError: A notebook failed, and `nbcache_on_error = "stop"`.
         """
         begin = time.perf_counter()
-        settlement = Settlement(self._planner, self._validity, self._artifacts)
-        turns = Turns(
-            store=self.store,
+        ledger = BuildLedger(self.store, self._planner, self._validity, self._artifacts)
+        scheduler = Scheduler(
+            ledger=ledger,
             claims=self.store.claims(),
             settings=self.settings,
             progress=progress or Progress(),
-            results=self._planner.whole_results,
-            replan=settlement.planned_again,
             observer=self._observer,
-            objection=self._validity.objection,
-            adopt=self._planner.adopt,
-            prepare=settlement.clear_before,
-            settle=settlement.settle,
-            producers=self._planner.producers,
-            written=settlement.writers,
+            former=partial(former_runs, self.store),
             since=plan.made,
             notify=self.notify,
-            checkout=self._artifacts.checkout,
         )
-        settlement.begin(plan)
+        ledger.begin(plan)
         if self.settings.on_error == "stop":
             _stop_at_failures(plan)
         if to_run := plan.to_run:
             try:
-                turns.take(to_run)
-                self._run_outdated(plan, settlement, turns)
+                scheduler.run(to_run)
+                self._run_outdated(plan, ledger, scheduler)
             finally:
                 self._validity.keep()
-        settled = tuple(map(self._with_outlook, settlement.of(plan)))
-        for notice in settlement.notices():
+        settled = tuple(map(self._with_outlook, ledger.of(plan)))
+        for notice in ledger.notices():
             self.notify(notice)
         note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
         self._planner.remember(settled)
@@ -254,20 +249,19 @@ class Project:
             return settled
         return replace(settled, is_tried_again=False)
 
-    def _run_outdated(self, plan: Plan, settlement: Settlement, turns: Turns) -> None:
+    def _run_outdated(self, plan: Plan, ledger: BuildLedger, scheduler: Scheduler) -> None:
         """Run again what read files before other notebooks of the plan rewrote them.
 
         The first build does not know yet who reads what others write.
         """
         for _ in range(_MOST_ROUNDS):
-            if not (outdated := settlement.outdated(plan)):
+            if not (outdated := ledger.outdated(plan)):
                 return
             with suppress(ShelfError):
-                self.store.remove(settlement.doubted)
-            # By now more is known of who writes what others read.
-            turns.producers = {**self._planner.producers, **settlement.producers(plan)}
-            turns.take(outdated)
-        if outdated := settlement.outdated(plan):
+                self.store.remove(ledger.doubted)
+            ledger.find_producers(plan)
+            scheduler.run(outdated)
+        if outdated := ledger.outdated(plan):
             names = [planned.name for planned in outdated]
             text = (
                 f"{', '.join(names)}: rewritten by other notebooks again and again is what is"

@@ -7,29 +7,34 @@ to those that were there before.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.scan import ScannedCell
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Decision, Planned, Reason, Why
 from sphinx_nbcache.project.differences import differences
-from sphinx_nbcache.project.jobs import Observer
-from sphinx_nbcache.project.ledger import Settlement
-from sphinx_nbcache.project.order import Footprint, producers
+from sphinx_nbcache.project.jobs import Observed, Observer
+from sphinx_nbcache.project.ledger import BuildLedger
+from sphinx_nbcache.project.order import Footprint, former_runs, producers
 from sphinx_nbcache.project.planner import Planner
 from sphinx_nbcache.project.products import Artifacts, Change
 from sphinx_nbcache.project.run import Progress, Run, Settled
-from sphinx_nbcache.project.scheduler import Turns
+from sphinx_nbcache.project.scheduler import Scheduler
 from sphinx_nbcache.project.validity import Validity
-from sphinx_nbcache.results.artifacts import Artifact, MadeFile
+from sphinx_nbcache.results.artifacts import Artifact
 from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.results.records import Result, Stored
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.fingerprints import GONE
 from sphinx_nbcache.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.execution.job import Job, Outcome
 
 _UNTRACED = Trace()
 _REASON = Reason(Why.FORCED, "it is run again, to compare outputs")
@@ -70,30 +75,11 @@ class Comparison:
         return not self.cells and self.again.failure is None
 
 
-class _Apart(Store):
-    """A store that takes results, and keeps none: only the last one can be asked for."""
-
-    def __init__(self, store: Store) -> None:
-        self.folder, self.access = store.folder, store.access
-        self.last = RunOutputs([]), _UNTRACED
-
-    def commit(  # noqa: PLR0913 (as of every store)
-        self,
-        result: Result,
-        outputs: RunOutputs,
-        files: Iterable[MadeFile] = (),  # noqa: ARG002 (as of every store)
-        sources: object = (),  # noqa: ARG002
-        trace: Trace = _UNTRACED,
-        *,
-        checkout: str = "",  # noqa: ARG002
-    ) -> Stored:
-        """Keep nothing of a result."""
-        self.last = outputs, trace
-        return Stored(0, "", result)
-
-
 class Reruns:
-    """Runs notebooks again.
+    """Runs notebooks again. It is the ledger of these runs, which keeps no result.
+
+    Attributes:
+        producers: For each notebook those before it that must have ended.
 
     Args:
         store: Where the results are.
@@ -117,15 +103,17 @@ class Reruns:
         notify: Notify,
     ) -> None:
         self._store = store
-        self._apart = _Apart(store)
-        # That one fails is a difference as others are.
+        self.producers: Mapping[str, frozenset[str]] = {}
+        # A failure counts as a difference.
         self._settings = replace(settings, on_error="warn")
         self._planner = planner
         self._validity = validity
         self._artifacts = artifacts
         self._observer = observer
         self._notify = notify
-        self._settlement = Settlement(planner, validity, artifacts)
+        # What the build itself has written down: it knows the files of the other notebooks.
+        self._build = BuildLedger(store, planner, validity, artifacts)
+        self._last = RunOutputs([]), _UNTRACED
         self._stored: dict[str, Stored] = {}
         self._before: dict[str, dict[str, Artifact | None]] = {}
         self._found: dict[str, Comparison] = {}
@@ -139,35 +127,54 @@ class Reruns:
             for settled, _ in reused
         ]
         for settled in run.notebooks:
-            self._settlement.settle(settled)
+            self._build.settle(settled)
         if notebooks:
             try:
-                self._turns(notebooks, progress).take(notebooks)
+                self._run(notebooks, progress)
             finally:
                 # Clean up after interrupted runs.
                 for name in list(self._before):
                     self._put_back(name, _UNTRACED)
         return tuple(self._found[item.name] for item in notebooks if item.name in self._found)
 
-    def _turns(self, notebooks: list[Planned], progress: Progress) -> Turns:
-        return Turns(
-            store=self._apart,
+    def _run(self, notebooks: list[Planned], progress: Progress) -> None:
+        self.producers = self._one_by_one([planned.name for planned in notebooks])
+        self._artifacts.writers.clear()
+        scheduler = Scheduler(
+            ledger=self,
             claims=self._store.claims(),
             settings=self._settings,
             progress=progress,
-            results=lambda _: (),
-            # One that was edited meanwhile has no outputs that could be compared.
-            replan=lambda _: None,
             observer=self._observer,
-            objection=lambda *_: None,
-            adopt=lambda *_: None,
-            prepare=self._prepare,
-            settle=self._settle,
-            producers=self._one_by_one([planned.name for planned in notebooks]),
-            written={},
+            former=partial(former_runs, self._store),
             since=0.0,
             notify=self._notify,
         )
+        scheduler.run(notebooks)
+
+    def results(self, _planned: Planned) -> Sequence[Stored]:
+        """Return no result: each notebook has to be run."""
+        return ()
+
+    def planned_again(self, _planned: Planned) -> None:
+        """Leave out a notebook that was edited: its outputs cannot be compared."""
+
+    def objection(self, _planned: Planned, _stored: Stored) -> None:
+        """Object to nothing: there are no results to choose from."""
+
+    def adopt(self, _planned: Planned, _stored: Stored) -> None:
+        """Take no other result."""
+
+    def written_by_others(self, name: str) -> Collection[str]:
+        """Return the names of the files that other notebooks have written."""
+        return self._artifacts.of_others(name)
+
+    def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
+        """Keep the outputs until they are compared, and nothing in the store."""
+        trace = observed.trace
+        self._artifacts.note_written(job.notebook, (*trace.changed(), *trace.made_folders()))
+        self._last = outcome.outputs, trace
+        return Stored(0, "", result)
 
     def _one_by_one(self, names: list[str]) -> Mapping[str, frozenset[str]]:
         """Return of each notebook those before it that it must not run beside.
@@ -189,12 +196,12 @@ class Reruns:
                 waits.setdefault(second, set()).add(first)
         return {name: frozenset(others) for name, others in waits.items()}
 
-    def _prepare(self, planned: Planned) -> frozenset[str]:
+    def clear_before(self, planned: Planned) -> Collection[str]:
         """Let a run find what the first one has found, and remember what was there."""
         result = self._stored[planned.name].result
         kept = () if result.temporary else result.artifacts
         self._before[planned.name] = {a.path: self._as_it_is(a) for a in kept}
-        return self._settlement.clear_before(planned)
+        return self._build.clear_before(planned)
 
     def _as_it_is(self, artifact: Artifact) -> Artifact | None:
         state = self._artifacts.state_now(artifact.path)
@@ -205,10 +212,10 @@ class Reruns:
         mode = stat.S_IMODE(found.st_mode) & 0o777
         return Artifact(artifact.path, state, found.st_size, mode, artifact.created, pieces)
 
-    def _settle(self, settled: Settled) -> None:
+    def settle(self, settled: Settled) -> None:
         """Compare, and put back what was there."""
         planned, stored = settled.planned, self._stored[settled.planned.name]
-        outputs, trace = self._apart.last
+        outputs, trace = self._last
         if planned.name in self._before:
             self._put_back(planned.name, trace)
         if settled.result is None:

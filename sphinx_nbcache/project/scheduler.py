@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.notebooks.notebook import NotebookError
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.planning import Action, Planned, Reason, Why, why_not
 from sphinx_nbcache.project.jobs import (
+    Observed,
     Observer,
     SourceChangedError,
     WatchedRun,
@@ -27,11 +28,10 @@ from sphinx_nbcache.project.jobs import (
     outcome_of,
     read_planned,
 )
-from sphinx_nbcache.project.order import Group, former_runs, in_start_order, is_alone, same_runs
-from sphinx_nbcache.project.run import NotebookFailedError, Progress, Settled
-from sphinx_nbcache.results.records import Stored
+from sphinx_nbcache.project.order import Group, in_start_order, is_alone, same_runs
+from sphinx_nbcache.project.run import FormerRun, NotebookFailedError, Progress, Settled
+from sphinx_nbcache.results.records import Result, Stored
 from sphinx_nbcache.store.claims import Claims
-from sphinx_nbcache.store.store import Store
 
 if TYPE_CHECKING:
     from sphinx_nbcache.execution.executors import Executor
@@ -45,55 +45,71 @@ _LOOK_SECONDS = 1.0
 # How often to plan a notebook again that is edited while the build runs.
 _EDITS = 3
 
-Lookup = Callable[[Planned], Sequence[Stored]]
-Replan = Callable[[Planned], Planned | None]
-Objection = Callable[[Planned, Stored], Reason | None]
+
+class Ledger(Protocol):
+    """The scheduler's view of what notebooks are, were, and become.
+
+    Attributes:
+        producers: For each notebook, the notebooks that write what it reads and must be settled
+            first.
+    """
+
+    producers: Mapping[str, frozenset[str]]
+
+    def results(self, planned: Planned) -> Sequence[Stored]:
+        """Return the results under a notebook's code key whose outputs are whole."""
+
+    def planned_again(self, planned: Planned) -> Planned | None:
+        """Plan a notebook again that was edited since, or had to wait for others.
+
+        Return `None` if its file is gone.
+        """
+
+    def objection(self, planned: Planned, stored: Stored) -> Reason | None:
+        """Return why a notebook cannot use a result; `None` if it can."""
+
+    def adopt(self, planned: Planned, stored: Stored) -> None:
+        """Take a result for a notebook that was to be run."""
+
+    def clear_before(self, planned: Planned) -> Collection[str]:
+        """Clean up before a notebook is run.
+
+        Return the names of files that its earlier runs seem to have written, and that stay.
+        """
+
+    def written_by_others(self, name: str) -> Collection[str]:
+        """Return the names of the files that other notebooks have written."""
+
+    def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
+        """Take the result of a run."""
+
+    def settle(self, settled: Settled) -> None:
+        """Record what became of a notebook, before others that depend on it start."""
 
 
 @dataclass
-class Turns:
-    """The state of carrying out one plan.
+class Scheduler:
+    """Runs the notebooks of one plan.
 
     Attributes:
-        store: Where results go.
+        ledger: Knows the notebooks, and takes their results.
         claims: The claims of this plan, and where those of others are seen.
         settings: The options.
         progress: Receives the progress.
-        results: Returns the results under a notebook's code key whose outputs are whole.
-        replan: Plans a notebook again whose source was edited since the plan was made, or of which
-            nothing could be decided then; `None` if it has gone.
         observer: Watches what runs depend on.
-        objection: Tells what speaks against the use of a result by a notebook.
-        adopt: Is told of each notebook that was to be run, and uses a result that was found.
-        prepare: Clears up before a notebook is run; returns the names of files that its earlier
-            runs seem to have written, and that are left.
-        settle: Is told of each notebook that is settled, before others that depend on it start.
-        producers: For each notebook, the notebooks that write what it reads and must be settled
-            first.
+        former: Returns how long notebooks took when they were last run, by name.
         since: When the plan was made, in seconds since the epoch.
         notify: Takes warnings.
-        checkout: Where runs write their files: what they wrote is theirs only there.
-        settled: The settled notebooks, by name.
-        written: Which notebooks have written a file, by its name.
     """
 
-    store: Store
+    ledger: Ledger
     claims: Claims
     settings: Settings
     progress: Progress
-    results: Lookup
-    replan: Replan
     observer: Observer
-    objection: Objection
-    adopt: Callable[[Planned, Stored], None]
-    prepare: Callable[[Planned], Collection[str]]
-    settle: Callable[[Settled], None]
-    producers: Mapping[str, frozenset[str]]
+    former: Callable[[Iterable[Planned]], Mapping[str, FormerRun]]
     since: float
     notify: Notify
-    written: dict[str, set[str]]
-    checkout: str = ""
-    settled: dict[str, Settled] = field(default_factory=dict)
     _folder: Path = Path()
     _executor: str = ""
     _running: dict[Future[Outcome], tuple[Job, Group, WatchedRun]] = field(default_factory=dict)
@@ -104,7 +120,7 @@ class Turns:
     _started: int = 0
     _cells: SimpleQueue[tuple[Job, int]] = field(default_factory=SimpleQueue)
 
-    def take(self, notebooks: Sequence[Planned]) -> None:
+    def run(self, notebooks: Sequence[Planned]) -> None:
         """Run these notebooks; results are committed as each one ends.
 
         Raises:
@@ -135,7 +151,7 @@ class Turns:
             ):
                 from sphinx_nbcache.execution.executors import first_done
 
-                former = former_runs(self.store, first)
+                former = self.former(first)
                 waiting = deque(in_start_order(waiting, former, executor.slots))
                 starts.variables = thread_limits(executor.slots, usable_cores(), environment)
                 self.progress.queued(first, former, executor.slots)
@@ -224,7 +240,9 @@ class Turns:
         if not self._running and all(map(self._must_wait, waiting)):
             # They wait for each other in a circle: one of them has to begin.
             begins = waiting[0][0].name
-            self.producers = {n: of for n, of in self.producers.items() if n != begins}
+            self.ledger.producers = {
+                n: of for n, of in self.ledger.producers.items() if n != begins
+            }
         for _ in range(len(waiting)):
             if not self._has_slot(executor):
                 return
@@ -236,7 +254,7 @@ class Turns:
 
     def _must_wait(self, group: Group) -> bool:
         """Tell whether notebooks of other groups may still write what this one reads."""
-        producers = self.producers.get(group[0].name, frozenset())
+        producers = self.ledger.producers.get(group[0].name, frozenset())
         return bool((producers & self._unsettled) - {planned.name for planned in group})
 
     def _start(self, executor: Executor, group: Group, waiting: deque[Group], total: int) -> bool:
@@ -245,7 +263,7 @@ class Turns:
         if self._must_wait(group):
             return False
         if first.decision.action is Action.DEPENDS:
-            waiting.extendleft(reversed(self._planned_anew(group, edited=False)))
+            waiting.extendleft(reversed(self._planned_again(group, edited=False)))
             return True
         if not claims.try_claim(first.code_key):
             if first.name not in self._awaited and not claims.holds(first.code_key):
@@ -254,7 +272,7 @@ class Turns:
             return False
         if found := self._found_since(first):
             claims.release(first.code_key)
-            self.adopt(first, found)
+            self.ledger.adopt(first, found)
             self._settle(group, found, ran_here=False)
             return True
         try:
@@ -262,16 +280,16 @@ class Turns:
             job = make_job(first, self._folder, tracing, self.settings.environment)
         except (SourceChangedError, NotebookError, OSError):
             claims.release(first.code_key)
-            waiting.extend(self._planned_anew(group))
+            waiting.extend(self._planned_again(group))
             return True
-        left_over = self.prepare(first)
+        left_over = self.ledger.clear_before(first)
         self._started += 1
         self.progress.started(first, self._started, total)
         watch = self.observer.begin(first, left_over)
         self._running[_submitted(executor, job)] = job, group, watch
         return True
 
-    def _planned_anew(self, group: Group, *, edited: bool = True) -> list[Group]:
+    def _planned_again(self, group: Group, *, edited: bool = True) -> list[Group]:
         """Plan the first notebook of a group again: it was edited, or waited for others.
 
         One that is edited faster than it can be planned is left as it was, without a result.
@@ -279,7 +297,7 @@ class Turns:
         first, *others = group
         again = [others] if others else []
         self._replanned[first.name] += edited
-        planned = self.replan(first)
+        planned = self.ledger.planned_again(first)
         if planned is None:
             self._settle_one(Settled(first, None, is_gone=True))
             self.progress.spared(first)
@@ -302,11 +320,11 @@ class Turns:
         """
         is_named = planned.decision.reason.why is Why.FORCED
         is_forced = is_named or self.settings.execute == "force"
-        for stored in self.results(planned):
+        for stored in self.ledger.results(planned):
             result = stored.result
             is_valid = why_not(result, planned.rules, planned.scan) is None
             is_new = result.finished >= self.since
-            objection = self.objection(planned, stored)
+            objection = self.ledger.objection(planned, stored)
             if is_valid and objection is None and (is_new or not is_forced):
                 return stored
             # The dependencies of a kernel that died are unknown.
@@ -328,19 +346,9 @@ class Turns:
         job, group, watch = self._running.pop(future)
         outcome = outcome_of(job, future)
         result = make_result(job, outcome, self._executor)
-        sources = [cell.source for cell in job.cells]
-        others = {name for name, by in self.written.items() if by - {job.notebook}}
+        others = self.ledger.written_by_others(job.notebook)
         observed = self.observer.end(group[0], watch, job, outcome, others)
-        for name in (*observed.trace.changed(), *observed.trace.made_folders()):
-            self.written.setdefault(name, set()).add(job.notebook)
-        stored = self.store.commit(
-            result,
-            outcome.outputs,
-            observed.files,
-            sources,
-            observed.trace,
-            checkout=self.checkout,
-        )
+        stored = self.ledger.commit(job, result, outcome, observed)
         _remove_kept(outcome)
         self._own.add(stored.digest)
         # Only now: who is granted the claim must find the result.
@@ -362,9 +370,8 @@ class Turns:
             self.progress.finished(settled)
 
     def _settle_one(self, settled: Settled) -> None:
-        self.settled[settled.planned.name] = settled
         self._unsettled.discard(settled.planned.name)
-        self.settle(settled)
+        self.ledger.settle(settled)
 
 
 def _cells_of(notebooks: Sequence[Planned]) -> Iterator[list[str]]:

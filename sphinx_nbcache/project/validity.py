@@ -217,9 +217,6 @@ def _with_builds(folders: Iterable[Path]) -> Iterator[Path]:
 class Validity:
     """Holds the traces of results against the world.
 
-    Attributes:
-        owners: The notebook whose content counts, the last one, for files that several write.
-
     Args:
         store: Where traces are.
         worlds: The world of each kernel.
@@ -231,7 +228,6 @@ class Validity:
         self._worlds = worlds
         self._artifacts = artifacts
         self._traces: dict[str, Trace] = {}
-        self.owners: dict[str, str] = {}
 
     def look_again(self) -> None:
         """Look at the world again."""
@@ -309,7 +305,7 @@ class Validity:
         if mismatch is not None:
             why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
             return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
-        return self._artifacts.to_restore(stored, trace, self.owners, name)
+        return self._artifacts.to_restore(stored, trace, name)
 
     def _is_left_behind(
         self, path: str, world: World, result: Result, earlier: Callable[[], Iterable[Stored]]
@@ -343,11 +339,7 @@ class Validity:
     def to_remove(self, name: str, old: Iterable[Stored], new: Result) -> list[Change]:
         """Return the files that a notebook has written before, and does not write any more."""
         old = list(old)
-        return self._artifacts.to_remove(old, new, self.owners, name, self._made_folders(old))
-
-    def left_over(self, old: Iterable[Stored]) -> frozenset[str]:
-        """Return the files that runs seem to have written, and that are not removed for that."""
-        return self._artifacts.left_over(old)
+        return self._artifacts.to_remove(old, new, name, self._made_folders(old))
 
     def to_clear(self, planned: Planned, old: Iterable[Stored]) -> list[Change]:
         """Return what a notebook that is about to be run has left behind.
@@ -360,7 +352,7 @@ class Validity:
         folders = self._made_folders(old)
         return [
             change
-            for change in self._artifacts.to_remove(old, None, self.owners, planned.name, folders)
+            for change in self._artifacts.to_remove(old, None, planned.name, folders)
             if not (ignored and matching_glob(change.name, ignored))
         ]
 
@@ -368,14 +360,6 @@ class Validity:
         # A stranger could name a folder of the user's.
         traces = (self.trace(stored.result) for stored in results if stored.is_marked)
         return frozenset().union(*(trace.made_folders() for trace in traces if trace is not None))
-
-    def expect(self, changes: Iterable[Change]) -> None:
-        """Let files appear as they will be."""
-        self._artifacts.expect(changes)
-
-    def unexpect(self, changes: Iterable[Change]) -> None:
-        """Let files appear as they are."""
-        self._artifacts.unexpect(changes)
 
     def keep(self) -> None:
         """Remember the fingerprints that were taken."""
