@@ -111,7 +111,7 @@ class Reruns:
         self._artifacts = artifacts
         self._observer = observer
         self._notify = notify
-        # What the build itself has written down: it knows the files of the other notebooks.
+        # The ledger of the build knows the files of the other notebooks.
         self._build = BuildLedger(store, planner, validity, artifacts)
         self._last = RunOutputs([]), _UNTRACED
         self._stored: dict[str, Stored] = {}

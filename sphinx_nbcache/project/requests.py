@@ -1,4 +1,4 @@
-"""What a project can be asked for: references, and errors whose messages are complete."""
+"""Requests to a project: references, and errors whose messages are complete for users."""
 
 from __future__ import annotations
 
