@@ -28,7 +28,7 @@ from sphinx_nbcache.results.records import (
     Stored,
 )
 from sphinx_nbcache.results.tracebacks import line_in_cell
-from sphinx_nbcache.text import harmless, one_line
+from sphinx_nbcache.text import harmless, one_line, shortened
 from sphinx_nbcache.traces.trace import Trace
 
 # The number of runs of a notebook that are remembered.
@@ -441,14 +441,8 @@ def _with_run(runs: tuple[PastRun, ...], result: Result, reason: str) -> tuple[P
     """Return the last runs, with that of a result if it is new."""
     if runs and result.started <= runs[-1].started:
         return runs  # or an older one whose result is valid again
-    run = PastRun(result.started, result.seconds, result.status, first_line(reason))
+    run = PastRun(result.started, result.seconds, result.status, shortened(reason))
     return (*runs, run)[-_PAST_RUNS:]
-
-
-def first_line(text: str, length: int = 160) -> str:
-    """Return a text in one line of no more than this length."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
 
 
 def utc(seconds: float) -> str:

@@ -136,3 +136,14 @@ def size_or_dash(size: int | None) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 notebook`, `2 notebooks`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shortened(text: str, length: int = 160) -> str:
+    """Return a text in one line of no more than this length."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a message that may have more, or be empty."""
+    return text.strip().partition("\n")[0].rstrip()

@@ -13,7 +13,7 @@ import click
 from rich.cells import cell_len, chop_cells
 
 from sphinx_nbcache.project.outcomes import SIGNS
-from sphinx_nbcache.text import one_line
+from sphinx_nbcache.text import first_line, one_line
 
 Cell = str | tuple[str, str]
 """A text, or a text and its colour."""
@@ -53,7 +53,7 @@ def failure_in_words(failure: FailureItem) -> str:
     """Return where and why a run failed, such as `code cell 2, line 3: ValueError: negative`."""
     line = "" if failure.line_in_cell is None else f", line {failure.line_in_cell}"
     where = "" if failure.cell is None else f"code cell {failure.cell}{line}: "
-    message = failure.message.strip().partition("\n")[0]
+    message = first_line(failure.message)
     return one_line(f"{where}{failure.name}: {message}")
 
 

@@ -31,13 +31,13 @@ from sphinx_nbcache.kernels.environment import with_changes
 from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.kernels.streams import OutputLimits, join_streams
 from sphinx_nbcache.kernels.tracing import RunTracer
+from sphinx_nbcache.notebooks.executed import WIDGET_STATE
 from sphinx_nbcache.notebooks.ipynb import plain_data
 from sphinx_nbcache.notebooks.notebook import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import CellRun, Failure, Status
 from sphinx_nbcache.results.tracebacks import without_own_file
 
-_WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # How long outputs may take to arrive after their cell has ended. nbclient 0.11 waits 4 s, and then
 # continues without them, which loses outputs on a busy machine:
 # https://github.com/nteract/papermill/issues/426
@@ -295,7 +295,7 @@ class Attempt:
         )
 
     def _widgets(self) -> dict[str, Any]:
-        state = self.notebook.metadata.get("widgets", {}).get(_WIDGET_STATE, {})
+        state = self.notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {})
         return plain_data(state) if state.get("state") else {}
 
 

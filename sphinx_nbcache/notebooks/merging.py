@@ -27,6 +27,7 @@ from sphinx_nbcache.notebooks.readers import (
     is_foreign,
 )
 from sphinx_nbcache.notebooks.scan import cell_digest
+from sphinx_nbcache.text import first_line
 
 _OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cell\}.*", re.DOTALL)
 # The first minor version with cell ids (https://nbformat.readthedocs.io/en/latest/changelog.html).
@@ -181,8 +182,8 @@ def _text(node: Any, fmt: str) -> str:
     try:
         return str(jupytext.writes(node, fmt=fmt))
     except Exception as error:  # noqa: BLE001 (a writer of foreign text fails in any way)
-        first = str(error).partition("\n")[0]
-        raise MergeError(f"jupytext cannot write it as {fmt!r}: {first}") from None
+        text = f"jupytext cannot write it as {fmt!r}: {first_line(str(error))}"
+        raise MergeError(text) from None
 
 
 def _is_same_file(target: Path, other: Path) -> bool:

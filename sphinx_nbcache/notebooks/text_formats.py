@@ -15,6 +15,7 @@ from sphinx_nbcache.notebooks.ipynb import from_node
 from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError
 from sphinx_nbcache.notebooks.readers import announced_name, meant_format
 from sphinx_nbcache.plugins import READERS, PluginError, load
+from sphinx_nbcache.text import first_line
 
 # `kernelspec:` in a YAML header, which may be commented out, and the lines indented below it.
 _KERNELSPEC = re.compile(r"^(\W*)kernelspec:[ \t]*\n(?:\1[ \t]+\S.*\n?)+", re.MULTILINE)
@@ -35,8 +36,8 @@ def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
         # (https://github.com/jupyter/nbformat/issues/448).
         node = jupytext.reads(_with_display_name(text), fmt=fmt or None)
     except Exception as error:  # noqa: BLE001 (a reader of foreign text fails in any way)
-        first = str(error).partition("\n")[0]
-        wrong = meant_format(fmt) or f"jupytext cannot read it as {fmt!r}: {first}"
+        failed = f"jupytext cannot read it as {fmt!r}: {first_line(str(error))}"
+        wrong = meant_format(fmt) or failed
         raise NotebookError(wrong) from None
     return _with_lines(from_node(node), text)
 

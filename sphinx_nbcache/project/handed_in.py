@@ -26,7 +26,7 @@ from sphinx_nbcache.project.requests import ProjectError, ValidityError
 from sphinx_nbcache.project.results import Node
 from sphinx_nbcache.results.artifacts import MadeFile
 from sphinx_nbcache.results.outputs import RunOutputs, render_id
-from sphinx_nbcache.results.records import CellRun, Result, Status, Stored
+from sphinx_nbcache.results.records import CellRun, Result, Status, Stored, lexer_of
 
 # The executor in a result that was added instead of run here.
 ADDED = "added"
@@ -112,7 +112,7 @@ def result_of(
     language = plain_data(executed.language_info)
     if is_deep([outputs.cells, outputs.widgets, language]):
         raise ProjectError(f"{planned.name}: outputs that are nested deeper than {DEEPEST} levels")
-    lexer = str(language.get("pygments_lexer") or language.get("name") or planned.key.language)
+    lexer = lexer_of(language) or planned.key.language
     cells = tuple(
         CellRun(digest, count_or_none(count), None, _error_in(cell))
         for digest, count, cell in zip(

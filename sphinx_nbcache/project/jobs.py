@@ -23,7 +23,7 @@ from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.validity import Worlds
 from sphinx_nbcache.results.artifacts import MadeFile
 from sphinx_nbcache.results.outputs import render_id
-from sphinx_nbcache.results.records import CellRun, Failure, Result, Status
+from sphinx_nbcache.results.records import CellRun, Failure, Result, Status, lexer_of
 from sphinx_nbcache.traces.facts import Declared, Fact, File
 from sphinx_nbcache.traces.observe import observe
 from sphinx_nbcache.traces.trace import Trace
@@ -306,7 +306,7 @@ def _check(outcome: Outcome) -> None:
 def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
     """Return what the store is to remember of a job's outcome."""
     language = outcome.language_info
-    lexer = str(language.get("pygments_lexer") or language.get("name") or "")
+    lexer = lexer_of(language)
     return Result(
         code_key=job.code_key,
         status=outcome.status,

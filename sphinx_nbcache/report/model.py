@@ -10,7 +10,7 @@ import msgspec
 from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.results.records import content_digest
 from sphinx_nbcache.results.tracebacks import trimmed
-from sphinx_nbcache.text import duration_in_words
+from sphinx_nbcache.text import duration_in_words, first_line
 
 FAILED = "failed"
 # The outcomes that the summary counts one by one, besides those that it describes in more detail.
@@ -70,7 +70,7 @@ class ReportFailure:
     @property
     def headline(self) -> str:
         """The failure in one line, such as `ValueError: no such column`."""
-        first = self.message.strip().partition("\n")[0]
+        first = first_line(self.message)
         return f"{self.name}: {first}" if first else self.name
 
     @property

@@ -17,12 +17,12 @@ from sphinx.builders import Builder
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from sphinx_nbcache.planning import first_line, utc
+from sphinx_nbcache.planning import utc
 from sphinx_nbcache.rendering.nodes import ansi_block
 from sphinx_nbcache.report.html.page import report_pieces
 from sphinx_nbcache.report.model import Report, ReportEntry
 from sphinx_nbcache.report.selection import COLUMNS, Links, Selection
-from sphinx_nbcache.text import duration_in_words, size_in_words
+from sphinx_nbcache.text import duration_in_words, shortened, size_in_words
 
 FACTS = ("state", "time", "date", "decision", "reason", "memory", "kernel", "executor")
 """The facts that can be shown about a notebook."""
@@ -274,8 +274,8 @@ _WRITTEN: Mapping[str, Callable[[ReportEntry], str]] = {
     "time": lambda entry: "" if entry.seconds is None else duration_in_words(entry.seconds),
     "memory": lambda entry: "" if entry.peak_memory is None else size_in_words(entry.peak_memory),
     "status": lambda entry: entry.state,
-    "reason": lambda entry: first_line(entry.reason, _LENGTH),
-    "changed": lambda entry: first_line(entry.changed, _LENGTH),
+    "reason": lambda entry: shortened(entry.reason, _LENGTH),
+    "changed": lambda entry: shortened(entry.changed, _LENGTH),
     "depends": lambda entry: _listed([item.text for item in entry.depends_on]),
     "produced": lambda entry: _listed([item.path for item in entry.produced]),
 }

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
 
 from sphinx_nbcache.notebooks.scan import ScannedCell
-from sphinx_nbcache.planning import Planned, first_line
+from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.run import FormerRun, Progress, Settled
-from sphinx_nbcache.text import duration_in_words
+from sphinx_nbcache.text import duration_in_words, shortened
 
 # A cell is late after this multiple of its earlier duration and some seconds more; a cell without
 # an earlier run is late after a minute.
@@ -198,7 +198,7 @@ class ProgressLines(RunningNotebooks):
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Report which notebook starts, and why."""
         super().started(planned, number, total)
-        reason = first_line(planned.decision.reason.text, _LENGTH)
+        reason = shortened(planned.decision.reason.text, _LENGTH)
         self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
@@ -228,10 +228,10 @@ def ended_in_words(settled: Settled) -> str:
         place = settled.failed_place
         where = f", {place}" if place is not None else ""
         line = f":{place.line_in_file}" if place is not None and place.line_in_file else ""
-        failed = first_line(result.failure.headline, _LENGTH)
+        failed = shortened(result.failure.headline, _LENGTH)
         return f"failed{again}: {name}{line}{where}: {failed}"
     if settled.ran_here:
-        before = first_line(result.retried[-1].headline, _LENGTH) if again else ""
+        before = shortened(result.retried[-1].headline, _LENGTH) if again else ""
         return f"executed{again}: {name} (before: {before})" if again else ""
     if settled.ran_elsewhere:
         return f"executed by another build: {name}"

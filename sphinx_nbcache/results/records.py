@@ -7,9 +7,9 @@ a reader's interpretation of a source changes in a way that old records do not r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -34,6 +34,7 @@ from sphinx_nbcache.bounded import (
 )
 from sphinx_nbcache.files.paths import is_inner_path
 from sphinx_nbcache.results.artifacts import Artifact
+from sphinx_nbcache.text import first_line
 
 SCHEMA = 2
 
@@ -132,7 +133,7 @@ class Failure(msgspec.Struct, frozen=True):
     @property
     def headline(self) -> str:
         """The failure in one line, such as `ValueError: no such column`."""
-        first = self.message.strip().splitlines()[0] if self.message.strip() else ""
+        first = first_line(self.message)
         return f"{self.name}: {first}" if first else self.name
 
 
@@ -331,3 +332,8 @@ def _contradiction_of_files(result: Result) -> str:
 def content_digest(content: bytes) -> str:
     """Return the name of a content: its SHA-256, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def lexer_of(language_info: Mapping[str, Any]) -> str:
+    """Return the name of the Pygments lexer for a kernel's language; empty if it is not known."""
+    return str(language_info.get("pygments_lexer") or language_info.get("name") or "")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from sphinx_nbcache.text import shortened
 from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.evidence import RunEvidence
 from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Location
@@ -147,7 +148,7 @@ def untracked(report: TracerReport, seen: Seen) -> Iterator[str]:
         commands = [command for command in commands if command not in python]
     for command in dict.fromkeys(commands):
         if _program(command) not in _HARMLESS:
-            yield f"sub-process: {_shortened(' '.join(command))}"
+            yield f"sub-process: {shortened(' '.join(command), _LONGEST)}"
     for host in sorted(seen.hosts):
         yield f"network: {host}"
     if not seen.named and not any(look.how == "probe" for look in seen.reads.values()):
@@ -169,8 +170,3 @@ def _program(command: tuple[str, ...]) -> str:
 
 def _is_python(command: tuple[str, ...]) -> bool:
     return re.fullmatch(r"(python|pypy)[\d.]*(\.exe)?", _program(command)) is not None
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

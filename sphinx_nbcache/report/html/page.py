@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from sphinx_nbcache.planning import first_line
 from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.report.html.chart import chart
 from sphinx_nbcache.report.html.elements import (
@@ -25,7 +24,7 @@ from sphinx_nbcache.report.html.table import notebook_table
 from sphinx_nbcache.report.model import FAILED, Report, ReportEntry, ReportFailure
 from sphinx_nbcache.report.selection import Links, Selection
 from sphinx_nbcache.report.side_files import JSON_FILE, JUNIT_FILE
-from sphinx_nbcache.text import duration_in_words
+from sphinx_nbcache.text import duration_in_words, shortened
 
 _LENGTH = 200
 STATIC = Path(__file__).parents[2] / "static"
@@ -64,7 +63,7 @@ def failures(
 def _failure(entry: ReportEntry, rows: Rows, links: Links) -> Html:
     failure, row = entry.failure, rows.ids[entry.name]
     what = failure.headline if failure is not None else f"{entry.decision}: {entry.reason}"
-    what = first_line(what, _LENGTH)
+    what = shortened(what, _LENGTH)
     cell = failure.cell if failure is not None else None
     sign = element("span", "✗ ", aria_hidden="true")
     where = rows.short(entry.name) + entry.at_cell

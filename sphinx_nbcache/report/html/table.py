@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from sphinx_nbcache.planning import first_line
 from sphinx_nbcache.report.html.elements import (
     Content,
     Html,
@@ -23,7 +22,7 @@ from sphinx_nbcache.report.html.elements import (
 )
 from sphinx_nbcache.report.model import Produced, ReportEntry, ReportRun
 from sphinx_nbcache.report.selection import Links
-from sphinx_nbcache.text import duration_in_words, size_in_words
+from sphinx_nbcache.text import duration_in_words, shortened, size_in_words
 
 _LISTED_RUNS = 5
 _BAR, _GAP, _HEIGHT = 8, 2, 24
@@ -192,7 +191,7 @@ def _row(
     others = [
         element("td", cells[key], class_=kind, role="cell") for key, _, kind, _ in columns[1:]
     ]
-    reason = first_line(entry.reason, _LENGTH)
+    reason = shortened(entry.reason, _LENGTH)
     summary = with_times(reason) if reason else Html("Details")
     details = element("details", element("summary", summary), _facts(entry, row, links))
     more = element("td", details, colspan=len(columns), role="cell")
@@ -221,7 +220,7 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
     """Return the list of facts about a notebook."""
     facts = _of_its_end(entry, row)
     if len(entry.reason) > _IN_SIGHT:
-        facts.append(("Reason", with_times(first_line(entry.reason, _LENGTH))))
+        facts.append(("Reason", with_times(shortened(entry.reason, _LENGTH))))
     if entry.decision:
         facts.append(("Decision", entry.decision))
     if entry.changed:
@@ -248,7 +247,7 @@ def _of_its_end(entry: ReportEntry, row: str) -> list[tuple[str, Content]]:
     """Return the facts about the end of its run that its row does not show."""
     facts: list[tuple[str, Content]] = []
     if entry.failure is not None:
-        to_it = element("a", first_line(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
+        to_it = element("a", shortened(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
         facts.append(("Failure", to_it))
     if entry.retried:
         facts.append(("Attempts", _listed([*entry.retried, f"{len(entry.retried) + 1} in all"])))
