@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import tomllib
@@ -13,6 +14,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+import sphinx_nbcache
 from sphinx_nbcache import config, notices, planning
 from sphinx_nbcache.config import PREFIX, declared_options
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
@@ -149,6 +151,21 @@ class Dependencies(Generated):
         return self.from_markdown(lines, PYPROJECT)
 
 
+class Modules(Generated):
+    """Every module of the package, with the first line of its docstring."""
+
+    def run(self) -> list[nodes.Node]:
+        top = Path(sphinx_nbcache.__file__).parent
+        modules = sorted(top.rglob("*.py"), key=lambda path: (path.parent, path.name))
+        lines = ["| Module | Subject |", "| --- | --- |"]
+        for path in modules:
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            # The links of docstrings, `[](name)`, lead nowhere from here.
+            subject = re.sub(r"\[\]\(([^)]*)\)", r"`\1`", docstring.partition("\n")[0])
+            lines.append(f"| `{path.relative_to(top).as_posix()}` | {subject} |")
+        return self.from_markdown(lines, *modules)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("nbcache-options", Options)
@@ -157,4 +174,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("nbcache-warnings", Warnings)
     app.add_directive("nbcache-actions", Actions)
     app.add_directive("nbcache-dependencies", Dependencies)
+    app.add_directive("nbcache-modules", Modules)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
