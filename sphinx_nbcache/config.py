@@ -128,22 +128,22 @@ class Settings:
         values.execute_mode,
         is_strict=True,
         expects='`"changed"`, `"missing"`, `"force"`, `"off"`, `"frozen"`',
-        help='What is run. `"changed"`: the notebooks for which the store has no valid result.'
-        ' `"missing"`: a notebook with any stored output or execution count is used as it is,'
-        ' the rest as with `"changed"`. `"force"`: everything, results older than this build do'
-        ' not count. `"off"`: nothing; pages show the outputs stored in the notebook files.'
-        ' `"frozen"`: nothing; a notebook without a valid result is an error.',
+        help='The notebooks that are run. `"changed"`: those for which the store has no valid'
+        ' result. `"missing"`: the same, except notebooks whose file has an output or an execution'
+        ' count; their pages show the outputs in the file. `"force"`: all; results older than this'
+        ' build do not count. `"off"`: none; pages show the outputs in the files. `"frozen"`: none;'
+        " a notebook without a valid result is an error.",
     )
     rerun: tuple[str, ...] = option(
         [],
         values.glob_list,
         is_lasting=False,
         expects="a list of pages or globs of notebooks, relative to the source directory",
-        help="Notebooks that this build runs again, although the store has a valid result of"
+        help="Notebooks that this build runs again, although the store has a valid result for"
         " them: `sphinx-build -D nbcache_rerun=guide/fit`. The suffix may be left out; a folder"
         " stands for all notebooks below it. Excluded notebooks are not run, and with"
-        ' `nbcache_execute = "off"` or `"frozen"` none is; a warning says so, as it does for a'
-        " name that matches no notebook. The command line has `execute --force` for it.",
+        ' `nbcache_execute = "off"` or `"frozen"` none is; a warning says so. A name that matches'
+        " no notebook is a warning, too. On the command line, use `execute --force`.",
     )
     root: str | None = option(
         None,
@@ -158,22 +158,22 @@ class Settings:
         values.path,
         expects="a path, relative to the source directory",
         help="The folder of the store. By default the environment variable `JUPYTERCACHE`, else"
-        " `.jupyter_cache` beside the output directory.",
+        " `.jupyter_cache` next to the output directory.",
     )
     restore: tuple[str, ...] = option(
         [],
         values.glob_list,
         expects="a list of globs, relative to the source directory",
-        help="Files that notebooks wrote, and that are put back although the result is not one of"
-        " this account, or although git tracks them and has their present content. Without it"
+        help="Files written by notebooks that a build may restore although another account made"
+        " the result, or although git tracks them and has their present content. Without it,"
         " their notebooks are run instead (see [](../explanation/security.md)). Configuration,"
-        " pages, and files in folders of version control are never put back.",
+        " pages, and files in folders of version control are never restored.",
     )
     exclude: tuple[str, ...] = option(
         [],
         values.glob_list,
         expects="a list of globs, relative to the source directory",
-        help="Notebooks that are never run: their pages show the outputs stored in the files."
+        help="Notebooks that are never run. Their pages show the outputs in the files."
         " `*` stops at a slash, `**` does not.",
     )
     dependencies: Mapping[str, tuple[str, ...]] = option(
@@ -184,24 +184,24 @@ class Settings:
         per_notebook="nbcache.dependencies",
         own=values.texts,
         is_added=True,
-        help="Files that notebooks depend on, beside those that they are seen to read: for what"
-        " cannot be seen, and for languages other than Python. A notebook's own list is relative"
-        " to its folder, and comes in addition.",
+        help="Files that notebooks depend on, in addition to those that the tracer observes: for"
+        " reads that it cannot observe, and for languages other than Python. A notebook's own list"
+        " is relative to its folder, and is added.",
     )
     ignore: tuple[str, ...] = option(
         [],
         values.glob_list,
         expects="a list of globs, relative to the source directory",
-        help="Files and folders that are no dependencies, whoever reads them: logs, time stamps.",
+        help="Files and folders that never count as dependencies, such as logs and time stamps.",
     )
     track: tuple[str, ...] = option(
         list(values.TRACKED),
         values.kinds,
         expects='a list of `"files"`, `"imports"`, `"versions"`, `"environment"`',
         per_notebook="nbcache.track",
-        help="What counts as a dependency of a notebook, beside what is declared: files that it"
-        " reads, modules that it imports, versions of packages, environment variables. With an"
-        " empty list notebooks are not traced, and only their code counts.",
+        help="The kinds of dependencies that count, in addition to declared ones: files that a"
+        " notebook reads, modules that it imports, versions of packages, environment variables."
+        " With an empty list, notebooks are not traced, and only their code counts.",
     )
     retry_failed: RetryFailed = option(
         "auto",
@@ -228,7 +228,7 @@ class Settings:
             "NAME",
         ),
         in_key="indirect",
-        help="How notebooks are run, and where. `serial`: one after another; `parallel`: several"
+        help="How and where notebooks are run. `serial`: one after another; `parallel`: several"
         " at once. `local`: where `nbcache_run_in` says; `temp`: each in a temporary folder.",
     )
     run_in: RunIn = option(
@@ -245,8 +245,8 @@ class Settings:
         {},
         values.environment,
         expects="a dictionary from names to strings; `None` takes a variable away",
-        help="Environment variables of kernels, beside those of the build. What a kernelspec sets"
-        " comes on top. Notebooks are run again when one changes, unless its name looks like that"
+        help="Environment variables of kernels, in addition to those of the build. A kernelspec"
+        " overrides them. Notebooks are run again when one changes, unless its name looks like that"
         " of a secret.",
     )
     kernel_arguments: Mapping[str, tuple[str, ...]] = option(
@@ -270,18 +270,19 @@ class Settings:
         AUTO,
         values.one_of(AUTO, "fork", "spawn"),
         expects='`"auto"`, `"fork"`, `"spawn"`',
-        help='How kernels are started. `"auto"`: by fork from a process that has loaded ipykernel,'
-        " where that is possible: on Linux, for kernelspecs that start an ipykernel as usual. Else"
-        ' as Jupyter does it. `"fork"`: the same, with a warning where it is not possible.'
-        ' `"spawn"`: always as Jupyter does it. What notebooks compute is the same.',
+        help='How kernels are started. `"auto"`: by a fork of a process that has loaded ipykernel,'
+        " where that is possible: on Linux, for kernelspecs that start an ipykernel in the usual"
+        ' way. Elsewhere, in the same way as Jupyter starts them. `"fork"`: the same as `"auto"`,'
+        ' with a warning where a fork is not possible. `"spawn"`: always in the same way as Jupyter'
+        " starts them. The results of notebooks are the same.",
     )
     preload: tuple[str, ...] | str = option(
         AUTO,
         values.preloaded_modules,
         expects='`"auto"` or a list of modules',
-        help='What is imported before kernels are forked. `"auto"`: what the notebooks to be run'
-        " import, of the packages that are known not to notice. A list: these modules. An empty"
-        " list: nothing.",
+        help='The modules that are imported before kernels are forked. `"auto"`: those that the'
+        " notebooks to be run import, if they are known to work the same when they are imported"
+        " early. A list: these modules. An empty list: none.",
     )
     timeout: float | None = option(
         600,
@@ -328,9 +329,9 @@ class Settings:
             "switch",
             "Continue after a cell that raises an exception, and count the run as a success.",
         ),
-        help="Go on after a cell that raised an exception, and count the run as a success: in all"
-        " notebooks, or in some. For single cells use the tag `raises-exception`, or say in their"
-        " metadata what they raise (see [](../how-to/failing-notebooks.md)).",
+        help="Continue after a cell that raises an exception, and count the run as a success: in"
+        " all notebooks, or in some. For single cells, use the tag `raises-exception`, or name the"
+        " exceptions in their metadata (see [](../how-to/failing-notebooks.md)).",
     )
     retries: int = option(
         0,
@@ -338,15 +339,15 @@ class Settings:
         expects="a whole number",
         per_notebook="nbcache.retries",
         flag=Flag(("--retries",), "count", "How often a notebook that failed is run again.", "N"),
-        help="How often a notebook that failed is run again, in the same build. The log and the"
-        " report tell which notebooks needed it.",
+        help="How often a notebook that failed is run again in the same build. The log and the"
+        " report name the notebooks that needed it.",
     )
     on_error: OnError = option(
         "warn",
         values.one_of("warn", "fail", "stop"),
         expects='`"warn"`, `"fail"`, `"stop"`',
-        help='What a failed notebook means. `"warn"`: a warning. `"fail"`: finish the build, then'
-        ' exit with status 1. `"stop"`: end the build at once.',
+        help='The effect of a failed notebook. `"warn"`: a warning. `"fail"`: the build goes on to'
+        ' its end, and exits with status 1. `"stop"`: the build ends at once.',
     )
     ci: Ci = option(
         AUTO,
@@ -359,17 +360,17 @@ class Settings:
             " GITHUB_ACTIONS is set, unless nbcache_ci says otherwise.",
             switch=("github", "off"),
         ),
-        help='Whether a CI system is served besides the log. `"github"`: failures and warnings of'
-        " notebooks become annotations in the sources, and the summary of the job shows what ran,"
-        ' why, and what failed. `"auto"`: where GitHub Actions runs the build, which sets'
-        ' `GITHUB_ACTIONS`. `"off"`: never.',
+        help='Output for a CI system, in addition to the log. `"github"`: failures and warnings of'
+        " notebooks become annotations in the sources, and the summary of the job shows which"
+        ' notebooks ran, why, and which failed. `"auto"`: the same if GitHub Actions runs the'
+        ' build, which sets `GITHUB_ACTIONS`. `"off"`: none.',
     )
     kernel_aliases: Mapping[str, str] = option(
         {},
         values.aliases,
         expects="a dictionary from regular expression to kernel name",
         in_key="indirect",
-        help="Replaces kernel names. The first expression that matches the whole name counts.",
+        help="Other names for kernels. The first expression that matches the whole name counts.",
     )
     formats: Mapping[str, str] = option(
         {},

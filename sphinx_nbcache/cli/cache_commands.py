@@ -184,7 +184,7 @@ def limit(*, count: int | None, size: int | None, as_json: bool) -> None:
 
 
 @click.command("check", cls=Command)
-@click.option("--fix", is_flag=True, help="Take out what is damaged.")
+@click.option("--fix", is_flag=True, help="Remove damaged entries.")
 @options.as_json
 @options.common
 @click.pass_context

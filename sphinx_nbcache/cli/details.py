@@ -248,7 +248,7 @@ def _trace_lines(trace: TraceItem, *, every_fact: bool) -> list[str]:
     if trace.unreliable is not None:
         lines.append(f"That result cannot be reused: {one_line(trace.unreliable)}.")
     if trace.tracked is None:
-        lines.append("What its run depended on was not tracked: only what is declared counts.")
+        lines.append("The dependencies of its run were not tracked: only declared ones count.")
     elif not trace.facts:
         lines.append("Nothing but its code counts.")
     if shown:

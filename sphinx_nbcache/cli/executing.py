@@ -185,7 +185,7 @@ def tell_what_helps(project: Project, summary: ExecutionSummary) -> None:
         # The same project, even if the user called the command with `--conf` from elsewhere.
         words = ["sphinx-nbcache", *_given_options(), "project", "remove"]
         paths = [os.path.relpath(project.root / path) for path in gone]
-        tell(f"To take what is missing off the list: {shlex.join([*words, *paths])}")
+        tell(f"To remove missing files from the list: {shlex.join([*words, *paths])}")
     failed = [item for item in summary.notebooks if item.failure is not None]
     if failed:
         path = os.path.relpath(project.root / failed[0].path)

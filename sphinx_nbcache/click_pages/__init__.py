@@ -3,9 +3,9 @@
 `sphinx_nbcache` loads this package, which is an extension of its own: a project that shows click
 commands and has no notebooks may load it alone.
 
-From a directive to the block in the page: `cli_directives`, `command` (the content of the
-directive), `stores` (the folder and the store), `process` and `child` (running it, and its output
-as the page shows it), `dependencies` (the files that make the page outdated).
+From a directive to the block in the page: `cli_directives`, `stores` (the folder and the store),
+`process` and `child` (the command, its run, and its output as the page shows it), `dependencies`
+(the files that make the page outdated).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from sphinx.locale import init as load_catalog
 from sphinx.util.i18n import docname_to_domain
 
 from sphinx_nbcache.notebooks.notebook import Cell, Notebook
+from sphinx_nbcache.rendering.cells import has_tag
 
 CODE_CELL_TOKEN = "nbcache_code_cell"  # noqa: S105 (not a password)
 RAW_CELL_TOKEN = "nbcache_raw_cell"  # noqa: S105 (not a password)
@@ -26,7 +27,6 @@ _TOOL_KEYS = frozenset(
     "kernelspec language_info jupytext jupyter widgets execution file_format mystnb nbcache"
     " nbsphinx varInspector toc toc-autonumbering vscode colab celltoolbar hide_input".split()
 )
-_REMOVE_TAGS = frozenset({"remove-cell", "remove_cell"})
 # Elements that a browser leaves only at their end tag, and that CommonMark takes for HTML blocks.
 # The end conditions of HTML blocks: https://spec.commonmark.org/0.31.2/#html-blocks
 _SWALLOWING = re.compile(r"<!--|<(script|style|textarea|pre|title)\b", re.IGNORECASE)
@@ -91,7 +91,7 @@ def _cell_tokens(
 ) -> list[Token]:
     line = max(cell.line - 1, 0)
     if cell.kind == "markdown":
-        if cell.tags & _REMOVE_TAGS:
+        if has_tag(cell.tags, "remove-cell"):
             return []
         state = StateCore(cell.source, parser, env)
         for rule in block_rules:

@@ -140,7 +140,7 @@ def place(folder: OpenFolder, move: Move, found: str, content: Iterable[bytes], 
             _name(folder, move.partial, move.name)
             is_named = True
         except FileExistsError:
-            raise ForeignFileError("something else was saved there meanwhile") from None
+            raise ForeignFileError("something else was saved there in the meantime") from None
         except OSError:
             if found:
                 _give_back(folder, move)
@@ -191,7 +191,7 @@ def _take(folder: OpenFolder, move: Move, digest: str) -> None:
     # Rename first, and compare then: whatever a user saves from now on is a new file under the old
     # name. If the content were compared first, a file saved in between would be lost.
     folder.rename(move.name, move.aside)
-    is_ours, why = False, "it was changed meanwhile"
+    is_ours, why = False, "it was changed in the meantime"
     try:
         is_ours = is_plain_file(folder.look(move.aside)) and _content(folder, move.aside) == digest
     except OSError as error:

@@ -197,7 +197,7 @@ class _Scan:
         try:
             metadata = json.loads(token.content)
         except (ValueError, RecursionError) as error:
-            problem = f"the text behind +++ is not valid JSON: {error}"
+            problem = f"the text after +++ is not valid JSON: {error}"
             self.problems.append(Problem(problem, line + 1))
             return {}
         return metadata if isinstance(metadata, dict) else {}

@@ -50,7 +50,7 @@ class NotebookOutcome(StrEnum):
     AS_IS = ("as it is", "as-is", "not to be executed", "is not executed", "Not run")
     REFUSED = ("refused", "refused", "", "would have to be executed, but must not be", "Not run")
     UNREADABLE = ("unreadable", "unreadable", "", "cannot be executed", "Not run")
-    REMOVED = ("removed", "removed", "removed meanwhile", "", "Not run")
+    REMOVED = ("removed", "removed", "removed in the meantime", "", "Not run")
     EDITED = ("edited", "edited", "being edited", "", "Not run")
 
     @property
@@ -86,7 +86,7 @@ def settled_outcome(settled: Settled) -> tuple[NotebookOutcome, str]:
     if settled.result is None:
         return NotebookOutcome.EDITED, _EDITED
     if settled.ran_elsewhere:
-        return NotebookOutcome.REUSED, "another build has run it meanwhile"
+        return NotebookOutcome.REUSED, "another build has run it in the meantime"
     shared = settled.result.result.notebook
     return NotebookOutcome.REUSED, f"same code as {shared}, which this build has run"
 

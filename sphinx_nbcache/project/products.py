@@ -372,7 +372,7 @@ class Artifacts:
         path = self.path(change.name)
         try:
             if self._fingerprints.state(path) != change.found:
-                return "it was changed meanwhile"
+                return "it was changed in the meantime"
             self._change(change, move)
         except (OSError, OutputsError) as error:
             return trouble_in_words(error) if isinstance(error, OSError) else str(error)

@@ -264,9 +264,9 @@ class Project:
         if outdated := ledger.outdated(plan):
             names = [planned.name for planned in outdated]
             text = (
-                f"{', '.join(names)}: rewritten by other notebooks again and again is what is"
-                f" read here ({outdated[0].decision.reason}); let one notebook write what others"
-                " read, and none of them write what that one reads"
+                f"{', '.join(names)}: other notebooks keep rewriting files that are read here"
+                f" ({outdated[0].decision.reason}); let only one notebook write each file, and"
+                " no two notebooks each read a file of the other"
             )
             self.notify(Notice(Topic.ORDER, text, outdated[0].path))
 

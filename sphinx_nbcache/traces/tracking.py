@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from sphinx_nbcache import values
 from sphinx_nbcache.files.paths import matching_glob
-from sphinx_nbcache.traces.facts import FIRST_KINDS, Declared, EnvironmentVariable, Fact, Kind
+from sphinx_nbcache.traces.facts import Declared, EnvironmentVariable, Fact, Kind
 from sphinx_nbcache.traces.trace import Mismatch, Trace, verify
 from sphinx_nbcache.traces.world import World
 
-TRACKED = FIRST_KINDS
+TRACKED = tuple(map(Kind, values.TRACKED))
 
 
 class Tracking(msgspec.Struct, frozen=True):

@@ -68,7 +68,7 @@ class World:
     _variables: dict[str, str] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> str | None:
-        """Return the absolute path of a name (see [](Places.path_of))."""
+        """Return the absolute path of a name (see [](PathNames.path_of))."""
         if name not in self._paths:
             self._paths[name] = self.places.path_of(name)
         return self._paths[name]

@@ -184,7 +184,7 @@ def test_a_notebook_that_was_renamed_is_named_with_what_takes_it_off_the_list(
     done = filled("execute")
     assert done.code == 1
     assert "- a.ipynb: there is no such file" in done.out
-    hint = "To take what is missing off the list: sphinx-nbcache project remove a.ipynb"
+    hint = "To remove missing files from the list: sphinx-nbcache project remove a.ipynb"
     assert hint in done.err
     filled.ok("project", "remove", "a.ipynb")
     filled.ok("execute", "b.ipynb")

@@ -191,7 +191,7 @@ def test_anything_else_that_is_put_there_at_the_last_instant_gets_its_name_back(
 ) -> None:
     save(folder, OURS)
     before("rename", lambda: put(folder.path / "file", kind))
-    with pytest.raises(ForeignFileError, match=r"changed meanwhile$"):
+    with pytest.raises(ForeignFileError, match=r"changed in the meantime$"):
         action(folder, move_of("out/file"), digest(OURS))
     assert folder.names() == ["file"]
     path = folder.path / "file"

@@ -193,7 +193,7 @@ def local_time(seconds: float | None) -> Content:
 
 
 def time_of(seconds: float) -> Html:
-    """Return a known time as [](moment) does."""
+    """Return a known time as [](local_time) does."""
     text = utc(seconds).removesuffix(" UTC")
     return element("time", text, datetime=_iso(seconds))
 
