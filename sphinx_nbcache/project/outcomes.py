@@ -50,7 +50,7 @@ class NotebookOutcome(StrEnum):
     AS_IS = ("as it is", "as-is", "not to be executed", "is not executed", "Not run")
     REFUSED = ("refused", "refused", "", "would have to be executed, but must not be", "Not run")
     UNREADABLE = ("unreadable", "unreadable", "", "cannot be executed", "Not run")
-    REMOVED = ("removed", "removed", "removed in the meantime", "", "Not run")
+    REMOVED = ("removed", "removed", "removed", "", "Not run")
     EDITED = ("edited", "edited", "being edited", "", "Not run")
 
     @property
