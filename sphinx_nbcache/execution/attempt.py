@@ -117,19 +117,14 @@ class Attempt:
         )
 
     async def _execute(self) -> tuple[Status, Failure | None]:
-        try:
-            client = self._client()
-        except KernelError as error:
-            return Status.FAILED, Failure("NoSuchKernel", str(error), str(error))
-        except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
-            text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
-            return Status.FAILED, Failure(type(error).__name__, text, text)
         for _ in range(_STARTS):
+            client = self._client_or_failure()
+            if isinstance(client, Failure):
+                return Status.FAILED, client
             status, failure = await self._execute_in_time(client)
             self.peak_memory = client.peak_memory
             if failure is None or not self._could_start_again(failure):
                 break
-            client = self._client()
         return status, failure
 
     def _could_start_again(self, failure: Failure) -> bool:
@@ -201,6 +196,15 @@ class Attempt:
             if client.manager is not None:
                 await client.manager.close()
         return Status.OK, None
+
+    def _client_or_failure(self) -> Client | Failure:
+        try:
+            return self._client()
+        except KernelError as error:
+            return Failure("NoSuchKernel", str(error), str(error))
+        except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
+            text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
+            return Failure(type(error).__name__, text, text)
 
     def _client(self) -> Client:
         specs = KernelSpecs()

@@ -215,6 +215,23 @@ def test_a_kernelspec_that_is_broken_is_a_failure_that_names_it(
     assert "'broken'" in outcome.failure.message
 
 
+def test_a_kernelspec_that_is_removed_while_its_kernel_starts_is_a_failure_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kernels" / "removed"
+    folder.mkdir(parents=True)
+    # It ends before it is ready, so that it is started again.
+    argv = ["sh", "-c", f"rm -r '{folder}'", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "A", "language": "p"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    outcome = outcome_of(job(tmp_path, "1", kernel="removed"))
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert (outcome.failure.name, folder.exists()) == ("NoSuchKernel", False)
+    assert "'removed'" in outcome.failure.message
+
+
 def test_a_kernel_that_cannot_be_started_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
