@@ -164,8 +164,7 @@ class Attempt:
             return Status.FAILED, self._cell_failure(error)
         except CellTimeoutError as error:
             limit = self.job.rules.timeout
-            # nbclient raises one class for two conditions, which differ only in their messages.
-            if "IOPub" in str(error) or limit is None:
+            if limit is None or _lacks_outputs(error):
                 text = "the cell has ended, but its last outputs did not arrive"
             else:
                 text = (
@@ -317,6 +316,13 @@ def _death(client: Client) -> str:
     """Return how a client's kernel ended, in words; empty if that is not known."""
     status = None if client.manager is None else client.manager.exit_status
     return "" if status is None else end_in_words(status)
+
+
+def _lacks_outputs(error: CellTimeoutError) -> bool:
+    """Tell whether a cell has ended without all of its outputs; else it exceeded its time limit."""
+    # nbclient 0.11 raises one class for both, and only the text differs. It ends with a preview of
+    # the cell, which may contain any words (`timeout_err_msg` in `nbclient.exceptions`).
+    return "IOPub" in str(error).partition("Here is a preview of the cell")[0]
 
 
 def _raise_if_cancelled() -> None:

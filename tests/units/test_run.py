@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
+from sphinx_nbcache.execution import attempt
 from sphinx_nbcache.execution.executors import Parallel, first_done, make_executor
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.execution.runner import run
@@ -108,6 +109,26 @@ def test_a_cell_that_takes_too_long_is_named_and_its_kernel_ends(
     assert text(outcome, 2) == "start\n"
     assert counts(outcome)[2] is None
     assert soon(lambda: not kernels())
+
+
+def test_a_cell_about_iopub_that_takes_too_long_is_told_by_its_time_limit(tmp_path: Path) -> None:
+    """nbclient's message on a time limit contains the cell, and a word tells which limit it was."""
+    code = "# Timeout waiting for IOPub output\nimport time\ntime.sleep(60)"
+    outcome = outcome_of(job(tmp_path, code, timeout=0.5))
+    assert outcome.status is Status.TIMEOUT
+    assert outcome.failure is not None
+    assert "longer than 0.5 s" in outcome.failure.message
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_outputs_that_do_not_arrive_are_a_failure_that_says_so(
+    tmp_path: Path, timeout: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "_OUTPUT_SECONDS", 1)
+    outcome = outcome_of(job(tmp_path, "get_ipython().kernel.iopub_thread.stop()", timeout=timeout))
+    assert outcome.status is Status.TIMEOUT
+    assert outcome.failure is not None
+    assert "its last outputs did not arrive" in outcome.failure.message
 
 
 def test_looking_whether_a_kernel_lives_ends_with_its_run() -> None:
