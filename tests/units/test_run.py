@@ -6,17 +6,20 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
-from sphinx_nbcache.execution import attempt
+from sphinx_nbcache.execution import attempt, executors
 from sphinx_nbcache.execution.executors import Parallel, first_done, make_executor
-from sphinx_nbcache.execution.job import Outcome
+from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.kernels.forked.manager import DeathWatch
@@ -24,6 +27,7 @@ from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
 from sphinx_nbcache.results.records import Status
 from sphinx_nbcache.results.terminal import strip_ansi
+from sphinx_nbcache.signals import Interrupted
 
 pytestmark = pytest.mark.kernel
 
@@ -281,6 +285,36 @@ def test_leaving_an_executor_cancels_what_it_runs(tmp_path: Path) -> None:
     assert future.cancelled()
     assert kernels() == []
     assert time.monotonic() - begin < 30
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted, NotebookFailedError])
+def test_a_run_that_cannot_be_ended_does_not_hide_why_it_should_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    for name in ("_CANCEL_SECONDS", "_INTERRUPTED_SECONDS", "_KILL_SECONDS"):
+        monkeypatch.setattr(executors, name, 0.1)
+    killed: list[bool] = []
+    # The real one would kill the zygotes that other tests share.
+    monkeypatch.setattr(executors, "_kill_all", lambda: killed.append(True))
+    begun = threading.Event()
+
+    async def stubborn(_job: Job) -> Outcome:
+        begun.set()
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    def interrupted_run() -> None:
+        with Parallel(stubborn, jobs=1) as executor:
+            executor.submit(job(tmp_path, "1"))
+            assert begun.wait(10)
+            raise reason
+
+    reason = error(signal.SIGTERM)
+    with pytest.raises(error) as raised:
+        interrupted_run()
+    assert raised.value is reason
+    assert killed == [True]
 
 
 def test_executors_are_made_by_name_with_their_slots() -> None:
