@@ -177,8 +177,10 @@ class DiskShelf:
         """Whether there is nothing to read: commands that only read must not create the folder."""
         if self._cache is not None or self.folder.parent.exists():
             return False
-        # If a file is in the way, opening must fail with the system's message.
-        return next(path for path in self.folder.parents if path.exists()).is_dir()
+        # If a file is in the way, or there is no such drive on Windows, opening must fail with the
+        # system's message.
+        above = next((path for path in self.folder.parents if path.exists()), None)
+        return above is not None and above.is_dir()
 
     def _read(self, query: Callable[[Execute, SafeDisk], _Value], nothing: _Value) -> _Value:
         """Read without writing if possible.
