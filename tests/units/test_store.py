@@ -32,6 +32,7 @@ from sphinx_nbcache.results.records import (
     Stored,
     content_digest,
 )
+from sphinx_nbcache.store.file_records import made_contents, note_made
 from sphinx_nbcache.store.marks import unwrapped, wrapped
 from sphinx_nbcache.store.store import Store
 
@@ -563,6 +564,27 @@ def test_a_result_that_another_build_adds_while_a_damaged_one_is_found_is_kept(
         assert interposed.is_over
         assert started(other) == [2]
     assert damaged.digest[:12] in told.only
+
+
+def test_what_two_builds_note_of_one_file_at_once_is_kept(
+    store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(store)
+    read, noted = store.access.get_many, []
+
+    def read_and_wait(keys: Iterable[str]) -> dict[str, bytes]:
+        found = read(keys)
+        if not noted:
+            noted.append(True)
+            note_made(other.access, {"a.csv": "1"}, "there")
+        return found
+
+    with closing(Store(store.folder.parent, told)) as other:
+        monkeypatch.setattr(store.access, "get_many", read_and_wait)
+        note_made(store.access, {"a.csv": "2"}, "here")
+        for access in (store.access, other.access):
+            assert made_contents(access, "a.csv", "here") == {"2"}
+            assert made_contents(access, "a.csv", "there") == {"1"}
 
 
 def test_another_schema_and_other_tools_are_left_alone(store: Store, tmp_path: Path) -> None:
