@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sphinx_nbcache.signals import Interrupted, SignalHandlers, write_line
 __all__ = ["cache", "jcache", "main", "notebook", "project"]
 
 PROGRAM = "sphinx-nbcache"
+_LAST_STREAM = 2
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -76,9 +78,9 @@ jcache.add(quickstart)
 
 def main() -> None:
     """Run the command line of this process."""
+    _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        # A stream is None if its descriptor is closed, and may be another class if a program has
-        # replaced it (https://docs.python.org/3/library/sys.html#sys.stdout).
+        # A program that calls this function may have replaced a stream by another class.
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             # Characters that an old code page cannot encode must not end the command.
             reconfigure(errors="replace")
@@ -92,3 +94,17 @@ def main() -> None:
     except Interrupted as interrupt:
         write_line(f"{interrupt}: {kept(interrupt)}")
         raise
+
+
+def _fill_closed_streams() -> None:
+    """Connect the standard streams that the parent process has closed to the null device."""
+    # `os.open` returns the lowest descriptor that is free. If it stayed free, a file or a socket
+    # that is opened later would become the standard stream of this process and of its kernels.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
+        pass
+    os.close(descriptor)
+    # Such a stream is `None` (https://docs.python.org/3/library/sys.html#sys.__stdout__). click 8.5
+    # shows errors on standard output instead of a missing standard error.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (until the end)

@@ -75,7 +75,7 @@ def state_of_store(place: Path) -> str:
         return "writable" if os.access(place, os.W_OK | os.X_OK) else "not writable"
     if place.exists():
         return "not a folder"
-    # The root of the file system always exists.
-    above = next(folder for folder in place.absolute().parents if folder.exists())
+    # On Windows, not even the root exists if there is no such drive.
+    above = next((folder for folder in place.absolute().parents if folder.exists()), place)
     may_create = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
     return "not there yet" if may_create else "not there, cannot be created"

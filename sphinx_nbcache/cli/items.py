@@ -21,10 +21,12 @@ from sphinx_nbcache.cli.documents import (
     SettledItem,
     TraceItem,
 )
+from sphinx_nbcache.notebooks.notebook import refuse_pipe
 from sphinx_nbcache.notebooks.scan import Scan
 from sphinx_nbcache.planning import Action, Plan, Planned, failed_line, failure_place
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.outcomes import settled_outcome
+from sphinx_nbcache.project.requests import UnknownReferenceError
 from sphinx_nbcache.project.results import StoredInfo
 from sphinx_nbcache.results.records import CellRun, Failure, Registered, Result, Status, Stored
 from sphinx_nbcache.traces.trace import Trace
@@ -102,6 +104,7 @@ def notebook_item(
 def _why_not_planned(path: Path) -> tuple[str, str]:
     """Return the state of a file that cannot be planned as a notebook, and the reason."""
     try:
+        refuse_pipe(path)
         # Opened, because `os.access` does not know the access lists of Windows and network drives
         # (https://docs.python.org/3/library/os.html#os.access).
         path.open("rb").close()
@@ -174,8 +177,15 @@ def result_items(project: Project, *, latest_only: bool = False) -> list[ResultI
 
 
 def info_of(project: Project, stored: Stored) -> StoredInfo:
-    """Return when a result was made and used, and how large it is."""
-    return next(info for info in project.results if info.id == stored.id)
+    """Return when a result was made and used, and how large it is.
+
+    Raises:
+        UnknownReferenceError: Another process has removed the result meanwhile.
+    """
+    for info in project.results:
+        if info.id == stored.id:
+            return info
+    raise UnknownReferenceError(f"result {stored.id} was removed meanwhile")
 
 
 def failure_item(

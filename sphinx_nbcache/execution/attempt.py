@@ -117,19 +117,14 @@ class Attempt:
         )
 
     async def _execute(self) -> tuple[Status, Failure | None]:
-        try:
-            client = self._client()
-        except KernelError as error:
-            return Status.FAILED, Failure("NoSuchKernel", str(error), str(error))
-        except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
-            text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
-            return Status.FAILED, Failure(type(error).__name__, text, text)
         for _ in range(_STARTS):
+            client = self._client_or_failure()
+            if isinstance(client, Failure):
+                return Status.FAILED, client
             status, failure = await self._execute_in_time(client)
             self.peak_memory = client.peak_memory
             if failure is None or not self._could_start_again(failure):
                 break
-            client = self._client()
         return status, failure
 
     def _could_start_again(self, failure: Failure) -> bool:
@@ -169,8 +164,7 @@ class Attempt:
             return Status.FAILED, self._cell_failure(error)
         except CellTimeoutError as error:
             limit = self.job.rules.timeout
-            # nbclient raises one class for two conditions, which differ only in their messages.
-            if "IOPub" in str(error) or limit is None:
+            if limit is None or _lacks_outputs(error):
                 text = "the cell has ended, but its last outputs did not arrive"
             else:
                 text = (
@@ -201,6 +195,15 @@ class Attempt:
             if client.manager is not None:
                 await client.manager.close()
         return Status.OK, None
+
+    def _client_or_failure(self) -> Client | Failure:
+        try:
+            return self._client()
+        except KernelError as error:
+            return Failure("NoSuchKernel", str(error), str(error))
+        except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
+            text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
+            return Failure(type(error).__name__, text, text)
 
     def _client(self) -> Client:
         specs = KernelSpecs()
@@ -313,6 +316,13 @@ def _death(client: Client) -> str:
     """Return how a client's kernel ended, in words; empty if that is not known."""
     status = None if client.manager is None else client.manager.exit_status
     return "" if status is None else end_in_words(status)
+
+
+def _lacks_outputs(error: CellTimeoutError) -> bool:
+    """Tell whether a cell has ended without all of its outputs; else it exceeded its time limit."""
+    # nbclient 0.11 raises one class for both, and only the text differs. It ends with a preview of
+    # the cell, which may contain any words (`timeout_err_msg` in `nbclient.exceptions`).
+    return "IOPub" in str(error).partition("Here is a preview of the cell")[0]
 
 
 def _raise_if_cancelled() -> None:

@@ -97,11 +97,14 @@ class _LoopExecutor:
             Zygote.kill_all(unready=True)
         try:
             ending.result(patience)
-        except (KeyboardInterrupt, TimeoutError):
-            # A second Ctrl-C, or a kernel that does not end: kill without asking.
+        except (KeyboardInterrupt, SystemExit, TimeoutError) as error:
+            # A second signal, or a kernel that does not end: kill without asking.
             _kill_all()
-            ending.result(_KILL_SECONDS)
-            if not is_interrupted:
+            # Not `result`, which raises. The first signal must stay the exception that leaves this
+            # context, and no time-out may replace another exception.
+            wait([ending], _KILL_SECONDS)
+            is_late = isinstance(error, TimeoutError)
+            if not (is_interrupted or (is_late and exception[1] is not None)):
                 raise
         finally:
             self._stop()
@@ -226,7 +229,8 @@ def _checked(executor: Any) -> Executor:
     if missing := [name for name in needed if not callable(getattr(executor, name, None))]:
         raise UnknownExecutorError(f"{executor!r} has no {', '.join(missing)}")
     slots = getattr(executor, "slots", None)
-    if not isinstance(slots, int) or slots < 1:
+    # `bool` is a subclass of `int`.
+    if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
         raise UnknownExecutorError(f"{executor!r} has slots = {slots!r}; at least 1 is needed")
     made: Executor = executor
     return made

@@ -15,7 +15,7 @@ from sphinx_nbcache.notebooks.front_matter import (
     notebook_metadata,
     read_front_matter,
 )
-from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError, decode_source
+from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError, decode_source, refuse_pipe
 from sphinx_nbcache.notebooks.readers import (
     IPYNB,
     IPYNB_SUFFIX,
@@ -242,6 +242,7 @@ def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:
 
 def _is_notebook(path: Path, formats: Formats) -> bool:
     try:
+        refuse_pipe(path)
         text = decode_source(path.read_bytes())
     except (OSError, NotebookError):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from sphinx_nbcache.notebooks.notebook import NotebookError
@@ -177,12 +178,14 @@ def markdown_format(text: str) -> str | None:
 
 def _is_open(text: str) -> bool:
     """Tell whether a text starts with a notebook's front matter that is never closed."""
-    first, _, rest = text.partition("\n")
-    if first.rstrip() != "---" or split_front_matter(text)[1]:
+    if not text.startswith("---") or split_front_matter(text)[1]:
         return False
+    # By lines, because the line ends may be those of Windows.
+    first, *rest = text.splitlines()
     # Only up to a blank line: an ordinary page may begin with a thematic break, and show YAML
     # further down (https://spec.commonmark.org/0.31.2/#thematic-breaks).
-    return _NOTEBOOK_KEYS.search(rest.partition("\n\n")[0]) is not None
+    block = "\n".join(takewhile(str.strip, rest))
+    return first.rstrip() == "---" and _NOTEBOOK_KEYS.search(block) is not None
 
 
 def _names_kernel(metadata: Mapping[str, Any], text: str) -> bool:

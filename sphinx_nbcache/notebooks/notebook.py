@@ -143,6 +143,16 @@ def _text(metadata: Mapping[str, Any], section: str, name: str) -> str:
     return clipped(value.encode("utf-8", "backslashreplace").decode())
 
 
+def refuse_pipe(path: Path) -> None:
+    """Refuse a named pipe: opening it would wait until another process writes to it.
+
+    Raises:
+        OSError: It is a named pipe.
+    """
+    if path.is_fifo():
+        raise OSError("it is a named pipe")
+
+
 def decode_source(content: bytes) -> str:
     """Return the text of a source file.
 
@@ -199,6 +209,7 @@ def name_in(options: Mapping[str, Any]) -> str:
 def loaded_source(name: str, folder: Path) -> tuple[str, str]:
     """Return the code in a file, and a description of its fault; one of them is empty."""
     try:
+        refuse_pipe(folder / name)
         text = (folder / name).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return "", f"the code cell loads {name}, which is not UTF-8"

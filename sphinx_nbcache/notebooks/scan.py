@@ -35,6 +35,7 @@ from sphinx_nbcache.notebooks.notebook import (
     Notebook,
     NotebookError,
     decode_source,
+    refuse_pipe,
 )
 from sphinx_nbcache.notebooks.own_settings import SettingProblem, own_settings
 from sphinx_nbcache.notebooks.readers import IPYNB, is_foreign
@@ -203,8 +204,9 @@ def scan_file(
         now_ns: The clock: nanoseconds since the epoch.
 
     Raises:
-        OSError: The file cannot be opened.
+        OSError: The file cannot be opened, or is a named pipe.
     """
+    refuse_pipe(path)
     # Before the content is read: a change in between is then seen by the next build, not missed.
     stat, seen_ns = Stat.of(path), now_ns()
     scan = Scan(stat, seen_ns, _declared(path, formats, reader), _reading_format(), None)

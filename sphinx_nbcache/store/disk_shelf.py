@@ -177,8 +177,10 @@ class DiskShelf:
         """Whether there is nothing to read: commands that only read must not create the folder."""
         if self._cache is not None or self.folder.parent.exists():
             return False
-        # If a file is in the way, opening must fail with the system's message.
-        return next(path for path in self.folder.parents if path.exists()).is_dir()
+        # If a file is in the way, or there is no such drive on Windows, opening must fail with the
+        # system's message.
+        above = next((path for path in self.folder.parents if path.exists()), None)
+        return above is not None and above.is_dir()
 
     def _read(self, query: Callable[[Execute, SafeDisk], _Value], nothing: _Value) -> _Value:
         """Read without writing if possible.
@@ -192,9 +194,7 @@ class DiskShelf:
         # diskcache writes its settings whenever it opens a folder (`Cache.__init__`), so a command
         # that only reads would contend for the lock, and fail on a full disk.
         if self._cache is None and self._snapshot is None:
-            self._snapshot = Snapshot.of(self.folder)
-            if self._snapshot is not None:
-                self._snapshot.read(lambda execute: refuse_foreign(execute, OUR_SETTINGS))
+            self._snapshot = _accepted_snapshot(self.folder)
         if self._snapshot is not None:
             disk = SafeDisk(str(self.folder))
             found = self._snapshot.read(lambda execute: query(execute, disk))
@@ -230,6 +230,31 @@ class DiskShelf:
 
     def __setstate__(self, folder: Path) -> None:
         self.__init__(folder)  # type: ignore[misc]
+
+
+def _accepted_snapshot(folder: Path) -> Snapshot | None:
+    """Return a snapshot of a database that could be ours; `None` if no snapshot can be read.
+
+    Raises:
+        sqlite3.DatabaseError: The database is foreign.
+    """
+    snapshot = Snapshot.of(folder)
+    if snapshot is None:
+        return None
+    is_accepted: bool | None = None
+    try:
+        is_accepted = snapshot.read(_is_ours)
+    finally:
+        # A snapshot is kept only after a check: the next read must not use a refused database. If
+        # the database was in use during the check, `read` returns `None`.
+        if not is_accepted:
+            snapshot.close()
+    return snapshot if is_accepted else None
+
+
+def _is_ours(execute: Execute) -> bool:
+    refuse_foreign(execute, OUR_SETTINGS)
+    return True
 
 
 def _refuse_foreign_database(folder: Path) -> None:

@@ -97,6 +97,16 @@ def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> Non
     Raises:
         ShelfError: The store cannot be written.
     """
+    if not _with_made(access, contents, checkout):
+        return
+    with access.transaction():
+        # Read again, or what another build has noted meanwhile would be lost. A build in another
+        # checkout may use the same store.
+        access.write(_with_made(access, contents, checkout))
+
+
+def _with_made(access: Access, contents: Mapping[str, str], checkout: str) -> dict[str, bytes]:
+    """Return the records that change if runs gave files these contents."""
     known = access.read_many((MADE + name for name in contents), Made)
     records: dict[str, bytes] = {}
     for name, digest in contents.items():
@@ -105,5 +115,4 @@ def note_made(access: Access, contents: Mapping[str, str], checkout: str) -> Non
             # The newest stay: a file that is rewritten by each run would grow its record for ever.
             kept = (*before[1 - _MOST_CONTENTS :], (digest, checkout))
             records[MADE + name] = encoded(Made(kept))
-    if records:
-        access.write(records)
+    return records

@@ -117,17 +117,8 @@ class ReadOnlyShelf:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            database = self.folder / DBNAME
-            logs = [self.folder / name for name in _LOGS]
-            # A log holds committed rows that `immutable` would ignore, and to read it, SQLite has
-            # to write to the folder (https://www.sqlite.org/wal.html#read_only_databases).
-            if any(log.exists() and log.stat().st_size for log in logs):
-                self._connection = _from_copy(self.folder)
-            else:
-                uri = f"{database.absolute().as_uri()}?mode=ro&immutable=1"
-                self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            limit_steps(self._connection)
-            refuse_foreign(self._connection.execute, OUR_SETTINGS)
+            # Kept only once it is accepted: the next read must not use a refused database.
+            self._connection = _accepted(_connected(self.folder))
         limit_steps(self._connection)
         return self._connection
 
@@ -136,6 +127,31 @@ class ReadOnlyShelf:
 
     def __setstate__(self, state: tuple[Path, str]) -> None:
         self.__init__(*state)  # type: ignore[misc]
+
+
+def _connected(folder: Path) -> sqlite3.Connection:
+    logs = [folder / name for name in _LOGS]
+    # A log holds committed rows that `immutable` would ignore, and to read it, SQLite has to write
+    # to the folder (https://www.sqlite.org/wal.html#read_only_databases).
+    if any(log.exists() and log.stat().st_size for log in logs):
+        return _from_copy(folder)
+    uri = f"{(folder / DBNAME).absolute().as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(uri, uri=True, check_same_thread=False)
+
+
+def _accepted(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a connection to a database that could be ours; close it if it could not.
+
+    Raises:
+        sqlite3.DatabaseError: The database is foreign.
+    """
+    limit_steps(connection)
+    try:
+        refuse_foreign(connection.execute, OUR_SETTINGS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _from_copy(folder: Path) -> sqlite3.Connection:

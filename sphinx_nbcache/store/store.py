@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -113,10 +113,8 @@ class Store:
 
     def _results_of(self, code_keys: Iterable[str]) -> dict[str, list[Stored]]:
         keys = {f"results/{code_key}": code_key for code_key in code_keys}
-        lists = self.access.read_many(keys, Entries)
-        digests = [entry.digest for entries in lists.values() for entry in entries]
-        records = self.access.get_many(f"result/{digest}" for digest in digests)
         found: dict[str, list[Stored]] = {}
+        lists, records = self._lists(keys)
         for key, code_key in keys.items():
             entries = lists.get(key, [])
             found[code_key] = [
@@ -126,9 +124,28 @@ class Store:
                 # A list can be forged to name the results of other code.
                 and stored.result.code_key == code_key
             ]
-            if len(found[code_key]) < len(entries):
-                self._drop_damaged(key, found[code_key])
+            whole = {stored.digest for stored in found[code_key]}
+            if damaged := {entry.digest for entry in entries} - whole:
+                self._drop_damaged(key, damaged)
         return found
+
+    def _lists(self, keys: Iterable[str]) -> tuple[dict[str, list[Registration]], dict[str, bytes]]:
+        """Return the lists under some keys, and the records of results that they name."""
+        lists, records = self._read_lists(keys)
+        if _are_complete(lists, records):
+            return lists, records
+        # Another build may have replaced a result after the list was read, and before its record
+        # was. In a store that cannot be written, nothing is replaced.
+        with suppress(ShelfError), self.access.transaction():
+            return self._read_lists(keys)
+        return lists, records
+
+    def _read_lists(
+        self, keys: Iterable[str]
+    ) -> tuple[dict[str, list[Registration]], dict[str, bytes]]:
+        lists = self.access.read_many(keys, Entries)
+        digests = [entry.digest for entries in lists.values() for entry in entries]
+        return lists, self.access.get_many(f"result/{digest}" for digest in digests)
 
     def all_results(self) -> list[Stored]:
         """Return all results in the order of their creation."""
@@ -285,12 +302,14 @@ class Store:
             return None
         return Stored(0, digest, result, self.access.marks.is_ours(mark, key, record))
 
-    def _drop_damaged(self, key: str, whole: Sequence[Stored]) -> None:
-        """Rewrite a list without damaged results: the next build must not find them again."""
-        entries = [Registration(stored.id, stored.digest) for stored in whole]
+    def _drop_damaged(self, key: str, damaged: Container[str]) -> None:
+        """Remove damaged results from a list: the next build must not find them again."""
         # A reader of a store that cannot be written sees the same list, and warns again.
-        with suppress(ShelfError):
-            self.access.write({key: encoded(entries)})
+        with suppress(ShelfError), self.access.transaction():
+            # Read again, or a result that another build has added meanwhile would be lost.
+            entries = self.access.read(key, Entries) or []
+            left = [entry for entry in entries if entry.digest not in damaged]
+            self.access.write({key: encoded(left)})
 
     def _commit(  # noqa: PLR0913, PLR0917 (as above)
         self,
@@ -395,6 +414,11 @@ class Store:
             stays = stored.result.status is Status.OK and len(kept) < _RESULTS_PER_KEY - 1
             (kept if stays else dropped).append(Registration(stored.id, stored.digest))
         return kept, dropped
+
+
+def _are_complete(lists: Mapping[str, Iterable[Registration]], records: Container[str]) -> bool:
+    entries = (entry for entries in lists.values() for entry in entries)
+    return all(f"result/{entry.digest}" in records for entry in entries)
 
 
 def _encoded(trace: Trace) -> bytes:

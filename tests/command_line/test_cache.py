@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import closing
 
 import pytest
 from support import code_cell
 from support_cli import CommandLine, printing
+
+from sphinx_nbcache import open_project
+from sphinx_nbcache.cli.items import info_of
+from sphinx_nbcache.project.requests import UnknownReferenceError
 
 RUN = code_cell("print('hi')", outputs=printing("hi\n"), count=1)
 UNRUN = code_cell("print('hi')")
@@ -32,6 +37,17 @@ def test_a_notebook_that_was_executed_elsewhere_is_not_executed_again(cli: Comma
     assert "1 up to date" in cli.ok("execute", "a.ipynb").out
     cli.ok("project", "merge", "a.ipynb", "out.ipynb")
     assert cli.read("out.ipynb")["cells"][0]["outputs"][0]["text"] == ["hi\n"]
+
+
+def test_a_result_that_is_removed_while_it_is_looked_at_is_named(cli: CommandLine) -> None:
+    cli.ipynb("a.ipynb", RUN)
+    cli.ok("cache", "add", "a.ipynb")
+    with closing(open_project(cli.folder)) as project:
+        stored = project.results.get(1)
+        assert info_of(project, stored).id == 1
+        cli.ok("cache", "remove", "1")
+        with pytest.raises(UnknownReferenceError, match="result 1 was removed meanwhile"):
+            info_of(project, stored)
 
 
 def test_a_notebook_that_looks_unrun_is_refused_and_the_others_are_added(cli: CommandLine) -> None:

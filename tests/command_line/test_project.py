@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,17 @@ def test_a_file_that_cannot_be_read_is_one_bad_notebook(cli: CommandLine) -> Non
     assert done.code == 1
     assert "bad.ipynb: it cannot be read" in done.out
     assert "not valid JSON" in done.err
+
+
+@pytest.mark.posix
+@pytest.mark.timeout(30)
+def test_a_named_pipe_in_the_place_of_a_notebook_is_not_waited_for(cli: CommandLine) -> None:
+    path = cli.ipynb("a.ipynb", "# Text")
+    cli.ok("project", "add", "a.ipynb")
+    path.unlink()
+    os.mkfifo(path)
+    assert cli.statuses() == {"a.ipynb": "unreadable"}
+    assert "a.ipynb: it cannot be read (it is a named pipe)" in cli("execute").out
 
 
 @pytest.mark.kernel

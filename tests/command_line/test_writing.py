@@ -209,6 +209,44 @@ def test_a_reader_that_goes_away_is_no_error(filled: CommandLine) -> None:
     assert "Traceback" not in done.stderr
 
 
+CLOSED = [">&-", "2>&-", "<&- >&- 2>&-"]
+
+
+def with_closed(cli: CommandLine, streams: str, command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        f'"{sys.executable}" -m sphinx_nbcache {command} {streams}',
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cli.folder,
+        env=os.environ | {"COLUMNS": ""},
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the syntax is that of POSIX shells")
+@pytest.mark.parametrize("closed", CLOSED)
+def test_a_closed_stream_does_not_end_a_command(filled: CommandLine, closed: str) -> None:
+    done = with_closed(filled, closed, "cache list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(sys.platform == "win32", reason="the syntax is that of POSIX shells")
+@pytest.mark.parametrize("closed", CLOSED)
+def test_notebooks_run_if_streams_are_closed(filled: CommandLine, closed: str) -> None:
+    assert with_closed(filled, closed, "execute --force a.ipynb").returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the syntax is that of POSIX shells")
+def test_errors_are_not_written_to_standard_output_if_standard_error_is_closed(
+    filled: CommandLine,
+) -> None:
+    done = with_closed(filled, "2>&-", "show nothing --json")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_json_is_the_same_each_time(filled: CommandLine) -> None:
     first, second = (process(filled, "cache", "list", "--json") for _ in range(2))
     assert first == second

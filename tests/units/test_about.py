@@ -134,3 +134,16 @@ def test_a_store_that_cannot_be_there_is_told(tmp_path: Path) -> None:
     assert state_of_store(file) == "not a folder"
     assert state_of_store(file / "inside") == "not there, cannot be created"
     assert state_of_store(tmp_path / "a" / "b") == "not there yet"
+
+
+class OnAbsentDrive(type(Path())):  # type: ignore[misc]  # the class for this system
+    """A path on a drive of Windows that does not exist: neither does any folder above it."""
+
+    def exists(self, **_: object) -> bool:
+        """Return False."""
+        return False
+
+
+def test_a_store_on_a_drive_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    place = OnAbsentDrive(tmp_path / "a" / "b")
+    assert state_of_store(place) == "not there, cannot be created"

@@ -76,6 +76,10 @@ class NoSlots(Threads):
     def __init__(self, run, *, jobs):
         self.slots = 0
 
+class WrongSlots(Threads):
+    def __init__(self, run, *, jobs):
+        self.slots = True
+
 class Failing:
     def __init__(self, run, *, jobs):
         raise OSError("no cluster")
@@ -92,6 +96,7 @@ THEIR_NAMES = {
     "refusing": "Refusing",
     "cancelling": "Cancelling",
     "no-slots": "NoSlots",
+    "wrong-slots": "WrongSlots",
     "failing": "Failing",
     "nothing": "Nothing",
     "absent": "Absent",
@@ -374,6 +379,7 @@ def test_our_executors_are_announced_as_what_they_are() -> None:
         ("absent", "their_executors:Absent cannot be imported"),
         ("failing", "it cannot be made: OSError('no cluster')"),
         ("no-slots", "slots = 0; at least 1 is needed"),
+        ("wrong-slots", "slots = True; at least 1 is needed"),
         ("nothing", "has no submit, __enter__, __exit__"),
     ],
 )

@@ -94,6 +94,19 @@ def test_a_database_with_definitions_that_diskcache_does_not_make_is_moved_aside
     assert time.process_time() - begin < 5
 
 
+@pytest.mark.parametrize("kind", [DiskShelf, ReadOnlyShelf])
+def test_a_refused_database_is_refused_at_every_read(
+    folder: Path, kind: type[DiskShelf | ReadOnlyShelf]
+) -> None:
+    change(folder, "CREATE TABLE other (x)")
+    time.sleep(0.15)  # only then a shelf reads it without opening it (`Stat.is_racy`)
+    shelf = kind(folder)
+    for _ in range(3):
+        with pytest.raises(ShelfError, match="never written"):
+            shelf.get("x/0")
+    shelf.close()
+
+
 @pytest.mark.parametrize("name", ["size", "count"])
 @pytest.mark.parametrize("value", ["'x'", "9e999", "x'00'", "1e30", "NULL", "9223372036854775807"])
 def test_a_size_that_is_none_does_not_end_a_build(folder: Path, name: str, value: str) -> None:

@@ -644,6 +644,43 @@ def test_two_threads_with_loops_of_their_own_share_a_zygote(
     assert [text(outcome, 1) for outcome in outcomes] == [str(n * 2) for n in range(12)]
 
 
+# Executed as Python starts.
+WAIT = """
+import os, time
+if "WAIT_FOR" in os.environ:
+    open(os.environ["BEGUN"], "w").close()
+    while not os.path.exists(os.environ["WAIT_FOR"]):
+        time.sleep(0.02)
+"""
+
+
+@pytest.mark.timeout(50)
+def test_other_notebooks_run_while_a_zygote_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WAIT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    begun, end = tmp_path / "begun", tmp_path / "end"
+    variables = {"BEGUN": str(begun), "WAIT_FOR": str(end)}
+    quick = job(tmp_path, "import os; os.getppid()")
+    slow = job(tmp_path, "import os; os.getppid()", environment=variables)
+
+    async def parents(starts: KernelStarts) -> list[str]:
+        outcomes = [await run(quick, starts)]
+        waiting = asyncio.create_task(run(slow, starts))
+        while not begun.exists():  # noqa: ASYNC110 (a file has no event)
+            await asyncio.sleep(0.02)
+        outcomes.append(await run(quick, starts))
+        end.touch()
+        outcomes.append(await waiting)
+        return [text(outcome, 1) for outcome in outcomes]
+
+    with forking() as starts:
+        first, second, other = asyncio.run(parents(starts))
+    assert first == second != other
+    assert str(os.getpid()) not in (first, other)
+
+
 SLOW_FLUSH = """
 import threading, time
 session = get_ipython().kernel.session

@@ -88,10 +88,20 @@ def test_a_page_with_code_cells_and_front_matter_that_cannot_be_parsed_is_a_note
         Formats().format_of("page.md", f"---\nkernlespec\n  name: x: y\n---\n\n{cell}")
 
 
-def test_the_front_matter_of_a_notebook_that_does_not_end_is_told() -> None:
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_the_front_matter_of_a_notebook_that_does_not_end_is_told(newline: str) -> None:
+    open_text = f"---\n{KERNELSPEC}\n# T\n".replace("\n", newline)
     with pytest.raises(NotebookError, match="does not end; put a line `---` after it"):
-        Formats().format_of("page.md", f"---\n{KERNELSPEC}\n# T\n")
-    assert Formats().format_of("page.md", f"---\n\nA rule, and then:\n\n{KERNELSPEC}") is None
+        Formats().format_of("page.md", open_text)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_a_page_that_begins_with_a_rule_and_shows_front_matter_is_no_notebook(
+    blank: str, newline: str
+) -> None:
+    page = f"---\n{blank}\nA rule, and then:\n\n{KERNELSPEC}".replace("\n", newline)
+    assert Formats().format_of("page.md", page) is None
 
 
 def test_a_script_whose_jupytext_header_cannot_be_parsed_is_a_notebook_that_cannot_be_read(

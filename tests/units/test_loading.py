@@ -55,6 +55,15 @@ def test_a_file_that_cannot_be_loaded_is_a_problem_with_its_line(
     assert problem.line
 
 
+@pytest.mark.posix
+@pytest.mark.timeout(30)
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    os.mkfifo(tmp_path / "code" / "part.py")
+    (problem,) = read_notebook(HEAD + CELL, "myst", tmp_path).problems
+    assert "cannot be read (it is a named pipe)" in problem.text
+
+
 def test_a_scan_is_of_the_loaded_code_and_current_as_long_as_the_file_is_the_same(
     tmp_path: Path,
 ) -> None:

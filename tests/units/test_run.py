@@ -6,16 +6,20 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
+from sphinx_nbcache.execution import attempt, executors
 from sphinx_nbcache.execution.executors import Parallel, first_done, make_executor
-from sphinx_nbcache.execution.job import Outcome
+from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.kernels.forked.manager import DeathWatch
@@ -23,6 +27,7 @@ from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
 from sphinx_nbcache.results.records import Status
 from sphinx_nbcache.results.terminal import strip_ansi
+from sphinx_nbcache.signals import Interrupted
 
 pytestmark = pytest.mark.kernel
 
@@ -108,6 +113,26 @@ def test_a_cell_that_takes_too_long_is_named_and_its_kernel_ends(
     assert text(outcome, 2) == "start\n"
     assert counts(outcome)[2] is None
     assert soon(lambda: not kernels())
+
+
+def test_a_cell_about_iopub_that_takes_too_long_is_told_by_its_time_limit(tmp_path: Path) -> None:
+    """nbclient's message on a time limit contains the cell, and a word tells which limit it was."""
+    code = "# Timeout waiting for IOPub output\nimport time\ntime.sleep(60)"
+    outcome = outcome_of(job(tmp_path, code, timeout=0.5))
+    assert outcome.status is Status.TIMEOUT
+    assert outcome.failure is not None
+    assert "longer than 0.5 s" in outcome.failure.message
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_outputs_that_do_not_arrive_are_a_failure_that_says_so(
+    tmp_path: Path, timeout: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "_OUTPUT_SECONDS", 1)
+    outcome = outcome_of(job(tmp_path, "get_ipython().kernel.iopub_thread.stop()", timeout=timeout))
+    assert outcome.status is Status.TIMEOUT
+    assert outcome.failure is not None
+    assert "its last outputs did not arrive" in outcome.failure.message
 
 
 def test_looking_whether_a_kernel_lives_ends_with_its_run() -> None:
@@ -215,6 +240,23 @@ def test_a_kernelspec_that_is_broken_is_a_failure_that_names_it(
     assert "'broken'" in outcome.failure.message
 
 
+def test_a_kernelspec_that_is_removed_while_its_kernel_starts_is_a_failure_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kernels" / "removed"
+    folder.mkdir(parents=True)
+    # It ends before it is ready, so that it is started again.
+    argv = ["sh", "-c", f"rm -r '{folder}'", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "A", "language": "p"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    outcome = outcome_of(job(tmp_path, "1", kernel="removed"))
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert (outcome.failure.name, folder.exists()) == ("NoSuchKernel", False)
+    assert "'removed'" in outcome.failure.message
+
+
 def test_a_kernel_that_cannot_be_started_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +285,36 @@ def test_leaving_an_executor_cancels_what_it_runs(tmp_path: Path) -> None:
     assert future.cancelled()
     assert kernels() == []
     assert time.monotonic() - begin < 30
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted, NotebookFailedError])
+def test_a_run_that_cannot_be_ended_does_not_hide_why_it_should_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    for name in ("_CANCEL_SECONDS", "_INTERRUPTED_SECONDS", "_KILL_SECONDS"):
+        monkeypatch.setattr(executors, name, 0.1)
+    killed: list[bool] = []
+    # The real one would kill the zygotes that other tests share.
+    monkeypatch.setattr(executors, "_kill_all", lambda: killed.append(True))
+    begun = threading.Event()
+
+    async def stubborn(_job: Job) -> Outcome:
+        begun.set()
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    def interrupted_run() -> None:
+        with Parallel(stubborn, jobs=1) as executor:
+            executor.submit(job(tmp_path, "1"))
+            assert begun.wait(10)
+            raise reason
+
+    reason = error(signal.SIGTERM)
+    with pytest.raises(error) as raised:
+        interrupted_run()
+    assert raised.value is reason
+    assert killed == [True]
 
 
 def test_executors_are_made_by_name_with_their_slots() -> None:

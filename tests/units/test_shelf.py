@@ -301,6 +301,23 @@ def test_where_no_folder_can_be_made_the_shelf_is_in_memory(tmp_path: Path, part
     assert blocked.read_text() == "in the way"
 
 
+class OnAbsentDrive(type(Path())):  # type: ignore[misc]  # the class for this system
+    """A path on a drive of Windows that does not exist: neither does any folder above it."""
+
+    def exists(self, **_: object) -> bool:
+        """Return False."""
+        return False
+
+
+def test_a_shelf_on_a_drive_that_does_not_exist_is_a_shelf_error(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    shelf = DiskShelf(OnAbsentDrive(file / "a" / "b"))
+    with pytest.raises(ShelfError):
+        shelf.get("x")
+    shelf.close()
+
+
 def test_trouble_with_the_disk_is_a_shelf_error(tmp_path: Path) -> None:
     (tmp_path / "shelf").write_text("in the way")
     shelf = DiskShelf(tmp_path / "shelf")

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from sphinx_nbcache.results.records import (
     Stored,
     content_digest,
 )
+from sphinx_nbcache.store.file_records import made_contents, note_made
 from sphinx_nbcache.store.marks import unwrapped, wrapped
 from sphinx_nbcache.store.store import Store
 
@@ -520,6 +521,70 @@ def test_results_of_one_process_are_seen_by_another_while_both_are_open(
     assert store.outputs(store.results(KEY)[0].result) == outputs("2")
     assert commit(store, 3).id == 3
     assert told.notices == []
+
+
+@dataclass
+class Interposed:
+    """Reads values; before the first record of a result is read, something happens."""
+
+    read: Callable[[Iterable[str]], dict[str, bytes]]
+    happens: Callable[[], object]
+    is_over: bool = False
+
+    def __call__(self, keys: Iterable[str]) -> dict[str, bytes]:
+        keys = list(keys)
+        if not self.is_over and keys[0].startswith("result/"):
+            self.is_over = True
+            self.happens()
+        return self.read(keys)
+
+
+def test_a_result_that_another_build_replaces_while_it_is_read_is_no_damage(
+    store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(store, 1, status=Status.FAILED)
+    with closing(Store(store.folder.parent, told)) as other:
+        interposed = Interposed(store.access.get_many, lambda: commit(other, 2))
+        monkeypatch.setattr(store.access, "get_many", interposed)
+        assert started(store) == [2]
+        assert interposed.is_over
+        assert started(other) == [2]
+    assert told.notices == []
+
+
+def test_a_result_that_another_build_adds_while_a_damaged_one_is_found_is_kept(
+    store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = commit(store, 1)
+    tamper(store, f"result/{damaged.digest}", b"garbage")
+    with closing(Store(store.folder.parent, Told())) as other:
+        interposed = Interposed(store.access.get_many, lambda: commit(other, 2))
+        monkeypatch.setattr(store.access, "get_many", interposed)
+        assert started(store) == []
+        assert interposed.is_over
+        assert started(other) == [2]
+    assert damaged.digest[:12] in told.only
+
+
+def test_what_two_builds_note_of_one_file_at_once_is_kept(
+    store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(store)
+    read, noted = store.access.get_many, []
+
+    def read_and_wait(keys: Iterable[str]) -> dict[str, bytes]:
+        found = read(keys)
+        if not noted:
+            noted.append(True)
+            note_made(other.access, {"a.csv": "1"}, "there")
+        return found
+
+    with closing(Store(store.folder.parent, told)) as other:
+        monkeypatch.setattr(store.access, "get_many", read_and_wait)
+        note_made(store.access, {"a.csv": "2"}, "here")
+        for access in (store.access, other.access):
+            assert made_contents(access, "a.csv", "here") == {"2"}
+            assert made_contents(access, "a.csv", "there") == {"1"}
 
 
 def test_another_schema_and_other_tools_are_left_alone(store: Store, tmp_path: Path) -> None:

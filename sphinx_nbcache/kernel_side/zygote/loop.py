@@ -31,6 +31,8 @@ from . import children, preloading, shortcuts
 # How often to check that the parent still exists: copies of its sockets may outlive it, in
 # processes that the parent has forked, so the end of a socket is not enough.
 _LOOK_MILLISECONDS = 1000
+# How many descriptors come with an order: its connection, standard output and error.
+_PASSED = 3
 # The rest of an order arrives immediately.
 _ORDER_SECONDS = 10
 
@@ -112,11 +114,18 @@ class _Zygote:
     def take_order(self):
         """Fork; return the order in the child, and None in the parent."""
         try:
-            sent, descriptors, _, _ = socket.recv_fds(self.control, 1, 3)
+            sent, descriptors, _, _ = socket.recv_fds(self.control, 1, _PASSED)
         except OSError:
             sent, descriptors = b"", []
         if not sent:
             self.end()
+        if len(descriptors) < _PASSED:
+            # This process is at its limit of open files, and Linux drops the descriptors that are
+            # too many: see MSG_CTRUNC in https://man7.org/linux/man-pages/man2/recvmsg.2.html.
+            # The end of the connection tells the other side.
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return None
         connection, out, err = descriptors
         for descriptor in descriptors:
             # Received descriptors are inheritable, unlike others in Python (PEP 446): commands that

@@ -70,7 +70,11 @@ class ForkStarts(KernelStarts):
         self._cells = cells
         self._notify = notify
         self._insists = insists
+        # Held for moments only, because event loops wait for it.
         self._lock = threading.Lock()
+        # Held in threads, for as long as a zygote imports or all notebooks are read. Taken before
+        # `_lock`, never while that is held.
+        self._slow_lock = threading.Lock()
         self._zygotes: dict[ZygoteKey, Zygote | ZygoteError] = {}
         self._modules: tuple[str, ...] | None = None
         self._told: set[str] = set()
@@ -94,7 +98,7 @@ class ForkStarts(KernelStarts):
             end_orphans()
         # Before the zygotes, whose end also ends the spare kernel.
         self._spare.close()
-        with self._lock:
+        with self._slow_lock, self._lock:
             for zygote in self._zygotes.values():
                 if isinstance(zygote, Zygote):
                     zygote.close()
@@ -186,8 +190,7 @@ class ForkStarts(KernelStarts):
         self, python: tuple[str, ...], environment: Mapping[str, str], modules: tuple[str, ...]
     ) -> Zygote:
         key = ZygoteKey.of(python, environment, modules)
-        # Without the lock, which another thread may hold for as long as a zygote imports; the event
-        # loop must not wait for that.
+        # Without `_slow_lock`: the event loop must not wait while another zygote imports.
         found = self._zygotes.get(key)
         if found is None:
             found = await asyncio.to_thread(self._started, key, environment)
@@ -196,16 +199,17 @@ class ForkStarts(KernelStarts):
         return found
 
     def _started(self, key: ZygoteKey, environment: Mapping[str, str]) -> Zygote | ZygoteError:
-        # Before the lock, which is not reentrant: `_own_folder` takes it too.
-        folder = self._own_folder()
-        with self._lock:
-            if key not in self._zygotes:
+        with self._slow_lock:
+            found = self._zygotes.get(key)
+            if found is None:
                 try:
-                    self._zygotes[key] = self._start(key, environment, folder)
+                    found = self._start(key, environment, self._own_folder())
                 except ZygoteError as error:
                     # Remember the failure: each further notebook would wait for the same time-out.
-                    self._zygotes[key] = error
-            return self._zygotes[key]
+                    found = error
+                with self._lock:
+                    self._zygotes[key] = found
+            return found
 
     def _start(self, key: ZygoteKey, environment: Mapping[str, str], folder: Path) -> Zygote:
         if len(self._zygotes) >= _MOST:
@@ -248,14 +252,19 @@ class ForkStarts(KernelStarts):
 
     def _wanted(self) -> tuple[str, ...]:
         """Return the modules known to be safe that the notebooks to be run import."""
-        with self._lock:
-            if self._modules is None:
-                imported: set[str] = set()
-                for sources in self._cells():
-                    if may_preload(sources):
-                        imported |= safe_modules(imported_modules(sources))
-                self._modules = tuple(sorted(imported))
-            return self._modules
+        # The event loop asks only once they are known: see `zygote`.
+        if self._modules is None:
+            with self._slow_lock:
+                if self._modules is None:
+                    self._modules = self._modules_of_all()
+        return self._modules
+
+    def _modules_of_all(self) -> tuple[str, ...]:
+        imported: set[str] = set()
+        for sources in self._cells():
+            if may_preload(sources):
+                imported |= safe_modules(imported_modules(sources))
+        return tuple(sorted(imported))
 
     def tell_why_not(self, kernel: str, error: Exception) -> None:
         """Report once why a kernel is not forked; for an unfit one, only if forking is demanded."""

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -194,9 +195,13 @@ class Zygote:
             ZygoteError: The zygote has ended, or is not ready in time.
         """
         try:
+            deadline = time.monotonic() + _START_SECONDS
             told = {"modules": list(modules), "before": preparing_texts()}
+            # For `sendall`, a time-out is the limit of the whole call.
+            self._control.settimeout(_START_SECONDS)
             self._control.sendall(json.dumps(told).encode() + b"\n")
-            self.report = self._read_report()
+            self.report = self._read_report(deadline)
+            self._control.settimeout(None)
             self.is_ready = True
         except (OSError, EOFError, msgspec.DecodeError) as error:
             # Its log is complete once it has ended.
@@ -210,16 +215,18 @@ class Zygote:
             raise
         self._log.close()
 
-    def _read_report(self) -> ZygoteReport:
-        # This limits each `recv` and not the sum, but the report is sent at once.
-        self._control.settimeout(_START_SECONDS)
+    def _read_report(self, deadline: float) -> ZygoteReport:
         read = b""
         while not read.endswith(b"\n"):
+            # A time-out limits each `recv`, not the sum of them.
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._control.settimeout(left)
             part = self._control.recv(65536)
             if not part:
                 raise EOFError("it ended")
             read += part
-        self._control.settimeout(None)
         return msgspec.json.decode(read, type=ZygoteReport)
 
     @property
