@@ -38,7 +38,7 @@ def zygotes() -> Zygotes:
     return lambda: [found for found in all_zygotes() if found not in before]
 
 
-def parents(
+def parents(  # noqa: PLR0913 (what a zygote depends on)
     tmp_path: Path,
     zygotes: Zygotes,
     *,
