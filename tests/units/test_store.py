@@ -570,7 +570,8 @@ def test_what_two_builds_note_of_one_file_at_once_is_kept(
     store: Store, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(store)
-    read, noted = store.access.get_many, []
+    read = store.access.get_many
+    noted: list[bool] = []
 
     def read_and_wait(keys: Iterable[str]) -> dict[str, bytes]:
         found = read(keys)
