@@ -123,18 +123,17 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """One notebook of a plan.
+class Candidate:
+    """A notebook as it is now, without a decision.
 
     Attributes:
         name: Its path relative to the root, POSIX.
         path: Its absolute path.
         folder: Absolute path of the folder where its kernel works, if it is not a temporary one.
-        scan: The scan on which the decision is based.
+        scan: The scan of its file.
         key: The parts of its code key.
         code_key: The code key.
         rules: Its acceptance rules.
-        decision: The decision on it.
     """
 
     name: str
@@ -144,6 +143,12 @@ class Planned:
     key: KeyParts
     code_key: str
     rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Candidate):
+    """One notebook of a plan: a candidate with the decision on it."""
+
     decision: Decision
 
 
@@ -180,9 +185,7 @@ class Evidence:
     """The evidence for the decision on one notebook.
 
     Attributes:
-        scan: Its scan.
-        key: The parts of its code key.
-        rules: Its acceptance rules.
+        notebook: The notebook.
         excluded_by: The glob of `nbcache_exclude` that matches it, if any.
         results: The results under its code key, the newest first.
         damaged: The damage of a result that was left out, if there is one.
@@ -194,9 +197,7 @@ class Evidence:
         is_rerun: Whether `nbcache_rerun` names it.
     """
 
-    scan: Scan
-    key: KeyParts
-    rules: Rules
+    notebook: Candidate
     excluded_by: str | None
     results: Sequence[Stored]
     damaged: str | None
@@ -224,7 +225,7 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
             rejected[stored.digest] = forced
             continue
         changed = evidence.objections.get(stored.digest)
-        failed = why_not(stored.result, evidence.rules, evidence.scan)
+        failed = why_not(stored.result, evidence.notebook.rules, evidence.notebook.scan)
         if changed is None and failed is None:
             return Decision(Action.REUSE, _why_reused(stored, evidence), stored)
         if changed is None and failed is not None and stored.digest in evidence.hopeless:
@@ -452,7 +453,7 @@ def utc(seconds: float) -> str:
 
 def _kept_as_is(evidence: Evidence, settings: Settings) -> Decision | None:
     """Return the decision on a notebook if it does not depend on the store."""
-    scan = evidence.scan
+    scan = evidence.notebook.scan
     if scan.unreadable is not None:
         where = f"line {scan.unreadable.line}: " if scan.unreadable.line else ""
         reason = Reason(Why.UNREADABLE, f"it cannot be read ({where}{scan.unreadable.text})")
@@ -500,13 +501,13 @@ def _why_run(evidence: Evidence, rejected: Mapping[str, Reason], forced: Reason 
 
 def _describe_change(evidence: Evidence, history: History) -> Reason | None:
     """Return how a notebook differs from its history; `None` if it does not."""
-    key = evidence.key
+    key = evidence.notebook.key
     if (key.kernel, key.language) != (history.kernel, history.language):
         old, new = (kernel or "default kernel" for kernel in (history.kernel, key.kernel))
         if old == new:
             old, new = history.language or "no language", key.language or "no language"
         return Reason(Why.KERNEL_CHANGED, f"kernel changed: {old} → {new}")
-    if text := describe_cells(history.cells, evidence.scan.cells):
+    if text := describe_cells(history.cells, evidence.notebook.scan.cells):
         return Reason(Why.CODE_CHANGED, text)
     if text := _describe_options(history.options or {}, key.options):
         return Reason(Why.OPTION_CHANGED, text)

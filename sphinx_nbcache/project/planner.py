@@ -9,10 +9,11 @@ from pathlib import Path
 from sphinx_nbcache.config import Settings, key_values
 from sphinx_nbcache.files.paths import matching_glob, portable_path
 from sphinx_nbcache.notebooks.formats import Formats
-from sphinx_nbcache.notebooks.key import KeyParts, is_temporary, key_parts
+from sphinx_nbcache.notebooks.key import is_temporary, key_parts
 from sphinx_nbcache.notebooks.scan import Scan, scan_file
 from sphinx_nbcache.planning import (
     Action,
+    Candidate,
     Decision,
     Evidence,
     Planned,
@@ -49,19 +50,6 @@ class Source:
     path: Path
     reader: str = ""
     assets: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Notebook:
-    """A notebook of which nothing is decided yet."""
-
-    name: str
-    source: Source
-    scan: Scan
-    folder: Path
-    key: KeyParts
-    code_key: str
-    rules: Rules
 
 
 @dataclass(slots=True)
@@ -247,7 +235,7 @@ class Planner:
         self._store.keep(fresh, {})
         return current | confirmed | fresh
 
-    def _notebook(self, name: str, source: Source, scan: Scan) -> _Notebook:
+    def _notebook(self, name: str, source: Source, scan: Scan) -> Candidate:
         settings = scan.settings(self._settings)
         is_temp = settings.run_in == "temp" or is_temporary(settings.executor)
         folder = self._root if settings.run_in == "root" and not is_temp else source.path.parent
@@ -261,10 +249,10 @@ class Planner:
             options=key_values(settings),
         )
         rules = acceptance_rules(scan, settings, portable_path(source.path, self._base))
-        return _Notebook(name, source, scan, folder, key, key.digest(), rules)
+        return Candidate(name, source.path, folder, scan, key, key.digest(), rules)
 
     def _look_up_traces(
-        self, notebooks: Mapping[str, _Notebook], results: Mapping[str, Sequence[Stored]]
+        self, notebooks: Mapping[str, Candidate], results: Mapping[str, Sequence[Stored]]
     ) -> None:
         """Load the traces of all results at once, and see who writes what others read."""
         last = {name: h.result for name in notebooks if (h := self._histories.get(name))}
@@ -295,36 +283,32 @@ class Planner:
         }
 
     def _decided(
-        self, notebook: _Notebook, found: Sequence[Stored], needs_outputs: NeedsOutputs
+        self, notebook: Candidate, found: Sequence[Stored], needs_outputs: NeedsOutputs
     ) -> Planned:
-        name, scan, rules = notebook.name, notebook.scan, notebook.rules
+        name = notebook.name
         self._artifacts.withdraw(name)
         judged = self._judged(notebook, found, needs_outputs)
         evidence = Evidence(
-            scan=scan,
-            key=notebook.key,
-            rules=rules,
-            excluded_by=self._excluding_glob(notebook.source.path),
+            notebook=notebook,
+            excluded_by=self._excluding_glob(notebook.path),
             results=judged.whole,
             damaged=judged.damaged,
             history=self._histories.get(name),
             objections=judged.objections,
             hopeless=frozenset(judged.hopeless),
-            is_rerun=is_named(
-                portable_path(notebook.source.path, self._base), self._settings.rerun
-            ),
+            is_rerun=is_named(portable_path(notebook.path, self._base), self._settings.rerun),
         )
         decision = decide(evidence, self._settings, self._not_before)
         if decision.action is not Action.REUSE:
             self._artifacts.withdraw(name)
         return Planned(
-            name,
-            notebook.source.path,
+            notebook.name,
+            notebook.path,
             notebook.folder,
-            scan,
+            notebook.scan,
             notebook.key,
             notebook.code_key,
-            rules,
+            notebook.rules,
             decision,
         )
 
@@ -349,7 +333,7 @@ class Planner:
         self._histories.update(dict.fromkeys(new) | self._store.histories(new))
 
     def _judged(
-        self, notebook: _Notebook, found: Sequence[Stored], needs_outputs: NeedsOutputs
+        self, notebook: Candidate, found: Sequence[Stored], needs_outputs: NeedsOutputs
     ) -> _Judged:
         """Look at results in their order, until one can be used."""
         seen = _Judged()
@@ -372,7 +356,7 @@ class Planner:
                 seen.hopeless.add(stored.digest)
             judged = self._validity.judge(
                 notebook.name,
-                notebook.source.path,
+                notebook.path,
                 notebook.scan,
                 notebook.key,
                 stored,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from sphinx_nbcache.notebooks.own_settings import SettingProblem
 from sphinx_nbcache.notebooks.scan import Scan, ScannedCell, scan_notebook
 from sphinx_nbcache.planning import (
     Action,
+    Candidate,
     Decision,
     Evidence,
     Why,
@@ -108,10 +110,10 @@ def decision_on(
     """Decide on a notebook, given results (the newest first) and options."""
     settings, problems = read_settings(options)
     assert not problems
+    name, key = "docs/a.ipynb", key_parts(scan, "docs", settings.kernel_aliases)
+    rules = acceptance_rules(scan, settings, name)
     evidence = Evidence(
-        scan=scan,
-        key=key_parts(scan, "docs", settings.kernel_aliases),
-        rules=acceptance_rules(scan, settings, "docs/a.ipynb"),
+        Candidate(name, Path(name), Path("docs"), scan, key, key.digest(), rules),
         excluded_by=excluded_by,
         results=[Stored(9 - n, f"{n}", result) for n, result in enumerate(results)],
         damaged=damaged,
