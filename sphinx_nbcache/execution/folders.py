@@ -89,8 +89,7 @@ def _copy(asset: Asset, folder: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            ignored = shutil.ignore_patterns(*_NOT_MADE)
-            shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignored)
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore=_not_copied)
         else:
             shutil.copy2(source, target)
         _make_writable(target)
@@ -102,6 +101,16 @@ def _copy(asset: Asset, folder: Path) -> None:
     except OSError as error:
         # `shutil.Error`, which `copytree` raises, is an OSError as well.
         raise PlaceError(f"its asset {asset.path} cannot be copied: {error}") from None
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """Return the entries of a folder of assets that copies leave out.
+
+    A link whose target does not exist cannot be copied: Emacs locks a file that is being edited by
+    such a link (https://www.gnu.org/software/emacs/manual/html_node/emacs/Interlocking.html).
+    """
+    broken = {name for name in names if not os.path.exists(os.path.join(folder, name))}  # noqa: PTH110, PTH118 (hundreds of entries)
+    return broken | shutil.ignore_patterns(*_NOT_MADE)(folder, names)
 
 
 def _make_writable(path: Path) -> None:

@@ -82,6 +82,13 @@ def test_a_folder_may_be_an_asset(source: Path, below: Path) -> None:
         assert contents(place.folder) == {"data/deep/x.csv": "1,2", "data/y.csv": "3,4"}
 
 
+def test_a_link_to_nothing_in_a_folder_of_assets_is_left_out(source: Path, below: Path) -> None:
+    # The lock of an editor.
+    (source / "data" / ".#y.csv").symlink_to("user@host.1:2")
+    with place_of(job(source, below, "data")) as place:
+        assert contents(place.folder) == {"data/deep/x.csv": "1,2", "data/y.csv": "3,4"}
+
+
 def test_what_is_created_or_changed_is_kept_and_what_is_not_is_not(
     source: Path, below: Path
 ) -> None:
