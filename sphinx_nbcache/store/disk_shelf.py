@@ -23,7 +23,7 @@ from sphinx_nbcache.store.disk import (
     stored_rows,
 )
 from sphinx_nbcache.store.foreign import Execute, has_journal, limit_steps, refuse_foreign
-from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
+from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError, only_value
 from sphinx_nbcache.store.snapshot import Snapshot
 
 _Value = TypeVar("_Value")
@@ -67,11 +67,7 @@ class DiskShelf:
             DamagedEntryError: The entry exists but cannot be read.
             ShelfError: The database cannot be read.
         """
-        for _, value in self.get_many([key]):
-            if isinstance(value, DamagedEntryError):
-                raise value
-            return value
-        return None
+        return only_value(self.get_many([key]))
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
         """Yield each key that is present, with its value or the damage found.

@@ -15,7 +15,7 @@ from diskcache.core import DBNAME
 from sphinx_nbcache.store.disk import SafeDisk, blob_files_of, keys_of, stored_rows
 from sphinx_nbcache.store.disk_shelf import OUR_SETTINGS, translated
 from sphinx_nbcache.store.foreign import has_journal, limit_steps, refuse_foreign
-from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
+from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError, only_value
 
 _LOGS = (f"{DBNAME}-wal", f"{DBNAME}-journal")
 # Large values are files of their own, so a database of this size has tens of thousands of results.
@@ -53,11 +53,7 @@ class ReadOnlyShelf:
             DamagedEntryError: The entry exists but cannot be read.
             ShelfError: The database cannot be read.
         """
-        for _, value in self.get_many([key]):
-            if isinstance(value, DamagedEntryError):
-                raise value
-            return value
-        return None
+        return only_value(self.get_many([key]))
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | DamagedEntryError]]:
         """Yield each key that is present, with its value or the damage found.

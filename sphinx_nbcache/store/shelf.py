@@ -51,6 +51,15 @@ class Shelf(Protocol):
         """Release the disk. The next use opens it again."""
 
 
+def only_value(found: Iterable[tuple[str, bytes | DamagedEntryError]]) -> bytes | None:
+    """Return the value that a look-up of one key has found; raise its damage."""
+    for _, value in found:
+        if isinstance(value, DamagedEntryError):
+            raise value
+        return value
+    return None
+
+
 class MemoryShelf:
     """A shelf that lasts as long as the process (and, by fork, its children)."""
 
