@@ -21,6 +21,7 @@ ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
 OnError = Literal["warn", "fail", "stop"]
 KernelStart = Literal["auto", "fork", "spawn"]
 RunIn = Literal["notebook", "root", "temp"]
+Untraced = Literal["reuse", "run"]
 RetryFailed = Literal["auto", "always", "changed"]
 Ci = Literal["auto", "github", "off"]
 Rebuild = Literal["", "env", "html"]
@@ -202,6 +203,14 @@ class Settings:
         help="The kinds of dependencies that count, in addition to declared ones: files that a"
         " notebook reads, modules that it imports, versions of packages, environment variables."
         " With an empty list, notebooks are not traced, and only their code counts.",
+    )
+    untraced: Untraced = option(
+        "reuse",
+        values.one_of("reuse", "run"),
+        expects='`"reuse"`, `"run"`',
+        help="Results whose dependencies were not tracked, although the kernel could have been"
+        ' traced: those that were added, or imported from jupyter-cache. `"reuse"`: they are valid'
+        ' while the code is unchanged. `"run"`: their notebooks are run.',
     )
     retry_failed: RetryFailed = option(
         "auto",

@@ -13,6 +13,7 @@ from sphinx_nbcache.cli.documents import AddedItem, AddedResults, RefusedItem, R
 from sphinx_nbcache.cli.options import NOTHING
 from sphinx_nbcache.cli.output import asked, from_here, say_done, say_json, tell
 from sphinx_nbcache.project import Project, ProjectError
+from sphinx_nbcache.project.handed_in import ImportedResults
 from sphinx_nbcache.project.requests import StoreTroubleError, ValidityError
 from sphinx_nbcache.text import counted
 
@@ -110,3 +111,22 @@ def _add_one(
             raise ValidityError(f"{error}; --no-validate adds it without asking") from None
         stored = project.results.add(path, validate=False, artifacts=artifacts)
     return AddedItem(path=stored.result.notebook, result=stored.id)
+
+
+def say_imported(imported: ImportedResults, *, as_json: bool) -> None:
+    """Report which results of jupyter-cache were added."""
+    items = tuple(AddedItem(path=s.result.notebook, result=s.id) for s in imported.added)
+    refused = tuple(RefusedItem(path=path, reason=why) for path, why in imported.unreadable)
+    for path in refused:
+        tell(f"Not added: {path.reason}", level=NOTHING)
+    if as_json:
+        say_json(AddedResults(added=items, refused=refused))
+        return
+    for item in items:
+        say_done(f"Added: {item.path} (result {item.result})")
+    others = [f"{counted(len(items), 'result')} added"]
+    if imported.present:
+        others.append(f"{counted(len(imported.present), 'notebook')} had a valid result")
+    if imported.unused:
+        others.append(f"{imported.unused} in jupyter-cache of other code")
+    say_done(", ".join(others))

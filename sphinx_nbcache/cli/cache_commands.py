@@ -208,6 +208,25 @@ def check(ctx: click.Context, /, *, fix: bool, as_json: bool) -> None:
         ctx.exit(Exit.STORE)
 
 
+@click.command("import-jupyter-cache", cls=Command)
+@click.argument("folder", required=False, metavar="[DIR]", type=options.FOLDER)
+@options.as_json
+@options.common
+@click.pass_context
+def import_jupyter_cache(ctx: click.Context, /, *, folder: Path | None, as_json: bool) -> None:
+    """Add the results of jupyter-cache for the present code of notebooks.
+
+    By default they are looked for in the folder of the store. Files of jupyter-cache are only read.
+    """
+    with opened_to_change() as project:
+        from sphinx_nbcache.cli.adding import say_imported
+
+        imported = project.import_jupyter_cache(folder)
+        say_imported(imported, as_json=as_json)
+    if imported.unreadable:
+        ctx.exit(Exit.USAGE)
+
+
 @click.command("prune", cls=Command)
 @options.as_json
 @options.common
@@ -270,6 +289,7 @@ cache_group.add(list_results)
 # working.
 cache_group.add(show_result, "info")
 cache_group.add(add_results)
+cache_group.add(import_jupyter_cache)
 cache_group.add(add_with_artifacts, "add-with-artefacts")
 cache_group.add(artifact, "cat-artifact", "cat-artefact")
 cache_group.add(diff)

@@ -307,7 +307,7 @@ class RefusedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AddedResults(_Document, frozen=True, kw_only=True):
-    """`cache add`, `cache add-with-artifacts`."""
+    """`cache add`, `cache add-with-artifacts`, `cache import-jupyter-cache`."""
 
     added: tuple[AddedItem, ...]
     """In the order in which they were named."""

@@ -19,6 +19,7 @@ from sphinx_nbcache.text import did_you_mean
 # click checks here, so that a typing error is a message before the project is opened.
 PATH = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 # An asset may be a folder.
 ASSET = click.Path(exists=True, path_type=Path)
 

@@ -38,7 +38,7 @@ from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_pla
 from sphinx_nbcache.extension.tokens import offer_to_translators
 from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.planning import Action
+from sphinx_nbcache.planning import Action, Plan, Why
 from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
 from sphinx_nbcache.project.locations import store_place, write_project_file
 from sphinx_nbcache.project.run import notices_of_reruns
@@ -294,6 +294,8 @@ class Hooks:
 
         plan = project.plan(needs_outputs=needs_outputs)
         runs = bool(plan.to_run)
+        if runs and not self.settled:
+            self._offer_jupyter_cache(app, project, plan)
         if runs:
             project.notebooks.note_built(planned.name for planned in plan)
         try:
@@ -311,6 +313,19 @@ class Hooks:
         self.settled |= {docnames[item.planned.name]: item for item in run.notebooks}
         self.seconds += run.seconds
         return any(item.ran_here or item.ran_elsewhere for item in run.notebooks)
+
+    def _offer_jupyter_cache(self, app: Sphinx, project: Project, plan: Plan) -> None:
+        """Say in the first build that results of jupyter-cache can be taken over."""
+        from sphinx_nbcache.project.handed_in import has_jupyter_cache
+
+        place = project.store.folder.parent
+        is_first = all(item.decision.reason.why is Why.NO_RESULT for item in plan.to_run)
+        if is_first and not project.store.all_results() and has_jupyter_cache(place):
+            text = (
+                f"{place} has results of jupyter-cache;"
+                " `sphinx-nbcache cache import-jupyter-cache` takes them over, without a run"
+            )
+            notifier(app)(Notice(Topic.STORE, text, is_information=True))
 
     def _make_report(self, project: Project) -> None:
         settled = sorted(self.settled.items(), key=lambda pair: pair[1].planned.name)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from sphinx_nbcache.bounded import DEEPEST, clipped, count_or_none, is_deep
 from sphinx_nbcache.files.paths import asset_of
@@ -17,19 +20,27 @@ from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.notebooks.executed import Executed, taken_out, wrong_counts
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.ipynb import plain_data, read_ipynb
+from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 from sphinx_nbcache.notebooks.merging import MergeError, merged
 from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError, decode_source
 from sphinx_nbcache.notebooks.readers import IPYNB
 from sphinx_nbcache.notebooks.scan import Scan, scan_notebook
-from sphinx_nbcache.planning import Planned
-from sphinx_nbcache.project.requests import ProjectError, ValidityError
+from sphinx_nbcache.planning import Action, Plan, Planned
+from sphinx_nbcache.project.requests import (
+    ProjectError,
+    StoreTroubleError,
+    ValidityError,
+    store_trouble,
+)
 from sphinx_nbcache.project.results import Node
 from sphinx_nbcache.results.artifacts import MadeFile
 from sphinx_nbcache.results.outputs import RunOutputs, render_id
 from sphinx_nbcache.results.records import CellRun, Result, Status, Stored, lexer_of
+from sphinx_nbcache.store.store import Store
 
 # The executor in a result that was added instead of run here.
 ADDED = "added"
+FROM_JUPYTER_CACHE = "jupyter-cache"
 _SHOWN_AT_MOST = 3
 
 
@@ -134,6 +145,83 @@ def result_of(
         notebook=planned.name,
     )
     return result, outputs, [item.cell.source for item in notebook.code_cells]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedResults:
+    """The results that were taken from the folder of jupyter-cache.
+
+    Attributes:
+        added: The results that are in the store now.
+        present: Names of notebooks that had a valid result, which stays.
+        unused: How many notebooks in the folder have the code of no notebook of the project.
+        unreadable: The path of each notebook in the folder that cannot be used, and the reason.
+    """
+
+    added: tuple[Stored, ...] = ()
+    present: tuple[str, ...] = ()
+    unused: int = 0
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+def has_jupyter_cache(folder: Path) -> bool:
+    """Tell whether a folder has results of jupyter-cache (1.0 and before: `cache/main.py`)."""
+    return (folder / "global.db").is_file() and (folder / "executed").is_dir()
+
+
+def import_results(folder: Path, plan: Plan, store: Store) -> ImportedResults:
+    """Add the results of jupyter-cache for the present code of planned notebooks.
+
+    The database of jupyter-cache is not opened: it adds only the times of runs, and SQLite may
+    write next to a database even to read it.
+
+    Args:
+        folder: The folder of jupyter-cache.
+        plan: The plan of the project.
+        store: The store.
+
+    Raises:
+        StoreTroubleError: The store cannot be written.
+    """
+    by_code: dict[tuple[str, ...], dict[str, Planned]] = {}
+    for planned in plan:
+        digests = tuple(cell.digest for cell in planned.scan.cells)
+        by_code.setdefault(digests, {}).setdefault(planned.code_key, planned)
+    added, present, unreadable, unused = [], [], [], 0
+    for path in sorted(folder.glob("executed/*/base.ipynb")):
+        # A link could name any file of the user's.
+        if not path.is_file() or path.is_symlink():
+            continue
+        try:
+            notebook, finished = read_file(path, str(path), Formats({})), path.stat().st_mtime
+            found = _same_code(notebook, by_code)
+            unused += not found
+            for planned in found:
+                if planned.decision.action is not Action.EXECUTE:
+                    present.append(planned.name)
+                    continue
+                # jupyter-cache itself has checked the execution counts.
+                result, outputs, sources = result_of(planned, notebook, validate=False)
+                result = msgspec.structs.replace(
+                    result, started=finished, executor=FROM_JUPYTER_CACHE
+                )
+                with store_trouble():
+                    added.append(store.commit(result, outputs, (), sources))
+        except StoreTroubleError:
+            raise
+        except (ProjectError, OSError) as error:
+            unreadable.append((str(path), str(error)))
+    return ImportedResults(tuple(added), tuple(sorted(present)), unused, tuple(unreadable))
+
+
+def _same_code(
+    notebook: Notebook, by_code: Mapping[tuple[str, ...], Mapping[str, Planned]]
+) -> list[Planned]:
+    """Return the planned notebooks that have the code and the kernel of an executed one."""
+    digests = tuple(cell.digest for cell in scan_of(notebook).cells)
+    same = by_code.get(digests, {}).values()
+    kernel = notebook.kernel_name
+    return [p for p in same if kernel in ("", p.scan.kernel, p.key.kernel or DEFAULT_KERNEL)]
 
 
 def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:

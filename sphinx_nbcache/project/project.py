@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sphinx_nbcache.config import Settings, checked_settings
 from sphinx_nbcache.files.paths import matching_glob, portable_path
@@ -50,6 +50,9 @@ from sphinx_nbcache.results.records import SCHEMA, PastRun, Stored
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import keep_limits, note_uses
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.project.handed_in import ImportedResults
 
 # How often notebooks are run again in one build because others rewrote what they had read.
 _MOST_ROUNDS = 4
@@ -482,6 +485,29 @@ class Project:
             stored = self.store.commit(result, outputs, files, sources)
         keep_limits(self.store)
         return stored
+
+    def import_jupyter_cache(self, folder: Path | str | None = None) -> ImportedResults:
+        """Add the results of jupyter-cache for the present code of notebooks. Its files stay.
+
+        Nothing is known of the dependencies of those runs, so only the code decides how long the
+        results are valid.
+
+        Args:
+            folder: The folder of jupyter-cache; by default that of the store.
+
+        Raises:
+            ProjectError: The folder has no results of jupyter-cache.
+            StoreTroubleError: The store cannot be written.
+        """
+        from sphinx_nbcache.project import handed_in
+
+        place = self.store.folder.parent if folder is None else Path(folder)
+        if not handed_in.has_jupyter_cache(place):
+            raise ProjectError(f"there are no results of jupyter-cache in {place}")
+        imported = handed_in.import_results(place, self.plan(), self.store)
+        if imported.added:
+            keep_limits(self.store)
+        return imported
 
     def _merged(self, planned: Planned, text: str | None = None) -> Any:
         """Merge into the file of a notebook, or into the text that is at hand."""

@@ -40,6 +40,7 @@ BUILD_FOLDER = "_build"
 # Under it, and a digest, what is known of a kernel is remembered.
 KERNEL_KEY = "kernel/"
 _UNKNOWN = "what its last run depended on is not known"
+_UNTRACED = "what its last run depended on was not tracked (nbcache_untraced)"
 
 
 class Worlds:
@@ -90,6 +91,11 @@ class Worlds:
                 facts.environment(self._environment) if facts is not None else self._environment,
             )
         return self._worlds[kernel]
+
+    def must_be_traced(self, key: KeyParts, tracking: Tracking) -> bool:
+        """Tell whether a result without a trace does not count: a new run would have one."""
+        wants_trace = self._settings.untraced == "run" and tracking.needs_tracer
+        return wants_trace and self.is_python(key)
 
     def is_python(self, key: KeyParts) -> bool:
         """Tell whether a notebook's kernel runs Python, so that it can be traced."""
@@ -294,6 +300,8 @@ class Validity:
         if trace is None:
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNKNOWN)
         world, tracking = self._worlds.of(key), self._worlds.tracking(scan, path, key)
+        if trace.tracked is None and self._worlds.must_be_traced(key, tracking):
+            return Reason(Why.UNKNOWN_DEPENDENCIES, _UNTRACED)
         held = trace
         while (mismatch := why_not_valid(held, tracking, world)) and isinstance(
             mismatch.fact, Absent
