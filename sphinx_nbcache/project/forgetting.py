@@ -52,7 +52,7 @@ def forget_missing(access: Access, root: Path, now: float, *, at_once: bool = Fa
     with access.transaction():
         # Check again: since the scan above, another build may have written one of these files.
         changed, gone = _forgotten(access, [key for key in old if _is_missing(key, root)], checkout)
-        # Checkouts that were deleted do not check any more; their entries expire as well.
+        # Deleted checkouts never check again, so their entries expire as well.
         looked = {c: t for c, t in known.looked.items() if now - t < _PATIENCE}
         left = {key: since for key, since in missing.items() if key not in gone}
         record = Missing({**looked, checkout: int(now)}, left)

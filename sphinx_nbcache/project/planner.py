@@ -112,7 +112,7 @@ class Planner:
         self.producers: dict[str, frozenset[str]] = {}
 
     def is_source(self, name: str) -> bool:
-        """Tell whether a file is one that may be a notebook of the project."""
+        """Tell whether a file may be a notebook of the project."""
         return name in self._sources
 
     def plan(self, sources: Iterable[Source], needs_outputs: NeedsOutputs) -> tuple[Planned, ...]:

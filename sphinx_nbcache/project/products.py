@@ -414,7 +414,7 @@ class Artifacts:
                 return  # safe: the files count as the user's from now on
 
     def _remove_empty(self, name: str, names: Collection[str]) -> None:
-        """Remove folders that a run made and in which nothing is left."""
+        """Remove a folder that a run made, and its parents that the run made, once empty."""
         while name in names:
             try:
                 with open_folder(self._root, name) as (folder, last):

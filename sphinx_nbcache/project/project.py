@@ -453,7 +453,7 @@ class Project:
         return chosen
 
     def _is_source(self, name: str) -> bool:
-        """Tell whether a file is one that may be a notebook of the project."""
+        """Tell whether a file may be a notebook of the project."""
         return self._planner.is_source(name)
 
     def _is_allowed_back(self, name: str) -> bool:
