@@ -1,4 +1,4 @@
-"""How two runs of one notebook differ in outputs, and two notebooks in code."""
+"""Differences between the outputs of two runs, and between the code of two notebooks."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ import msgspec
 from sphinx_nbcache.results.outputs import Output, RunOutputs
 
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# ipywidgets takes the ids of models from the comm package, which calls `uuid4().hex`: they differ
+# between any two runs (https://github.com/ipython/comm/blob/main/comm/base_comm.py).
 _MODEL_ID = re.compile(r"[0-9a-f]{32}")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TEXTUAL = ("text/", "application/json", "application/javascript", "image/svg")
 # Limits of a shown difference: the number of lines, and their length.
 _MOST_LINES = 12
 _WIDTH = 120
-# How far to look for where two texts are alike again.
+# How many lines to search for the end of a difference. The time of `difflib` is quadratic:
+# https://docs.python.org/3/library/difflib.html#difflib.SequenceMatcher
 _FAR = 200
 
 
 def differences(old: RunOutputs, new: RunOutputs) -> dict[int, str]:
-    """Return of each cell whose outputs differ a short diff, by its position.
+    """Return a short diff for each cell whose outputs differ, by the position of the cell.
 
-    Execution counts are not compared. The ids of widgets are another in each run: they are
-    compared by their order.
+    Execution counts are not compared. Widget ids, which differ in each run, are compared by order.
 
     Args:
         old: The outputs of one run.
@@ -42,7 +44,8 @@ def differences(old: RunOutputs, new: RunOutputs) -> dict[int, str]:
         if a != b
     }
     if not found and before.widgets != after.widgets:
-        # The cell that shows the widget is the one whose output looks different.
+        # Widget states are stored per notebook. Attribute the difference to the cell that shows
+        # the widget, whose output looks different.
         lines = _json_lines(before.widgets), _json_lines(after.widgets)
         shown = (p for p, cell in enumerate(before.cells) if any(map(_shows_widget, cell)))
         found[next(shown, 0)] = _short_diff(*lines)
@@ -58,15 +61,17 @@ def _comparable(outputs: RunOutputs) -> RunOutputs:
     names = {id_: f"widget-{n}" for n, id_ in enumerate(dict.fromkeys(_widget_ids(plain)), 1)}
     if not names:
         return plain
+    # Ids also occur inside strings, such as `IPY_MODEL_…` references and HTML. Rename them in the
+    # encoded text, to find them all.
     text = msgspec.json.encode(plain).decode()
     renamed = _MODEL_ID.sub(lambda found: names.get(found[0], found[0]), text)
     return msgspec.json.decode(renamed, type=RunOutputs)
 
 
 def _widget_ids(outputs: RunOutputs) -> Iterator[str]:
-    """Yield the ids of widgets in an order that does not depend on them.
+    """Yield the ids of widgets in an order that does not depend on the ids.
 
-    First come those that are shown, each with those that it refers to.
+    Shown widgets come first, each followed by the widgets that it refers to.
     """
     found = outputs.widgets.get("state")
     states: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
@@ -76,7 +81,7 @@ def _widget_ids(outputs: RunOutputs) -> Iterator[str]:
         for cell in outputs.cells
         for output in filter(_shows_widget, cell)
     ]
-    # Order the rest by content.
+    # Order the rest, such as layouts and styles, by content.
     others = sorted(texts, key=lambda id_: _MODEL_ID.sub("", texts[id_]))
     pending, seen = [*reversed(others), *reversed(shown)], set[str]()
     while pending:
@@ -98,11 +103,12 @@ def _diff(old: list[Output], new: list[Output]) -> str:
 
 
 def _short_diff(old: list[str], new: list[str]) -> str:
-    """Return the beginning of what differs, in time that does not grow with the texts' square."""
+    """Return the beginning of a diff, in linear time."""
+    # One equal line before the difference serves as context.
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
     start = max(same - 1, 0)
     pair = old[start : start + _FAR], new[start : start + _FAR]
-    # The first lines name the files; of the others some say where.
+    # Skip the file names in the first two lines, and the line numbers: they count from `start`.
     diff = [
         line
         for line in list(difflib.unified_diff(*pair, n=1, lineterm=""))[2:]
@@ -115,11 +121,12 @@ def _short_diff(old: list[str], new: list[str]) -> str:
 
 
 def _lines(output: Output) -> Iterator[str]:
-    """Yield all that is compared of an output, as lines."""
+    """Yield the compared parts of an output, as lines."""
     kind = output.get("output_type")
     if kind == "stream":
         yield from _wrapped(str(output.get("text")), f"{output.get('name')}: ")
     elif kind == "error":
+        # IPython colours tracebacks with ANSI sequences, which would garble the terminal.
         yield from _wrapped(_COLOURS.sub("", _traceback(output)))
         yield f"{output.get('ename')}: {output.get('evalue')}"
     else:
@@ -154,14 +161,14 @@ def _json(value: Any) -> str:
 
 
 def _wrapped(text: str, before: str = "") -> Iterator[str]:
-    """Yield lines, long ones in parts: so what differs in them is to be seen."""
+    """Yield lines, and split long ones, so that a difference inside them is visible."""
     for line in text.splitlines() or [""]:
         for start in range(0, max(len(line), 1), _WIDTH):
             yield before + line[start : start + _WIDTH]
 
 
 class NoDiffError(Exception):
-    """nbdime, which makes the diffs, is not installed. The message says how to install it."""
+    """nbdime is not installed. The message says how to install it."""
 
 
 def diff_code(
@@ -194,7 +201,8 @@ def diff_code(
     if not (difference := diff_notebooks(before, after)):
         return ""
     out = io.StringIO()
-    # nbdime's own text comparison: those of git and diff depend on installation and settings.
+    # nbdime prefers `git diff`, then `diff`, if it finds them. Their output depends on the user's
+    # settings: https://github.com/jupyter/nbdime/blob/master/nbdime/prettyprint.py
     config = PrettyPrintConfig(out=out, use_git=False, use_diff=False, use_color=colour)
     pretty_print_diff(before, difference, "", config)
     return f"--- {old_name}\n+++ {new_name}\n{out.getvalue()}"
@@ -203,7 +211,8 @@ def diff_code(
 def _notebook(sources: Sequence[str]) -> Any:
     from nbformat import from_dict
 
-    # nbformat 4.4: later versions require ids, which would show up in the diff.
+    # nbformat 4.4: version 4.5 requires cell ids, which would show up in the diff:
+    # https://nbformat.readthedocs.io/en/latest/changelog.html
     cell: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": []}
     cells = [{**cell, "source": source, "execution_count": None} for source in sources]
     return from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})

@@ -1,6 +1,6 @@
-"""How the project of a folder is found without Sphinx.
+"""Finds the project of a folder without Sphinx.
 
-A build leaves the file `project.json` next to its store for that.
+For this purpose, a build writes the file `project.json` next to its store.
 """
 
 from __future__ import annotations
@@ -32,36 +32,40 @@ def open_project(
 ) -> Project:
     """Open the project that a folder belongs to; its notebooks are those in its list.
 
-    A Sphinx project that was built left its root and settings beside its store. It is looked
-    for in the folder and those above, up to one that has `conf.py`, `.git` or `pyproject.toml`,
-    and two levels below each. Where there is none, the store is `.jupyter_cache` in the folder,
-    and its list of notebooks may be empty; the executor is then the one that was last chosen
-    for the list.
+    A Sphinx build records its root and settings next to its store. This function looks for such a
+    store in the folder and its parents, up to one with `conf.py`, `.git` or `pyproject.toml`, and
+    two levels below each of them. If it finds none, the store is `.jupyter_cache` in the folder,
+    whose list of notebooks may be empty, and the executor is the one last chosen for that list.
 
     Args:
         folder: The folder.
         place: The folder of the store; by default the environment variable `JUPYTERCACHE`, else
-            what is found.
+            the store that is found.
         notify: Takes warnings.
-        options: Options that take the place of the project's own, named as in `conf.py` without
+        options: Options that override the project's own, named as in `conf.py` without
             `nbcache_`.
 
     Raises:
         ValueError: An option is unknown or has a value that cannot be used.
-        ProjectError: Several Sphinx projects that were built are found, and none is nearest.
+        ProjectError: Several built Sphinx projects are equally near.
     """
     here = Path(folder).resolve()
     where = find_store(here, place)
     built = read_project_file(where)
     if built is None:
         project = _unbuilt(here, where, notify, options)
+        # The chosen executor is in the store, which only an open project can read.
         if "executor" not in options and (chosen := project.notebooks.executor):
             project = _unbuilt(here, where, notify, options | {"executor": chosen})
         return project
+    # Only the caller's options raise `ValueError`. Another version of this package may have
+    # written the file, so its unknown options are only warned about.
     checked_settings(options)
     settings, problems = read_settings(built.settings | options)
     for problem in problems:
         notify(Notice(Topic.CONFIG, problem.text))
+    # `normpath`, not `resolve`: names are relative to the root as the build spelled it, links
+    # included.
     store = project_file(where).parent
     base, root = (Path(os.path.normpath(store / path)) for path in (built.base, built.root))
     quiet = [Path(os.path.normpath(store / path)) for path in built.quiet]
@@ -78,14 +82,16 @@ def find_store(here: Path, place: str | os.PathLike[str] | None = None) -> Path:
         place: The folder of the store, if the user names it.
 
     Raises:
-        ProjectError: Several Sphinx projects that were built are found, and none is nearest.
+        ProjectError: Several built Sphinx projects are equally near.
     """
+    # jupyter-cache reads the same variable. Here, an empty value counts as unset:
+    # https://github.com/executablebooks/jupyter-cache/blob/v1.0.1/jupyter_cache/cli/options.py
     given = place if place is not None else os.environ.get(STORE_VARIABLE)
     return Path(given).resolve() if given else built_store(here) or here / STORE_FOLDER
 
 
 def find_settings(place: Path) -> Settings:
-    """Return the options that the last build with a store left there; nothing else is opened."""
+    """Return the options that the last build recorded next to a store, which is not opened."""
     built = read_project_file(place)
     return read_settings(built.settings if built is not None else {})[0]
 
@@ -96,13 +102,14 @@ def _unbuilt(here: Path, place: Path, notify: Notify, options: dict[str, Any]) -
 
 
 def built_store(here: Path) -> Path | None:
-    """Return the folder of the store of the nearest Sphinx project that was built.
+    """Return the store folder of the nearest built Sphinx project; `None` if there is none.
 
     Raises:
-        ProjectError: There are several at one level.
+        ProjectError: Several are equally near.
     """
     for folder in _up_to_root(here):
         found = [place for place in _stores_near(folder) if project_file(place).is_file()]
+        # Do not guess: commands such as `prune` would work on the wrong store.
         if len(found) > 1:
             listed = ", ".join(str(place) for place in found)
             raise ProjectError(
@@ -114,9 +121,9 @@ def built_store(here: Path) -> Path | None:
 
 
 def _up_to_root(here: Path) -> list[Path]:
-    """Return a folder and those above it, up to a top; the folder alone if there is none.
+    """Return a folder and its parents up to a project's root; without a root, the folder alone.
 
-    Else a project beside this one, or all of a home directory, would be looked through.
+    Otherwise, the search would cover neighbouring projects or a whole home directory.
     """
     folders = [here]
     for folder in (here, *here.parents):
@@ -128,7 +135,7 @@ def _up_to_root(here: Path) -> list[Path]:
 
 
 def _stores_near(folder: Path) -> Iterator[Path]:
-    """Yield where a store may be: in a folder, and in those one and two levels below it."""
+    """Yield the places where a store may be: in a folder, and one and two levels below it."""
     yield folder / STORE_FOLDER
     for child in _folders_in(folder):
         yield child / STORE_FOLDER
@@ -139,6 +146,7 @@ def _stores_near(folder: Path) -> Iterator[Path]:
 def _folders_in(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
+            # Skip hidden folders: `.git`, `.venv` and `.nox` contain thousands of folders.
             names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir()]
     except OSError:
         return []

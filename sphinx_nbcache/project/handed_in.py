@@ -1,6 +1,6 @@
-"""Notebooks that users hand to a project: files, nbformat nodes, and executed notebooks.
+"""Notebooks that users pass to a project, as files or as nbformat nodes.
 
-The results of the latter are added to the store; those of the store are merged into copies.
+The outputs of executed notebooks are added to the store; stored outputs are merged into copies.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from sphinx_nbcache.results.outputs import RunOutputs, render_id
 from sphinx_nbcache.results.records import CellRun, Result, Status, Stored, lexer_of
 from sphinx_nbcache.store.store import Store
 
-# The executor in a result that was added instead of run here.
+# The executor in the record of a result that was added, not run here.
 ADDED = "added"
 FROM_JUPYTER_CACHE = "jupyter-cache"
 _SHOWN_AT_MOST = 3
 
 
 def read_file(path: Path, name: str, formats: Formats, reader: str = "") -> Notebook:
-    """Return the notebook that a file is.
+    """Read a notebook from a file.
 
     Args:
         path: The file.
-        name: How it is called in messages.
+        name: Its name in messages.
         formats: The formats by suffix.
-        reader: The reader that was named for this very file, if one was.
+        reader: The reader that the user chose for this file, if any.
 
     Raises:
-        ProjectError: It is none, or cannot be read.
+        ProjectError: The file is not a notebook, or cannot be read.
     """
     try:
         text = decode_source(path.read_bytes())
@@ -69,11 +69,13 @@ def read_file(path: Path, name: str, formats: Formats, reader: str = "") -> Note
 
 
 def read_node(node: Node) -> Notebook:
-    """Return the notebook that an nbformat node is: as if it had been written to a file and read.
+    """Read a notebook from an nbformat node, as if the node had been written to a file.
 
     Raises:
-        ProjectError: It is none.
+        ProjectError: The node is not a notebook.
     """
+    # The round trip through JSON also copies the node, so that later changes by the caller do
+    # not matter.
     try:
         return read_ipynb(text_of_node(node))
     except NotebookError as error:
@@ -81,11 +83,12 @@ def read_node(node: Node) -> Notebook:
 
 
 def text_of_node(node: Node) -> str:
-    """Return the text of the file that would hold an nbformat node.
+    """Return the text of a file that contains an nbformat node.
 
     Raises:
-        ProjectError: It cannot be written as JSON.
+        ProjectError: The node cannot be encoded as JSON.
     """
+    # ValueError: a circular reference. https://docs.python.org/3/library/json.html#json.dump
     try:
         return json.dumps(node)
     except (TypeError, ValueError, RecursionError) as error:
@@ -93,23 +96,24 @@ def text_of_node(node: Node) -> str:
 
 
 def scan_of(notebook: Notebook) -> Scan:
-    """Return what planning needs of a notebook that was read from no file."""
+    """Return a scan, as planning needs it, of a notebook without a file."""
+    # The stat is all zeros: this scan is never stored, so it is never compared with a file.
     return scan_notebook(Scan(Stat(0, 0, 0, 0), 0, "", "", IPYNB), notebook)
 
 
 def result_of(
     planned: Planned, notebook: Notebook, *, validate: bool
 ) -> tuple[Result, RunOutputs, list[str]]:
-    """Return what an executed notebook holds of a run: a result, outputs, and sources.
+    """Extract the result, the outputs and the sources of a run from an executed notebook.
 
     Args:
-        planned: The plan of this very notebook.
+        planned: The plan of this notebook.
         notebook: The notebook as read.
         validate: Whether its execution counts must be those of a run from top to bottom.
 
     Raises:
-        ValidityError: They are not.
-        ProjectError: An output cannot be kept.
+        ValidityError: The execution counts are wrong.
+        ProjectError: An output cannot be stored.
     """
     if validate and (wrong := wrong_counts(notebook)):
         listed = "; ".join(str(item) for item in wrong[:_SHOWN_AT_MOST])
@@ -130,6 +134,7 @@ def result_of(
             executed.digests, executed.counts, outputs.cells, strict=True
         )
     )
+    # The status is OK even if a cell shows an error: the user chose to add these outputs.
     result = Result(
         code_key=planned.code_key,
         status=Status.OK,
@@ -225,10 +230,10 @@ def _same_code(
 
 
 def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:
-    """Return the files that a run elsewhere has made, for the store.
+    """Return the files that a run elsewhere wrote, for the store.
 
     Raises:
-        ProjectError: One is not there, or not in or below the notebook's folder.
+        ProjectError: A file does not exist, or is not in or below the notebook's folder.
     """
     files = []
     for path in paths:
@@ -245,16 +250,16 @@ def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:
 
 
 def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs: RunOutputs) -> Any:
-    """Return a copy of a notebook that has the outputs of a result, as an nbformat node.
+    """Return a copy of a notebook with the outputs of a result, as an nbformat node.
 
     Args:
-        planned: The plan of this very notebook.
+        planned: The plan of this notebook.
         text: The notebook, in the format of the plan; `None` to read it from its file.
         stored: The result.
-        outputs: Its outputs.
+        outputs: The outputs of the result.
 
     Raises:
-        ProjectError: It cannot be read, or its code is not what was run.
+        ProjectError: The notebook cannot be read, or its code differs from the code that was run.
     """
     executed = Executed(
         digests=[cell.digest for cell in stored.result.cells],

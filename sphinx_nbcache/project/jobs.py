@@ -1,7 +1,4 @@
-"""From a plan to jobs, and from what a run was seen to do to its trace.
-
-A trace also names the files that are kept of a run.
-"""
+"""Makes jobs from a plan, and a trace and a result from each run."""
 
 from __future__ import annotations
 
@@ -36,7 +33,8 @@ if TYPE_CHECKING:
 
 # Larger files are not kept: the store, and every copy of it, would grow by them with each run.
 _LARGEST = 2**29
-# How far the clock of a file system may be behind.
+# How far timestamps of files may lag behind `time.time()`. Linux stamps files with a coarse clock,
+# which advances once per timer tick: https://docs.kernel.org/core-api/timekeeping.html
 _CLOCK_SECONDS = 0.1
 
 
@@ -46,7 +44,7 @@ class Observed:
 
     Attributes:
         trace: Its dependencies and products.
-        files: The files that it wrote, to be kept.
+        files: The written files that the store keeps.
     """
 
     trace: Trace
@@ -55,12 +53,12 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class WatchedRun:
-    """A run that is being watched.
+    """A run under observation.
 
     Attributes:
         tracking: The facts that count as dependencies.
         before: The declared facts before the run.
-        left_over: Names of files that earlier runs seem to have written, and that were there.
+        left_over: Names of existing files that earlier runs seem to have written.
     """
 
     tracking: Tracking
@@ -69,7 +67,7 @@ class WatchedRun:
 
 
 class Observer:
-    """Observes runs. Files that they write are looked at again, for all verified traces.
+    """Observes runs, and refreshes the fingerprints of the files that they write.
 
     Args:
         worlds: The world of each kernel.
@@ -81,11 +79,11 @@ class Observer:
         self._root = root
 
     def tracing(self, planned: Planned, folder: Path) -> Tracing | None:
-        """Return how a run is traced; `None` if nothing counts that a tracer sees.
+        """Return the tracing of a run; `None` if no counted dependency needs a tracer.
 
         Args:
             planned: The notebook.
-            folder: A folder for what child processes report.
+            folder: A folder for reports of child processes.
         """
         from sphinx_nbcache.kernels.tracing import Tracing
 
@@ -94,8 +92,9 @@ class Observer:
         return Tracing(str(self._root), self._worlds.quiet, str(folder))
 
     def begin(self, planned: Planned, left_over: Collection[str] = ()) -> WatchedRun:
-        """Look at what is declared, right before a run."""
+        """Record the declared facts, right before a run."""
         tracking, world = self._tracking(planned), self._worlds.of(planned.key)
+        # Fingerprints are cached for the whole build, but an earlier run may have changed files.
         for glob in tracking.globs:
             world.fingerprints.forget(world.matches(glob))
         return WatchedRun(tracking, tuple(declared_facts(tracking, world)), left_over)
@@ -108,25 +107,29 @@ class Observer:
         outcome: Outcome,
         others: Collection[str],
     ) -> Observed:
-        """Return what a run was seen to do, right after it.
+        """Return the observations of a run, right after it.
 
         Args:
             planned: The notebook.
             watch: The return value of [](begin).
-            job: The order.
+            job: The job.
             outcome: The outcome of the job.
             others: Names of the files that other notebooks of this build have written.
         """
         world = self._worlds.of(planned.key)
+        # Only Python kernels load the tracer. An empty trace of another kernel would claim that
+        # the notebook reads nothing.
         traceable = job.tracing is not None and self._worlds.is_python(planned.key)
         trace = Trace()
         if traceable:
             texts = [cell.source for cell in job.cells]
+            # Outputs too: a printed path is stale once the project is moved.
             texts.append(msgspec.json.encode(outcome.outputs).decode())
             trace = observe(outcome.report, world, texts, str(planned.path), watch.left_over)
             trace = _doubting(trace, others)
             if outcome.begun is not None:
                 trace = _after_attempts(trace, outcome.begun, world)
+        # `with_declared` compares the facts before and after: it must not see cached matches.
         for fact in watch.before:
             if isinstance(fact, Declared):
                 world.fingerprints.forget(world.matches(fact.glob))
@@ -135,7 +138,7 @@ class Observer:
             watch.tracking,
             watch.before,
             world,
-            # Where nothing was to be tracked, that is known of the run.
+            # If no dependency needs a tracer, a run without one is completely tracked.
             traceable=traceable or not watch.tracking.needs_tracer,
         )
         return Observed(trace, (*outcome.files, *_made(trace, world, job, outcome)))
@@ -145,7 +148,9 @@ class Observer:
 
 
 def _doubting(trace: Trace, others: Collection[str]) -> Trace:
-    """Return a trace that is not trusted where a write may have been that of another notebook."""
+    """Mark a trace as unreliable if another notebook may have made one of its writes."""
+    # A write is inferred if the file changed while a cell that names it ran, but no audit event
+    # reported the write. C code need not raise any: https://peps.python.org/pep-0578/
     for written in trace.written:
         if written.inferred and written.path in others and trace.unreliable is None:
             text = f"{written.path} was written by several notebooks at the same time"
@@ -154,20 +159,22 @@ def _doubting(trace: Trace, others: Collection[str]) -> Trace:
 
 
 def _after_attempts(trace: Trace, begun: float, world: World) -> Trace:
-    """Return a trace that is not trusted if what it read may come from an attempt that failed.
+    """Mark a trace as unreliable if the run may have read what a failed attempt wrote.
 
     The dependencies of the failed attempt are not part of the trace.
 
     Args:
         trace: The trace of the last attempt.
-        begun: When the first one began: seconds since the epoch.
-        world: The world right after the last one.
+        begun: The start of the first attempt, in seconds since the epoch.
+        world: The world right after the last attempt.
     """
     since = (begun - _CLOCK_SECONDS) * 1e9
     for fact in trace.facts:
         if not isinstance(fact, File) or (path := world.path(fact.path)) is None:
             continue
         stat = world.fingerprints.entry(path).stat
+        # The ctime, because archives and `cp -p` set the mtime to the past:
+        # https://man7.org/linux/man-pages/man7/inode.7.html
         if stat is not None and stat.ctime_ns >= since and trace.unreliable is None:
             text = f"{fact.path} changed while an attempt that failed ran"
             return msgspec.structs.replace(trace, unreliable=text)
@@ -175,13 +182,15 @@ def _after_attempts(trace: Trace, begun: float, world: World) -> Trace:
 
 
 def _made(trace: Trace, world: World, job: Job, outcome: Outcome) -> list[MadeFile]:
+    # The run itself collects the files of a temporary folder, which is gone by now. After a
+    # failure, files may be incomplete.
     if job.temporary is not None or outcome.status is not Status.OK:
         return []
     files = []
     for written in trace.written:
         path = world.path(written.path)
         if path is None or not is_inner_path(written.path) or world.places.leads_out(path):
-            continue  # through a link out of the root, the file is the user's
+            continue  # a file behind a link that leads out of the root is the user's
         stat = world.fingerprints.entry(path).stat
         if stat is not None and stat.size <= _LARGEST:
             files.append(
@@ -201,15 +210,15 @@ _Parts = tuple[Status, tuple[CellRun, ...], list[Failure], Json, Name, Count | N
 
 
 class SourceChangedError(Exception):
-    """A source file is no longer what its scan says: it was edited in the last moments."""
+    """A source file was edited after its scan."""
 
 
 def read_planned(planned: Planned) -> Notebook:
-    """Read a notebook's cells.
+    """Read the cells of a planned notebook.
 
     Raises:
-        NotebookError: The file has become unreadable.
-        OSError: The file has gone.
+        NotebookError: The file is no longer a valid notebook.
+        OSError: The file was removed, or cannot be read.
     """
     text, folder = decode_source(planned.path.read_bytes()), planned.path.parent
     return read_notebook(text, planned.scan.fmt or "", folder)
@@ -221,23 +230,25 @@ def make_job(
     tracing: Tracing | None = None,
     environment: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Job:
-    """Return the order to run a notebook.
+    """Return the job that runs a notebook.
 
     Args:
         planned: The notebook.
-        below: Where its temporary folder is made, if it is run in one.
-        tracing: How it is traced, if it is.
+        below: The parent of its temporary folder, if it runs in one.
+        tracing: The tracing of the run, if any.
         environment: The option `nbcache_environment`.
 
     Raises:
-        SourceChangedError: The code is not that of the code key. Running it would put the
-            outputs of one code under the key of another.
-        NotebookError: The file has become unreadable.
-        OSError: The file has gone.
+        SourceChangedError: The code does not match the code key. Running it would store the
+            outputs of the new code under the key of the old code.
+        NotebookError: The file is no longer a valid notebook.
+        OSError: The file was removed, or cannot be read.
     """
     from sphinx_nbcache.execution.job import Asset, Job, JobCell, TemporaryFolder
 
     sources = [item.cell.source for item in read_planned(planned).code_cells]
+    # Compare the sources that are about to run: a check of the file's stat would leave a race
+    # between the check and the read.
     if [cell_digest(source) for source in sources] != [c.digest for c in planned.scan.cells]:
         raise SourceChangedError(planned.name)
     folder = planned.path.parent
@@ -261,9 +272,9 @@ def make_job(
 
 
 def outcome_of(job: Job, future: Future[Outcome]) -> Outcome:
-    """Return the outcome of a job that has ended, of whatever executor.
+    """Return the outcome of a finished job, whichever executor ran it.
 
-    An executor that fails, or returns something else, makes that notebook fail, and no other.
+    If the executor fails or returns something else, only this notebook fails.
     """
     from sphinx_nbcache.execution.job import Outcome, failed_outcome
 
@@ -275,6 +286,8 @@ def outcome_of(job: Job, future: Future[Outcome]) -> Outcome:
     if not isinstance(outcome, Outcome) or len(outcome.cells) != len(job.cells):
         text = f"its executor returned {outcome!r:.80}, no outcome"
         return failed_outcome(job, "TypeError", text)
+    # Encoders and renderers recurse: deep outputs would raise `RecursionError` in a later build,
+    # far from their cause.
     if is_deep([outcome.outputs.cells, outcome.outputs.widgets, outcome.language_info]):
         text = f"an output is nested deeper than {DEEPEST} levels, which no page can show"
         return failed_outcome(job, "OutputLimitError", text)
@@ -287,16 +300,18 @@ def outcome_of(job: Job, future: Future[Outcome]) -> Outcome:
 
 
 def _check(outcome: Outcome) -> None:
-    """Check that what an executor returned fits into a record.
+    """Check that the outcome of an executor fits into a record.
 
     Raises:
         msgspec.MsgspecError: A value is of another type, or out of bounds.
-        ValueError: The same, or it names a cell that it does not have.
+        ValueError: The same, or a failure names a cell that does not exist.
         TypeError: A value cannot be encoded.
         OverflowError: A number cannot be encoded.
     """
     failures = [failure for failure in (outcome.failure, *outcome.retried) if failure is not None]
     parts = outcome.status, outcome.cells, failures, outcome.language_info, outcome.kernel
+    # A round trip, because msgspec validates types only when it decodes:
+    # https://jcristharif.com/msgspec/structs.html#type-validation
     encoded = msgspec.json.encode((*parts, outcome.peak_memory))
     msgspec.json.decode(encoded, type=_Parts)
     if any(f.position is not None and f.position >= len(outcome.cells) for f in failures):
@@ -304,7 +319,7 @@ def _check(outcome: Outcome) -> None:
 
 
 def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
-    """Return what the store is to remember of a job's outcome."""
+    """Return the record of a job's outcome for the store."""
     language = outcome.language_info
     lexer = lexer_of(language)
     return Result(
@@ -312,11 +327,11 @@ def make_result(job: Job, outcome: Outcome, executor: str) -> Result:
         status=outcome.status,
         rules=job.rules,
         cells=outcome.cells,
-        outputs="",
+        outputs="",  # filled in by `Store.commit`
         render_id=render_id(outcome.outputs, outcome.status, lexer, outcome.failure),
         kernel=outcome.kernel,
         language_info=language,
-        # By the clock of this machine, or of another one, which may be wrong.
+        # The clock of this machine, or of a remote one, may be wrong.
         started=time_or(outcome.started, 0.0),
         seconds=duration(outcome.seconds),
         executor=executor,

@@ -1,4 +1,4 @@
-"""Changes of files that are under way, so that a build that is killed leaves nothing aside."""
+"""The journal of file changes in progress, from which the next build recovers after a crash."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import filelock
 
 _PREFIX = "moving/"
+# Another build holds the lock while it writes its files. After a minute it is assumed to hang, and
+# the change is made without a lock: `moving` still refuses to overwrite foreign content.
 _LOCK_SECONDS = 60
 
 
@@ -29,13 +31,13 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """The changes of files that builds in this checkout have begun.
+    """The file changes that builds in this checkout have begun.
 
-    Where the store cannot be written there is no journal: a build that is killed in the middle of
-    a change may then leave a file aside.
+    If the store cannot be written, there is no journal: a build that is killed during a change may
+    then leave a file under a temporary name.
 
     Args:
-        store: The store. The journal is marked, so another account cannot forge one.
+        store: The store. It marks the entries, so that another account cannot forge them.
         checkout: The checkout: see [](sphinx_nbcache.store.file_records.checkout_id).
     """
 
@@ -46,20 +48,22 @@ class Journal:
 
     @contextmanager
     def of(self, moves: Sequence[Move]) -> Iterator[None]:
-        """Keep an entry while files are changed. After an exception it stays, to be recovered."""
+        """Keep an entry while files are changed. After an exception it stays for recovery."""
+        # A random key, because builds in several checkouts may write entries at the same time.
         key = _PREFIX + secrets.token_hex(8)
         with _held(self._lock, _LOCK_SECONDS):
             with suppress(ShelfError):
                 self._access.write({key: encoded(_Entry(self._checkout, tuple(moves)))})
             yield
+            # Not in `finally`: an exception, such as Ctrl-C, may leave a file moved aside.
             with suppress(ShelfError):
                 self._access.write({}, gone=[key])
 
     @contextmanager
     def interrupted(self) -> Iterator[list[Move]]:
-        """Hand out the changes that were interrupted; afterwards they are forgotten.
+        """Provide the interrupted changes, and remove their entries afterwards.
 
-        If another build is changing files right now, none are handed out.
+        The list is empty if another build is changing files now.
         """
         keys = self._access.keys(_PREFIX)
         if not keys:
@@ -67,6 +71,7 @@ class Journal:
             return
         with _held(self._lock, 0) as is_held:
             found = self._access.read_many(keys, _Entry) if is_held else {}
+            # Paths are relative to the root, so the changes of another checkout do not apply here.
             mine = {key: e for key, e in found.items() if e.checkout == self._checkout}
             yield [move for entry in mine.values() for move in entry.moves if move.is_plausible]
             with suppress(ShelfError):
@@ -75,7 +80,7 @@ class Journal:
 
 @contextmanager
 def _held(path: Path, seconds: float) -> Iterator[bool]:
-    """Hold a lock; without one where none can be made, or it is not granted in time."""
+    """Hold a lock; continue without it if it cannot be created or is not granted in time."""
     lock = _acquired(path, seconds)
     try:
         yield lock is not None
@@ -94,6 +99,8 @@ def _acquired(path: Path, seconds: float) -> filelock.BaseFileLock | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         refuse_link(path)
         lock.acquire(timeout=seconds)
+    # Older filelock raises NotImplementedError if the file system does not support flock. It falls
+    # back to a soft lock since https://github.com/tox-dev/filelock/pull/480
     except (OSError, NotImplementedError, filelock.Timeout):
         return None
     return lock

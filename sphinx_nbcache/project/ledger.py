@@ -1,4 +1,4 @@
-"""The final state of the notebooks of a plan, and of the files that they write."""
+"""The ledger of a build: the final state of its notebooks, and of the files that they write."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class BuildLedger:
-    """The ledger of a build: what became of each notebook of a plan, and of its files.
+    """The ledger of a build: the final state of each notebook of a plan, and of its files.
 
     Attributes:
         producers: For each notebook, the notebooks that write what it reads.
-        doubted: Results that must not be used again, of those that [](outdated) found last:
-            another notebook wrote what they looked at while they came about.
+        doubted: The results of the last [](outdated) that must not be reused: during their runs,
+            another notebook wrote files that they observed.
 
     Args:
-        store: Where results go.
-        planner: Knows what notebooks last were.
-        validity: Tells whether results still hold.
+        store: The store that receives results.
+        planner: Provides the history of notebooks.
+        validity: Checks whether results are still valid.
         artifacts: The files that notebooks write.
     """
 
@@ -50,7 +50,8 @@ class BuildLedger:
         self._settled: dict[str, Settled] = {}
 
     def begin(self, plan: Plan) -> None:
-        """Settle the notebooks that are not run: put back what they once wrote."""
+        """Settle the notebooks that are not run, which restores the files that they wrote."""
+        # A project can be executed several times; writers of an earlier build do not count.
         self._artifacts.writers.clear()
         waiting = {planned.name for planned in plan.to_run}
         for planned in plan:
@@ -63,13 +64,14 @@ class BuildLedger:
         self._settled[name] = settled
         self._artifacts.settle(name, ran_here=settled.ran_here)
         if settled.ran_elsewhere and settled.result is not None:
-            # The other build's run may have written its files while this one looked at them.
+            # This build may have taken fingerprints of the files before the other one wrote them.
+            # To count them as written makes readers run again.
             trace = self._validity.trace(settled.result.result)
             if trace is not None and not settled.result.result.temporary:
                 self._artifacts.note_written(name, trace.changed() | trace.made_folders())
 
     def results(self, planned: Planned) -> Sequence[Stored]:
-        """Return the results under a notebook's code key whose outputs are whole."""
+        """Return the results under a notebook's code key whose outputs are undamaged."""
         return self._planner.whole_results(planned)
 
     def objection(self, planned: Planned, stored: Stored) -> Reason | None:
@@ -77,14 +79,14 @@ class BuildLedger:
         return self._validity.objection(planned, stored)
 
     def adopt(self, planned: Planned, stored: Stored) -> None:
-        """Plan the changes to files with which a notebook can use a result after all."""
+        """Plan the changes of files that a notebook needs to reuse a result after all."""
         self._planner.adopt(planned, stored)
 
     def clear_before(self, planned: Planned) -> frozenset[str]:
-        """Remove what a notebook that is about to be run has left in earlier runs.
+        """Remove the files that earlier runs of a notebook left, right before it is run.
 
         Returns:
-            The names of files that its runs seem to have written, and that stay.
+            The names of the remaining files that its runs seem to have written.
         """
         before = self._settled.get(planned.name)
         shown = [before.result] if before is not None and before.result is not None else []
@@ -95,8 +97,8 @@ class BuildLedger:
             others = self._artifacts_of_others(planned.name)
             written = {artifact.path for artifact in others}
             changes = [change for change in changes if change.name not in written]
-            # Files that others were seen to write were theirs all along: this run only saw them
-            # appear.
+            # Files whose writes by others were observed belong to these: the earlier run only
+            # saw them appear.
             left_over -= {artifact.path for artifact in others if not artifact.inferred}
         self._artifacts.change(planned.name, changes)
         return left_over
@@ -108,6 +110,7 @@ class BuildLedger:
     def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
         """Store the result of a run, with its outputs, sources, trace, and the files it wrote."""
         trace = observed.trace
+        # Removed files and new folders also change what readers and directory listings see.
         self._artifacts.note_written(job.notebook, (*trace.changed(), *trace.made_folders()))
         return self._store.commit(
             result,
@@ -137,12 +140,12 @@ class BuildLedger:
         return replace(again, decision=replace(again.decision, reason=reason))
 
     def of(self, plan: Plan) -> tuple[Settled, ...]:
-        """Return what became of the notebooks of a plan, in its order."""
+        """Return the final state of the notebooks of a plan, in its order."""
         nothing = {planned.name: Settled(planned, planned.decision.result) for planned in plan}
         return tuple(self._settled.get(name, settled) for name, settled in nothing.items())
 
     def outdated(self, plan: Plan) -> list[Planned]:
-        """Return the notebooks whose results do not hold any more, because others wrote files."""
+        """Return the notebooks whose results became stale, because others wrote files."""
         found = []
         self.doubted = []
         for settled in self.of(plan):
@@ -154,24 +157,28 @@ class BuildLedger:
             if reason is not None:
                 self.doubted.append(stored)
             elif objection := self._validity.changed_since(planned, stored):
+                # Only changes by notebooks of this build count. If a user edits a file during the
+                # build, the next build notices.
                 blamed_on = blamed(objection, planned.name, self._artifacts.writers)
                 reason = blamed_on if blamed_on is not objection else None
             if reason is not None:
                 decision = Decision(Action.EXECUTE, reason)
                 found.append(replace(planned, decision=decision))
+        # After the loop: the writers must stay the same for all notebooks that it judges.
         for stored in self.doubted:
             self._unblame(stored.result)
         return found
 
     def _unblame(self, result: Result) -> None:
-        """Forget that a run seems to have written files which others have written."""
+        """Discard the inferred writes of a doubted run, which may be those of other notebooks."""
         trace = self._validity.trace(result)
         for written in trace.written if trace is not None else ():
             if written.inferred:
                 self._artifacts.writers.get(written.path, set()).discard(result.notebook)
 
     def find_producers(self, plan: Plan) -> None:
-        """Find again who writes what others read: more is known after runs than in the plan."""
+        """Update the producers: after the runs, more reads and writes are known."""
+        # Files in a temporary folder are seen by no other notebook.
         footprints = {
             settled.planned.name: self._validity.footprint(_results(settled))
             for settled in self.of(plan)
@@ -182,9 +189,9 @@ class BuildLedger:
         self.producers = {**self._planner.producers, **found}
 
     def _rewritten_meanwhile(self, settled: Settled) -> Reason | None:
-        """Return that another notebook wrote what this one looked at while it ran.
+        """Return the reason if another notebook wrote files that this one observed in its run.
 
-        Its observations are uncertain then, and inferred writes may belong to the other notebook.
+        Its observations are then uncertain, and inferred writes may belong to the other notebook.
         """
         name = settled.planned.name
         trace = self._validity.trace(settled.result.result) if settled.result else None
@@ -195,18 +202,19 @@ class BuildLedger:
         inferred = {written.path for written in trace.written if written.inferred}
         for path, by in sorted(self._artifacts.writers.items()):
             others = ", ".join(sorted(by - {name}))
+            # `unreliable` is a text that starts with the file in doubt: see `Trace`.
             doubted = path in inferred or (trace.unreliable or "").startswith(f"{path} ")
             if others and doubted:
                 return Reason(Why.REWRITTEN, f"reads {path}, which {others} rewrote", path)
         return None
 
     def _is_withdrawn(self, settled: Settled) -> bool:
-        """Tell whether another build, which ran a notebook, has found its result to be doubtful."""
+        """Tell whether the other build that ran a notebook has withdrawn its result."""
         present = {stored.digest for stored in self._planner.whole_results(settled.planned)}
         return settled.result is not None and settled.result.digest not in present
 
     def notices(self) -> Iterator[Notice]:
-        """Yield what has to be said of files that several notebooks write."""
+        """Yield a warning for each file to which several notebooks write different content."""
         by_path: dict[str, dict[str, str]] = defaultdict(dict)
         for name, settled in self._settled.items():
             result = settled.result.result if settled.result is not None else None
@@ -228,16 +236,18 @@ def _results(settled: Settled) -> list[Result]:
 
 
 def blamed(reason: Reason, name: str, writers: Mapping[str, set[str]]) -> Reason:
-    """Return the reason, with the notebook that has changed what it names, if another one has.
+    """Return the reason, extended by the notebook that changed the named file, if one did.
 
     Args:
         reason: Why a notebook is run.
-        name: That notebook.
-        writers: Which notebooks have written a file in this build, by its name.
+        name: The notebook.
+        writers: The notebooks that wrote a file in this build, by the name of the file.
     """
     path = reason.path
     if reason.why is not Why.DEPENDENCY_CHANGED or not path:
         return reason
+    # The path of a directory listing is the directory: a write below it changes the listing. The
+    # root is listed as `.`.
     others = {
         changed: by - {name}
         for changed, by in writers.items()
@@ -245,6 +255,7 @@ def blamed(reason: Reason, name: str, writers: Mapping[str, set[str]]) -> Reason
     }
     if not others:
         return reason
+    # Any choice is correct; the smallest name makes messages reproducible.
     changed, by = min(others.items())
     who = ", ".join(sorted(by))
     return Reason(Why.REWRITTEN, f"reads {changed}, which {who} rewrote", path)

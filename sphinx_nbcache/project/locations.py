@@ -1,4 +1,4 @@
-"""A project's root, its store, and the file that leads from one to the other."""
+"""The root of a project, its store, and the file in the store that refers to the root."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ STORE_VARIABLE = "JUPYTERCACHE"
 ROOT_MARKS = (".git", "pyproject.toml")
 _NAME = "project.json"
 _FORMAT = 2
+# Read no more than this: the file may come from elsewhere, as in a restored CI cache.
 _LARGEST = 1 << 24
 
 
@@ -37,6 +38,8 @@ def find_root(base: Path, declared: str | None) -> Path:
     """
     if declared is not None and (base / declared).is_dir():
         return (base / declared).resolve()
+    # `.git` is a file in worktrees and submodules, so `exists`, not `is_dir`:
+    # https://git-scm.com/docs/gitrepository-layout
     for folder in (base, *base.parents):
         if any((folder / mark).exists() for mark in ROOT_MARKS):
             return folder
@@ -44,12 +47,12 @@ def find_root(base: Path, declared: str | None) -> Path:
 
 
 def store_place(base: Path, output: Path, settings: Settings) -> Path:
-    """Return the folder in which the store lives.
+    """Return the folder of the store.
 
     Args:
         base: The source directory, to which the option `nbcache_store` is relative.
-        output: The folder that holds the store where neither the option nor the environment
-            variable `JUPYTERCACHE` says otherwise.
+        output: The folder that contains the store if neither the option nor the environment
+            variable `JUPYTERCACHE` is set.
         settings: The options.
     """
     if settings.store is not None:
@@ -60,27 +63,27 @@ def store_place(base: Path, output: Path, settings: Settings) -> Path:
 
 
 class ProjectFile(msgspec.Struct, frozen=True):
-    """The project that was built. Paths are relative to the file's folder, so all can be moved."""
+    """The built project. Paths are relative to the file's folder, so that all can be moved."""
 
     format: Count
     base: Name
     """The source directory."""
     root: Name
     settings: Json
-    """Raw values of the options that are not as by default, without those for one build."""
+    """Raw values of the options that differ from their defaults, except for one-build options."""
     quiet: Annotated[tuple[Name, ...], Many] = ()
-    """Folders to which the build writes: what is in them is no dependency."""
+    """Folders to which the build writes: files in them are not dependencies."""
     mark: Name = ""
-    """The mark of the account over all else, in hexadecimal."""
+    """The account's mark over all other fields, in hexadecimal."""
 
 
 def write_project_file(
     place: Path, base: Path, root: Path, raw: Mapping[str, Any], quiet: Iterable[Path] = ()
 ) -> None:
-    """Write the file, if what it says is new. Where that is not possible nothing is lost.
+    """Write the file if its content is new. Errors are ignored: the next build writes it again.
 
     Args:
-        place: The folder in which the store lives.
+        place: The folder of the store.
         base: The source directory.
         root: The root.
         raw: Raw values of options, by their names without `nbcache_`.
@@ -95,23 +98,27 @@ def write_project_file(
         _plain(raw),
         tuple(sorted(_relative(path, folder) for path in quiet)),
     )
+    # The mark protects `open_project`: `kernel_start`, `environment` and other options in a
+    # forged file would decide how kernels are started.
     mark = Marks(SCHEMA, say_nothing).of(_key(content, folder), _unmarked(content)).hex()
     marked = msgspec.structs.replace(content, mark=mark)
     encoded = msgspec.json.format(msgspec.json.encode(marked, order="sorted"), indent=2)
     with suppress(OSError):
-        # A foreign entry in the place of a file is handled when the store is opened.
+        # A link here could redirect the write. Opening the store reports foreign entries.
         if foreign_entry(folder) is None:
             replace_if_changed(path, encoded)
 
 
 def read_project_file(place: Path) -> ProjectFile | None:
-    """Return what this account built with the store in that folder, if that is known."""
+    """Return the project that this account built with the store in a folder, if known."""
     path = project_file(place)
+    # Opening a named pipe would block: https://man7.org/linux/man-pages/man7/fifo.7.html
     if path.is_symlink() or not path.is_file():
         return None
     try:
         with path.open("rb") as file:
             found = msgspec.json.decode(file.read(_LARGEST), type=ProjectFile)
+    # msgspec raises RecursionError for deeply nested JSON.
     except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return None
     try:
@@ -124,7 +131,7 @@ def read_project_file(place: Path) -> ProjectFile | None:
 
 
 def _key(content: ProjectFile, folder: Path) -> str:
-    """Return what the mark counts for: this file, of the checkout to which it leads."""
+    """Return the key of the mark, which binds the file to the checkout that it refers to."""
     root = Path(os.path.normpath(folder / content.root))
     return f"{_NAME}/{checkout_id(root)}"
 
@@ -134,12 +141,12 @@ def _unmarked(content: ProjectFile) -> bytes:
 
 
 def project_file(place: Path) -> Path:
-    """Return the path of the file for the folder in which a store lives."""
+    """Return the path of the file that belongs to the store in a folder."""
     return place / folder_name(SCHEMA) / _NAME
 
 
 def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that are not as by default, as JSON knows them."""
+    """Return the values that differ from their defaults, converted to JSON types."""
     declared = declared_options()
     changed = {
         name: value
@@ -152,5 +159,5 @@ def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:
 def _relative(path: Path, folder: Path) -> str:
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
+    except ValueError:  # on Windows, a path on another drive has no relative form
         return path.as_posix()

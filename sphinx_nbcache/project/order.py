@@ -1,4 +1,7 @@
-"""In which order notebooks run: writers before readers, the longest first. Pure functions."""
+"""The order in which notebooks run: writers before readers, the longest first.
+
+All functions here are pure, except for [](former_runs).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from sphinx_nbcache.traces.facts import Fact
 from sphinx_nbcache.traces.trace import Trace
 
 Group = list[Planned]
-"""Notebooks that one run serves."""
+"""Notebooks that share one run."""
 
 
 @dataclass
@@ -22,8 +25,8 @@ class Footprint:
     """The names that the known runs of one notebook have read and written.
 
     Attributes:
-        reads: Files that it reads, or looks for.
-        questions: The directories that it lists, and the globs that are declared for it.
+        reads: Files that it reads or looks for.
+        questions: Directories that it lists, and globs that are declared for it.
         writes: Files under the root that it writes or removes.
     """
 
@@ -32,12 +35,13 @@ class Footprint:
     writes: set[str] = field(default_factory=set)
 
     def add(self, trace: Trace) -> None:
-        """Add what one run was seen to do."""
+        """Add the observations of one run."""
         for fact in trace.facts:
             self.reads.update(fact.paths)
             if (question := fact.question) is not None:
                 self.questions.add(question)
-        # Inferred writes of a run in doubt may belong to another notebook.
+        # The inferred writes of an unreliable run may be those of another notebook, so they must
+        # not make this one a producer.
         self.writes.update(
             written.path
             for written in trace.written
@@ -46,18 +50,19 @@ class Footprint:
         self.writes.update(trace.removed)
 
     def depends_on(self, path: str) -> bool:
-        """Tell whether a change of that file can make a difference."""
+        """Tell whether a change of a file can affect the notebook."""
         return path in self.reads or any(asked.concerns(path) for asked in self.questions)
 
 
 def producers(footprints: Mapping[str, Footprint]) -> dict[str, frozenset[str]]:
-    """Return of each notebook the others that write what it reads; none for most."""
+    """Map each reader to the notebooks that write its inputs; most notebooks have no entry."""
     writers: dict[str, set[str]] = defaultdict(set)
     for name, footprint in footprints.items():
         for path in footprint.writes:
             writers[path].add(name)
     if not writers:
         return {}
+    # Intersect with the inverted writes: a comparison of all pairs of notebooks is quadratic.
     found: dict[str, frozenset[str]] = {}
     for name, footprint in footprints.items():
         read = footprint.reads & writers.keys()
@@ -70,9 +75,9 @@ def producers(footprints: Mapping[str, Footprint]) -> dict[str, frozenset[str]]:
 
 
 def in_order(names: Iterable[str], sources: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return names with those that others depend on first; else in their own order.
+    """Return names in topological order, dependencies first; otherwise keep their order.
 
-    Where notebooks depend on each other in a circle, the one that comes first is first.
+    In a cycle, the name that comes first stays first.
 
     Args:
         names: The names, in their own order.
@@ -81,6 +86,8 @@ def in_order(names: Iterable[str], sources: Mapping[str, frozenset[str]]) -> lis
     wanted = dict.fromkeys(names)
     ordered: dict[str, None] = {}
     entered: set[str] = set()
+    # Not `graphlib`, which raises CycleError, and not recursive, as chains may be long:
+    # https://docs.python.org/3/library/graphlib.html
     for first in wanted:
         stack = [(first, False)]
         while stack:
@@ -98,7 +105,7 @@ def in_order(names: Iterable[str], sources: Mapping[str, frozenset[str]]) -> lis
 def acyclic(
     order: Iterable[str], sources: Mapping[str, frozenset[str]]
 ) -> dict[str, frozenset[str]]:
-    """Return those dependencies that agree with an order: of a circle not all of them do."""
+    """Return the dependencies that agree with an order, which breaks all cycles."""
     before: set[str] = set()
     kept: dict[str, frozenset[str]] = {}
     for name in order:
@@ -109,7 +116,7 @@ def acyclic(
 
 
 def former_runs(store: Store, notebooks: Iterable[Planned]) -> dict[str, FormerRun]:
-    """Return how long the runs took whose results pages last showed, by name of the notebook."""
+    """Return the durations of the runs that pages last showed, by name of the notebook."""
     histories = store.histories(planned.name for planned in notebooks)
     results = store.records(history.result for history in histories.values())
     return {
@@ -123,7 +130,8 @@ def former_runs(store: Store, notebooks: Iterable[Planned]) -> dict[str, FormerR
 
 
 def same_runs(notebooks: Iterable[Planned]) -> list[Group]:
-    """Group notebooks that one run serves: same code key, same rules."""
+    """Group notebooks that can share one run: same code key, same rules."""
+    # Rules, such as the timeout, are not part of the code key, but affect how a run ends.
     groups: dict[tuple[str, Rules], Group] = {}
     for planned in notebooks:
         groups.setdefault((planned.code_key, planned.rules), []).append(planned)
@@ -133,18 +141,20 @@ def same_runs(notebooks: Iterable[Planned]) -> list[Group]:
 def in_start_order(
     groups: Iterable[Group], former: Mapping[str, FormerRun], slots: int
 ) -> Iterable[Group]:
-    """Return groups in the order in which to start them; equal ones keep their order.
+    """Return groups in the order in which to start them; the order is stable.
 
-    If several run at once, the longest start first: a long one that starts late keeps all others
-    waiting. New ones, whose duration is unknown, precede them. Groups that must run alone come
-    last, when they no longer hold up anything.
+    If several groups run at once, the longest start first: a long run that starts late delays the
+    end of the build. Groups of unknown duration precede them. Groups that must run alone come last,
+    when they no longer block others.
 
     Args:
         groups: Groups in the order of the plan.
-        former: How long notebooks took when they were last run, by name.
-        slots: How many run at once.
+        former: The durations of the last runs of notebooks, by name.
+        slots: The number of groups that run at once.
     """
 
+    # Longest processing time first, the usual heuristic for parallel jobs:
+    # https://en.wikipedia.org/wiki/Longest-processing-time-first_scheduling
     def rank(group: Group) -> tuple[bool, float]:
         known = former.get(group[0].name)
         return is_alone(group), -known.seconds if known is not None else float("-inf")
@@ -153,5 +163,5 @@ def in_start_order(
 
 
 def is_alone(group: Group) -> bool:
-    """Tell whether nothing may run beside a group: one of its notebooks says so."""
+    """Tell whether a group must run alone, because one of its notebooks requires it."""
     return any(planned.scan.alone for planned in group)

@@ -13,14 +13,14 @@ _EDITED = "it was being edited"
 
 
 class NotebookOutcome(StrEnum):
-    """The outcome of a notebook: what a build or a command did with it, or is going to do.
+    """The outcome of a notebook: what a build or a command did with it, or will do.
 
-    The value is the word of the report.
+    The value is the word in the report.
 
     Attributes:
         item: The word in JSON documents of commands, such as `execute --json`.
-        counted: The words after a number of such notebooks; empty if they are counted otherwise.
-        sentence: The words after the name of a notebook that is not run yet, in `explain`.
+        counted: The words after the number of such notebooks; empty if they are counted elsewhere.
+        sentence: The words after the name of a notebook that was not run yet, in `explain`.
         button: The text of the button that shows such notebooks in the report.
     """
 
@@ -31,6 +31,8 @@ class NotebookOutcome(StrEnum):
 
     def __new__(cls, word: str, item: str, counted: str, sentence: str, button: str) -> Self:
         """Make a member with its words."""
+        # A str-based enum with attributes has to set `_value_` itself:
+        # https://docs.python.org/3/howto/enum.html#when-to-use-new-vs-init
         member = str.__new__(cls, word)
         member._value_ = word
         member.item, member.counted = item, counted
@@ -70,12 +72,14 @@ _PLANNED = {
 
 
 def planned_outcome(action: Action) -> NotebookOutcome:
-    """Return the outcome of a notebook in a plan that is not carried out."""
+    """Return the outcome of a notebook in a plan that was not executed."""
     return _PLANNED[action]
 
 
 def settled_outcome(settled: Settled) -> tuple[NotebookOutcome, str]:
-    """Return the outcome of a notebook after a plan was carried out, and the reason."""
+    """Return the outcome of a notebook after a plan was executed, and the reason."""
+    # The order matters: a notebook that was run here is "executed", even if it was planned as
+    # `DEPENDS`.
     decision = settled.planned.decision
     if settled.ran_here:
         return NotebookOutcome.EXECUTED, decision.reason.text
@@ -93,12 +97,12 @@ def settled_outcome(settled: Settled) -> tuple[NotebookOutcome, str]:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """The signs for a state of a result, and for a notebook that has none.
+    """The signs for the state of a result, or for a notebook without a result.
 
     Attributes:
         mark: The sign in the report.
         symbol: The sign in tables of the command line, as in jupyter-cache.
-        colour: Its colour there.
+        colour: The colour of the symbol.
     """
 
     mark: str
@@ -117,4 +121,4 @@ SIGNS = {
     "none": Sign("", "-", ""),
     "as-is": Sign("", NotebookOutcome.AS_IS.value, ""),
 }
-"""The signs by state. A state that is not listed has none: its word is shown."""
+"""The signs by state. For any other state, its word is shown."""

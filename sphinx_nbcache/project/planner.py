@@ -1,4 +1,4 @@
-"""Collecting the evidence on each notebook, for [](decide) to decide on."""
+"""The planner, which collects the evidence on each notebook for [](decide)."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Source:
 
     Attributes:
         path: Its absolute path.
-        reader: The reader that was named for it, if one was.
-        assets: The files copied to a temporary folder, besides those that the notebook names:
-            paths as [](asset_of) returns them.
+        reader: The reader that the user chose for it, if any.
+        assets: The files copied to a temporary folder, in addition to those that the notebook
+            names: paths as returned by [](asset_of).
     """
 
     path: Path
@@ -59,8 +59,8 @@ class _Judged:
     Attributes:
         whole: Results whose outputs are not damaged.
         damaged: The fault of the first damaged result.
-        objections: By digest why some cannot be used.
-        hopeless: Digests of failed ones that another run would only repeat.
+        objections: Why results cannot be used, by digest.
+        hopeless: Digests of failed results that another run would only repeat.
     """
 
     whole: list[Stored] = field(default_factory=list)
@@ -70,7 +70,7 @@ class _Judged:
 
 
 class Planner:
-    """Plans notebooks by what the store remembers of them.
+    """Plans notebooks from the records in the store.
 
     Attributes:
         producers: For each planned notebook, the notebooks that write what it reads.
@@ -81,9 +81,9 @@ class Planner:
         base: The folder to which `nbcache_exclude` is relative.
         root: The directory to which names are relative.
         formats: The formats by suffix.
-        not_before: Where everything is forced, results of runs that began earlier (seconds
+        not_before: If execution is forced, results of runs that began before this time (seconds
             since the epoch) do not count.
-        validity: Tells whether results are still valid.
+        validity: Checks whether results are still valid.
         artifacts: The files that notebooks write; they appear as planned results leave them.
     """
 
@@ -112,26 +112,26 @@ class Planner:
         self.producers: dict[str, frozenset[str]] = {}
 
     def is_source(self, name: str) -> bool:
-        """Tell whether a file is one that may be a notebook of the project."""
+        """Tell whether a file may be a notebook of the project."""
         return name in self._sources
 
     def plan(self, sources: Iterable[Source], needs_outputs: NeedsOutputs) -> tuple[Planned, ...]:
         """Plan notebooks, in the order of their names.
 
-        The store is asked for everything of one kind at once: for a thousand notebooks that is
-        the difference between a tenth of a second and a second.
+        Records of one kind are read from the store at once: for a thousand notebooks, planning
+        then takes a tenth of a second instead of a second.
 
         Args:
             sources: Files that may be notebooks.
-            needs_outputs: Tells, by a notebook's name and a result, whether the outputs will be
-                loaded. If so they are checked, and a damaged result is not reused.
+            needs_outputs: Returns, for a notebook's name and a result, whether the outputs will be
+                loaded. If so, they are checked, and a damaged result is not reused.
         """
         by_name = {portable_path(item.path, self._root): item for item in sources}
         self._sources.update(by_name)
         return self._planned(by_name, self._scans(by_name), needs_outputs)
 
     def plan_scanned(self, source: Source, scan: Scan) -> Planned:
-        """Plan one notebook by a reading that is at hand and will not be remembered."""
+        """Plan one notebook from a given scan, which is not stored."""
         name = portable_path(source.path, self._root)
         return self._planned({name: source}, {name: scan}, every_output)[0]
 
@@ -141,6 +141,8 @@ class Planner:
         scans: Mapping[str, Scan],
         needs_outputs: NeedsOutputs,
     ) -> tuple[Planned, ...]:
+        # Files may have changed since the last plan: a server such as sphinx-autobuild keeps the
+        # project between builds.
         self._artifacts.forget_planned()
         self._validity.look_again()
         notebooks = {
@@ -173,38 +175,39 @@ class Planner:
         return self._decided(notebook, self._store.results(notebook.code_key), every_output)
 
     def adopt(self, planned: Planned, stored: Stored) -> None:
-        """Note what has to be done to files so that a notebook can use a result after all."""
+        """Plan the changes of files that a notebook needs to reuse a result after all."""
+        # Judge again: since the plan, other notebooks may have changed the same files.
         judged = self._validity.judge(planned.name, planned.path, planned.scan, planned.key, stored)
         if not isinstance(judged, Reason):
             self._expect(planned.name, stored, judged)
 
     def forget(self) -> None:
-        """Let go of what notebooks last were."""
+        """Release the cached histories and the planned changes."""
         self._histories.clear()
         self._artifacts.forget_planned()
 
     def whole_results(self, planned: Planned) -> list[Stored]:
-        """Return the results under a notebook's code key, without those that are damaged."""
+        """Return the undamaged results under a notebook's code key."""
         found = self._store.results(planned.code_key)
         return self._whole(found)
 
     def previous(self, name: str) -> list[Stored]:
-        """Return the result that the page of a notebook last showed, if it is still there."""
+        """Return the result that the page of a notebook last showed, if the store has it."""
         history = self._histories.get(name)
         return list(self._store.records([history.result]).values()) if history is not None else []
 
     def past_runs(self, name: str) -> tuple[PastRun, ...]:
-        """Return the last runs of a notebook that was planned, the oldest first."""
+        """Return the last runs of a planned notebook, the oldest first."""
         history = self._histories.get(name)
         return history.runs if history is not None else ()
 
     def earlier(self, planned: Planned) -> list[Stored]:
-        """Return all results that a notebook may have used before it is run again."""
+        """Return all results that a notebook may have used before."""
         found = self._store.results(planned.code_key)
         return [*self.previous(planned.name), *found]
 
     def remember(self, notebooks: Sequence[Settled]) -> None:
-        """Remember what each page shows, so that the next reason compares with it."""
+        """Record the result that each page shows; the next build explains changes by it."""
         histories: dict[str, History] = {}
         for item in notebooks:
             if item.result is None:
@@ -217,7 +220,7 @@ class Planner:
         self._histories.update(histories)
 
     def _scans(self, sources: Mapping[str, Source]) -> Mapping[str, Scan]:
-        """Return the current scan of every source that is there; new ones are remembered."""
+        """Return the current scan of every existing source, and store new scans."""
         current = self._store.scans(sources)
         fresh: dict[str, Scan] = {}
         confirmed: dict[str, Scan] = {}
@@ -228,7 +231,8 @@ class Planner:
                 try:
                     found = scan_file(source.path, self._formats, source.reader)
                 except OSError:
-                    continue  # it went away since it was found
+                    continue  # removed since it was found
+                # Only the stat changed, as after `git checkout`: no write transaction is needed.
                 is_known = scan is not None and found.says_the_same(scan)
                 (confirmed if is_known else fresh)[name] = found
         self._store.keep_later(confirmed)
@@ -254,7 +258,9 @@ class Planner:
     def _look_up_traces(
         self, notebooks: Mapping[str, Candidate], results: Mapping[str, Sequence[Stored]]
     ) -> None:
-        """Load the traces of all results at once, and see who writes what others read."""
+        """Load the traces of all results at once, and find the producers of notebooks."""
+        # After a change of code, the notebook has no results under its new key. Its last result
+        # still tells what it probably reads and writes.
         last = {name: h.result for name in notebooks if (h := self._histories.get(name))}
         here = {stored.digest for found in results.values() for stored in found}
         gone = self._store.records(digest for digest in last.values() if digest not in here)
@@ -313,7 +319,7 @@ class Planner:
         )
 
     def _after_its_producers(self, planned: Planned, others: Mapping[str, Planned]) -> Planned:
-        """Return what is planned, put off if what the notebook reads may be rewritten before."""
+        """Postpone the decision on a notebook if a producer that runs may rewrite its inputs."""
         if planned.decision.action is not Action.REUSE:
             return planned
         for producer in sorted(self.producers.get(planned.name, ())):
@@ -328,17 +334,18 @@ class Planner:
         return matching_glob(portable_path(path, self._base), globs) if globs else None
 
     def _look_up_histories(self, names: Iterable[str]) -> None:
-        """Look up what notebooks last were; once for each, because a run changes it."""
+        """Load the histories of notebooks; each only once, because a run changes it."""
         new = [name for name in names if name not in self._histories]
         self._histories.update(dict.fromkeys(new) | self._store.histories(new))
 
     def _judged(
         self, notebook: Candidate, found: Sequence[Stored], needs_outputs: NeedsOutputs
     ) -> _Judged:
-        """Look at results in their order, until one can be used."""
+        """Judge results in their order, until one can be used."""
         seen = _Judged()
         is_chosen = False
         for stored in found:
+            # Validity is expensive to check, and not needed for the results after the chosen one.
             if is_chosen:
                 seen.whole.append(stored)
                 continue
@@ -373,12 +380,12 @@ class Planner:
         return fails_again(result, self._validity.trace(result), rules, self._settings)
 
     def is_tried_again(self, settled: Settled) -> bool:
-        """Tell whether the next build runs a notebook that failed, although nothing changes."""
+        """Tell whether the next build runs a failed notebook again if nothing changes."""
         stored = settled.result
         return stored is None or not self._fails_again(stored.result, settled.planned.rules)
 
     def _expect(self, name: str, stored: Stored, changes: list[Change]) -> None:
-        """Let files be as they will be when a result is used, for what depends on them."""
+        """Make files appear as they will be when a result is used, for notebooks that read them."""
         history = self._histories.get(name)
         if history is not None and history.result != stored.digest:
             changes = changes + self._validity.to_remove(name, self.previous(name), stored.result)
@@ -390,5 +397,5 @@ class Planner:
 
 
 def every_output(_name: str, _result: Result) -> bool:
-    """Say that outputs will be loaded."""
+    """Return that outputs will be loaded."""
     return True

@@ -1,8 +1,8 @@
-"""Files that notebooks have written: which of them are put back, or taken away.
+"""Restores and removes files that notebooks have written.
 
-A file is *ours* if it has a content that a run gave it in this checkout, or that a build put
-back here. Only such files are replaced or removed. Everything else is the user's and stays; the
-notebook that writes it is run instead.
+A file is *ours* if a run in this checkout wrote its content, or a build restored it here. Only such
+files are replaced or removed. Every other file belongs to the user and stays; the notebook that
+writes it is run instead.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from sphinx_nbcache.traces.fingerprints import GONE, Fingerprints
 from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.trace import Trace
 
-# Files of results without a mark are never executable.
+# Files of results without a mark, which may be forged, are never executable.
 _PLAIN_MODE = 0o644
 _WRITABLE = 0o200
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something to be done to a file under the root.
+    """A change of a file under the root.
 
     Attributes:
-        name: The file, by name.
-        artifact: The new content; `None` if the file is removed.
-        found: Its state before, which is proven to be ours: if it has another one by then, it is
-            left alone.
-        notebook: The notebook on whose account.
-        mode: Its permissions afterwards.
-        folders: Names of folders that runs made: they go as well when they are empty.
+        name: The name of the file.
+        artifact: The new content; `None` to remove the file.
+        found: The state before, which is proven to be ours. A file in any other state is not
+            changed.
+        notebook: The notebook that needs the change.
+        mode: The permissions afterwards.
+        folders: Names of folders that runs made. They are removed as well once they are empty.
     """
 
     name: str
@@ -66,20 +66,20 @@ class Change:
 class Artifacts:
     """The files that notebooks of a project write, and the changes to them in one build.
 
-    This is the only owner of that state: planner, ledger and validity ask here.
+    This class is the only owner of that state; planner, ledger and validity query it.
 
     Attributes:
-        owners: The notebook whose content counts, the last one, for files that several write.
-        writers: Which notebooks have written a file while a plan is carried out, by its name.
-        checkout: The id of this checkout: files are ours only where a run or a build put them.
+        owners: For each file that several notebooks write, the last one, whose content counts.
+        writers: The notebooks that wrote a file in the current build, by the name of the file.
+        checkout: The id of this checkout. A file is ours only in the checkout where it was written.
 
     Args:
-        store: Where their contents are.
+        store: The store of the contents.
         root: The root.
-        fingerprints: The files as they are.
+        fingerprints: The present files.
         notify: Takes warnings.
-        is_source: Tells of a name whether it is that of a notebook of the project.
-        is_allowed: Tells of a name whether `nbcache_restore` allows to put it back.
+        is_source: Returns whether a name is that of a notebook of the project.
+        is_allowed: Returns whether `nbcache_restore` allows restoring the file of that name.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 (what a project consists of)
@@ -107,27 +107,29 @@ class Artifacts:
         self._planned: dict[str, Sequence[Change]] = {}
 
     def plan(self, notebook: str, changes: Sequence[Change]) -> None:
-        """Let files appear as they will be after the changes that a notebook's result needs."""
+        """Plan changes that a notebook's result needs; the files appear as if changed already."""
+        # Readers are planned after their producers. They must see the restored files, or they
+        # would be planned to run.
         if changes:
             self._planned[notebook] = changes
             self.expect(changes)
 
     def withdraw(self, notebook: str) -> None:
-        """Let files appear unchanged again, because a notebook uses another result or none."""
+        """Cancel the planned changes of a notebook, which uses another result or none."""
         self.unexpect(self._planned.pop(notebook, ()))
 
     def forget_planned(self) -> None:
-        """Forget the planned changes: everything is planned again."""
+        """Forget all planned changes, because everything is planned again."""
         self._planned.clear()
 
     def settle(self, notebook: str, *, ran_here: bool) -> None:
-        """Carry out the planned changes of a notebook, unless a run has taken their place."""
+        """Carry out the planned changes of a notebook, unless it was run instead."""
         changes = self._planned.pop(notebook, ())
         if changes and not ran_here:
             self.change(notebook, changes)
 
     def change(self, notebook: str, changes: Iterable[Change]) -> None:
-        """Change files now, on account of a notebook."""
+        """Change files now, for a notebook."""
         self.note_written(notebook, self.carry_out(changes))
 
     def note_written(self, notebook: str, names: Iterable[str]) -> None:
@@ -142,22 +144,22 @@ class Artifacts:
     def path(self, name: str) -> str:
         """Return the absolute path of an artifact.
 
-        A name that no run gives to a file under the root stands for the root itself: that is a
-        folder, and so never what a run has left.
+        For a name that no file under the root can have, return the root itself: it is a folder,
+        and therefore never matches the digest of an artifact.
         """
         inside = self._places.path_of(name) if self._places.is_inside(name) else None
         return inside or str(self._root)
 
     def state_now(self, name: str) -> str:
-        """Return the state of an artifact, after a new look at it."""
+        """Return the present state of an artifact, bypassing the cache."""
         path = self.path(name)
         self._fingerprints.forget([path])
         return self._fingerprints.state(path)
 
     def to_restore(self, stored: Stored, trace: Trace, notebook: str) -> list[Change] | Reason:
-        """Return what has to be put back for a result, or the reason why it cannot be used.
+        """Return the changes that restore the files of a result, or why it cannot be used.
 
-        Nothing is changed yet.
+        This method changes no files.
 
         Args:
             stored: The result.
@@ -171,6 +173,8 @@ class Artifacts:
         away: list[str] = []
         for artifact in result.artifacts:
             name = artifact.path
+            # Several notebooks write this file. Only the last one restores it; otherwise each
+            # build would replace the file several times.
             if self.owners.get(name, notebook) != notebook:
                 continue
             found = self._fingerprints.state(self.path(name))
@@ -182,15 +186,18 @@ class Artifacts:
             refusal = self._refusal(stored, artifact, found)
             if refusal is not None:
                 return refusal
+            # Read all content now: a file that turns out to be damaged later would be missing,
+            # while the notebook counts as up to date.
             if (damage := self._damage(artifact, result)) is not None:
                 return damage
             mode = artifact.mode | _WRITABLE if stored.is_marked else _PLAIN_MODE
             changes.append(Change(name, artifact, found, notebook, mode))
+        # The fingerprints may say "gone" because of a planned change; warn only about real gaps.
         self._say_away([name for name in away if not os.path.lexists(self.path(name))])
         return self._not_kept(result, trace, notebook) or changes
 
     def _refusal(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
-        """Say why a file is not put back, or not replaced; `None` if it may be."""
+        """Return why a file must not be restored or replaced; `None` if it may be."""
         name = artifact.path
         if (never := self._why_never(name)) is not None:
             return Reason(Why.NOT_RESTORED, f"{name} is not put back: {never}", name)
@@ -205,7 +212,7 @@ class Artifacts:
         return Reason(Why.NOT_RESTORED, text, name)
 
     def _why_never(self, name: str) -> str | None:
-        """Say why nothing is put at a path, whoever made the result; `None` if it may be."""
+        """Return why no file may be placed at a path, whoever made the result, or `None`."""
         if self.path(name) != str(self._root / name):
             return "its name is not UTF-8"
         try:
@@ -216,9 +223,12 @@ class Artifacts:
 
     def _why_not_replaced(self, stored: Stored, artifact: Artifact, found: str) -> Reason | None:
         name = artifact.path
+        # An inferred write proves nothing: the content may be the user's edit during the run.
         is_ours = found in self._made(name) and not artifact.inferred
         is_allowed = self._is_allowed(name)
         real = self._real(name)
+        # Pages are the user's work, even if a run once wrote them. With `nbcache_restore`, a
+        # clean file of git may be replaced, because git has a copy.
         if self._is_source(real) or is_page(real):
             text = f"{name} is a page of the project, and not what it wrote"
         elif not is_ours and not (is_allowed and self._tracked.is_clean(real)):
@@ -242,7 +252,7 @@ class Artifacts:
         return None
 
     def _not_kept(self, result: Result, trace: Trace, notebook: str) -> Reason | None:
-        """Return that a file is not as it was left, of which no copy was kept: it was too large."""
+        """Return the reason if a file has changed and was too large to keep a copy."""
         kept = {artifact.path for artifact in result.artifacts}
         for written in trace.written:
             name = written.path
@@ -260,11 +270,11 @@ class Artifacts:
         notebook: str,
         folders: Collection[str] = (),
     ) -> list[Change]:
-        """Return the files of superseded results that are still ours, and not written any more.
+        """Return the removal of files that superseded results left, and that are still ours.
 
         Args:
             old: The results that the notebook used before.
-            new: The one that it uses now; `None` if it is about to be run.
+            new: The result that it uses now; `None` if it is about to be run.
             notebook: The notebook.
             folders: Names of folders that its runs made.
         """
@@ -281,9 +291,9 @@ class Artifacts:
         return list(changes.values())
 
     def _is_removable(self, artifact: Artifact) -> bool:
-        """Tell whether a run made a file where nothing was, and it is still as the run left it."""
+        """Tell whether a run created a file, and the file is unchanged since."""
         name = artifact.path
-        # A file that was there before a run, or may have been, is not the run's to take away.
+        # A file that existed before the run, or may have existed, belongs to the user.
         if not artifact.created or artifact.inferred:
             return False
         return (
@@ -294,7 +304,7 @@ class Artifacts:
         )
 
     def left_over(self, old: Iterable[Stored]) -> frozenset[str]:
-        """Return the names of files that earlier runs seem to have written, and that are there."""
+        """Return the names of existing files that earlier runs seem to have written."""
         return frozenset(
             artifact.path
             for stored in old
@@ -304,17 +314,17 @@ class Artifacts:
         )
 
     def expect(self, changes: Iterable[Change]) -> None:
-        """Let files appear as they will be, without touching them."""
+        """Make the fingerprints pretend that changes were carried out."""
         for change in changes:
             self._fingerprints.expect(self.path(change.name), change.state)
 
     def unexpect(self, changes: Iterable[Change]) -> None:
-        """Let files appear as they are."""
+        """Make the fingerprints report the real files again."""
         for change in changes:
             self._forget_around(self.path(change.name))
 
     def carry_out(self, changes: Iterable[Change]) -> set[str]:
-        """Change the files; return the names of those that were changed."""
+        """Carry out changes; return the names of the changed files."""
         wanted = [
             (change, move_of(change.name, change.found))
             for change in changes
@@ -322,12 +332,13 @@ class Artifacts:
         ]
         if not wanted:
             return set()
+        # One journal entry for all changes: each entry costs a write to the database.
         failed: dict[str, str] = {}
         done: list[Change] = []
         with self._journal.of([move for _, move in wanted]):
             for change, move in wanted:
                 if self._is_done(change):
-                    continue  # by another build, while this one waited for the journal
+                    continue  # another build did the same while this one waited for the journal
                 if (trouble := self._trouble(change, move)) is not None:
                     failed[change.name] = trouble
                 else:
@@ -337,7 +348,7 @@ class Artifacts:
         return {change.name for change in done}
 
     def _say_failed(self, changes: Sequence[Change], failed: Mapping[str, str]) -> None:
-        """Name a change that failed, and count the rest: a store can list a million."""
+        """Warn about the first failed change, and count the rest: there may be a million."""
         if not changes:
             return
         first = changes[0]
@@ -347,7 +358,7 @@ class Artifacts:
         self._say(text + more)
 
     def recover(self) -> None:
-        """Complete the changes of builds that were killed meanwhile."""
+        """Complete the changes of builds that were killed while they changed files."""
         with self._journal.interrupted() as moves:
             for move in moves:
                 kept = None
@@ -355,7 +366,7 @@ class Artifacts:
                     with open_folder(self._root, move.path) as (folder, _):
                         kept = moving.recover(folder, move)
                 except FileNotFoundError:
-                    continue
+                    continue  # the whole folder was removed, by the user or by git
                 except OSError as error:
                     kept = f"{move.aside} ({error})"
                 if kept is not None:
@@ -368,7 +379,7 @@ class Artifacts:
         return self._fingerprints.state(path) == change.state
 
     def _trouble(self, change: Change, move: Move) -> str | None:
-        """Carry out a change; return what went wrong, if something did."""
+        """Carry out a change; return an error message if it failed."""
         path = self.path(change.name)
         try:
             if self._fingerprints.state(path) != change.found:
@@ -377,6 +388,7 @@ class Artifacts:
         except (OSError, OutputsError) as error:
             return trouble_in_words(error) if isinstance(error, OSError) else str(error)
         finally:
+            # Also after a failure: the file may have been moved aside already.
             self._forget_around(path)
         return None
 
@@ -399,45 +411,48 @@ class Artifacts:
             try:
                 note_made(self._store.access, placed, self.checkout)
             except ShelfError:
-                return  # they are the user's from now on: that is safe
+                return  # safe: the files count as the user's from now on
 
     def _remove_empty(self, name: str, names: Collection[str]) -> None:
-        """Remove folders that a run made and in which nothing is left."""
+        """Remove a folder that a run made, and its parents that the run made, once empty."""
         while name in names:
             try:
                 with open_folder(self._root, name) as (folder, last):
                     folder.remove_folder(last)
+            # ENOTEMPTY: a folder with other files stays, and so do its parents.
             except OSError:
                 return
             self._fingerprints.forget([self.path(name)])
             name = name.rpartition("/")[0]
 
     def _forget_around(self, path: str) -> None:
-        """Look again at a path, and at the folders that may have come or gone with it."""
+        """Invalidate the fingerprints of a path, and of the folders that may have changed."""
         for changed in (Path(path), *Path(path).parents):
             if changed == self._root:
                 return
             self._fingerprints.forget([str(changed)])
 
     def _made(self, name: str) -> frozenset[str]:
-        """Return the contents that runs and builds have given a file in this checkout."""
+        """Return the digests of the contents that runs and builds wrote to a file here."""
         if not self.checkout:
             return frozenset()
         return made_contents(self._store.access, name, self.checkout)
 
     def _real(self, name: str) -> str:
         """Return the name of a file after following links, as git and the project know it."""
+        # git refuses to track paths "beyond a symbolic link", so it knows a file only under its
+        # real name: https://github.com/libgit2/pygit2/issues/1375
         with suppress(OSError):
             return real_name(self._root, name)
         return name
 
     def _stays_away(self, name: str) -> bool:
-        """Tell whether a file is the user's to delete: a notebook, or part of the repository."""
+        """Tell whether a deleted file stays deleted: a notebook, or a file that git tracks."""
         real = self._real(name)
         return self._is_source(real) or real in self._tracked
 
     def _say_away(self, names: Sequence[str]) -> None:
-        """Name once a file that the user deleted, and count the rest."""
+        """Warn once about files that the user deleted: name the first, and count the rest."""
         if not names or names[0] in self._said:
             return
         self._said.update(names)
@@ -454,5 +469,6 @@ class Artifacts:
 def _written(results: Iterable[Stored]) -> Iterable[Artifact]:
     """Yield the files that runs of this account have written under the root."""
     for stored in results:
+        # A forged result could name files of the user, to have them removed.
         if stored.is_marked and not stored.result.temporary:
             yield from stored.result.artifacts

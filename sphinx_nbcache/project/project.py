@@ -54,7 +54,8 @@ from sphinx_nbcache.store.upkeep import keep_limits, note_uses
 if TYPE_CHECKING:
     from sphinx_nbcache.project.handed_in import ImportedResults
 
-# How often notebooks are run again in one build because others rewrote what they had read.
+# How many rounds of repeated runs one build may have. Notebooks that rewrite each other's inputs
+# would otherwise run forever.
 _MOST_ROUNDS = 4
 
 
@@ -65,20 +66,20 @@ class Project:
     is sent to another process opens the store there.
 
     Attributes:
-        sources: Absolute paths of the files that may be notebooks; `None` for those that are
-            in the list `notebooks`.
-        notebooks: The list of notebooks that the store keeps.
+        sources: Absolute paths of the files that may be notebooks; `None` to use the list
+            `notebooks`.
+        notebooks: The list of notebooks in the store.
         results: The results in the store.
 
     Args:
         sources: As above.
         base: The folder to which `nbcache_exclude` and other paths in settings are relative.
-        place: The folder in which the store lives.
+        place: The folder of the store.
         settings: The options.
         notify: Takes warnings.
-        root: The root; by default what the settings say.
-        quiet: Folders whose files are no dependencies, such as those to which pages are written.
-            The store is one anyway.
+        root: The root; by default, it is determined from the settings.
+        quiet: Folders whose files are not dependencies, such as output folders of builders. The
+            folder of the store is always one of them.
     """
 
     def __init__(  # noqa: PLR0913 (what a project consists of)
@@ -118,7 +119,7 @@ class Project:
             base=base,
             root=self.root,
             formats=self.formats,
-            # Results of runs that began earlier do not count where everything is forced.
+            # If execution is forced, only results of runs that began later count.
             not_before=time.time(),
             validity=self._validity,
             artifacts=self._artifacts,
@@ -136,10 +137,10 @@ class Project:
         """Return the project of the notebooks in and below a folder.
 
         Args:
-            folder: Where to look for notebooks. Hidden folders, `_build`, and folders to which
-                Sphinx has written pages are passed over.
-            place: The folder of the store; by default what the option `store` or the
-                environment variable `JUPYTERCACHE` says, else `.jupyter_cache` in the folder.
+            folder: The folder to search for notebooks, without hidden folders, `_build`, and
+                output folders of Sphinx.
+            place: The folder of the store; by default the option `store`, the environment
+                variable `JUPYTERCACHE`, or else `.jupyter_cache` in the folder.
             notify: Takes warnings.
             options: Options, named as in `conf.py` without `nbcache_`.
 
@@ -161,12 +162,12 @@ class Project:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether what is put into the store is still there when this process has ended."""
+        """Whether the store is on disk, so that its content outlives this process."""
         return self.store.access.is_lasting
 
     @property
     def is_readable(self) -> bool:
-        """Whether the store could be opened, or was not needed so far."""
+        """Whether the store could be opened, or was not needed yet."""
         return self.store.access.is_readable
 
     def name_of(self, path: Path) -> str:
@@ -176,7 +177,7 @@ class Project:
     def found_below(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Return the notebooks in and below a folder, whether or not they are in the list.
 
-        Hidden folders, `_build`, and folders to which Sphinx has written pages are passed over.
+        Hidden folders, `_build`, and output folders of Sphinx are skipped.
         """
         found = _documents_below(Path(folder).absolute(), self.formats)
         return [path for path in found if is_notebook(path, self.formats)]
@@ -186,17 +187,19 @@ class Project:
         references: Iterable[Reference] | None = None,
         needs_outputs: NeedsOutputs = every_output,
     ) -> Plan:
-        """Decide for each notebook what is to be done with it, and why. Nothing is run.
+        """Decide what to do with each notebook, and why. This method runs no notebook.
 
         Args:
             references: The notebooks to plan: ids, paths, or names; by default all.
-            needs_outputs: Tells, by a notebook's name and a result, whether the outputs will be
-                loaded. If so they are checked now, and a damaged result is not reused. By
-                default all are.
+            needs_outputs: Returns, for a notebook's name and a result, whether the outputs will
+                be loaded. If so, they are checked now, and a damaged result is not reused. By
+                default, all outputs are checked.
 
         Raises:
             UnknownReferenceError: A notebook is unknown.
         """
+        # The time before the plan: a result that another build commits while this method runs
+        # counts as newer.
         made = time.time()
         self._artifacts.recover()
         sources = self._sources()
@@ -205,11 +208,11 @@ class Project:
         return Plan(self._planner.plan(sources, needs_outputs), made)
 
     def execute(self, plan: Plan, progress: Progress | None = None) -> Run:
-        """Run what is to be run, and return what became of every notebook.
+        """Execute a plan, and return the final state of every notebook.
 
-        Each result is in the store as soon as its notebook has ended. Notebooks with the same
-        code and rules in the same folder are run once. A notebook that another build on the
-        same store is running is awaited, not run twice.
+        Each result is stored as soon as its notebook has ended. Notebooks with the same code and
+        rules in the same folder share one run. If another build on the same store is running a
+        notebook, this build waits for the result instead of running it twice.
 
         Raises:
             NotebookFailedError: A notebook failed, and `nbcache_on_error = "stop"`.
@@ -234,12 +237,14 @@ class Project:
                 scheduler.run(to_run)
                 self._run_outdated(plan, ledger, scheduler)
             finally:
+                # Also after Ctrl-C: hashing large files again would slow down the next build.
                 self._validity.keep()
         settled = tuple(map(self._with_outlook, ledger.of(plan)))
         for notice in ledger.notices():
             self.notify(notice)
         note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
         self._planner.remember(settled)
+        # Clean up only after runs, because a build without runs has to be fast.
         if to_run:
             keep_limits(self.store)
             with suppress(ShelfError):
@@ -247,19 +252,20 @@ class Project:
         return Run(settled, time.perf_counter() - begin)
 
     def _with_outlook(self, settled: Settled) -> Settled:
-        """Return what became of a notebook, with what the next build does if it failed."""
+        """Return the state of a notebook, with whether the next build runs it again."""
         if not settled.failed or self._planner.is_tried_again(settled):
             return settled
         return replace(settled, is_tried_again=False)
 
     def _run_outdated(self, plan: Plan, ledger: BuildLedger, scheduler: Scheduler) -> None:
-        """Run again what read files before other notebooks of the plan rewrote them.
+        """Run notebooks again that read files before other notebooks of the plan rewrote them.
 
-        The first build does not know yet who reads what others write.
+        The first build does not know yet which notebooks read the files of others.
         """
         for _ in range(_MOST_ROUNDS):
             if not (outdated := ledger.outdated(plan)):
                 return
+            # Remove them first: otherwise the scheduler would find and reuse them.
             with suppress(ShelfError):
                 self.store.remove(ledger.doubted)
             ledger.find_producers(plan)
@@ -274,34 +280,34 @@ class Project:
             self.notify(Notice(Topic.ORDER, text, outdated[0].path))
 
     def forget(self) -> None:
-        """Let go of what plans were made with: of what notebooks were, and of what they depend on.
+        """Release the cached histories, traces and fingerprints, which are large in big projects.
 
-        It is looked up again if it is needed. In a large project it is much.
+        They are loaded again when they are needed.
         """
         self._planner.forget()
         self._validity.forget()
 
     def past_runs(self, planned: Planned) -> tuple[PastRun, ...]:
-        """Return the last runs of a notebook, the oldest first; a dozen of them are remembered.
+        """Return the last dozen runs of a notebook, the oldest first.
 
-        They may have been runs of other code: it is the notebook that has these runs.
+        They include runs of earlier versions of its code.
         """
         return self._planner.past_runs(planned.name)
 
     def check_reproducible(
         self, run: Run, progress: Progress | None = None
     ) -> tuple[Comparison, ...]:
-        """Run again what was reused, and compare the outputs with the stored ones.
+        """Run the reused notebooks again, and compare the outputs with the stored ones.
 
-        Stored results stay as they are. Files that the notebooks write are put back as they were.
+        Stored results are not changed. The files that the notebooks write are restored afterwards.
         Execution counts are not compared.
 
         Args:
-            run: The return value of [](Project.execute). Notebooks that it has run are left out.
+            run: The return value of [](Project.execute). Notebooks that it has run are skipped.
             progress: Receives the progress.
 
         Returns:
-            The result for each notebook that was run again.
+            The comparison for each notebook that was run again.
         """
         reruns = Reruns(
             store=self.store,
@@ -318,7 +324,7 @@ class Project:
         """Return the outputs of a result.
 
         Raises:
-            OutputsError: They are missing or damaged.
+            OutputsError: The outputs are missing or damaged.
         """
         return self.store.outputs(stored.result)
 
@@ -326,8 +332,8 @@ class Project:
         """Return a copy of a notebook with the outputs of its present code, as an nbformat node.
 
         Raises:
-            UnknownReferenceError: There is no such notebook.
-            ProjectError: It has no result of its present code, or cannot be read.
+            UnknownReferenceError: The project has no such notebook.
+            ProjectError: The notebook has no result of its present code, or cannot be read.
         """
         (planned,) = self.plan([reference]).notebooks or (None,)
         if planned is None:
@@ -336,14 +342,14 @@ class Project:
         return self._merged(planned)
 
     def plan_node(self, node: Node, path: str | os.PathLike[str]) -> Planned:
-        """Decide what would be done with a notebook that is in memory, and why.
+        """Decide what to do with a notebook in memory, and why.
 
         Args:
             node: The notebook: an nbformat node, or equal dictionaries and lists.
-            path: The file of which it is the notebook. It is not read, and need not be there.
+            path: The path of the notebook. The file is not read and need not exist.
 
         Raises:
-            ProjectError: The node is no notebook.
+            ProjectError: The node is not a notebook.
         """
         from sphinx_nbcache.project.handed_in import read_node, scan_of
 
@@ -351,14 +357,14 @@ class Project:
         return self._planner.plan_scanned(source, scan_of(read_node(node)))
 
     def merge_node(self, node: Node, path: str | os.PathLike[str]) -> Any:
-        """Return a copy of a notebook that is in memory, with the outputs of its code.
+        """Return a copy of a notebook in memory, with the outputs of its code.
 
         Args:
             node: As in [](Project.plan_node).
             path: As in [](Project.plan_node).
 
         Raises:
-            ProjectError: The node is no notebook, or there is no result of its code.
+            ProjectError: The node is not a notebook, or its code has no result.
         """
         from sphinx_nbcache.project.handed_in import text_of_node
 
@@ -379,8 +385,8 @@ class Project:
             Outputs and other cells are not compared.
 
         Raises:
-            UnknownReferenceError: There is no such result.
-            StoreTroubleError: Its sources are damaged.
+            UnknownReferenceError: The store has no such result.
+            StoreTroubleError: The sources of the result are damaged.
             ProjectError: The notebook cannot be read, or nbdime is not installed.
         """
         from sphinx_nbcache.project.differences import NoDiffError, diff_code
@@ -404,16 +410,16 @@ class Project:
             raise ProjectError(str(error)) from None
 
     def invalidate(self, references: Iterable[Reference] | None = None) -> list[Stored]:
-        """Remove the results of the present code of notebooks, so that they are run again.
+        """Remove the results of the present code of notebooks, so that the next build runs them.
 
         Args:
             references: Ids, paths or names of notebooks; by default all.
 
         Returns:
-            The results that were removed.
+            The removed results.
 
         Raises:
-            UnknownReferenceError: A notebook is unknown. Nothing is removed then.
+            UnknownReferenceError: A notebook is unknown. No result is removed.
             StoreTroubleError: The store cannot be written.
         """
         keys = dict.fromkeys(planned.code_key for planned in self.plan(references))
@@ -421,11 +427,11 @@ class Project:
         return self.results.remove([stored.id for results in found.values() for stored in results])
 
     def close(self) -> None:
-        """Let go of the store. It is opened again when it is needed."""
+        """Close the store. It is opened again when it is needed."""
         self.store.close()
 
     def _sources(self) -> list[Source]:
-        """Return the files that may be notebooks, with what the list of notebooks says of them."""
+        """Return the files that may be notebooks, with their settings in the list of notebooks."""
         registered = {item.name: item for item in self.notebooks}
         if self.sources is None:
             return [
@@ -450,11 +456,11 @@ class Project:
         return chosen
 
     def _is_source(self, name: str) -> bool:
-        """Tell whether a file is one that may be a notebook of the project."""
+        """Tell whether a file may be a notebook of the project."""
         return self._planner.is_source(name)
 
     def _is_allowed_back(self, name: str) -> bool:
-        """Tell whether `nbcache_restore` allows to put a file back."""
+        """Tell whether `nbcache_restore` allows restoring a file."""
         globs = self.settings.restore
         return (
             bool(globs)
@@ -510,7 +516,7 @@ class Project:
         return imported
 
     def _merged(self, planned: Planned, text: str | None = None) -> Any:
-        """Merge into the file of a notebook, or into the text that is at hand."""
+        """Merge outputs into the given text, or else into the file of a notebook."""
         from sphinx_nbcache.project.handed_in import merged_notebook
 
         results = self._planner.whole_results(planned)
@@ -524,7 +530,7 @@ class Project:
             return merged_notebook(planned, text, stored, self.store.outputs(stored.result))
 
     def _source_of(self, path: Path) -> Source:
-        """Return a file with what the list of notebooks says of it, if it is in it."""
+        """Return a file with its settings in the list of notebooks, if it is listed."""
         return next((source for source in self._sources() if source.path == path), Source(path))
 
     def _read(self, source: Source) -> Notebook:
@@ -534,10 +540,10 @@ class Project:
 
 
 def _stop_at_failures(plan: Plan) -> None:
-    """End a build whose notebooks would only fail again.
+    """Stop a build if a notebook would only fail again.
 
     Raises:
-        NotebookFailedError: One of them would.
+        NotebookFailedError: A notebook has failed before, and nothing has changed.
     """
     failed = [
         f"{planned.name}: {result.result.failure.headline}"
@@ -563,12 +569,13 @@ def _documents_below(base: Path, formats: Formats, notify: Notify = say_nothing)
 def _files_below(base: Path, formats: Formats) -> Iterable[str]:
     """Yield the files with a notebook's suffix, as POSIX paths relative to the folder."""
     for folder, folders, files in os.walk(base):
+        # In place, so that `os.walk` skips the others: https://docs.python.org/3/library/os.html#os.walk
         folders[:] = sorted(
             name
             for name in folders
             if not (name.startswith((".", "_build")) or is_output(Path(folder) / name))
         )
         for name in sorted(files):
-            # A link to a file that has gone is listed, too.
+            # `os.walk` also lists dangling links.
             if formats.suffix_of(name) and (Path(folder) / name).is_file():
                 yield (Path(folder) / name).relative_to(base).as_posix()

@@ -1,4 +1,4 @@
-"""The notebooks of a project that someone has added, or that a build has found."""
+"""The list of a project's notebooks: those that users added, and those that builds found."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KEY = "notebooks"
 
 
 def read_roll(store: Store) -> Roll:
-    """Return the list; empty if there is none."""
+    """Return the list of notebooks; it is empty if the store has none."""
     return store.access.read(_KEY, Roll) or Roll()
 
 
@@ -47,6 +47,8 @@ def change_roll(store: Store, change: Callable[[Roll], Roll]) -> Roll:
         ShelfError: The store cannot be written.
     """
     with store.access.transaction():
+        # Read inside the transaction: two concurrent changes would otherwise start from the same
+        # list, and give the same id to two notebooks.
         old = read_roll(store)
         new = change(old)
         if new != old:
@@ -56,7 +58,10 @@ def change_roll(store: Store, change: Callable[[Roll], Roll]) -> Roll:
 
 def try_to_change_roll(store: Store, change: Callable[[Roll], Roll]) -> None:
     """Change the list if necessary and possible."""
+    # Compare without a transaction first. A transaction locks the database for other builds
+    # (https://www.sqlite.org/lang_transaction.html), and most builds change nothing.
     if change(old := read_roll(store)) != old:
+        # A build works without the list, for example with a read-only store.
         with suppress(ShelfError):
             change_roll(store, change)
 
@@ -64,11 +69,10 @@ def try_to_change_roll(store: Store, change: Callable[[Roll], Roll]) -> None:
 class Register:
     """The list of notebooks that the store of a project keeps.
 
-    Iterating over it gives the notebooks in the order of their ids. An id is never given to
-    another notebook.
+    Iteration yields the notebooks in the order of their ids. Ids are never reused.
 
     Args:
-        store: Where the list is kept.
+        store: The store that keeps the list.
         root: The directory to which names are relative.
         formats: The formats by suffix.
     """
@@ -83,14 +87,14 @@ class Register:
 
     @property
     def executor(self) -> str:
-        """The executor that was chosen for the notebooks; empty if none was."""
+        """The executor last chosen for the notebooks; empty if none was chosen."""
         return read_roll(self._store).executor
 
     def choose_executor(self, name: str) -> None:
-        """Remember an executor for the notebooks, for where no `conf.py` says which.
+        """Remember an executor, for projects without a `conf.py`.
 
-        The place in which notebooks work is part of what a result is of. Were it forgotten, what
-        was run in temporary folders would seem to have no result.
+        The working directory of a notebook, temporary or not, is part of its code key. If the
+        executor was forgotten, later commands would miss the results of earlier ones.
 
         Raises:
             StoreTroubleError: The store cannot be written.
@@ -103,7 +107,7 @@ class Register:
         """Return a notebook by its id, path or name.
 
         Raises:
-            UnknownReferenceError: There is none.
+            UnknownReferenceError: The project has no such notebook.
         """
         (found,) = self.find([reference])
         return found
@@ -116,22 +120,25 @@ class Register:
         """
         notebooks = list(self)
         found = [_meant(reference, notebooks, self._root) for reference in references]
+        # An id and a path can refer to the same notebook.
         return list({item.id: item for item in found}.values())
 
     def add(
         self, paths: Iterable[Path | str], reader: str = "", assets: Sequence[Path | str] = ()
     ) -> list[Registered]:
-        """Add notebooks. One that is there already keeps its id, and gets these settings.
+        """Add notebooks. A notebook already in the list keeps its id and gets the new settings.
 
         Args:
-            paths: Their files. They are not copied.
-            reader: Their reader (see [](format_for_reader)); empty to use their suffix.
-            assets: Files or folders that they need. They lie in or below the notebook's folder.
+            paths: The files of the notebooks. They are not copied.
+            reader: The reader (see [](format_for_reader)); empty to choose it by suffix.
+            assets: Files or folders that the notebooks need, in or below the notebook's folder.
 
         Raises:
-            ProjectError: A file, reader or asset cannot be used. Nothing is added then.
+            ProjectError: A file, reader or asset cannot be used. The list is unchanged.
             StoreTroubleError: The store cannot be written.
         """
+        # `absolute` keeps links, `resolve` would not: a linked notebook is listed, and read by its
+        # suffix, under the name that the user gave.
         files = [Path(path).absolute() for path in paths]
         asked = [
             self._checked(path, reader, [Path(a).absolute() for a in assets]) for path in files
@@ -142,10 +149,10 @@ class Register:
         return [item for name in names for item in roll.notebooks if item.name == name]
 
     def remove(self, references: Iterable[Reference]) -> list[Registered]:
-        """Take notebooks out of the list. Their files and results stay.
+        """Remove notebooks from the list, but neither their files nor their results.
 
         Raises:
-            UnknownReferenceError: One of them is unknown. Nothing is removed then.
+            UnknownReferenceError: One of them is unknown. The list is unchanged.
             StoreTroubleError: The store cannot be written.
         """
         removed = self.find(references)
@@ -155,7 +162,7 @@ class Register:
         return removed
 
     def clear(self) -> list[Registered]:
-        """Take all notebooks out of the list.
+        """Remove all notebooks from the list.
 
         Raises:
             StoreTroubleError: The store cannot be written.
@@ -163,9 +170,9 @@ class Register:
         return self.remove([item.id for item in self])
 
     def note_built(self, names: Iterable[str]) -> None:
-        """Add the notebooks that a build is about to run, so that commands know them meanwhile.
+        """Add the notebooks that a build is about to run, so that concurrent commands know them.
 
-        Nothing is removed: a file that is missing now may be one that a notebook writes.
+        Missing notebooks stay in the list: another notebook may still write them.
 
         Args:
             names: The notebooks.
@@ -174,23 +181,26 @@ class Register:
 
         def change(roll: Roll) -> Roll:
             known = {item.name for item in roll.notebooks}
+            # The id 0 is a placeholder: `_with` assigns ids, inside the transaction.
             return _with(roll, [Registered(0, n, by_build=True) for n in found if n not in known])
 
         try_to_change_roll(self._store, change)
 
     def set_built(self, names: Iterable[str], below: str) -> None:
-        """Make those that builds have added the ones that this build has found.
+        """Replace the notebooks that builds added by those that this build found.
 
-        It costs nothing when nothing has changed, and never stops a build.
+        An unchanged list is not written. A store that cannot be written is not an error.
 
         Args:
             names: The notebooks among the documents.
-            below: The source directory, relative to the root: what other builds have found
-                elsewhere stays.
+            below: The source directory, relative to the root. Notebooks that other builds found
+                elsewhere stay in the list.
         """
         found = dict.fromkeys(names)
 
         def change(roll: Roll) -> Roll:
+            # Several Sphinx projects may share a store: each removes only notebooks below its own
+            # source directory. Notebooks that users added are never removed.
             prefix = "" if below == "." else f"{below}/"
             gone = {
                 item.id
@@ -229,7 +239,7 @@ class Register:
 
 
 def is_notebook(path: Path, formats: Formats, reader: str = "") -> bool:
-    """Tell whether a file is a notebook, also if it cannot be read as one.
+    """Tell whether a file is a notebook, even a malformed one.
 
     Args:
         path: The file.
@@ -258,11 +268,13 @@ def _meant(reference: Reference, notebooks: Sequence[Registered], root: Path) ->
 
 
 def _with(roll: Roll, added: Sequence[Registered]) -> Roll:
-    """Return a list with notebooks added, or changed if they are in it."""
+    """Return the list with notebooks added, or updated if they are already in it."""
     notebooks = {item.name: item for item in roll.notebooks}
     next_id = roll.next_id
     for item in added:
         old = notebooks.get(item.name)
+        # `next_id` never decreases: an id in a user's script must not come to mean another
+        # notebook after the first one was removed.
         number, when = (old.id, old.added) if old is not None else (next_id, time.time())
         next_id += old is None
         notebooks[item.name] = msgspec.structs.replace(item, id=number, added=when)

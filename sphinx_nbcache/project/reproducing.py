@@ -1,7 +1,6 @@
-"""Running notebooks again whose results are valid, to see whether their outputs are the same.
+"""Runs notebooks with valid results again, and compares the outputs.
 
-Such a run goes into nothing: its result is not kept, and the files that it has written give way
-to those that were there before.
+The results of these runs are not stored, and the previous content of written files is restored.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ _REASON = Reason(Why.FORCED, "it is run again, to compare outputs")
 
 @dataclass(frozen=True, slots=True)
 class CellDifference:
-    """A cell that shows something else when it is run again.
+    """A cell with different outputs in the second run.
 
     Attributes:
         cell: The cell, with its number and line.
-        diff: The beginning of what differs, from the stored outputs to the new ones.
+        diff: The beginning of the diff from the stored outputs to the new ones.
     """
 
     cell: ScannedCell
@@ -59,8 +58,8 @@ class Comparison:
 
     Attributes:
         planned: The notebook.
-        result: The stored result with which its outputs were compared.
-        again: The result of the second run. It is not in the store.
+        result: The stored result that the outputs were compared with.
+        again: The result of the second run, which is not in the store.
         cells: The cells whose outputs differ.
     """
 
@@ -71,23 +70,23 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether the second run ended well, with the same outputs."""
+        """Whether the second run succeeded with the same outputs."""
         return not self.cells and self.again.failure is None
 
 
 class Reruns:
-    """Runs notebooks again. It is the ledger of these runs, which keeps no result.
+    """Runs notebooks again. It is also the ledger of these runs, which stores no results.
 
     Attributes:
-        producers: For each notebook those before it that must have ended.
+        producers: For each notebook, the earlier ones that must end before it starts.
 
     Args:
-        store: Where the results are.
+        store: The store of the results.
         settings: The options.
-        planner: Knows what notebooks last were.
-        validity: Knows what results depend on.
+        planner: Provides the history of notebooks.
+        validity: Provides the dependencies of results.
         artifacts: The files that notebooks have written.
-        observer: Watches what runs do.
+        observer: Observes the runs.
         notify: Takes warnings.
     """
 
@@ -104,14 +103,15 @@ class Reruns:
     ) -> None:
         self._store = store
         self.producers: Mapping[str, frozenset[str]] = {}
-        # A failure counts as a difference.
+        # A failure counts as a difference, so it must not stop the other comparisons.
         self._settings = replace(settings, on_error="warn")
         self._planner = planner
         self._validity = validity
         self._artifacts = artifacts
         self._observer = observer
         self._notify = notify
-        # The ledger of the build knows the files of the other notebooks.
+        # `clear_before` must spare the files of the other notebooks, which the ledger of a build
+        # knows.
         self._build = BuildLedger(store, planner, validity, artifacts)
         self._last = RunOutputs([]), _UNTRACED
         self._stored: dict[str, Stored] = {}
@@ -119,7 +119,7 @@ class Reruns:
         self._found: dict[str, Comparison] = {}
 
     def of(self, run: Run, progress: Progress) -> tuple[Comparison, ...]:
-        """Run again what was reused, and return what came of each notebook."""
+        """Run the reused notebooks again, and return the comparison for each of them."""
         reused = list(_reused(run))
         self._stored = {settled.planned.name: stored for settled, stored in reused}
         notebooks = [
@@ -132,12 +132,14 @@ class Reruns:
             try:
                 self._run(notebooks, progress)
             finally:
-                # Clean up after interrupted runs.
+                # Ctrl-C ends the scheduler before `settle`: restore the files of these runs too.
                 for name in list(self._before):
                     self._put_back(name, _UNTRACED)
         return tuple(self._found[item.name] for item in notebooks if item.name in self._found)
 
     def _run(self, notebooks: list[Planned], progress: Progress) -> None:
+        # `_last` holds the outputs of one run only. It is enough, because the scheduler calls
+        # `settle` right after `commit`.
         self.producers = self._one_by_one([planned.name for planned in notebooks])
         self._artifacts.writers.clear()
         scheduler = Scheduler(
@@ -153,33 +155,33 @@ class Reruns:
         scheduler.run(notebooks)
 
     def results(self, _planned: Planned) -> Sequence[Stored]:
-        """Return no result: each notebook has to be run."""
+        """Return no results, so that each notebook is run."""
         return ()
 
     def planned_again(self, _planned: Planned) -> None:
-        """Leave out a notebook that was edited: its outputs cannot be compared."""
+        """Skip a notebook that was edited: its outputs cannot be compared."""
 
     def objection(self, _planned: Planned, _stored: Stored) -> None:
-        """Object to nothing: there are no results to choose from."""
+        """Return no objection. This method is not called, as there are no results."""
 
     def adopt(self, _planned: Planned, _stored: Stored) -> None:
-        """Take no other result."""
+        """Do nothing. This method is not called, as there are no results."""
 
     def written_by_others(self, name: str) -> Collection[str]:
         """Return the names of the files that other notebooks have written."""
         return self._artifacts.of_others(name)
 
     def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
-        """Keep the outputs until they are compared, and nothing in the store."""
+        """Keep the outputs in memory until they are compared."""
         trace = observed.trace
         self._artifacts.note_written(job.notebook, (*trace.changed(), *trace.made_folders()))
         self._last = outcome.outputs, trace
         return Stored(0, "", result)
 
     def _one_by_one(self, names: list[str]) -> Mapping[str, frozenset[str]]:
-        """Return of each notebook those before it that it must not run beside.
+        """Map each notebook to the earlier ones that must not run at the same time.
 
-        While one of them runs, the files that it writes are not what others have read.
+        While a notebook runs, its files temporarily differ from the ones that others have read.
         """
         results = {name: self._stored[name].result for name in names}
         prints = {name: self._validity.footprint([result]) for name, result in results.items()}
@@ -188,6 +190,8 @@ class Reruns:
             name: Footprint(found.reads | found.writes, found.questions, found.writes)
             for name, found in prints.items()
         }
+        # A conflict holds in both directions, as each run restores its files afterwards. To let
+        # the later notebook wait for the earlier one cannot form a cycle.
         order = {name: number for number, name in enumerate(names)}
         waits: dict[str, set[str]] = {}
         for name, others in producers(reading).items():
@@ -197,7 +201,8 @@ class Reruns:
         return {name: frozenset(others) for name, others in waits.items()}
 
     def clear_before(self, planned: Planned) -> Collection[str]:
-        """Let a run find what the first one has found, and remember what was there."""
+        """Remember the present files, and prepare the state that the first run found."""
+        # The inventory precedes `clear_before`, which removes files.
         result = self._stored[planned.name].result
         kept = () if result.temporary else result.artifacts
         self._before[planned.name] = {a.path: self._as_it_is(a) for a in kept}
@@ -208,16 +213,19 @@ class Reruns:
         if state == GONE:
             return None
         found = Path(self._artifacts.path(artifact.path)).stat()
+        # The store keeps a large file in pieces, whose digests only its artifact lists. Other
+        # content can be restored only if the store has it in one piece.
         pieces = artifact.pieces if state == artifact.digest else ()
         mode = stat.S_IMODE(found.st_mode) & 0o777
         return Artifact(artifact.path, state, found.st_size, mode, artifact.created, pieces)
 
     def settle(self, settled: Settled) -> None:
-        """Compare, and put back what was there."""
+        """Compare the outputs, and restore the previous files."""
         planned, stored = settled.planned, self._stored[settled.planned.name]
         outputs, trace = self._last
         if planned.name in self._before:
             self._put_back(planned.name, trace)
+        # The notebook was removed or edited before its turn.
         if settled.result is None:
             return
         try:
@@ -236,10 +244,10 @@ class Reruns:
 
     def _put_back(self, name: str, trace: Trace) -> None:
         before, folders = self._before.pop(name), trace.made_folders()
-        # A write that was not seen may be the user's.
+        # An inferred write may be the user's, so it is not undone.
         seen = {w.path: w for w in trace.written if not w.inferred}
         changes = [
-            # Where the run left nothing, the file is put back only if nothing is there.
+            # If the run did not write the file, it is restored only where no file is now.
             Change(
                 path, artifact, seen[path].digest if path in seen else GONE, name, _mode(artifact)
             )
@@ -259,7 +267,8 @@ def _mode(artifact: Artifact | None) -> int:
 
 
 def _reused(run: Run) -> Iterator[tuple[Settled, Stored]]:
-    """Yield the notebooks whose valid results are older than this run, with them."""
+    """Yield the notebooks that reused a valid result older than this run, with that result."""
+    # A notebook with the same code as one that was run has a new result as well.
     new = {item.result.digest for item in run.notebooks if item.ran_here and item.result}
     for settled in run.notebooks:
         stored = settled.result

@@ -1,4 +1,4 @@
-"""The results in the store of a project: looking at them, adding, removing, checking."""
+"""The collection of results in the store of a project."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ Node = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StoredInfo:
-    """The facts about a result that need no loading of its outputs.
+    """The properties of a result that are available without loading its outputs.
 
     Attributes:
-        id: A small integer, local to the store and never used again.
+        id: A small integer, local to the store and never reused.
         digest: The SHA-256 of the result, in hexadecimal.
         notebook: The notebook that was run: a path relative to the root.
-        created: When the run ended: seconds since the epoch, UTC.
-        accessed: When it was last used: seconds since the epoch, UTC, up to an hour late.
+        created: The end of the run, in seconds since the epoch (UTC).
+        accessed: The last use, in seconds since the epoch (UTC), to within an hour.
         status: How the run ended.
-        seconds: How long it took.
+        seconds: The duration of the run.
         kernel: The name of the kernel.
-        bytes: The size of its outputs, as far as it is known.
-        artifacts: The files that the run has made.
+        bytes: The size of its outputs, as far as known.
+        artifacts: The files that the run wrote.
     """
 
     id: int
@@ -69,7 +69,7 @@ class StoredInfo:
 
 
 class Results:
-    """The results in the store. Iterating over them gives a [](StoredInfo) for each.
+    """The results in the store. Iteration yields a [](StoredInfo) for each.
 
     Args:
         store: The store.
@@ -97,10 +97,10 @@ class Results:
     def get(self, reference: Reference) -> Stored:
         """Return a result by its id, the start of its digest, or the path of its notebook.
 
-        The newest of several results of one notebook counts.
+        If a notebook has several results, return the newest one.
 
         Raises:
-            UnknownReferenceError: There is none, or several digests begin so.
+            UnknownReferenceError: No result matches, or several digests begin with the reference.
         """
         return _meant(reference, self._store.all_results(), self._root)
 
@@ -108,7 +108,7 @@ class Results:
         """Return the outputs of a result.
 
         Raises:
-            StoreTroubleError: They are missing or damaged.
+            StoreTroubleError: The outputs are missing or damaged.
         """
         with store_trouble():
             return self._store.outputs(stored.result)
@@ -117,7 +117,7 @@ class Results:
         """Return the sources of the code cells that were run.
 
         Raises:
-            StoreTroubleError: They are missing or damaged.
+            StoreTroubleError: The sources are missing or damaged.
         """
         with store_trouble():
             content = self._store.blob(stored.result.sources)
@@ -127,24 +127,24 @@ class Results:
             raise StoreTroubleError(f"the sources of result {stored.id}: {error}") from None
 
     def trace(self, stored: Stored) -> Trace | None:
-        """Return what a run was seen to depend on and to write.
+        """Return the observed dependencies and products of a run.
 
         Returns:
-            The trace; that of a notebook which was executed elsewhere has no `tracked` kinds.
-            `None` if it is missing or damaged.
+            The trace, without `tracked` kinds if the notebook was executed elsewhere; `None` if it
+            is missing or damaged.
         """
         return self._store.traces([stored.result]).get(stored.result.trace)
 
     def artifact(self, stored: Stored, path: str) -> bytes:
-        """Return the content of a file that a run has made.
+        """Return the content of a file that a run wrote.
 
         Args:
             stored: The result of the run.
             path: The path of the file, relative to the notebook's folder.
 
         Raises:
-            UnknownReferenceError: The run has made no such file.
-            StoreTroubleError: It is missing or damaged.
+            UnknownReferenceError: The run wrote no such file.
+            StoreTroubleError: The content is missing or damaged.
         """
         try:
             wanted = inner_path(path)
@@ -164,11 +164,11 @@ class Results:
         Args:
             path: The notebook's file.
             validate: Whether the execution counts must be those of a run from top to bottom.
-            artifacts: Files that the run has made, in or below the notebook's folder.
+            artifacts: Files that the run wrote, in or below the notebook's folder.
 
         Raises:
-            ValidityError: They are not. The message names the cells.
-            ProjectError: The file is no notebook, or an artifact cannot be used.
+            ValidityError: The execution counts are wrong. The message names the cells.
+            ProjectError: The file is not a notebook, or an artifact cannot be used.
             StoreTroubleError: The store cannot be written.
         """
         return self._add(Path(path).absolute(), None, validate, _absolute(artifacts))
@@ -181,17 +181,17 @@ class Results:
         validate: bool = True,
         artifacts: Sequence[Path | str] = (),
     ) -> Stored:
-        """Add an executed notebook that is in memory, as the result of its code.
+        """Add an executed notebook in memory, as the result of its code.
 
         Args:
             node: The notebook: an nbformat node, or equal dictionaries and lists. It is copied.
-            path: The file of which it is the notebook. It is not read, and need not be there.
+            path: The path of the notebook. The file is not read and need not exist.
             validate: Whether the execution counts must be those of a run from top to bottom.
-            artifacts: Files that the run has made, in or below the folder of `path`.
+            artifacts: Files that the run wrote, in or below the folder of `path`.
 
         Raises:
-            ValidityError: They are not. The message names the cells.
-            ProjectError: The node is no notebook, or an artifact cannot be used.
+            ValidityError: The execution counts are wrong. The message names the cells.
+            ProjectError: The node is not a notebook, or an artifact cannot be used.
             StoreTroubleError: The store cannot be written.
         """
         return self._add(Path(path).absolute(), node, validate, _absolute(artifacts))
@@ -200,9 +200,10 @@ class Results:
         """Remove results.
 
         Raises:
-            UnknownReferenceError: One of them is unknown. Nothing is removed then.
+            UnknownReferenceError: A reference is unknown. No result is removed.
             StoreTroubleError: The store cannot be written.
         """
+        # Resolve all references before the first removal.
         everything = self._store.all_results()
         found = [_meant(reference, everything, self._root) for reference in references]
         return self._remove(list({stored.id: stored for stored in found}.values()))
@@ -218,11 +219,12 @@ class Results:
     def prune(self) -> list[Stored]:
         """Remove the results that no notebook of the project uses, and stores in older formats.
 
-        The records of files that no longer exist are removed with them.
+        The records of files that no longer exist are removed as well.
 
         Raises:
             StoreTroubleError: The store cannot be written.
         """
+        # Plan first: if planning fails, no result is removed.
         used = self._used()
         with store_trouble():
             for folder in remove_older_folders(self._store.folder):
@@ -232,15 +234,15 @@ class Results:
 
     @property
     def limits(self) -> StoreLimits:
-        """How much the store keeps."""
+        """The limits of the store."""
         return read_limits(self._store)
 
     def set_limits(self, *, count: int | None, size: int | None) -> None:
-        """Set how much the store keeps; what is too much is removed at once.
+        """Set the limits of the store; results in excess are removed at once.
 
         Args:
-            count: How many results, from 1 on; `None` for no limit.
-            size: How many bytes on the disk, from 1 on; `None` for no limit.
+            count: The number of results, at least 1; `None` for no limit.
+            size: The number of bytes on the disk, at least 1; `None` for no limit.
 
         Raises:
             ValueError: A limit is below 1.
@@ -254,13 +256,13 @@ class Results:
         keep_limits(self._store)
 
     def check(self, *, fix: bool = False) -> list[Finding]:
-        """Look through the whole store for damage.
+        """Check the whole store for damage.
 
         Args:
-            fix: Whether to take out what is damaged.
+            fix: Whether to remove damaged entries.
 
         Raises:
-            StoreTroubleError: The store cannot be read, or not written.
+            StoreTroubleError: The store cannot be read or written.
         """
         with store_trouble():
             return check_store(self._store, fix=fix)
@@ -282,6 +284,7 @@ def _info(stored: Stored, uses: dict[int, int]) -> StoredInfo:
         digest=stored.digest,
         notebook=result.notebook,
         created=result.finished,
+        # Uses are recorded late, or not at all if the store was read-only.
         accessed=max(result.finished, uses.get(stored.id, 0)),
         status=result.status,
         seconds=result.seconds,

@@ -1,4 +1,4 @@
-"""The results of carrying out a plan, and the interface for its progress."""
+"""The results of executing a plan, and the interface for its progress."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Settled:
         planned: The notebook and the decision on it.
         result: The result that its page shows, if any.
         ran_here: Whether this project ran it for this plan.
-        ran_elsewhere: Whether another build on the same store ran it meanwhile.
-        is_tried_again: If it failed: whether the next build runs it again in any case.
+        ran_elsewhere: Whether another build on the same store ran it during this build.
+        is_tried_again: If it failed, whether the next build runs it again in any case.
         is_gone: Whether its file was removed before its turn came.
     """
 
@@ -63,12 +63,13 @@ class Settled:
 
     @property
     def failed_place(self) -> FailedPlace | None:
-        """Where the notebook failed, if it was in one cell."""
+        """The place of the failure, if it was in one cell."""
         return failed_place(self.result.result, self.planned.scan) if self.result else None
 
     @property
     def kept_silent(self) -> tuple[ScannedCell, ...]:
-        """The cells that did not raise the exception that their metadata promise."""
+        """The cells that did not raise the exception that their metadata declare."""
+        # Without declared exceptions, the cells need not be searched.
         if self.result is None or not self.planned.rules.promises:
             return ()
         return kept_silent(self.result.result, self.planned.rules, self.planned.scan)
@@ -76,7 +77,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The result of a plan: its notebooks in the same order, and the time it took."""
+    """The result of executing a plan: its notebooks in the same order, and the duration."""
 
     notebooks: tuple[Settled, ...]
     seconds: float
@@ -84,11 +85,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class FormerRun:
-    """How long the last run of a notebook took.
+    """The durations of the last run of a notebook.
 
     Attributes:
-        seconds: All of it.
-        cells: Digest of a code cell → how long that took.
+        seconds: The duration of the whole run.
+        cells: The durations of code cells, by digest.
     """
 
     seconds: float
@@ -98,43 +99,43 @@ class FormerRun:
 class Progress:
     """Receives progress while notebooks run, in the thread of [](Project.execute).
 
-    This one listens and says nothing. Derive from it what shows progress.
+    The methods of this class do nothing. Override them in a subclass to show progress.
     """
 
     def queued(
         self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
     ) -> None:
-        """Take note of what is going to be run, before any of it is.
+        """Handle the queue of notebooks, before any of them is run.
 
         Args:
-            notebooks: The notebooks; of those with the same code, the first.
-            former: How long their last runs took, by name, as far as that is known.
-            slots: How many are run at once.
+            notebooks: The notebooks; if several have the same code, only the first of them.
+            former: The durations of their last runs, by name, as far as known.
+            slots: The number of notebooks that run at once.
         """
 
     def cell_started(self, planned: Planned, position: int) -> None:
-        """Take note that a notebook's code cell at this position begins (see `Scan.cells`)."""
+        """Handle the start of a notebook's code cell at a position (see `Scan.cells`)."""
 
     def still_running(self) -> None:
-        """Take note that time passes. Called at least once a second while notebooks run."""
+        """Handle a tick of the clock. Called at least once a second while notebooks run."""
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Take note that a notebook starts, as number n of how many."""
+        """Handle the start of a notebook, with its number and the total number."""
 
     def waiting(self, planned: Planned) -> None:
-        """Take note that another build is running a notebook; it is awaited."""
+        """Handle the wait for a notebook that another build is running."""
 
     def spared(self, planned: Planned) -> None:
-        """Take note that a notebook that was going to be run need not, or cannot, be run."""
+        """Handle a queued notebook that need not, or cannot, be run."""
 
     def finished(self, settled: Settled) -> None:
-        """Take note that a notebook that was to be run has a result, which is in the store."""
+        """Handle a queued notebook whose result is in the store now."""
 
 
 def notices_of_reruns(
     notebooks: Sequence[Settled], settings: Settings, base: Path
 ) -> Iterator[Notice]:
-    """Yield a warning for each entry of `nbcache_rerun` by which no notebook was run.
+    """Yield a warning for each entry of `nbcache_rerun` that caused no run.
 
     Args:
         notebooks: The settled notebooks.
@@ -162,11 +163,11 @@ def _why_not_rerun(decision: Decision, settings: Settings) -> str:
 
 
 def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
-    """Yield what has to be said about a notebook in every build until it is mended.
+    """Yield the warnings about a notebook, which every build repeats until it is fixed.
 
     Args:
         settled: The settled notebook.
-        settings: The options, which say whether a failed notebook is an error.
+        settings: The options, which decide whether a failed notebook is an error.
     """
     planned = settled.planned
     errors = settings.on_error != "warn"

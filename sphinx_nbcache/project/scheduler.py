@@ -1,4 +1,4 @@
-"""Running the notebooks of a plan, each when there is a slot for it and its claim is granted."""
+"""The scheduler: it runs each notebook of a plan when a slot is free and its claim is granted."""
 
 from __future__ import annotations
 
@@ -38,16 +38,19 @@ if TYPE_CHECKING:
     from sphinx_nbcache.execution.job import Job, Outcome
     from sphinx_nbcache.kernels.choosing import KernelStarts
 
-# How often to look whether another build is done with a notebook.
+# How often to retry a claim that another build holds. File locks cannot notify a waiting process
+# without blocking it: https://man7.org/linux/man-pages/man2/flock.2.html
 _CLAIM_SECONDS = 0.05
-# How often to poll jobs: a cancelled future may not wake the waiting thread.
+# How often to poll jobs. `concurrent.futures.wait` without a timeout would hang if a future was
+# cancelled before the call: https://github.com/python/cpython/issues/92001
 _LOOK_SECONDS = 1.0
-# How often to plan a notebook again that is edited while the build runs.
+# How often to plan a notebook again that is edited while the build runs. An editor that saves all
+# the time must not keep the build from ending.
 _EDITS = 3
 
 
 class Ledger(Protocol):
-    """The scheduler's view of what notebooks are, were, and become.
+    """The scheduler's view of the plan, the store, and the results of the build.
 
     Attributes:
         producers: For each notebook, the notebooks that write what it reads and must be settled
@@ -57,34 +60,34 @@ class Ledger(Protocol):
     producers: Mapping[str, frozenset[str]]
 
     def results(self, planned: Planned) -> Sequence[Stored]:
-        """Return the results under a notebook's code key whose outputs are whole."""
+        """Return the results under a notebook's code key whose outputs are undamaged."""
 
     def planned_again(self, planned: Planned) -> Planned | None:
         """Plan a notebook again that was edited since, or had to wait for others.
 
-        Return `None` if its file is gone.
+        Return `None` if its file was removed.
         """
 
     def objection(self, planned: Planned, stored: Stored) -> Reason | None:
         """Return why a notebook cannot use a result; `None` if it can."""
 
     def adopt(self, planned: Planned, stored: Stored) -> None:
-        """Take a result for a notebook that was to be run."""
+        """Use an existing result for a notebook that was to be run."""
 
     def clear_before(self, planned: Planned) -> Collection[str]:
         """Clean up before a notebook is run.
 
-        Return the names of files that its earlier runs seem to have written, and that stay.
+        Return the names of the remaining files that its earlier runs seem to have written.
         """
 
     def written_by_others(self, name: str) -> Collection[str]:
         """Return the names of the files that other notebooks have written."""
 
     def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
-        """Take the result of a run."""
+        """Store the result of a run."""
 
     def settle(self, settled: Settled) -> None:
-        """Record what became of a notebook, before others that depend on it start."""
+        """Record the final state of a notebook, before notebooks that depend on it start."""
 
 
 @dataclass
@@ -92,13 +95,13 @@ class Scheduler:
     """Runs the notebooks of one plan.
 
     Attributes:
-        ledger: Knows the notebooks, and takes their results.
-        claims: The claims of this plan, and where those of others are seen.
+        ledger: Provides the results of notebooks, and records new ones.
+        claims: The claims of this plan, which exclude those of other builds.
         settings: The options.
         progress: Receives the progress.
-        observer: Watches what runs depend on.
-        former: Returns how long notebooks took when they were last run, by name.
-        since: When the plan was made, in seconds since the epoch.
+        observer: Records the dependencies of runs.
+        former: Returns the durations of the last runs of notebooks, by name.
+        since: The time of the plan, in seconds since the epoch.
         notify: Takes warnings.
     """
 
@@ -137,10 +140,11 @@ class Scheduler:
         from sphinx_nbcache.kernels.environment import thread_limits, usable_cores, with_changes
         from sphinx_nbcache.kernels.specs import ipython_folder_as_found
 
-        total = self._started + len(waiting)  # rounds before this one count
+        total = self._started + len(waiting)  # earlier rounds of this build count
         first = [group[0] for group in waiting]
         environment = with_changes(os.environ, self.settings.environment)
-        # As it will be, unless the executor is another package's: that is asked when it is made.
+        # The zygote starts before the executor exists, so the slots of an executor from another
+        # package are not known yet. They are set below, in `starts.variables`.
         slots = slots_of(self.settings.executor, self.settings.jobs) or 1
         limits = thread_limits(slots, usable_cores(), environment)
         try:
@@ -158,7 +162,7 @@ class Scheduler:
                 while waiting or self._running:
                     self._fill_slots(executor, starts, waiting, total)
                     self._tell_of_cells()
-                    # While a claim is not granted, look again soon; else wait for a run to end.
+                    # Retry a denied claim soon; otherwise wait for a run to end.
                     is_claiming = waiting and self._has_slot(executor)
                     pause = _CLAIM_SECONDS if is_claiming else _LOOK_SECONDS
                     if self._running:
@@ -168,10 +172,12 @@ class Scheduler:
                     elif waiting:
                         time.sleep(_CLAIM_SECONDS)
         finally:
-            # Ctrl-C, or `stop`: what has ended meanwhile is kept, and what was cancelled is not.
+            # After Ctrl-C or `on_error = "stop"`, commit the runs that ended in the meantime. Drop
+            # cancelled futures first: `outcome_of` would turn them into failed results.
             for future in [future for future in self._running if future.cancelled()]:
                 del self._running[future]
             self._finish_all()
+            # Last: another build that is granted a claim must find the results above.
             self.claims.release_all()
 
     @contextmanager
@@ -186,7 +192,8 @@ class Scheduler:
         with first_zygote(
             settings.kernel_start, key.kernel, key.language, environment, self._folder
         ) as first:
-            # Only now: what is imported here takes as long as what happens in that process.
+            # Import nbclient only now: it takes as long as the zygote needs to start, so the two
+            # overlap.
             from sphinx_nbcache.kernels.quick_import import import_nbclient
 
             import_nbclient()
@@ -199,7 +206,7 @@ class Scheduler:
                 yield starts
 
     def _make_executor(self, starts: KernelStarts) -> Executor:
-        """Return the executor that the option names, or another one if it cannot be used."""
+        """Return the executor that the option names, or its fallback if it cannot be used."""
         from sphinx_nbcache.execution.executors import (
             UnknownExecutorError,
             fallback_of,
@@ -207,6 +214,8 @@ class Scheduler:
         )
         from sphinx_nbcache.execution.runner import Runner
 
+        # The callback runs in threads of the executor, but `Progress` promises calls in the thread
+        # of the build. The queue passes them on.
         runner = Runner(lambda job, position: self._cells.put((job, position)), starts)
         self._executor, jobs = self.settings.executor, self.settings.jobs
         try:
@@ -221,7 +230,8 @@ class Scheduler:
             return make_executor(self._executor, jobs, runner)
 
     def _tell_of_cells(self) -> None:
-        """Tell which cells have begun: runs themselves say so in other threads."""
+        """Report the cells that began, from the thread of the build."""
+        # A job that was finished in the meantime may still have cells in the queue.
         groups = {id(job): group for job, group, _ in self._running.values()}
         with suppress(Empty):
             while True:
@@ -238,7 +248,8 @@ class Scheduler:
         self, executor: Executor, starts: KernelStarts, waiting: deque[Group], total: int
     ) -> None:
         if not self._running and all(map(self._must_wait, waiting)):
-            # They wait for each other in a circle: one of them has to begin.
+            # The notebooks depend on each other in a cycle, which `acyclic` cannot rule out for
+            # groups: waiting for one member means waiting for all. Start the first one anyway.
             begins = waiting[0][0].name
             self.ledger.producers = {
                 n: of for n, of in self.ledger.producers.items() if n != begins
@@ -247,6 +258,7 @@ class Scheduler:
             if not self._has_slot(executor):
                 return
             group = waiting.popleft()
+            # A kernel is forked ahead for the folder of the next notebook.
             starts.expect(_next_folder(group, waiting))
             must_wait = is_alone(group) and bool(self._running)
             if must_wait or not self._start(executor, group, waiting, total):
@@ -254,22 +266,28 @@ class Scheduler:
 
     def _must_wait(self, group: Group) -> bool:
         """Tell whether notebooks of other groups may still write what this one reads."""
+        # Members of the same group share one run, so they do not wait for each other.
         producers = self.ledger.producers.get(group[0].name, frozenset())
         return bool((producers & self._unsettled) - {planned.name for planned in group})
 
     def _start(self, executor: Executor, group: Group, waiting: deque[Group], total: int) -> bool:
-        """Start a notebook, or settle it otherwise; False if it must wait for its claim."""
+        """Start or settle a notebook; return False if it must wait for others or its claim."""
         first, claims = group[0], self.claims
         if self._must_wait(group):
             return False
+        # Its producers have ended: plan again, from the files that they have left.
         if first.decision.action is Action.DEPENDS:
             waiting.extendleft(reversed(self._planned_again(group, edited=False)))
             return True
         if not claims.try_claim(first.code_key):
+            # This build itself may hold the claim, for a notebook with the same code but other
+            # rules. Report only the wait for another build, and only once.
             if first.name not in self._awaited and not claims.holds(first.code_key):
                 self._awaited.add(first.name)
                 self.progress.waiting(first)
             return False
+        # Look again with the claim held: another build may have committed a result between the
+        # plan and the claim.
         if found := self._found_since(first):
             claims.release(first.code_key)
             self.ledger.adopt(first, found)
@@ -282,6 +300,7 @@ class Scheduler:
             claims.release(first.code_key)
             waiting.extend(self._planned_again(group))
             return True
+        # Clear only after the claim: another build could be running this notebook.
         left_over = self.ledger.clear_before(first)
         self._started += 1
         self.progress.started(first, self._started, total)
@@ -292,8 +311,9 @@ class Scheduler:
     def _planned_again(self, group: Group, *, edited: bool = True) -> list[Group]:
         """Plan the first notebook of a group again: it was edited, or waited for others.
 
-        One that is edited faster than it can be planned is left as it was, without a result.
+        A notebook that is edited too often is settled without a result.
         """
+        # The others may still have the old code. They stay in the queue as a group of their own.
         first, *others = group
         again = [others] if others else []
         self._replanned[first.name] += edited
@@ -316,8 +336,10 @@ class Scheduler:
     def _found_since(self, planned: Planned) -> Stored | None:
         """Return a result that another build has committed since the plan was made.
 
-        One that failed counts as well, if it was run by the same rules.
+        A failure counts as well, if it was run with the same rules.
         """
+        # With `force`, only results that are newer than the plan count. Two builds that are forced
+        # at the same time then still share one run.
         is_named = planned.decision.reason.why is Why.FORCED
         is_forced = is_named or self.settings.execute == "force"
         for stored in self.ledger.results(planned):
@@ -327,14 +349,16 @@ class Scheduler:
             objection = self.ledger.objection(planned, stored)
             if is_valid and objection is None and (is_new or not is_forced):
                 return stored
-            # The dependencies of a kernel that died are unknown.
+            # A kernel that died sent no report, so its dependencies are unknown. To run it again
+            # right away would only kill another kernel.
             is_same = objection is None or objection.why is Why.UNKNOWN_DEPENDENCIES
             if is_new and not is_valid and result.rules == planned.rules and is_same:
                 return stored
         return None
 
     def _finish_all(self) -> None:
-        """Commit every run that has ended; then raise, if one failed and that is to stop all."""
+        """Commit every run that has ended; then raise if a failure is to stop the build."""
+        # Commit all before raising: results of runs that ended at the same time would be lost.
         failed = []
         for future in [future for future in self._running if future.done()]:
             failed += self._finish(future)
@@ -342,7 +366,7 @@ class Scheduler:
             raise NotebookFailedError("; ".join(failed))
 
     def _finish(self, future: Future[Outcome]) -> list[str]:
-        """Commit a run that has ended; return what failed, in words."""
+        """Commit a run that has ended; return a message if it failed."""
         job, group, watch = self._running.pop(future)
         outcome = outcome_of(job, future)
         result = make_result(job, outcome, self._executor)
@@ -351,14 +375,14 @@ class Scheduler:
         stored = self.ledger.commit(job, result, outcome, observed)
         _remove_kept(outcome)
         self._own.add(stored.digest)
-        # Only now: who is granted the claim must find the result.
+        # Only after the commit: the next holder of the claim must find the result.
         self.claims.release(job.code_key)
         self._settle(group, stored, ran_here=True)
         failure = stored.result.failure
         return [f"{job.notebook}: {failure.headline}"] if failure is not None else []
 
     def _settle(self, group: Group, stored: Stored, *, ran_here: bool) -> None:
-        """Settle the notebooks that a result serves; the first of them is the one that was run."""
+        """Settle the notebooks that share a result; the first of them is the one that was run."""
         for position, planned in enumerate(group):
             settled = Settled(
                 planned,
@@ -377,26 +401,31 @@ class Scheduler:
 def _cells_of(notebooks: Sequence[Planned]) -> Iterator[list[str]]:
     """Yield the code cells of each notebook that can be read."""
     for planned in notebooks:
+        # The cells only tell which modules to preload. A file that is unreadable by now is
+        # reported when its own turn comes.
         with suppress(NotebookError, OSError):
             yield [item.cell.source for item in read_planned(planned).code_cells]
 
 
 def _next_folder(group: Group, waiting: Sequence[Group]) -> str | None:
-    """Return where the notebook will be run that comes after one, if it may start beside it."""
+    """Return the folder of the next notebook, if it may run at the same time as this group."""
+    # A temporary folder does not exist yet, so no kernel can be forked ahead for it.
     if not waiting or is_alone(group) or is_alone(waiting[0]) or waiting[0][0].key.temporary:
         return None
     return str(waiting[0][0].folder)
 
 
 def _remove_kept(outcome: Outcome) -> None:
-    """Remove what a run has left, now that the store has it: it may be large."""
+    """Remove the copies of a run's files, which may be large: the store has them now."""
     for file in outcome.files:
         with suppress(OSError):
             Path(file.kept_in).unlink()
 
 
 def _submitted(executor: Executor, job: Job) -> Future[Outcome]:
-    """Give a job to an executor; that it may fail to take it is a failure of the job."""
+    """Submit a job; if the executor does not accept it, the job fails."""
+    # For example, `submit` raises RuntimeError after a shutdown:
+    # https://docs.python.org/3/library/concurrent.futures.html#concurrent.futures.Executor
     try:
         return executor.submit(job)
     except Exception as error:  # noqa: BLE001 (executors may be another package's)

@@ -1,4 +1,4 @@
-"""The world of one build, and whether the results of notebooks are valid in it."""
+"""The world of one build, and the validity of results in it."""
 
 from __future__ import annotations
 
@@ -35,26 +35,27 @@ from sphinx_nbcache.traces.trace import Trace
 from sphinx_nbcache.traces.tracking import Tracking, why_not_valid
 from sphinx_nbcache.traces.world import World
 
-# As Sphinx's own templates call the folder in which each builder has one.
+# The output folder of the Makefile from sphinx-quickstart; each builder has a subfolder:
+# https://www.sphinx-doc.org/en/master/man/sphinx-quickstart.html
 BUILD_FOLDER = "_build"
-# Under it, and a digest, what is known of a kernel is remembered.
+# The prefix of the keys of kernel facts; the rest is a digest.
 KERNEL_KEY = "kernel/"
 _UNKNOWN = "what its last run depended on is not known"
 _UNTRACED = "what its last run depended on was not tracked (nbcache_untraced)"
 
 
 class Worlds:
-    """Files, kernels and packages as they are in one build, each looked at once.
+    """The files, kernels and packages of one build, each examined once.
 
     Attributes:
         fingerprints: Files and directories, for all kernels.
 
     Args:
-        store: Where fingerprints and kernels are remembered.
+        store: The store, which caches fingerprints and facts about kernels.
         settings: The options.
         base: The folder to which globs in options are relative.
         root: The root.
-        quiet: Folders whose files do not count.
+        quiet: Folders whose files are not dependencies.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Worlds:
 
     @property
     def quiet(self) -> tuple[str, ...]:
-        """The folders whose files do not count, absolute."""
+        """The folders whose files are not dependencies, as absolute paths."""
+        # With a prefix, `__pycache__` folders lie elsewhere:
+        # https://docs.python.org/3/library/sys.html#sys.pycache_prefix
         bytecode = (sys.pycache_prefix, os.environ.get("PYTHONPYCACHEPREFIX"))
         return (*self._quiet, *(folder for folder in dict.fromkeys(bytecode) if folder))
 
@@ -103,14 +106,15 @@ class Worlds:
         return facts is not None and facts.language == "python"
 
     def look_again(self) -> None:
-        """Look at everything again, because time has passed."""
+        """Invalidate all cached observations, because time has passed."""
+        # The digests of this build become remembered ones: an unchanged file is not hashed again.
         self.keep()
         self.fingerprints.forget_all()
         self._kernels.clear()
         self._worlds.clear()
 
     def forget(self) -> None:
-        """Let go of all that was seen, and of what is remembered of files."""
+        """Release all cached observations, and the fingerprints from the store."""
         self.look_again()
         self._remembered.clear()
         self._asked.clear()
@@ -119,11 +123,13 @@ class Worlds:
         """Return what counts as a dependency of a notebook.
 
         Args:
-            scan: Its reading.
-            path: Its absolute path.
+            scan: The scan of the notebook.
+            path: The absolute path of the notebook.
             key: The parts of its code key: copies of assets are not observed as reads.
         """
         settings = scan.settings(self._settings)
+        # Most notebooks declare nothing and share one object, so that its globs are not built a
+        # thousand times.
         is_special = scan.dependencies or scan.variables or key.assets
         if not (settings.dependencies or is_special or settings.track != self._settings.track):
             return self._common
@@ -158,7 +164,7 @@ class Worlds:
     def _given_variables(self, kinds: Collection[Kind]) -> tuple[str, ...]:
         """Return the variables of `nbcache_environment` that count for every notebook.
 
-        Libraries in C, and programs that a notebook starts, are not seen to read them.
+        The tracer does not see reads by C libraries and by subprocesses.
         """
         if not self._settings.environment or Kind.ENVIRONMENT not in kinds:
             return ()
@@ -167,7 +173,7 @@ class Worlds:
         return tuple(name for name in self._settings.environment if not is_secret(name))
 
     def look_up(self, traces: Iterable[Trace]) -> None:
-        """Look up what is remembered of all files of these traces: at once, which is quick."""
+        """Load the stored fingerprints of all files of traces, in one query."""
         names: set[str] = set()
         for trace in traces:
             names.update(written.path for written in trace.written)
@@ -179,13 +185,14 @@ class Worlds:
         self._remembered.update(fingerprints(self._store.access, sorted(paths)))
 
     def keep(self) -> None:
-        """Remember the fingerprints that were taken in this build."""
+        """Store the fingerprints that were taken in this build."""
         keep_fingerprints(self._store.access, self.fingerprints.fresh, self._remembered)
         self._remembered.update(self.fingerprints.fresh)
         self.fingerprints.fresh.clear()
 
     def _kernel(self, name: str, language: str) -> KernelFacts | None:
-        """Return what is known of a kernel; it is asked only if that is not remembered."""
+        """Return the facts about a kernel, from the store if they are current."""
+        # Otherwise, its interpreter has to be started, which takes tenths of a second.
         if (name, language) not in self._kernels:
             key = KERNEL_KEY + memory_key(name, language, self._environment)
             facts = self._store.access.read(key, KernelFacts)
@@ -198,7 +205,7 @@ class Worlds:
         return self._kernels[name, language]
 
     def _from_root(self, folder: Path, glob: str) -> str:
-        """Return a glob relative to the root, or an absolute one, for one relative to a folder."""
+        """Convert a glob relative to a folder into one relative to the root, or absolute."""
         if Path(glob).is_absolute():
             return glob
         prefix = portable_path(folder, self._root)
@@ -209,22 +216,22 @@ class Worlds:
 
 
 def _known_kinds(names: Iterable[str]) -> tuple[Kind, ...]:
-    """Return kinds of dependencies by their names: a later version may know more of them."""
+    """Return kinds of dependencies by their names; ignore kinds of later versions."""
     return tuple(kind for kind in Kind if kind in names)
 
 
 def _with_builds(folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield folders, and the `_build` around them: with what builders write for others in it."""
+    """Yield folders, and the `_build` around each, to which other builders write."""
     for folder in folders:
         yield folder
         yield from (above for above in folder.parents if above.name.startswith(BUILD_FOLDER))
 
 
 class Validity:
-    """Holds the traces of results against the world.
+    """Verifies the traces of results against the world.
 
     Args:
-        store: Where traces are.
+        store: The store of the traces.
         worlds: The world of each kernel.
         artifacts: The files that notebooks have written.
     """
@@ -236,34 +243,35 @@ class Validity:
         self._traces: dict[str, Trace] = {}
 
     def look_again(self) -> None:
-        """Look at the world again."""
+        """Invalidate the cached observations of the world."""
         self._worlds.look_again()
 
     def forget(self) -> None:
-        """Let go of traces, and of what the world is like."""
+        """Release the traces, and the cached observations of the world."""
         self._traces.clear()
         self._worlds.forget()
 
     def look_up(self, results: Iterable[Result]) -> None:
-        """Load the traces of results, and what is remembered of the files in them."""
+        """Load the traces of results, and the stored fingerprints of the files in them."""
         new = [result for result in results if result.trace not in self._traces]
         found = self._store.traces(new)
         self._traces.update(found)
         self._worlds.look_up(found.values())
 
     def trace(self, result: Result) -> Trace | None:
-        """Return the trace of a result; `None` if it has none that can be read."""
+        """Return the trace of a result; `None` if it is missing or damaged."""
         if result.trace not in self._traces:
             self.look_up([result])
         return self._traces.get(result.trace)
 
     def writes_anything(self, results: Iterable[Result]) -> bool:
-        """Tell whether one of these results wrote or removed files, as most do not."""
+        """Tell whether one of these results wrote or removed files."""
+        # Most projects have no such result: then the planner skips the search for producers.
         traces = (self._traces.get(result.trace) for result in results)
         return any(trace is not None and (trace.written or trace.removed) for trace in traces)
 
     def footprint(self, results: Iterable[Result]) -> Footprint:
-        """Return what results have read and written."""
+        """Return the names of files that results have read and written."""
         footprint = Footprint()
         for result in results:
             trace = self.trace(result)
@@ -272,7 +280,7 @@ class Validity:
         return footprint
 
     def objection(self, planned: Planned, stored: Stored) -> Reason | None:
-        """Return what speaks against the use of a result by a notebook; `None`: nothing."""
+        """Return why a notebook cannot use a result; `None` if it can."""
         found = self.judge(planned.name, planned.path, planned.scan, planned.key, stored)
         return found if isinstance(found, Reason) else None
 
@@ -285,12 +293,12 @@ class Validity:
         stored: Stored,
         earlier: Callable[[], Iterable[Stored]] = tuple,
     ) -> list[Change] | Reason:
-        """Return the files that have to be put back for a result, or what speaks against it.
+        """Return the changes that restore the files of a result, or why it cannot be used.
 
         Args:
-            name: The notebook that is to use it.
-            path: Its absolute path.
-            scan: Its reading.
+            name: The notebook that is to use the result.
+            path: The absolute path of the notebook.
+            scan: The scan of the notebook.
             key: The parts of its code key.
             stored: A result under that key.
             earlier: Returns all results that the notebook has used before.
@@ -303,6 +311,8 @@ class Validity:
         if trace.tracked is None and self._worlds.must_be_traced(key, tracking):
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNTRACED)
         held = trace
+        # Verification stops at the first mismatch. If a file of an earlier result explains it,
+        # drop that fact and verify the rest.
         while (mismatch := why_not_valid(held, tracking, world)) and isinstance(
             mismatch.fact, Absent
         ):
@@ -318,9 +328,9 @@ class Validity:
     def _is_left_behind(
         self, path: str, world: World, result: Result, earlier: Callable[[], Iterable[Stored]]
     ) -> bool:
-        """Tell whether a file is an older one of the notebook, which this result replaces.
+        """Tell whether a file was written by an earlier result, and will be replaced by this one.
 
-        It is as good as absent: a run would not find it either.
+        Such a file counts as absent: a run would not find it either.
         """
         if result.temporary or path not in {artifact.path for artifact in result.artifacts}:
             return False
@@ -333,7 +343,7 @@ class Validity:
         )
 
     def changed_since(self, planned: Planned, stored: Stored) -> Reason | None:
-        """Return what a result depended on and is not as it was; `None`: all is, or is unknown."""
+        """Return the first changed dependency of a result; `None` if none is known to differ."""
         trace = self.trace(stored.result)
         if trace is None or trace.unreliable is not None:
             return None
@@ -345,15 +355,15 @@ class Validity:
         return Reason(Why.DEPENDENCY_CHANGED, mismatch.text, path)
 
     def to_remove(self, name: str, old: Iterable[Stored], new: Result) -> list[Change]:
-        """Return the files that a notebook has written before, and does not write any more."""
+        """Return the removal of files that a notebook wrote before, but no longer writes."""
         old = list(old)
         return self._artifacts.to_remove(old, new, name, self._made_folders(old))
 
     def to_clear(self, planned: Planned, old: Iterable[Stored]) -> list[Change]:
-        """Return what a notebook that is about to be run has left behind.
+        """Return the removal of files that earlier runs left, before a notebook is run again.
 
-        A run must find what the first one found. Its own files, such as a cache, may be made from
-        inputs that have changed since. Ignored files are left.
+        A run must find the same files as the first run. Files of its own, such as a cache, may be
+        derived from inputs that have changed since. Ignored files stay.
         """
         ignored = self._worlds.tracking(planned.scan, planned.path, planned.key).ignored
         old = list(old)
@@ -365,10 +375,10 @@ class Validity:
         ]
 
     def _made_folders(self, results: Iterable[Stored]) -> frozenset[str]:
-        # A stranger could name a folder of the user's.
+        # A forged result could name a folder of the user, to have it removed.
         traces = (self.trace(stored.result) for stored in results if stored.is_marked)
         return frozenset().union(*(trace.made_folders() for trace in traces if trace is not None))
 
     def keep(self) -> None:
-        """Remember the fingerprints that were taken."""
+        """Store the fingerprints that were taken."""
         self._worlds.keep()
