@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 def connect(app: Sphinx) -> None:
-    """Connect everything to a Sphinx application, in the order in which a build uses it."""
+    """Connect everything to a Sphinx application, in the order in which a build uses it.
+
+    Raises:
+        ConfigError: MyST-NB is loaded as well.
+    """
+    from sphinx.errors import ConfigError
+
     from sphinx_nbcache.extension.config_values import register_options
     from sphinx_nbcache.extension.directives import CodeCell, JcacheReport, JcacheStatus
     from sphinx_nbcache.extension.domain import NotebookDomain
@@ -17,6 +23,14 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.extension.parser import NotebookParser
     from sphinx_nbcache.report.pages import PlainLinks, hide_source_path
 
+    if "myst_nb" in app.config.extensions:
+        # MyST-NB (1.4, `sphinx_ext.py`) registers `.md` and `.ipynb` without
+        # `override`, so that the one that is set up last would end the build with a traceback.
+        raise ConfigError(
+            "conf.py loads both myst_nb and sphinx_nbcache, which read the same files (`.md`,"
+            " `.ipynb`); remove myst_nb from `extensions`: its options and tags have their"
+            " counterparts here (see the page on migration)"
+        )
     register_options(app)
     # Before our parser: myst-parser registers one for the same file types, which ours overrides.
     # Sphinx sets up an extension once, so it does not matter whether `conf.py` lists it, too.

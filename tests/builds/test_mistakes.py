@@ -612,3 +612,13 @@ def test_a_mode_for_one_build_does_not_last_for_the_commands(book: Book, cli: Co
     book.build()
     (planned,) = cli.ok("plan", "--json", "-p", store).json["notebooks"]
     assert planned["reason"] == "execution is forced"
+
+
+def test_a_second_reader_of_the_same_files_is_named(book: Book) -> None:
+    book.conf("extensions.append('myst_nb')")
+    book.index()
+    built = book.build()
+    assert built.status != 0
+    text = " ".join(built.warnings.split())
+    assert "conf.py loads both myst_nb and sphinx_nbcache" in text
+    assert "remove myst_nb from `extensions`" in text
