@@ -212,6 +212,33 @@ def test_a_link_counts_by_what_it_leads_to(project: Project, tmp_path: Path) -> 
     assert project.says(traced) == "link.csv changed"
 
 
+@pytest.mark.parametrize(
+    "look",
+    [
+        "pathlib.Path('link.csv').is_symlink()",
+        "pathlib.Path('link.csv').lstat()",
+        "os.stat('link.csv', follow_symlinks=False)",
+        "os.lstat('link.csv')",
+        "os.path.islink('link.csv')",
+        "os.path.lexists('link.csv')",
+        "pathlib.Path('link.csv').readlink()",
+        "list(os.walk('.'))",
+        "[entry.stat(follow_symlinks=False) for entry in os.scandir('.')]",
+    ],
+)
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_look_at_a_link_does_not_hide_the_read_that_follows(
+    project: Project, tmp_path: Path, look: str, *, inside: bool
+) -> None:
+    target = project.write("target.csv", "1") if inside else tmp_path / "target.csv"
+    target.write_text("1")
+    (project.root / "link.csv").symlink_to(target)
+    traced = project.run(f"import os, pathlib\n{look}\nopen('link.csv').read()")
+    assert project.says(traced) is None
+    target.write_text("2")
+    assert "link.csv changed" in str(project.says(traced))
+
+
 def test_a_link_to_itself_beside_the_notebook_does_not_end_the_tracing(project: Project) -> None:
     project.write("data.csv", "1")
     (project.root / "loop.ipynb").symlink_to("loop.ipynb")
