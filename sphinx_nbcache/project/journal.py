@@ -61,9 +61,10 @@ class Journal:
 
     @contextmanager
     def interrupted(self) -> Iterator[list[Move]]:
-        """Provide the interrupted changes, and remove their entries afterwards.
+        """Provide the interrupted changes. Those that are removed from the list are recovered.
 
-        The list is empty if another build is changing files now.
+        The entries of the others stay, and the next build tries them again. The list is empty if
+        another build is changing files now.
         """
         keys = self._access.keys(_PREFIX)
         if not keys:
@@ -73,9 +74,11 @@ class Journal:
             found = self._access.read_many(keys, _Entry) if is_held else {}
             # Paths are relative to the root, so the changes of another checkout do not apply here.
             mine = {key: e for key, e in found.items() if e.checkout == self._checkout}
-            yield [move for entry in mine.values() for move in entry.moves if move.is_plausible]
+            left = [move for entry in mine.values() for move in entry.moves if move.is_plausible]
+            yield left
+            gone = [key for key, entry in mine.items() if not any(m in left for m in entry.moves)]
             with suppress(ShelfError):
-                self._access.write({}, gone=mine)
+                self._access.write({}, gone=gone)
 
 
 @contextmanager

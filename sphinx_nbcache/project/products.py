@@ -360,14 +360,18 @@ class Artifacts:
     def recover(self) -> None:
         """Complete the changes of builds that were killed while they changed files."""
         with self._journal.interrupted() as moves:
-            for move in moves:
+            for move in list(moves):
                 kept = None
                 try:
                     with open_folder(self._root, move.path) as (folder, _):
                         kept = moving.recover(folder, move)
+                    moves.remove(move)
                 except FileNotFoundError:
-                    continue  # the whole folder was removed, by the user or by git
+                    # The whole folder was removed, by the user or by git.
+                    moves.remove(move)
+                    continue
                 except OSError as error:
+                    # Such as a missing permission: the next build tries it again.
                     kept = f"{move.aside} ({error})"
                 if kept is not None:
                     text = f"{move.path}: a build was killed while it changed this file; what was"

@@ -209,5 +209,8 @@ def _damage_of(shelf: DiskShelf) -> str | None:
         shelf.size()
         shelf.get("")
     except ShelfError as error:
+        # A database that is locked, or a full disk, is no reason to move a store here either.
+        if not is_damage(error.__cause__):
+            raise
         return str(error)
     return None

@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sphinx_nbcache.files.moving import move_of
 from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.project.journal import Journal
 from sphinx_nbcache.results.artifacts import Artifact, MadeFile
 from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.results.records import Result, Rules, Status
@@ -165,3 +167,24 @@ def test_pieces_of_a_file_in_another_order_are_not_taken_for_it(
     turned = msgspec.structs.replace(artifact, pieces=artifact.pieces[::-1])
     with pytest.raises(OutputsError, match="is not what was written"):
         b"".join(store.content(turned))
+
+
+def test_a_change_that_cannot_be_recovered_is_tried_again_by_the_next_build(store: Store) -> None:
+    journal, moves = Journal(store, "here"), [move_of("a.csv"), move_of("data/b.csv")]
+
+    def killed() -> None:
+        with journal.of(moves):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    with journal.interrupted() as left:
+        assert left == moves
+        left.remove(moves[0])  # the other one is in a folder that may not be entered now
+    with Journal(store, "another checkout").interrupted() as left:
+        assert left == []
+    with journal.interrupted() as left:
+        assert left == moves
+        left.clear()
+    with journal.interrupted() as left:
+        assert left == []

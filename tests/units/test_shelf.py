@@ -407,3 +407,31 @@ def test_a_read_only_shelf_refuses_what_is_never_written(tmp_path: Path) -> None
     database.close()
     with pytest.raises(DamagedEntryError):
         ReadOnlyShelf(tmp_path).get("key")
+
+
+def test_a_damaged_store_that_another_build_has_replaced_and_uses_is_not_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    (folder / "cache.db").write_bytes(b"no database" * 100)
+    look, looks = DiskShelf.size, []
+
+    def size(shelf: DiskShelf) -> int:
+        looks.append(shelf)
+        # What the other build has put in its place is in use when it is looked at again.
+        raise ShelfError("it is in use") from busy
+
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    monkeypatch.setattr(DiskShelf, "size", size)
+    shelf, trouble = open_shelf(folder)
+    assert isinstance(shelf, MemoryShelf)
+    assert "it is in use" in str(trouble)
+    assert looks
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["shelf"]
+    monkeypatch.setattr(DiskShelf, "size", look)
+    shelf, trouble = open_shelf(folder)
+    assert isinstance(shelf, DiskShelf)
+    assert "is damaged" in str(trouble)
+    shelf.close()
