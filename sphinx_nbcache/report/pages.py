@@ -46,8 +46,7 @@ _WIDTHS = {
 _USUAL_WIDTH = 10
 _LISTED, _LENGTH = 6, 200
 _NOTHING = "-"
-# Characters in a raw node. With a node for each row, docutils' transforms slow down and a report of
-# 1000 notebooks takes more memory.
+# Characters in a raw node.
 _LARGE = 2**16
 # The format of other builders may be HTML as well, but e-books and help files run no scripts.
 _BROWSED = frozenset({"html", "dirhtml", "singlehtml"})
@@ -128,8 +127,8 @@ def add_report_document(
             changed.add(REPORT_DOCNAME)
         return
     project.docnames.add(REPORT_DOCNAME)
-    # Sphinx 8.0 introduced these mappings. `Project.discover` fills them from the source directory
-    # only, and `doc2path` would guess a path in it for a document that they lack.
+    # `Project.discover` (Sphinx 9.0) fills these mappings from the source directory only, and
+    # `doc2path` would guess a path in it for a document that they lack.
     project._docname_to_path[REPORT_DOCNAME] = _SOURCE  # noqa: SLF001 (no public API)
     project._path_to_docname[_SOURCE] = REPORT_DOCNAME  # noqa: SLF001 (no public API)
     # Sphinx takes a known document that it did not find for a removed one.
@@ -231,8 +230,8 @@ def report_nodes(
         return failed or [nodes.paragraph("", "No notebook failed.")]
     listed = _table(entries, selection.columns_of(report), links)
     if is_latex and isinstance(listed, nodes.table):
-        # https://docutils.sourceforge.io/docs/ref/rst/directives.html#table-1. Sphinx inserts break
-        # points into inline literals only (`latex_elements`, `\sphinxupquote`).
+        # Sphinx breaks long inline literals, but no other words (`inlineliteralwraps`,
+        # https://www.sphinx-doc.org/en/master/latex.html#the-sphinxsetup-configuration-setting).
         listed["classes"] = ["nbcache-list", "colwidths-given"]
         # A list, because the loop changes the tree during the traversal.
         for link in [*listed.findall(nodes.reference)]:

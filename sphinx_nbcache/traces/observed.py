@@ -166,7 +166,7 @@ def _absent(evidence: RunEvidence, path: str, name: str, look: Look) -> Fact | N
 
 def _can_exist(name: str) -> bool:
     """Tell whether a file can have this name: IPython also looks for texts that it shows."""
-    # `Markdown(text)` checks `os.path.exists(text)`: https://github.com/ipython/ipython/issues/14820.
+    # `Markdown(text)` checks `os.path.exists(text)`: https://github.com/ipython/ipython/issues/14820
     return len(name) <= LONGEST_NAME and all(
         len(part.encode("utf-8", "surrogatepass")) <= _LONGEST for part in name.split("/")
     )
