@@ -281,7 +281,7 @@ MISSING_KEY = "missing"
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """Source files that no longer exist, whose records will be removed."""
+    """Files that were missing at the last search. Their records are removed after some time."""
 
     looked: Annotated[dict[Name, Moment], Many]
     """The time of the last search for the files, by checkout."""

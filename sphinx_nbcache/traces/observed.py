@@ -261,7 +261,7 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     yield from _unshadowed(evidence)
     yield Interpreter.of(environment.python)
     yield Baseline(*environment.baseline)
-    # Submodules belong to the distribution of their package, which is a fact of its own.
+    # Submodules belong to the distribution of their package, which has a separate fact.
     missing = {name for name in report.missing if "." not in name}
     uninstalled = {name for name in missing if not environment.has_module(name)}
     if uninstalled:

@@ -211,7 +211,7 @@ def _sources() -> tuple[tuple[str, str], ...]:
 
 
 def with_log(config: TracerConfig) -> TracerConfig:
-    """Return a copy for one kernel, with its own log in the support folder."""
+    """Return a copy for one kernel, with its own log in the support directory."""
     assert config.support is not None
     return msgspec.structs.replace(config, log=new_log(Path(config.support)))
 

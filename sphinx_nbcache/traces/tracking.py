@@ -49,7 +49,7 @@ def with_declared(
     Args:
         trace: The observed trace.
         tracking: The tracking options of the run.
-        before: The declared facts as they were before the run.
+        before: The declared facts before the run.
         world: The world right after the run.
         traceable: Whether there is a tracer for the notebook's language.
     """

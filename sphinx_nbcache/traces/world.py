@@ -149,8 +149,8 @@ def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
 
 def package_name(name: str, folder: str, world: World) -> str:
     """Return the package name of a directory, with a slash for a portion of a namespace package."""
-    # A portion loses against a regular package or module anywhere on the search path
-    # (https://docs.python.org/3/reference/import.html#namespace-packages), hence its own name.
+    # The names differ, because a portion is shadowed by a regular package or module anywhere on the
+    # search path (https://docs.python.org/3/reference/import.html#namespace-packages).
     is_package = world.state(name_in_folder(name, folder) + "/__init__.py") not in (GONE, OTHER)
     return folder if is_package else folder + "/"
 

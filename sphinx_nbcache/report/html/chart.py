@@ -58,7 +58,7 @@ def _ticks(longest: float) -> list[float]:
     units = [unit * 10**power for power in range(-4, 2) for unit in (1, 2, 5)]
     units += [minutes * 60 for minutes in (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)]
     step = next((unit for unit in sorted(units) if longest / unit <= _TICKS), longest / 2)
-    # The small number makes up for quotients such as 0.3 / 0.1 = 2.9999999999999996.
+    # The epsilon compensates for quotients such as 0.3 / 0.1 = 2.9999999999999996.
     return [number * step for number in range(int(longest / step + 1e-9) + 1)]
 
 
@@ -164,7 +164,7 @@ def _legend(entries: Sequence[ReportEntry]) -> Html:
         "failed": "failed cell",
         "rest": _REST,
     }
-    # The scale only matters for gaps: with a large one, no part is too narrow to count.
+    # With a large scale, `_segments` omits no part as too narrow.
     used = {kind.split()[0] for entry in entries for *_, kind in _segments(entry, 1e6)}
     items = [
         element("li", element("span", class_=f"nbcache-swatch {kind}"), text)

@@ -34,8 +34,8 @@ _NO_ID = re.compile(r"[^\w./-]")
 class Html(str):
     """A string of HTML."""
 
-    # A type of its own, as `markupsafe.Markup`, so that mypy and `_flat` tell it from plain text.
-    # Methods of `str` return plain text: use `html_joined` and `element` instead.
+    # A separate type, like `markupsafe.Markup`, to distinguish it from plain text. The methods of
+    # `str` return plain text: use `html_joined` and `element` instead.
 
     __slots__ = ()
 
