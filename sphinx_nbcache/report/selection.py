@@ -59,7 +59,7 @@ def cell_id(number: int) -> str:
         number: Its number among all code cells, counted from 1.
     """
     # No heading has such an id: `docutils.nodes.make_id` replaces underscores
-    # (https://docutils.sourceforge.io/docs/ref/rst/directives.html#identifier-normalization).
+    # (https://docutils.sourceforge.io/docs/ref/rst/directives.html#class).
     return f"nbcache_cell_{number}"
 
 

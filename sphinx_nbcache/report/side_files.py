@@ -16,8 +16,8 @@ from sphinx_nbcache.results.terminal import strip_ansi
 
 JSON_FILE = "nbcache-report.json"
 JUNIT_FILE = "nbcache-report.xml"
-# The directory in which MyST-NB 1.4 writes its tracebacks, so that CI jobs keep collecting them
-# (https://myst-nb.readthedocs.io/en/latest/computation/execute.html).
+# The directory in which MyST-NB writes its tracebacks, so that CI jobs keep collecting them
+# (https://github.com/executablebooks/MyST-NB/blob/v1.4.0/myst_nb/sphinx_.py).
 _LOGS = "reports"
 
 
