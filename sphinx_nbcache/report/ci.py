@@ -180,8 +180,8 @@ def report_junit(report: Report) -> str:
     notebook that was not run is `skipped`. A cache hit passes with a time of 0, with the property
     `decision` and a `system-out`.
     """
-    # No official schema exists. Elements and attributes follow the common format as described in
-    # https://github.com/testmoapp/junitxml, which GitLab, Jenkins and Azure read.
+    # No official schema exists. Elements and attributes follow the common format that is described
+    # in https://github.com/testmoapp/junitxml.
     cases = [_case(entry, report) for entry in report.entries]
     counts = {
         "tests": len(cases),
@@ -203,7 +203,7 @@ def report_junit(report: Report) -> str:
 
 def _case(entry: ReportEntry, report: Report) -> ET.Element:
     folder, _, name = entry.name.rpartition("/")
-    # Viewers group cases by class name, and some omit cases without one.
+    # Viewers group cases by class name, so a directory is shown as a group.
     case = ET.Element("testcase", {"classname": _text(folder or _SUITE), "name": _text(name)})
     case.set("file", _text(entry.name))
     if entry.failure is not None and entry.failure.line is not None:
