@@ -1,8 +1,8 @@
-"""Warnings as data, so that every front end can present them in its own way.
+"""Warnings as data, which each front end presents in its own way.
 
-Layers below Sphinx never log. They pass a [](Notice) to the callback they were given; the
-extension turns it into a Sphinx warning of type ``nbcache`` with the notice's topic as
-subtype, so that each kind can be suppressed by ``suppress_warnings = ["nbcache.<topic>"]``.
+Layers below Sphinx never log. They pass a [](Notice) to a callback. The extension turns it into a
+Sphinx warning of type ``nbcache`` with the topic as subtype, which can be suppressed by
+``suppress_warnings = ["nbcache.<topic>"]``.
 """
 
 from __future__ import annotations
@@ -15,28 +15,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Public, as are the values of `Topic`: users list them in `suppress_warnings`
+# (https://www.sphinx-doc.org/en/master/usage/configuration.html#confval-suppress_warnings).
 WARNING_TYPE = "nbcache"
 
 
 class Topic(StrEnum):
-    """The subtype of a warning. The value is the part after ``nbcache.``."""
+    """The subtype of a warning, which follows ``nbcache.`` in ``suppress_warnings``."""
 
     EXECUTION = "execution"
     """A notebook failed, timed out, or its kernel died or is unknown."""
     FROZEN = "frozen"
     """A notebook has no valid result under ``nbcache_execute = "frozen"``."""
     RAISES = "raises"
-    """A cell did not raise the exception that its metadata declares."""
+    """A cell did not raise the exception declared in its metadata."""
     SOURCE = "source"
-    """A source file cannot be read as a notebook, or a cell's options are wrong."""
+    """A source file cannot be read as a notebook, or a cell's options are invalid."""
     CONFIG = "config"
-    """An option, in ``conf.py`` or in a notebook, has a value that cannot be used."""
+    """An option in ``conf.py`` or in a notebook has an invalid value."""
     OPTION = "option"
     """``conf.py`` or the command line sets an ``nbcache_…`` option that does not exist."""
     METADATA = "metadata"
-    """The metadata of a notebook or cell has a key that nothing reads."""
+    """The metadata of a notebook or cell has an unknown key."""
     TAG = "tag"
-    """A cell's tag is one typing error away from a tag that has an effect."""
+    """A cell's tag looks like a misspelling of a tag that has an effect."""
     STORE = "store"
     """The store or one of its entries is damaged, or the store cannot be written."""
     ARTIFACT = "artifact"
@@ -46,9 +48,9 @@ class Topic(StrEnum):
     CELL = "cell"
     """A code cell's outputs cannot be placed in its page."""
     MIME = "mime"
-    """An output has no representation that can be shown."""
+    """An output has no representation that the builder supports."""
     LEXER = "lexer"
-    """No highlighter exists for a cell's language."""
+    """Pygments has no lexer for a cell's language."""
     REPORT = "report"
     """The report cannot be written into the output directory."""
     CLI = "cli"
@@ -57,16 +59,16 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A warning or an informational message: the problem, its place and its remedy.
+    """A warning or an informational message: the problem, its location and the remedy.
 
     Attributes:
         topic: The kind, used as the warning's subtype.
-        text: A sentence or two for the reader of the log.
-        path: The source file concerned, if any.
+        text: The message, one or two sentences.
+        path: The affected source file, if any.
         line: The line in the source file, counted from 1, if known.
-        is_error: Whether the build ends with a non-zero status.
-        is_information: Whether nothing is wrong, so that no warning is emitted.
-        option: The option concerned, as `conf.py` names it, if no file is known.
+        is_error: Whether the build exits with a non-zero status.
+        is_information: Whether to log the message without a warning.
+        option: The affected option, by its name in `conf.py`, if no file is known.
     """
 
     topic: Topic
@@ -78,6 +80,7 @@ class Notice:
     option: str = ""
 
 
+# A plain callback, so that the layers below need no logger and tests can collect notices in a list.
 Notify = Callable[[Notice], None]
 
 

@@ -1,7 +1,7 @@
 """Entry points of other packages: executors and readers.
 
-A lookup reads the metadata of every installed package. Our own names must therefore never be looked
-up here: a build without third-party plugins does not pay for the lookup.
+A lookup reads the metadata of every installed package. The built-in names must therefore never be
+looked up here, so that a build without third-party plugins does not pay for it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ def load(group: str, name: str) -> Any | None:
         raise PluginError(f"{found.value} cannot be imported: {error!r}") from None
 
 
+# The search path is part of the key, because `conf.py` may extend it before a later lookup.
 @lru_cache
 def _announced(group: str, path: tuple[str, ...]) -> Mapping[str, EntryPoint]:  # noqa: ARG001 (part of the cache's key)
     from importlib.metadata import entry_points
 
+    # Not the last one, as in a dictionary of all: imports prefer the first distribution, too.
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=group):
         found.setdefault(entry.name, entry)

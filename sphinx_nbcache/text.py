@@ -1,8 +1,7 @@
-"""Text for people: harmless for terminals, with suggestions, durations and sizes in words.
+"""Text for people: safe for terminals, with suggestions, and readable durations and sizes.
 
 Names, messages and reasons may come from another user's store or notebook. Escape sequences in
-them could set the window's title, move the cursor over earlier output, or make the terminal send
-a response.
+them could set the window's title, overwrite earlier output, or make the terminal send a response.
 """
 
 from __future__ import annotations
@@ -10,33 +9,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Keep colours (SGR), tabs and line ends. C1 controls are escape sequences as well.
+# Keep colours (SGR), tabs and line ends. The C1 control U+009B starts escape sequences as well
+# (https://invisible-island.net/xterm/ctlseqs/ctlseqs.html).
 _ORDERS = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# U+2028 and U+2029 end lines in some programs; the last two ranges change the text direction.
+# U+2028 and U+2029 end lines in some programs. The last two ranges change the text direction, which
+# can hide parts of a name (https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings).
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MINUTE, _HOUR = 60, 3600
 
 
 def harmless(text: str) -> str:
-    """Return a text without control characters; colours and line ends stay."""
+    """Return a text with control characters replaced, except colours and line ends."""
     return _ORDERS.sub(_REPLACEMENT, text)
 
 
 def colourless(text: str) -> str:
-    """Return a text without control characters and colours; line ends stay."""
+    """Return a text without colours, with control characters replaced, except line ends."""
     return harmless(_COLOURS.sub("", text))
 
 
 def one_line(text: str) -> str:
-    """Return a text in one line, with control characters escaped as in Python."""
+    """Return a text as one line, with control characters escaped as in Python."""
     # Fast path: most texts are printable.
     return text if text.isprintable() else _CONTROLS.sub(_escaped, text)
 
 
 def json_for_terminals(text: str) -> str:
-    """Return JSON text with all control characters escaped; JSON requires it of some only."""
+    """Return JSON text with all control characters escaped."""
+    # JSON requires it only below U+0020 (https://www.rfc-editor.org/rfc/rfc8259#section-7).
     return re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -45,7 +47,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def is_encodable(text: str) -> bool:
-    """Tell whether a text is valid Unicode: bytes of a name may be lone surrogates."""
+    """Tell whether a text can be encoded: undecodable bytes of a path become lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -58,8 +60,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     Args:
         word: The name as the user wrote it.
-        known: The names that exist.
+        known: The existing names.
     """
+    # Lazy import: only errors need it.
     from difflib import get_close_matches
 
     by_lower = {name.lower(): name for name in known}
@@ -68,11 +71,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return a question to append to a message about an unknown name; empty if nothing is similar.
+    """Return a suggestion to append to a message about an unknown name; empty if there is none.
 
     Args:
         word: The name as the user wrote it; only strings have a nearest name.
-        known: The names that exist.
+        known: The existing names.
     """
     found = nearest(word, known) if isinstance(word, str) else ""
     return f"; did you mean `{found}`?" if found else ""
@@ -81,13 +84,13 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 def one_edit_away(word: str, known: Iterable[str]) -> str:
     """Return the known name that is one typing error away from a word; empty if there is none.
 
-    A typing error is a character too many, missing, or replaced, two swapped neighbours, or the
-    wrong case. Where free words are allowed as well, such as the tags of cells, a word that
-    differs more is probably intended.
+    A typing error is an extra, missing or wrong character, two swapped neighbours, or the wrong
+    case. Where users may choose words freely, as for the tags of cells, a word that differs more
+    is probably intended.
 
     Args:
         word: The name as the user wrote it.
-        known: The names that exist.
+        known: The existing names.
     """
     names = tuple(known)
     if word in names:
@@ -139,11 +142,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def shortened(text: str, length: int = 160) -> str:
-    """Return a text in one line of no more than this length."""
+    """Return a text as one line, cut to a maximum length."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a message that may have more, or be empty."""
+    """Return the first line of a message; empty if the message is blank."""
     return text.strip().partition("\n")[0].rstrip()

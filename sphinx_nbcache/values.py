@@ -1,7 +1,7 @@
-"""Checks for values that users write, in options and in the metadata of notebooks.
+"""Checks for values that users write in options and in the metadata of notebooks.
 
-Each function takes a raw value and returns the checked one. If the value cannot be used, the
-message of the `ValueError` says what is expected, and completes a sentence that ends in "is not".
+Each function takes a raw value and returns the checked one. For an invalid value it raises
+`ValueError`; the message names the expected form and completes a sentence that ends in "is not".
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from sphinx_nbcache.text import did_you_mean
 _Value = TypeVar("_Value")
 
 AUTO = "auto"
-# The kinds of dependencies that a tracer sees (see `traces.facts.Kind`).
+# The kinds of dependencies that a tracer observes (see `traces.facts.Kind`, which imports too much
+# for `--help`).
 TRACKED = ("files", "imports", "versions", "environment")
-# The largest number of attempts.
+# The largest number of attempts; a run with more would never end.
 _LARGEST = 1_000_000
-# Globs of notebooks contain at least one of these characters; misspelt switches contain none.
+# Globs of notebooks contain at least one of these characters; misspelled switches contain none.
 _OF_GLOBS = frozenset("*?[/.")
 
 
 class BadEntriesError(ValueError):
-    """Some entries of a list or mapping cannot be used; the others can.
+    """Some entries of a list or mapping are invalid.
 
     Attributes:
-        usable: The value without the bad entries.
-        bad: For each bad entry: its index or key, the entry, and the expected form.
+        usable: The value without the invalid entries.
+        bad: The index or key of each invalid entry, the entry, and the expected form.
     """
 
     def __init__(self, usable: Any, bad: list[tuple[Any, Any, str]]) -> None:
@@ -51,7 +52,9 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 
 EXECUTE_MODES = ("changed", "missing", "force", "off", "frozen")
-# Other tools' names for these modes, and switches that users try.
+# Values of `nb_execution_mode` in MyST-NB
+# (https://myst-nb.readthedocs.io/en/latest/computation/execute.html) and of `nbsphinx_execute`, and
+# switches that users try. They only improve the suggestion: the meanings differ in detail.
 _OTHER_MODES: Mapping[str, str] = {
     **dict.fromkeys(("false", "none", "never", "no", "0"), "off"),
     **dict.fromkeys(("true", "cache", "yes", "1"), "changed"),
@@ -93,8 +96,10 @@ def path(value: Any) -> str | None:
 
 def switch(value: Any) -> bool:
     """Return a switch; `sphinx-build -D` passes strings."""
+    # https://www.sphinx-doc.org/en/master/man/sphinx-build.html#cmdoption-sphinx-build-D
     flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     flag = flags.get(value.lower()) if isinstance(value, str) else value
+    # Sphinx's documentation uses 0 and 1 for `-D`, so a `conf.py` may have the numbers as well.
     if not isinstance(flag, bool) and flag not in (0, 1):
         raise ValueError("True or False")
     return bool(flag)
@@ -106,13 +111,16 @@ def whole_number(value: Any) -> int:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         number = -1
+    # `int()` accepts booleans and truncates floats: 2.5 attempts are a mistake.
     if not 0 <= number <= _LARGEST or isinstance(value, bool | float):
         raise ValueError("a whole number from 0 on")
     return number
 
 
 def time_limit(value: Any) -> float | None:
-    """Return a time limit in seconds; `None` (also for 0 and below) means no limit."""
+    """Return a time limit in seconds; `None`, 0 and negative numbers mean no limit."""
+    # nbclient and MyST-NB use -1 for no limit
+    # (https://nbclient.readthedocs.io/en/latest/reference/nbclient.html).
     if value is None or value in ("", "none", "None"):
         return None
     try:
@@ -125,7 +133,7 @@ def time_limit(value: Any) -> float | None:
 
 
 def megabytes(value: Any) -> float | None:
-    """Return a size limit in megabytes; `None` (also for 0 and below) means no limit."""
+    """Return a size limit in megabytes; `None`, 0 and negative numbers mean no limit."""
     try:
         return time_limit(value)
     except ValueError:
@@ -138,7 +146,8 @@ def strings(value: Any) -> tuple[str, ...]:
         value = [item.strip() for item in value.split(",") if item.strip()]
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise ValueError("a list of strings")
-    # Sphinx splits `-D name=a, b` at the commas and keeps the blanks.
+    # Sphinx splits `-D name=a, b` at the commas without stripping the blanks
+    # (`sphinx.config.Config.convert_overrides`, 9.0).
     return tuple(item.strip() for item in value)
 
 
@@ -146,7 +155,7 @@ def glob_list(value: Any) -> tuple[str, ...]:
     """Return globs; a single string is split at commas.
 
     Raises:
-        BadEntriesError: Some entries are not strings, or not valid globs.
+        BadEntriesError: Some entries are not strings or not valid globs.
         ValueError: The value is not a list.
     """
     if isinstance(value, list | tuple):
@@ -163,7 +172,8 @@ def _glob(_position: Any, entry: Any) -> str:
 
 
 def _wrong_class(glob: str) -> str:
-    """Return what is wrong with the character classes of a glob; empty if nothing is."""
+    """Return an error in the character classes of a glob; empty if there is none."""
+    # `fnmatch` takes a `[` without `]` literally, so such a glob would silently match nothing.
     for found in re.finditer(r"\[(?:([^\]]+)\])?", glob):
         if found[1] is None:
             return "a `[` in it begins no set of characters, such as `[a-z]`"
@@ -180,15 +190,15 @@ def _checked_entries(
     check: Callable[[Any, Any], Any],
     collect: Callable[[dict[Any, Any]], _Value],
 ) -> _Value:
-    """Check each entry separately, so that a bad entry does not affect the others.
+    """Check each entry separately, so that an invalid entry does not affect the others.
 
     Args:
         pairs: Indexes or keys, with the entries.
         check: Takes a pair; returns the checked entry, or raises `ValueError`.
-        collect: Builds the value from the usable entries.
+        collect: Builds the value from the valid entries.
 
     Raises:
-        BadEntriesError: Some entries cannot be used.
+        BadEntriesError: Some entries are invalid.
     """
     usable: dict[Any, Any] = {}
     bad = []
@@ -209,7 +219,8 @@ def _mapping(value: Any, expected: str) -> Mapping[Any, Any]:
 
 
 def kinds(value: Any) -> tuple[str, ...]:
-    """Return kinds of dependencies, in the order of their declaration."""
+    """Return kinds of dependencies, in the order of [](TRACKED)."""
+    # A fixed order, because records store the kinds and compare them.
     try:
         chosen = set(strings(value))
     except ValueError:
@@ -220,7 +231,7 @@ def kinds(value: Any) -> tuple[str, ...]:
 
 
 def globs_by_notebook(value: Any) -> dict[str, tuple[str, ...]]:
-    """Return globs of files by globs of notebooks; a plain list applies to all notebooks."""
+    """Return a mapping from globs of notebooks to globs of files; a list applies to all."""
     expected = "a list of globs, or a dictionary from a glob of notebooks to such a list"
     if isinstance(value, Mapping):
         return _checked_entries(value.items(), _globs_of_notebook, _without_empty)
@@ -241,7 +252,7 @@ def _without_empty(entries: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[st
 
 
 def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
-    """Return a switch for all notebooks, or globs of the notebooks for which it is on."""
+    """Return a switch for all notebooks, or globs of the notebooks with the switch on."""
     try:
         return switch(value)
     except (TypeError, ValueError):
@@ -258,7 +269,7 @@ def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
 
 
 def formats(value: Any) -> dict[str, str]:
-    """Return formats or readers by suffix."""
+    """Return a mapping from suffixes to formats or readers."""
     return _checked_entries(_mapping(value, "a dictionary of strings").items(), _format, dict)
 
 
@@ -270,7 +281,7 @@ def _format(suffix: Any, reader: Any) -> str:
 
 
 def aliases(value: Any) -> dict[str, str]:
-    """Return names by regular expressions."""
+    """Return a mapping from regular expressions to names."""
     return _checked_entries(_mapping(value, "a dictionary of strings").items(), _alias, dict)
 
 
@@ -282,9 +293,9 @@ def _alias(pattern: Any, alias: Any) -> str:
 
 
 def arguments_by_kernel(value: Any) -> dict[str, tuple[str, ...]]:
-    """Return command-line arguments by regular expressions; a plain list applies to all kernels.
+    """Return a mapping from regular expressions to arguments; a list applies to all kernels.
 
-    Arguments may contain commas, so they are not split there.
+    A string is not split at commas, because arguments may contain them.
     """
     if isinstance(value, Mapping):
         return _checked_entries(value.items(), _arguments_of_kernel, _without_empty)
@@ -314,7 +325,7 @@ def _check_expression(pattern: Any) -> None:
 
 
 def environment(value: Any) -> dict[str, str | None]:
-    """Return environment variables; `None` removes a variable."""
+    """Return environment variables; the value `None` removes a variable."""
     expected = "a dictionary of strings or None"
     return _checked_entries(_mapping(value, expected).items(), _variable, dict)
 
@@ -322,13 +333,14 @@ def environment(value: Any) -> dict[str, str | None]:
 def _variable(variable: Any, text: Any) -> str | None:
     if not isinstance(variable, str) or not isinstance(text, str | None):
         raise ValueError("a string or None")  # noqa: TRY004 (as above)
+    # `subprocess.Popen` raises `ValueError` for these, long after the check of the options.
     if not variable or "=" in variable or "\0" in variable + (text or ""):
         raise ValueError("what an environment can have")
     return text
 
 
 def jobs(value: Any) -> int | None:
-    """Return the number of notebooks to run at once; `None` means one per core."""
+    """Return the number of notebooks to run in parallel; `None` means one per core."""
     if value in (AUTO, None):
         return None
     try:
@@ -353,8 +365,7 @@ def preloaded_modules(value: Any) -> tuple[str, ...] | str:
 def exceptions(value: Any) -> tuple[str, ...]:
     """Return names of exception classes.
 
-    Only the class name counts, not a module in front of it: kernels do not report in which
-    module a class is defined.
+    A module prefix is removed: kernels report the class name of an exception without its module.
     """
     try:
         listed = [text.strip().rpartition(".")[2] for text in strings(value)]
@@ -367,7 +378,8 @@ def exceptions(value: Any) -> tuple[str, ...]:
 
 def texts(value: object) -> tuple[str, ...]:
     """Return a list of strings without duplicates."""
-    from sphinx_nbcache.bounded import LONGEST_NAME  # not at the top: `--help` checks no value
+    # Lazy import: `--help` checks no value and need not load msgspec.
+    from sphinx_nbcache.bounded import LONGEST_NAME
 
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise ValueError("a list of texts")

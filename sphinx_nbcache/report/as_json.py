@@ -12,6 +12,8 @@ import msgspec
 
 from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure, ReportRun
 
+# The docstrings of the classes and fields below are the descriptions of the JSON schema in the docs
+# (https://jcristharif.com/msgspec/jsonschema.html). After a change, run `tests/report_schema.py`.
 REPORT_SCHEMA = 1
 SCHEMA_FILE = f"nbcache-report-{REPORT_SCHEMA}.schema.json"
 
@@ -162,6 +164,7 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def report_document(report: Report) -> ReportDocument:
     """Return a report as a document."""
+    # `null` instead of absent fields, so that the document always has the same structure.
     told = not report.is_reproducible
     totals = ReportTotals(
         notebooks=len(report.entries),

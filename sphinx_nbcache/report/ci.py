@@ -1,4 +1,4 @@
-"""Output for CI systems: annotations and a summary for GitHub Actions, and a JUnit file."""
+"""Output for CI systems: annotations and a job summary for GitHub Actions, and JUnit XML."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from sphinx_nbcache.results.terminal import strip_ansi
 from sphinx_nbcache.text import duration_in_words, one_line
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
-# Topics of notebooks without a valid result. All others are warnings.
+# Topics of notices about notebooks without a valid result. All others are warnings.
 _ERRORS = frozenset({Topic.EXECUTION, Topic.FROZEN})
-# GitHub refuses the summary of a step that is larger than 1 MiB.
+# GitHub rejects a step's summary of more than 1 MiB
+# (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands).
 _MOST_ROWS = 200
 _MOST_FAILURES = 20
 _LONGEST_TRACEBACK = 20_000
-# As in `@actions/core` 1.11, `src/command.ts`.
+# As in `@actions/core` 1.11
+# (https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts).
 _IN_TEXT = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _IN_PROPERTY = _IN_TEXT | {":": "%3A", ",": "%2C"}
-# Characters that XML 1.0 cannot contain, not even escaped.
+# Characters that XML 1.0 cannot contain, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_RUN = frozenset(
     {
@@ -45,7 +47,7 @@ def is_github(option: str, variables: Mapping[str, str]) -> bool:
     """Tell whether to write output for GitHub Actions.
 
     Args:
-        option: `nbcache_ci`.
+        option: The value of `nbcache_ci`.
         variables: The environment; GitHub sets `GITHUB_ACTIONS`.
     """
     return option == "github" or (option == "auto" and variables.get("GITHUB_ACTIONS") == "true")
@@ -58,7 +60,7 @@ def serve_github(
     variables: Mapping[str, str],
     stream: TextIO,
 ) -> None:
-    """Write annotations, and append to the summary of the step.
+    """Write annotations, and append to the job summary.
 
     Args:
         notices: The notices to annotate.
@@ -73,12 +75,13 @@ def serve_github(
     for notice in notices:
         print(annotation(notice, variables), file=stream, flush=True)
     if path := variables.get(SUMMARY_VARIABLE):
+        # Append: other commands of the step may have written to the file.
         with Path(path).open("a", encoding="utf-8", errors="replace") as file:
             file.write(job_summary(report, title))
 
 
 def annotation(notice: Notice, variables: Mapping[str, str]) -> str:
-    """Return the workflow command that shows a notice at its place in the sources.
+    """Return the workflow command that shows a notice at its location in the sources.
 
     Args:
         notice: The notice.
@@ -97,12 +100,12 @@ def annotation(notice: Notice, variables: Mapping[str, str]) -> str:
 
 
 def job_summary(report: Report, title: str) -> str:
-    """Return the summary as Markdown: figures, what ran and why, and the failures.
+    """Return the summary as Markdown: totals, executed notebooks with reasons, and failures.
 
-    Everything that comes from notebooks is escaped, as HTML in code elements.
+    All text from notebooks is escaped, as HTML in code elements.
 
     Args:
-        report: The report; it does not need the dependencies of notebooks.
+        report: The report; its dependencies are not needed.
         title: The name of the project.
     """
     return "\n".join([f"### Notebooks of {_code(title)}", "", *_lines(report), ""])
@@ -137,10 +140,12 @@ def _row(entry: ReportEntry) -> str:
 
 def _failure(entry: ReportEntry, failure: ReportFailure) -> Iterator[str]:
     headline = _cell(strip_ansi(failure.headline))
+    # The end of a traceback names the exception and the innermost frame.
     traceback = strip_ansi(failure.trimmed)[-_LONGEST_TRACEBACK:].strip("\n")
     yield ""
     yield f"<details><summary>{_code(entry.name)}{entry.at_cell}: {headline}</summary>"
-    # In Markdown, an empty line within `pre` would end the HTML block.
+    # An empty line ends an HTML block that begins with `details`, so `pre` must not contain one
+    # (https://spec.commonmark.org/0.31.2/#html-blocks).
     yield f"<pre>{escape(traceback, quote=False).replace(chr(10), '&#10;')}</pre>"
     yield "</details>"
 
@@ -150,7 +155,9 @@ def _code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text escaped so that Markdown shows it unchanged, in one line of a table."""
+    """Return a text escaped for one line of a Markdown table, which shows it unchanged."""
+    # `@`, `#` and `:` because GitHub turns `@name`, `#1` and `:name:` into links and emoji. HTML
+    # references work where backslashes do not, such as within `code` elements.
     plain = escape(one_line(text), quote=False)
     return "".join(f"&#{ord(char)};" if char in "|\\`*_[]~@:#" else char for char in plain)
 
@@ -158,7 +165,7 @@ def _cell(text: str) -> str:
 def _relative(path: Path, folder: str | Path) -> str:
     try:
         return os.path.relpath(path, folder)
-    except ValueError:  # another drive of Windows
+    except ValueError:  # on Windows: the paths are on different drives
         return str(path)
 
 
@@ -169,10 +176,12 @@ def _escaped(text: str, replaced: Mapping[str, str]) -> str:
 def report_junit(report: Report) -> str:
     """Return a report as JUnit XML.
 
-    A notebook that failed has a `failure` with its traceback; one that could not be run has an
-    `error`. One that is not to be run is `skipped`. One with a reused result passes with a time of
-    0; its property `decision` and its `system-out` say so.
+    A failed notebook has a `failure` with its traceback, one that could not be run an `error`. A
+    notebook that was not run is `skipped`. A cache hit passes with a time of 0, with the property
+    `decision` and a `system-out`.
     """
+    # No official schema exists. Elements and attributes follow the common format that is described
+    # in https://github.com/testmoapp/junitxml.
     cases = [_case(entry, report) for entry in report.entries]
     counts = {
         "tests": len(cases),
@@ -187,17 +196,20 @@ def report_junit(report: Report) -> str:
     suite = ET.SubElement(suites, "testsuite", {"name": _SUITE, **attributes})
     suite.extend(cases)
     ET.indent(suites)
+    # With another encoding than "unicode", `tostring` would return bytes and name US-ASCII.
     text = ET.tostring(suites, encoding="unicode")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
 def _case(entry: ReportEntry, report: Report) -> ET.Element:
     folder, _, name = entry.name.rpartition("/")
+    # Viewers group cases by class name, so a directory is shown as a group.
     case = ET.Element("testcase", {"classname": _text(folder or _SUITE), "name": _text(name)})
     case.set("file", _text(entry.name))
     if entry.failure is not None and entry.failure.line is not None:
         case.set("line", str(entry.failure.line))
     if not report.is_reproducible:
+        # Viewers sum up the times, so a reused result must not add its former duration.
         spent = (entry.seconds or 0.0) if entry.decision == NotebookOutcome.EXECUTED else 0.0
         case.set("time", f"{spent:.3f}")
     if properties := _properties(entry):
@@ -229,7 +241,7 @@ def _properties(entry: ReportEntry) -> dict[str, str]:
 
 
 def _failed(entry: ReportEntry) -> ET.Element:
-    """Return the reason: a failure of the notebook, or an error that kept it from running."""
+    """Return a `failure` of the notebook, or the `error` that prevented its run."""
     failure = entry.failure
     if failure is None:
         attributes = {"message": _text(entry.reason), "type": entry.decision or "failed"}

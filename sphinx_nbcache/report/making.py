@@ -1,4 +1,4 @@
-"""Makes the report from a plan and its outcome, with dependencies and products from the store."""
+"""Makes the report from a plan or a run, with dependencies and products from the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.facts import REPORT_KINDS, Declared
 from sphinx_nbcache.traces.trace import Trace
 
-# Reasons to run a notebook that are not changes.
+# Reasons to run a notebook other than a change.
 _NO_CHANGE = frozenset(
     {
         Why.NO_RESULT,
@@ -41,16 +41,16 @@ _NO_CHANGE = frozenset(
     }
 )
 Past = Callable[[Planned], Sequence[PastRun]]
-"""Returns the last runs of a notebook, the oldest first."""
+"""Callback that returns the last runs of a notebook, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The facts about a notebook that the report shows besides its run.
+    """The dependencies and products of a notebook.
 
     Attributes:
-        depends_on: Its dependencies besides its own code.
-        untracked: Possible dependencies that cannot be verified, in words.
+        depends_on: Its dependencies, except its own code.
+        untracked: Descriptions of possible dependencies that cannot be verified.
         produced: The files that it wrote.
         removed: The files that it removed.
     """
@@ -62,23 +62,24 @@ class Facts:
 
 
 def changed_since(planned: Planned) -> str:
-    """Return the change since the last run of a notebook; empty if there is none."""
+    """Return the change that made a notebook stale; empty if there is none."""
     reason = planned.decision.reason
     is_run = planned.decision.action in (Action.EXECUTE, Action.REFUSE)
     return reason.text if is_run and reason.why not in _NO_CHANGE else ""
 
 
 def facts_of(planned: Planned, result: Result | None, trace: Trace | None) -> Facts:
-    """Return the facts about a notebook.
+    """Return the dependencies and products of a notebook.
 
     Args:
         planned: The planned notebook.
-        result: The result that its page shows.
+        result: The result on its page.
         trace: The trace of that run, if there is one.
     """
     if result is None:
         return Facts(_assets(planned))
     if trace is None and result.trace:
+        # Another process pruned the store meanwhile, or the blob is damaged.
         return Facts(_assets(planned), ("what was seen of its run has gone from the store",))
     trace = trace or Trace()
     reasons = ["it was not traced"] if trace.tracked is None else []
@@ -113,26 +114,27 @@ def _dependencies(planned: Planned, trace: Trace) -> Iterator[Dependency]:
 
 
 def _produced(result: Result, trace: Trace) -> tuple[Produced, ...]:
-    """Return the files that a run wrote: those that the store keeps, then the others."""
+    """Return the files that a run wrote: those in the store first."""
+    # The trace has all written files, the result those with a copy in the store. A temporary run
+    # wrote its artifacts outside the root, where the trace lists nothing.
     kept = {artifact.path: artifact.size for artifact in result.artifacts}
     others = () if result.temporary else (written.path for written in trace.written)
     return tuple(Produced(path, kept.get(path)) for path in dict.fromkeys([*kept, *others]))
 
 
 def no_past(_planned: Planned) -> tuple[PastRun, ...]:
-    """Return no runs, where no earlier run of a notebook is known."""
+    """Return no runs: the default if the history of a notebook is unknown."""
     return ()
 
 
 class Draft:
-    """The part of a report that is known without the store.
+    """The part of a report that is available without the store.
 
-    A build in which nothing has changed needs only this part: it reads neither traces nor the
-    contents of results.
+    A build without changes needs only this part, and reads neither traces nor blobs.
 
     Attributes:
-        outline: The report without dependencies, written files, and sources of cells that failed.
-        digest: Digest of everything that the whole report shows.
+        outline: The report without dependencies, written files, and sources of failed cells.
+        digest: Digest of all data in the whole report.
 
     Args:
         notebooks: The outcome of each notebook.
@@ -145,16 +147,16 @@ class Draft:
         self._notebooks = tuple(notebooks)
 
     def reproducible(self) -> Draft:
-        """Return the draft without the parts that differ between builds on the same store."""
+        """Return the draft without the parts that vary between builds on the same store."""
         return Draft(self._notebooks, self.outline.without_what_varies())
 
     def whole(self, store: Store) -> Report:
         """Return the whole report.
 
         Args:
-            store: The store with the traces, and with the sources of cells that failed.
+            store: The store with the traces and the sources of failed cells.
         """
-        # Reading all traces at once is fast.
+        # One call for all traces is much faster than one for each notebook.
         results = [item.result.result for item in self._notebooks if item.result is not None]
         traces = store.traces(results)
         entries = (
@@ -169,7 +171,7 @@ def draft(run: Run, docnames: Mapping[str, str], past: Past = no_past) -> Draft:
 
     Args:
         run: The outcome of the notebooks.
-        docnames: Name of a notebook → its document.
+        docnames: The documents of notebooks, by name.
         past: Returns the last runs of a notebook.
     """
     entries = tuple(
@@ -181,14 +183,14 @@ def draft(run: Run, docnames: Mapping[str, str], past: Past = no_past) -> Draft:
 
 
 def draft_of_plan(plan: Plan, present: Mapping[str, Stored], past: Past = no_past) -> Draft:
-    """Return the draft of the report on a project as planned, without running anything.
+    """Return the draft of the report on a plan, without running anything.
 
-    Notebooks that would have to be executed are listed as `to be executed`, or as `may be executed`
-    if that depends on what other notebooks will write.
+    Stale notebooks are listed as `to be executed`, or as `may be executed` if that depends on files
+    that other notebooks will write.
 
     Args:
         plan: The plan.
-        present: Name of a notebook → the result of its present code, even if it failed.
+        present: The results of the notebooks' present code, by name, including failed ones.
         past: Returns the last runs of a notebook.
     """
     entries = []
@@ -197,14 +199,14 @@ def draft_of_plan(plan: Plan, present: Mapping[str, Stored], past: Past = no_pas
         planned = settled.planned
         entry = _entry(settled, "", past(planned))
         decision = planned.decision
-        # Nothing has been run, so a notebook to execute has no other outcome yet.
+        # No notebook has been run, so the planned action is the outcome.
         outcome, reason = planned_outcome(decision.action), decision.reason.text
         entries.append(replace(entry, decision=outcome, reason=reason))
     return Draft(shown, Report(tuple(entries)))
 
 
 def failed_source(result: Result, store: Store) -> str:
-    """Return the source of the code cell at which a run failed; empty if it is not known."""
+    """Return the source of the code cell at which a run failed; empty if unknown."""
     position = result.failure.position if result.failure is not None else None
     if position is None or not result.sources:
         return ""
@@ -212,11 +214,13 @@ def failed_source(result: Result, store: Store) -> str:
         sources = msgspec.json.decode(store.blob(result.sources), type=Sources)
     except (OutputsError, msgspec.MsgspecError, ValueError):
         return ""
+    # `contradiction` compares the position with the cells of the record, not with this blob.
     return sources[position] if 0 <= position < len(sources) else ""
 
 
 def _digest(notebooks: Sequence[Settled], outline: Report) -> str:
-    """Return the digest of a report: of its outline, and of the keys for looking up the rest."""
+    """Return the digest of a report from its outline and the digests of the missing parts."""
+    # The version is included, because a new version may render the same data differently.
     results = ((item, item.result.result) for item in notebooks if item.result is not None)
     looked_up = [
         (item.planned.key.assets, result.trace, result.sources, result.artifacts, result.temporary)
@@ -275,6 +279,7 @@ def _with_facts(
 
 
 def _cells(item: Settled, result: Result) -> tuple[ReportCell, ...]:
+    # The page may show a result of earlier code, with another number of cells.
     numbers = (cell.number for cell in item.planned.scan.cells)
     return tuple(
         ReportCell(number or position, run.seconds, run.error)

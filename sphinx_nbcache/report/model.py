@@ -1,4 +1,4 @@
-"""The report as data: the outcome of each notebook, and the reason. Every view is made from it."""
+"""The report as data, from which all views are made: the outcome of each notebook, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sphinx_nbcache.results.tracebacks import trimmed
 from sphinx_nbcache.text import duration_in_words, first_line
 
 FAILED = "failed"
-# The outcomes that the summary counts one by one, besides those that it describes in more detail.
+# The outcomes for which the summary gives only a number.
 _COUNTED = (
     NotebookOutcome.WAITING,
     NotebookOutcome.MAY_WAIT,
@@ -21,17 +21,18 @@ _COUNTED = (
     NotebookOutcome.EDITED,
 )
 
+# The summary is one line of a log; the report lists all failures.
 _NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ReportCell:
-    """The run of one code cell that has code.
+    """The run of one code cell with code.
 
     Attributes:
         number: Its number among all code cells, counted from 1.
-        seconds: How long it took; `None` if it was not run.
-        error: Name of the exception that it raised, if any.
+        seconds: Its duration; `None` if it was not run.
+        error: Name of the raised exception, if any.
     """
 
     number: int
@@ -46,11 +47,11 @@ class ReportFailure:
     Attributes:
         name: Name of the exception.
         message: Its message.
-        traceback: As the kernel sent it, with ANSI colours.
+        traceback: The kernel's traceback, with ANSI colours.
         cell: Number of the code cell; `None` if no single cell failed.
-        line_in_cell: The line of that cell, if it is known.
-        line: The line of the notebook's file, if it is known.
-        source: The source of that cell, if it is known.
+        line_in_cell: The line in that cell, if known.
+        line: The line in the notebook's file, if known.
+        source: The source of that cell, if known.
     """
 
     name: str
@@ -63,7 +64,7 @@ class ReportFailure:
 
     @property
     def place(self) -> str:
-        """The place in the notebook, such as `cell 2, line 3`; empty if no single cell failed."""
+        """The location, such as `cell 2, line 3`; empty if no single cell failed."""
         line = "" if self.line_in_cell is None else f", line {self.line_in_cell}"
         return "" if self.cell is None else f"cell {self.cell}{line}"
 
@@ -81,7 +82,7 @@ class ReportFailure:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """Something that a notebook depends on.
+    """A dependency of a notebook.
 
     Attributes:
         kind: `file`, `folder`, `module`, `package`, `variable` or `place`.
@@ -107,13 +108,13 @@ class Produced:
 
 @dataclass(frozen=True, slots=True)
 class ReportRun:
-    """A run of a notebook, now or earlier, possibly with different code.
+    """A current or earlier run of a notebook, possibly with different code.
 
     Attributes:
-        started: When it began: seconds since the epoch, UTC.
-        seconds: How long it took.
+        started: Its start: seconds since the epoch, UTC.
+        seconds: Its duration.
         status: How it ended.
-        reason: Why it was run; empty if that is not known.
+        reason: Why the notebook was run; empty if unknown.
     """
 
     started: float
@@ -129,25 +130,25 @@ class ReportEntry:
     Attributes:
         name: Path of the notebook relative to the root.
         docname: Its document; empty if it has none.
-        decision: The decision on it, a [](NotebookOutcome); empty if the report leaves it out.
+        decision: The decision, a [](NotebookOutcome); empty in a reproducible report.
         reason: The reason for the decision.
         status: How the run of the result on its page ended; empty if the page shows none.
         failed: Whether it has no valid result.
-        started: When that run began: seconds since the epoch, UTC.
-        seconds: How long it took.
+        started: The start of that run: seconds since the epoch, UTC.
+        seconds: The duration of that run.
         cells: The run of each code cell.
-        failure: Why it failed.
-        kernel: The kernel that ran it.
-        executor: The executor that ran it.
-        peak_memory: The most memory that the kernel used, in bytes, if it was measured.
-        depends_on: Its dependencies besides its own code.
-        untracked: Possible dependencies that cannot be verified, in words.
+        failure: Why that run failed.
+        kernel: The kernel of that run.
+        executor: The executor of that run.
+        peak_memory: The peak memory use of the kernel in bytes, if it was measured.
+        depends_on: Its dependencies, except its own code.
+        untracked: Descriptions of possible dependencies that cannot be verified.
         produced: The files that it wrote.
         removed: The files that it removed.
-        changed: The change since its last run that made it run again; empty if there is none.
+        changed: The change that made it run again; empty if there is none.
         runs: Its last runs, the oldest first.
         retried: Why earlier attempts of that run failed, one line for each.
-        silent: Messages on cells that did not raise the exception that their metadata declares.
+        silent: Messages about cells that did not raise the exceptions declared in their metadata.
     """
 
     name: str
@@ -174,24 +175,27 @@ class ReportEntry:
 
     @property
     def at_cell(self) -> str:
-        """The place of the failure, to follow its name; empty if no single cell failed."""
+        """The location of the failure, to append to its name; empty if no single cell failed."""
         place = self.failure.place if self.failure is not None else ""
         return f", {place}" if place else ""
 
     @property
     def state(self) -> str:
-        """Its state in a word: its status, unless it failed without a run that says so."""
+        """Its state in one word: its status, or `failed` if it failed without a failed run."""
+        # A run with the status `ok` fails later if the notebook no longer allows its exceptions.
         return FAILED if self.failed and self.status in ("", "ok") else self.status
 
     @property
     def labels(self) -> frozenset[str]:
-        """Its labels for filters: decision and state, and `failed` if it failed in any way."""
+        """Its labels for filters: decision, state, and `failed` for any kind of failure."""
+        # The labels are the words of `data-labels`, which the script splits at spaces.
         words = {self.decision.replace(" ", "-"), self.state, FAILED if self.failed else ""}
         return frozenset(words - {""})
 
     @property
     def slowest(self) -> tuple[ReportCell, ...]:
-        """Its cells that were run, the slowest first."""
+        """Its executed cells, the slowest first."""
+        # With equal durations, the number decides, so that the order is the same in every build.
         timed = (cell for cell in self.cells if cell.seconds is not None)
         return tuple(sorted(timed, key=lambda cell: (-(cell.seconds or 0.0), cell.number)))
 
@@ -201,9 +205,9 @@ class Report:
     """The outcome of all notebooks of a build.
 
     Attributes:
-        entries: The notebooks, in the order of their names.
-        seconds: How long this build spent on running notebooks.
-        is_reproducible: Whether data that differs from build to build is left out.
+        entries: The notebooks, sorted by name.
+        seconds: The time that this build spent on running notebooks.
+        is_reproducible: Whether data that varies between builds is left out.
     """
 
     entries: tuple[ReportEntry, ...] = ()
@@ -212,24 +216,24 @@ class Report:
 
     @property
     def executed(self) -> int:
-        """How many notebooks were run."""
+        """The number of executed notebooks."""
         return self._count(NotebookOutcome.EXECUTED)
 
     @property
     def reused(self) -> int:
-        """How many pages show a valid result from the store."""
+        """The number of cache hits: pages with a valid result from the store."""
         return self._count(NotebookOutcome.REUSED) - self.not_tried_again
 
     @property
     def not_tried_again(self) -> int:
-        """How many notebooks failed earlier and would only fail again."""
+        """The number of notebooks that failed earlier and would fail again."""
         return sum(
             entry.decision == NotebookOutcome.REUSED and entry.failed for entry in self.entries
         )
 
     @property
     def waiting(self) -> int:
-        """How many notebooks would have to be run."""
+        """The number of stale notebooks that wait for their execution."""
         return self._count(NotebookOutcome.WAITING)
 
     @property
@@ -239,12 +243,12 @@ class Report:
 
     @property
     def saved(self) -> float:
-        """How many seconds the reused results took to compute."""
+        """The total duration in seconds of the runs whose results were reused."""
         return sum(e.seconds or 0.0 for e in self.entries if e.decision == NotebookOutcome.REUSED)
 
     @property
     def figures(self) -> str:
-        """The totals of what was done, without the failures."""
+        """The totals of the build, without the failures."""
         total = len(self.entries)
         noun = "notebook" if total == 1 else "notebooks"
         return f"{total} {noun}" if self.is_reproducible else self._spent(f"{total} {noun}")
@@ -262,14 +266,14 @@ class Report:
 
     @property
     def digest(self) -> str:
-        """Digest of everything that a page with the report shows."""
+        """Digest of all data in a page with the report."""
         return report_digest(self)
 
     def without_what_varies(self) -> Report:
-        """Return the report without data that differs between builds on the same store.
+        """Return the report without data that varies between builds on the same store.
 
-        This data is what the build did, and when and how long anything ran: a notebook that fails,
-        for example, is run again each time.
+        This is the data about the build's actions, times and durations: a notebook that fails, for
+        example, is run again by each build.
         """
         entries = tuple(_without_what_varies(entry) for entry in self.entries)
         return Report(entries, is_reproducible=True)
@@ -291,6 +295,7 @@ class Report:
             if number := self._count(outcome):
                 others.append(f"{number} {outcome.counted}")
                 counted += number
+        # All other outcomes share one number, so that the numbers add up to the total.
         if left := len(self.entries) - counted:
             others.append(f"{left} {NotebookOutcome.AS_IS.counted}")
         return f"{text} ({'; '.join(others)})" if others else text
@@ -303,6 +308,7 @@ def report_digest(shown: Report | Iterable[ReportEntry]) -> str:
 
 
 def _without_what_varies(entry: ReportEntry) -> ReportEntry:
+    # See https://reproducible-builds.org/docs/timestamps/. The status stays: the page shows it.
     return replace(
         entry,
         decision="",

@@ -1,7 +1,7 @@
-"""The report in pages of every builder: its document, its nodes, and the role `jcache-status`.
+"""The report in pages: its document, its nodes for all builders, and the role `jcache-status`.
 
-The page `nbcache-report` is a document of this package among the user's own. Browsers get HTML,
-all others docutils nodes.
+This package adds the page `nbcache-report` to the user's documents. HTML builders for browsers get
+raw HTML, all others docutils nodes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ FACTS = ("state", "time", "date", "decision", "reason", "memory", "kernel", "exe
 """The facts that can be shown about a notebook."""
 REPORT_DOCNAME = "nbcache-report"
 _SOURCE = Path(__file__).with_name("nbcache-report.md")
+# The reference types of the role `any`, and of MyST's links such as `[](nbcache-report)`.
 _ANY = frozenset({"any", "myst"})
 _NAMES = frozenset(
     f"{root}{REPORT_DOCNAME}{suffix}" for root in ("", "/") for suffix in ("", ".md")
 )
+# Relative widths, for LaTeX and text; browsers compute their own.
 _WIDTHS = {
     "notebook": 26,
     "reason": 34,
@@ -44,13 +46,16 @@ _WIDTHS = {
 _USUAL_WIDTH = 10
 _LISTED, _LENGTH = 6, 200
 _NOTHING = "-"
+# Characters in a raw node.
 _LARGE = 2**16
-# Other HTML builders do not make web pages: e-books and help files do not run scripts.
+# The format of other builders may be HTML as well, but e-books and help files run no scripts.
 _BROWSED = frozenset({"html", "dirhtml", "singlehtml"})
 
 
 class StatusNode(nodes.General, nodes.Inline, nodes.Element):
-    """The placeholder for a notebook's state. Attributes: `facts`, `target` (its document)."""
+    """A placeholder for the state of a notebook. Attributes: `facts`, `target` (its document)."""
+
+    # Filled when the page is written: the state is known only after all pages were read.
 
 
 def fill_statuses(
@@ -61,9 +66,10 @@ def fill_statuses(
     Args:
         document: The page.
         report: The report.
-        warn: Warns about placeholders that name no notebook.
+        warn: Warns about placeholders for documents that are not notebooks.
     """
     entries = {entry.docname: entry for entry in report.entries if entry.docname}
+    # A list, because the loop changes the tree during the traversal.
     for place in list(document.findall(StatusNode)):
         entry = entries.get(place["target"])
         if entry is None:
@@ -74,7 +80,7 @@ def fill_statuses(
 
 
 def _status_shown(entry: ReportEntry, facts: tuple[str, ...]) -> nodes.inline:
-    """Return the facts that are known, with dots between them."""
+    """Return the known facts, separated by dots."""
     parts = [text for fact in facts if (text := _fact(entry, fact))]
     kind = "failed" if entry.failed else entry.state or "none"
     text = " · ".join(parts)
@@ -89,7 +95,7 @@ def _fact(entry: ReportEntry, fact: str) -> str:
 
 
 def is_report_source(path: str) -> bool:
-    """Tell whether a document was read from this package's source of the report page."""
+    """Tell whether a path is this package's source of the report page."""
     return Path(path) == _SOURCE
 
 
@@ -101,26 +107,31 @@ def add_report_document(
     *,
     was_ours: bool,
 ) -> None:
-    """Make the report page one of the documents of this build.
+    """Add the report page to the documents of this build.
 
-    Call this in `env-get-outdated`, after the last `env.find_files`, which forgets the page.
+    Call this in `env-get-outdated`, after the last `env.find_files`, which drops the page.
 
     Args:
         env: The environment.
-        added: The documents that are new.
-        changed: The documents that changed.
-        removed: The documents that no longer exist.
+        added: The new documents.
+        changed: The changed documents.
+        removed: The removed documents.
         was_ours: Whether the page was last read from this package, not from a user's file.
     """
+    # https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html#event-env-get-outdated
     project = env.project
     known = REPORT_DOCNAME in env.all_docs
     if REPORT_DOCNAME in project.docnames:
+        # The user has a document of this name, which takes precedence.
         if known and was_ours:
             changed.add(REPORT_DOCNAME)
         return
     project.docnames.add(REPORT_DOCNAME)
+    # `Project.discover` (Sphinx 9.0) fills these mappings from the source directory only, and
+    # `doc2path` would guess a path in it for a document that they lack.
     project._docname_to_path[REPORT_DOCNAME] = _SOURCE  # noqa: SLF001 (no public API)
     project._path_to_docname[_SOURCE] = REPORT_DOCNAME  # noqa: SLF001 (no public API)
+    # Sphinx takes a known document that it did not find for a removed one.
     removed.discard(REPORT_DOCNAME)
     if not known:
         added.add(REPORT_DOCNAME)
@@ -129,16 +140,16 @@ def add_report_document(
 
 
 class PlainLinks(SphinxPostTransform):
-    """Resolves links to the page that do not say whether they mean the document or its label.
+    """Resolves ambiguous links to the page, which has a document name and an equal label.
 
-    Both have the same name, so that either can be linked to; MyST and `any` would warn about that.
+    Both exist, so that `doc` and `ref` work; MyST and `any` would warn about two targets.
     """
 
-    # Before MyST (priority 9) and Sphinx (10) resolve links.
+    # Before MyST-Parser's `MystReferenceResolver` (9) and Sphinx's `ReferencesResolver` (10).
     default_priority = 8
 
     def run(self, **_kwargs: Any) -> None:
-        """Turn these links into links to the document."""
+        """Replace these links by links to the document."""
         if not is_report_source(str(self.env.doc2path(REPORT_DOCNAME))):
             return
         for link in self.document.findall(addnodes.pending_xref):
@@ -153,6 +164,8 @@ class PlainLinks(SphinxPostTransform):
 
 def hide_source_path(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
     """`html-collect-pages`: keep the path of this package out of the search index."""
+    # `searchindex.js` contains the paths of all sources, and this one depends on the machine, so
+    # builds would not be reproducible. There is no public API; other builders have no index.
     names = getattr(getattr(app.builder, "indexer", None), "_filenames", None)
     if isinstance(names, dict) and names.get(REPORT_DOCNAME) == str(_SOURCE):
         names[REPORT_DOCNAME] = _SOURCE.name
@@ -160,19 +173,20 @@ def hide_source_path(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
 
 
 class ReportNode(nodes.General, nodes.Element):
-    """The placeholder for the report in a page. Attribute: `selection`, the part to show."""
+    """A placeholder for the report in a page. Attribute: `selection`, the part to show."""
 
 
 def fill_reports(document: nodes.document, report: Report, links: Links, builder: Builder) -> None:
     """Replace each placeholder with the report."""
     places = list(document.findall(ReportNode))
-    # Parts of one report link to each other's rows.
+    # Parts of one report link to each other's rows, so they share the prefix of its ids.
     number = -1 + any(place["selection"].part for place in places)
     for place in places:
         selection: Selection = place["selection"]
         number += not selection.part
         if builder.name == "gettext":
-            shown: list[nodes.Node] = []  # there is nothing to translate in it
+            # Names and reasons are no text to translate.
+            shown: list[nodes.Node] = []
         elif builder.name in _BROWSED and not selection.columns and report.entries:
             index = 0 if selection.part else number
             prefix = f"report-{index + 1}-" if index else ""
@@ -184,7 +198,7 @@ def fill_reports(document: nodes.document, report: Report, links: Links, builder
 
 
 def _in_large_pieces(pieces: Iterable[str]) -> Iterator[str]:
-    """Yield pieces joined into larger ones, to avoid one node per row as well as one huge node."""
+    """Join pieces into larger ones, to avoid both one node per row and one huge node."""
     collected, size = [], 0
     for piece in pieces:
         collected.append(piece)
@@ -203,9 +217,9 @@ def report_nodes(
     Args:
         report: The report.
         selection: The part to show.
-        links: The links in it.
+        links: Resolves its links.
         is_latex: Whether it is for LaTeX, which makes all columns equally wide unless their widths
-            are given, and breaks names only if they are literals.
+            are given, and breaks only literal names.
     """
     counted = selection.within(report)
     entries = selection.shown(counted)
@@ -216,7 +230,10 @@ def report_nodes(
         return failed or [nodes.paragraph("", "No notebook failed.")]
     listed = _table(entries, selection.columns_of(report), links)
     if is_latex and isinstance(listed, nodes.table):
+        # Sphinx breaks long inline literals, but no other words (`inlineliteralwraps`,
+        # https://www.sphinx-doc.org/en/master/latex.html#the-sphinxsetup-configuration-setting).
         listed["classes"] = ["nbcache-list", "colwidths-given"]
+        # A list, because the loop changes the tree during the traversal.
         for link in [*listed.findall(nodes.reference)]:
             link[:] = [nodes.literal("", link.astext())]
     if selection.columns or selection.part == "notebooks":
@@ -268,7 +285,7 @@ def _listed(texts: Sequence[str]) -> str:
     return ", ".join([*texts[:_LISTED], *([f"and {left} more"] if left > 0 else [])])
 
 
-# The columns that are not simply a field of the entry.
+# Formatters of columns. All other columns show a field of the entry with the column's name.
 _WRITTEN: Mapping[str, Callable[[ReportEntry], str]] = {
     "date": _date,
     "time": lambda entry: "" if entry.seconds is None else duration_in_words(entry.seconds),
@@ -295,6 +312,7 @@ def _failure(entry: ReportEntry, links: Links) -> list[nodes.Node]:
         return [heading, nodes.paragraph("", f"{entry.decision or entry.state}: {entry.reason}")]
     shown: list[nodes.Node] = [heading]
     if failure.source:
+        # LaTeX stops at null characters, and XML cannot contain them.
         source = failure.source.replace("\x00", "\ufffd")
         shown.append(nodes.literal_block(source, source, language="none"))
     return [*shown, ansi_block(failure.trimmed, ["output", "traceback"])]

@@ -1,4 +1,4 @@
-"""The running notebooks, the remaining work, and the line that shows both on a terminal."""
+"""Tracks running notebooks and the remaining work, and formats both as a line for terminals."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.run import FormerRun, Progress, Settled
 from sphinx_nbcache.text import duration_in_words, shortened
 
-# A cell is late after this multiple of its earlier duration and some seconds more; a cell without
-# an earlier run is late after a minute.
+# A cell is late after this multiple of its earlier duration plus some seconds, so that short cells
+# do not cause messages on a busy machine; a cell without an earlier run, after a minute.
 _TIMES, _SECONDS, _UNKNOWN = 3, 10.0, 60.0
-# The message if it is unknown what was executed.
+# The message if the number of executed notebooks is unknown.
 KEPT = "results of notebooks are kept"
 _BETWEEN = " · "
-# How much of a reason or of an error a line shows; the report shows all of it.
+# The maximum length of a reason or an error in a line; the report shows all of it.
 _LENGTH = 200
-# A name is shown with at least this many columns, or not at all.
+# A name with fewer columns would say nothing, so it is left out.
 _NAME = 14
 _CUT = "…"
 _BETWEEN_WORDS = re.compile(r"[\W_]")
@@ -34,10 +34,10 @@ class RunningNotebook:
     Attributes:
         planned: The notebook.
         number: Its number among the notebooks to run.
-        since: When it started, on the clock of the watch.
+        since: Its start, on the clock of [](RunningNotebooks).
         cell: The running code cell.
-        cell_since: When that cell started.
-        late_after: After how many seconds that cell is late.
+        cell_since: The start of that cell.
+        late_after: The number of seconds after which that cell is late.
     """
 
     planned: Planned
@@ -49,14 +49,14 @@ class RunningNotebook:
 
     @property
     def at_cell(self) -> str:
-        """The running cell, to follow the name; empty before the first cell."""
+        """The running cell, to append to the name; empty before the first cell."""
         if self.cell is None:
             return ""
         return f", cell {self.cell.number} of {self.planned.scan.cells[-1].number}"
 
 
 class RunningNotebooks(Progress):
-    """Tracks the running notebooks and the remaining work. Progress displays derive from it.
+    """Tracks the running notebooks and the remaining work; base class of progress displays.
 
     Args:
         clock: Returns the time in seconds.
@@ -74,7 +74,7 @@ class RunningNotebooks(Progress):
     def queued(
         self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
     ) -> None:
-        """Record the notebooks that are going to be run."""
+        """Record the notebooks to run."""
         self.total = len(notebooks)
         self.to_come = {planned.name: planned for planned in notebooks}
         self._former, self._slots = former, slots
@@ -88,6 +88,7 @@ class RunningNotebooks(Progress):
     def cell_started(self, planned: Planned, position: int) -> None:
         """Record that a cell starts."""
         running = self.running.get(planned.name)
+        # An executor of another package may report a wrong position, or a cell after the end.
         if running is None or not 0 <= position < len(planned.scan.cells):
             return
         running.cell, running.cell_since = planned.scan.cells[position], self.clock()
@@ -95,25 +96,25 @@ class RunningNotebooks(Progress):
         running.late_after = _UNKNOWN if before is None else _TIMES * before + _SECONDS
 
     def spared(self, planned: Planned) -> None:
-        """Record that a notebook need not run."""
+        """Record that a notebook need not be run."""
         self.to_come.pop(planned.name, None)
 
     def finished(self, settled: Settled) -> None:
-        """Record that a notebook has ended, or need not run."""
+        """Record that a notebook has ended, or need not be run."""
         self.to_come.pop(settled.planned.name, None)
         self.running.pop(settled.planned.name, None)
         self.executed += settled.ran_here
 
     @property
     def kept(self) -> str:
-        """The results that an interruption now would keep, in words."""
+        """A message about the results that an interruption would keep."""
         if not self.total:
             return KEPT
         kept = ", and their results are kept" if self.executed else ""
         return f"{self.executed} of {self.total} notebooks were executed{kept}"
 
     def late(self) -> Iterator[str]:
-        """Yield a line for each cell that has become late, again whenever its duration doubles."""
+        """Yield a line for each cell that became late, again whenever its duration doubles."""
         for name, running in self.running.items():
             spent = self.clock() - running.cell_since
             if running.cell is None or spent < running.late_after:
@@ -127,24 +128,24 @@ class RunningNotebooks(Progress):
 
     @property
     def rest(self) -> str:
-        """The remaining work in words: the number of notebooks and the estimated time.
+        """A description of the remaining work: the number of notebooks and the estimated time.
 
-        A notebook that already runs for longer than before adds nothing to the estimate.
+        A notebook that has been running for longer than before adds nothing to the estimate.
         """
         queued = f"{len(self.to_come)} queued" if self.to_come else ""
         return ", ".join(filter(None, [queued, self.time_left]))
 
     @property
     def time_left(self) -> str:
-        """The estimated remaining time in words; empty if it is unknown."""
+        """The estimated remaining time as text; empty if unknown."""
         seconds = self.seconds_left
         return f"about {duration_in_words(max(1.0, round(seconds)))} left" if seconds else ""
 
     @property
     def seconds_left(self) -> float | None:
-        """The estimated remaining time by former runs; `None` if there are none.
+        """The remaining time, estimated from former runs; `None` if there are none.
 
-        A notebook without a former run is assumed to take as long as the others on average.
+        For a notebook without a former run, the average of the others is assumed.
         """
         names = [*self.to_come, *self.running]
         known = [self._former[name].seconds for name in names if name in self._former]
@@ -152,6 +153,7 @@ class RunningNotebooks(Progress):
             return None
         usual = sum(known) / len(known)
         left = [self._left(name, usual) for name in names]
+        # Lower bounds of any schedule: all slots busy, and the longest notebook.
         return max(sum(left) / self._slots, *left)
 
     def _left(self, name: str, usual: float) -> float:
@@ -164,16 +166,17 @@ class RunningNotebooks(Progress):
         former = self._former.get(running.planned.name)
         if former is None or running.cell is None:
             return None
+        # By digest, because a cell may have moved since.
         return former.cells.get(running.cell.digest)
 
 
 class ProgressLines(RunningNotebooks):
-    """Says in lines what happens while notebooks run. Each front end decides how to [](say) them.
+    """Reports progress as lines. Each front end implements [](say).
 
     Args:
         clock: Returns the time in seconds.
-        has_estimate: Whether the first line says how long it will take, if that is known. Without
-            it, the lines of two runs are the same, unless one is slow.
+        has_estimate: Whether the first line has an estimate of the duration, if there is one.
+            Without it, two runs print the same lines, unless one is slow.
     """
 
     def __init__(
@@ -183,42 +186,42 @@ class ProgressLines(RunningNotebooks):
         self._has_estimate = has_estimate
 
     def say(self, line: str) -> None:
-        """Show a line."""
+        """Print a line."""
         raise NotImplementedError
 
     def queued(
         self, notebooks: Sequence[Planned], former: Mapping[str, FormerRun], slots: int
     ) -> None:
-        """Report how long execution will take."""
+        """Print the estimated duration of the execution."""
         super().queued(notebooks, former, slots)
         if self._has_estimate and (seconds := self.seconds_left) is not None:
             about = duration_in_words(max(1.0, round(seconds)))
             self.say(f"notebooks to execute: {len(notebooks)}, which takes about {about}")
 
     def started(self, planned: Planned, number: int, total: int) -> None:
-        """Report which notebook starts, and why."""
+        """Print which notebook starts, and why."""
         super().started(planned, number, total)
         reason = shortened(planned.decision.reason.text, _LENGTH)
         self.say(f"executing notebook {number} of {total}: {planned.name} ({reason})")
 
     def waiting(self, planned: Planned) -> None:
-        """Report that another process runs the notebook."""
+        """Print that another process runs the notebook."""
         self.say(f"another build is executing {planned.name}: waiting for its result")
 
     def still_running(self) -> None:
-        """Name cells that run much longer than before."""
+        """Print the names of cells that run much longer than before."""
         for line in self.late():
             self.say(f"late: {line}")
 
     def finished(self, settled: Settled) -> None:
-        """Report how a notebook ended, unless it just succeeded."""
+        """Print how a notebook ended, unless it succeeded as usual."""
         super().finished(settled)
         if line := ended_in_words(settled):
             self.say(line)
 
 
 def ended_in_words(settled: Settled) -> str:
-    """Return a line on how a notebook ended; empty if it just succeeded."""
+    """Return a line on how a notebook ended; empty if it succeeded as usual."""
     name = settled.planned.name
     if settled.result is None:
         return f"not executed: {name} is being edited"
@@ -227,6 +230,7 @@ def ended_in_words(settled: Settled) -> str:
     if result.failure is not None:
         place = settled.failed_place
         where = f", {place}" if place is not None else ""
+        # `name:line` is a link in the terminals of many editors.
         line = f":{place.line_in_file}" if place is not None and place.line_in_file else ""
         failed = shortened(result.failure.headline, _LENGTH)
         return f"failed{again}: {name}{line}{where}: {failed}"
@@ -243,9 +247,9 @@ class StatusItem:
     """A running notebook.
 
     Attributes:
-        name: Its name, which may be cut to its end.
+        name: Its name. A long name may lose its beginning.
         state: Its progress.
-        brief: The same in fewer words.
+        brief: Its progress in fewer words.
     """
 
     name: str
@@ -257,10 +261,11 @@ def status_line(heads: Sequence[str], running: Sequence[StatusItem], columns: in
     """Return a line that is not wider than the terminal.
 
     Args:
-        heads: Possible beginnings; the first that leaves room for a notebook is used.
+        heads: Possible beginnings; the first one that leaves room for a notebook is used.
         running: The running notebooks. The line counts those for which it has no room.
-        columns: How wide it may be.
+        columns: The maximum width.
     """
+    # A line that wraps cannot be overwritten: a carriage return only goes back one row.
     told = [(item.name, item.state) for item in running]
     in_brief = [(item.name, item.brief) for item in running]
     lines = [_line(head, told, columns) for head in heads]
@@ -271,10 +276,10 @@ def status_line(heads: Sequence[str], running: Sequence[StatusItem], columns: in
 
 
 def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> tuple[str, bool]:
-    """Return a line with as many notebooks as there is room for; empty if that is none.
+    """Return a line with as many notebooks as fit; empty if none fits.
 
     Returns:
-        The line, and whether no name in it is cut within a word.
+        The line, and whether it cuts no name within a word.
     """
     for number in range(len(running), 0, -1):
         shown, left = running[:number], len(running) - number
@@ -292,6 +297,7 @@ def _line(head: str, running: Sequence[tuple[str, str]], columns: int) -> tuple[
 
 def _shared(room: int, wanted: Sequence[int]) -> list[int]:
     """Share columns among names: each gets its full width, or as much as the others."""
+    # The shortest names first: the columns that they do not use go to the longer ones.
     given = [0] * len(wanted)
     for rank, position in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):
         given[position] = min(wanted[position], max(0, room) // (len(wanted) - rank))
@@ -300,9 +306,9 @@ def _shared(room: int, wanted: Sequence[int]) -> list[int]:
 
 
 def end_of(text: str, columns: int) -> str:
-    """Return the end of a text that is too wide, starting at the beginning of a word.
+    """Return the end of a text that is too wide, from the beginning of a word.
 
-    A text is cut within a word only if less than half of the room would be used otherwise.
+    The cut is within a word only if the words would fill less than half of the room otherwise.
     """
     if width_of(text) <= columns:
         return text
@@ -316,14 +322,14 @@ def end_of(text: str, columns: int) -> str:
 
 
 def is_whole(shown: str, text: str) -> bool:
-    """Tell whether the end of a text that [](end_of) returned begins with a whole word."""
+    """Tell whether a result of [](end_of) begins with a whole word of the text."""
     end = shown.removeprefix(_CUT)
     before = text[: len(text) - len(end)][-1:]
     return not (before.isalnum() and end[:1].isalnum())
 
 
 def start_of(text: Iterable[str], columns: int) -> str:
-    """Return as much of a text as fits."""
+    """Return the beginning of a text that fits into a number of columns."""
     kept = ""
     for character in text:
         columns -= width_of(character)
@@ -334,6 +340,8 @@ def start_of(text: Iterable[str], columns: int) -> str:
 
 
 def width_of(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the width of a text in columns of a terminal."""
+    # East Asian wide and fullwidth characters take two columns
+    # (https://www.unicode.org/reports/tr11/), combining ones none.
     wide = sum(east_asian_width(character) in "WF" for character in text)
     return len(text) + wide - sum(combining(character) > 0 for character in text)

@@ -1,4 +1,4 @@
-"""The notebooks that a view shows, their order, their columns, and where its links lead."""
+"""Selects the notebooks, order and columns of a view, and resolves its links."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sphinx_nbcache.text import did_you_mean
 STATUSES = tuple(
     dict.fromkeys([FAILED, "ok", "timeout", "died", *(o.label for o in NotebookOutcome)])
 )
-"""The words by which notebooks can be selected."""
+"""The values of `:status:`."""
 
 COLUMNS: Mapping[str, str] = {
     "notebook": "Notebook",
@@ -34,6 +34,7 @@ COLUMNS: Mapping[str, str] = {
 """The columns of a table, by name."""
 
 USUAL_COLUMNS = ("notebook", "decision", "reason", "status", "date", "time")
+# Columns that would make two builds of the same sources differ.
 _VARYING = frozenset({"decision", "reason", "date", "time", "slowest", "memory", "changed"})
 
 _SORTS: Mapping[str, Callable[[ReportEntry], Any]] = {
@@ -54,11 +55,11 @@ SORTS = tuple(_SORTS)
 def cell_id(number: int) -> str:
     """Return the id of a code cell in its page.
 
-    No heading has such an id: docutils never writes an underscore into one.
-
     Args:
         number: Its number among all code cells, counted from 1.
     """
+    # No heading has such an id: `docutils.nodes.make_id` replaces underscores
+    # (https://docutils.sourceforge.io/docs/ref/rst/directives.html#class).
     return f"nbcache_cell_{number}"
 
 
@@ -68,7 +69,7 @@ def _nowhere(_name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """How a view refers to pages, their cells, and files. A missing target has an empty URI.
+    """Resolves links to pages, cells and files. A missing target has an empty URI.
 
     Attributes:
         page: Returns the URI of a document.
@@ -81,8 +82,9 @@ class Links:
     has_cells: bool = False
 
     def cell(self, docname: str, number: int | None) -> str:
-        """Return the URI of a code cell, or of its page, by its number."""
+        """Return the URI of a code cell, or of its page if the cell has no anchor."""
         uri = self.page(docname) if docname else ""
+        # `singlehtml` refers to pages by fragments, and cells have the same ids in all of them.
         if not uri or number is None or not self.has_cells or "#" in uri:
             return uri
         return f"{uri}#{cell_id(number)}"
@@ -93,12 +95,12 @@ class Selection:
     """The part of a report that a view shows.
 
     Attributes:
-        status: Show notebooks for which one of these [](STATUSES) holds; empty: all.
-        columns: Show nothing but a table with these [](COLUMNS); empty: the whole report.
-        limit: Show at most this many notebooks.
-        sort: The column to sort by, one of [](SORTS), with `-` before it for the reverse.
+        status: Show notebooks with one of these [](STATUSES); empty: all.
+        columns: Show only a table with these [](COLUMNS); empty: the whole report.
+        limit: The maximum number of notebooks.
+        sort: The column to sort by, one of [](SORTS); a leading `-` reverses the order.
         docs: Show notebooks whose document matches one of these globs; empty: all.
-        part: Show one of these [](PARTS) without its heading; empty: all of them.
+        part: Show only this one of [](PARTS), without its heading; empty: all of them.
     """
 
     status: frozenset[str] = frozenset()
@@ -113,15 +115,16 @@ class Selection:
         return self.part in ("", part)
 
     def within(self, report: Report) -> Report:
-        """Return the part of a report that is counted: the chosen documents."""
+        """Return the part of a report with the selected documents, for its totals."""
         if not self.docs:
             return report
         entries = tuple(e for e in report.entries if matching_glob(e.docname or e.name, self.docs))
+        # Notebooks run in parallel, so the sum of their durations may exceed that of the build.
         spent = sum(e.seconds or 0.0 for e in entries if e.decision == NotebookOutcome.EXECUTED)
         return replace(report, entries=entries, seconds=min(spent, report.seconds))
 
     def shown(self, report: Report) -> tuple[ReportEntry, ...]:
-        """Return the notebooks to show, in their order."""
+        """Return the selected notebooks, sorted."""
         entries: Iterable[ReportEntry] = report.entries
         if self.status:
             entries = [entry for entry in entries if entry.labels & self.status]
@@ -131,18 +134,19 @@ class Selection:
         return tuple(entries)[: self.limit]
 
     def columns_of(self, report: Report) -> tuple[str, ...]:
-        """Return the columns of a table: the chosen ones that the report does not leave out."""
+        """Return the columns of a table, without those that a reproducible report leaves out."""
         columns = self.columns or USUAL_COLUMNS
         if report.is_reproducible:
             columns = tuple(name for name in columns if name not in _VARYING)
+        # docutils rejects a table without columns.
         return columns or ("notebook",)
 
 
 def words(text: str, known: Iterable[str], what: str) -> tuple[str, ...]:
-    """Return the words of a list separated by commas or spaces.
+    """Return the words of a list with commas or spaces as separators.
 
     Raises:
-        ValueError: A word is unknown, or there is none.
+        ValueError: A word is unknown, or the list is empty.
     """
     found = tuple(text.replace(",", " ").split())
     if not found:

@@ -1,4 +1,4 @@
-"""The files next to the pages: the report for programs, and the tracebacks for people."""
+"""Writes the files next to the pages: JSON and JUnit reports, and logs with tracebacks."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ from sphinx_nbcache.results.terminal import strip_ansi
 
 JSON_FILE = "nbcache-report.json"
 JUNIT_FILE = "nbcache-report.xml"
+# The directory in which MyST-NB writes its tracebacks, so that CI jobs keep collecting them
+# (https://github.com/executablebooks/MyST-NB/blob/v1.4.0/myst_nb/sphinx_.py).
 _LOGS = "reports"
 
 
 def write_files(report: Report, folder: Path, shown: Report) -> None:
-    """Write the report for programs, and the log of each failed notebook.
+    """Write the JSON and JUnit reports, and a log for each failed notebook.
 
-    The logs of notebooks that no longer fail or no longer exist are removed.
+    Stale logs are removed: those of notebooks that no longer fail or no longer exist.
 
     Args:
         report: The report on this build.
         folder: The output directory.
-        shown: The report without what a reproducible build leaves out.
+        shown: The report for JSON and JUnit; in a reproducible build, without varying data.
 
     Raises:
         OSError: A file cannot be written.
     """
     logs = folder / _LOGS
+    # Read before the file is replaced: it names the documents of the previous build. Removing every
+    # log in the directory instead could remove files of the user's.
     former = _documents_of(folder / JSON_FILE) if logs.is_dir() else set()
     write_text(folder / JSON_FILE, report_json(shown) + "\n")
     write_text(folder / JUNIT_FILE, report_junit(shown))
@@ -52,6 +56,7 @@ def files_state(report: Report, folder: Path) -> str:
         report: The report in the files, or its outline.
         folder: The output directory.
     """
+    # Builds without changes compare this text instead of making the whole report again.
     logs = [_log(folder, docname) for docname in _failures(report)]
     try:
         stats = [path.stat() for path in (folder / JSON_FILE, folder / JUNIT_FILE, *logs)]
@@ -80,15 +85,16 @@ def _documents_of(path: Path) -> set[str]:
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return set()
     names = {item.docname for item in document.notebooks if item.docname}
-    return set(filter(is_inner_path, names))  # the logs of these documents are removed
+    # A forged report must not cause the removal of files outside the output directory.
+    return set(filter(is_inner_path, names))
 
 
 def _remove(path: Path, folder: Path) -> None:
-    """Remove a file in or below a folder, and the folders that this leaves empty."""
+    """Remove a file below a directory, and the parent directories that this leaves empty."""
     with suppress(OSError):
         path.unlink()
         for parent in path.parents[: len(path.relative_to(folder).parts)]:
-            parent.rmdir()  # only if it is empty
+            parent.rmdir()  # raises `OSError` if it is not empty, which ends the loop
 
 
 def write_text(path: Path, text: str) -> None:
@@ -97,4 +103,5 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: The file cannot be written.
     """
+    # An unchanged time spares uploads by tools such as rsync. Lone surrogates cannot be encoded.
     replace_if_changed(path, text.encode("utf-8", errors="replace"))

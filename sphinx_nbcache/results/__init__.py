@@ -1,1 +1,1 @@
-"""Results: what a run is, wherever it is kept."""
+"""Results of runs: records, outputs and artifacts, independent of the store."""

@@ -1,4 +1,4 @@
-"""Files created by runs, before they enter the store."""
+"""Artifacts: the files that runs created or changed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import msgspec
 from sphinx_nbcache.bounded import Count, Digest, Many, Mode, Name
 from sphinx_nbcache.files.paths import is_inner_path
 
+# Without set-user-id and set-group-id: a forged store must not install programs with other rights.
 _MODES = 0o777
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A file that a run created or changed. Its content is one blob of the store, or several.
+    """A file that a run created or changed. The store keeps its content in one blob or several.
 
     Raises:
         ValueError: A run cannot have produced this path or mode.
     """
 
     path: Name
-    """POSIX, relative to the root, or to the temporary folder of the run."""
+    """POSIX path relative to the root, or to the temporary directory of the run."""
     digest: Digest
     """SHA-256 of the content, in hexadecimal."""
     size: Count
@@ -28,12 +29,12 @@ class Artifact(msgspec.Struct, frozen=True):
     mode: Mode
     """The permissions, as in `os.stat(…).st_mode & 0o777`."""
     created: bool = False
-    """Whether the file did not exist before. Otherwise it may be a file of the user's."""
+    """Whether the file did not exist before. Otherwise it may be the user's."""
     pieces: Annotated[tuple[Digest, ...], Many] = ()
     """The digests of a large file's pieces, in order; each piece is a separate blob."""
     inferred: bool = False
     """Whether no write was observed: the file changed while the notebook ran, so it may be the
-    user's. It is restored where no file exists, and never replaced or removed."""
+    user's. It is restored only where no file exists, and never replaced or removed."""
 
     @property
     def blobs(self) -> tuple[str, ...]:
@@ -50,16 +51,16 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class MadeFile(msgspec.Struct, frozen=True):
-    """A file created by a run, before it is in the store."""
+    """A file that a run created or changed, not yet in the store."""
 
     path: str
     """As in [](Artifact)."""
     kept_in: str
-    """Absolute path of the file that holds the content until it is in the store."""
+    """Absolute path of the file with the content, until the store has it."""
     mode: int
     created: bool = False
     """As in [](Artifact)."""
     inferred: bool = False
     """As in [](Artifact)."""
     digest: str | None = None
-    """The expected digest, if known: another digest means that the file has changed since."""
+    """The expected digest, if known. Another digest means that the file changed meanwhile."""

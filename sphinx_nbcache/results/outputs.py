@@ -1,7 +1,7 @@
-"""Packing of outputs for the store, and unpacking.
+"""Packs the outputs of a run for the store, and unpacks them.
 
 The outputs of a run are one JSON text. Images and other large representations are separate blobs,
-named by their digests: equal images are stored once, and a page loads only what it shows.
+named by their digests, so that equal images are stored once.
 """
 
 from __future__ import annotations
@@ -23,38 +23,40 @@ CellOutputs = list[list[Output]]
 _BLOB_SIZE = 8 * 1024
 _BINARY = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"})
 _TEXT_KEY = "$nbcache-text"
-# The ways in which kernels write base64: one line, with or without a line end, and folded.
+# The forms in which kernels send base64: one line, with or without a line end, and folded lines.
+# A restored output must equal the original character for character, or its page would change.
 _BASE64_KEYS: Mapping[str, Callable[[bytes], bytes]] = {
     "$nbcache-base64": base64.b64encode,
     "$nbcache-base64-line": lambda content: base64.b64encode(content) + b"\n",
     "$nbcache-base64-lines": base64.encodebytes,
 }
-# Wraps a notebook's own JSON that looks like one of the references above.
+# Escapes JSON of a notebook that looks like one of the references above.
 _JSON_KEY = "$nbcache-json"
 
 
 class OutputsError(Exception):
-    """Outputs cannot be read back. The message says why."""
+    """Outputs cannot be unpacked. The message says why."""
 
 
 class RunOutputs(msgspec.Struct):
-    """The outputs of a run: those of each code cell that has code, and widget states."""
+    """The outputs of a run, for each code cell with code, and the widget states."""
 
     cells: Annotated[CellOutputs, PerCell]
     widgets: Json = {}
 
 
 def render_id(outputs: RunOutputs, status: str, lexer: str, failure: Failure | None) -> str:
-    """Return the digest of what a page shows of a run: outputs, status, highlighting, failure.
+    """Return the digest of everything that a page shows of a run.
 
-    Execution counts and the identity of the run are left out: two runs that look the same
-    have the same render id, so that no page is read again.
+    Execution counts and the identity of the run are left out. If a new run looks the same as the
+    last one, the render id is the same, and Sphinx need not read the page again.
     """
     shown = [
         [{k: v for k, v in output.items() if k != "execution_count"} for output in cell]
         for cell in outputs.cells
     ]
     seen = [shown, outputs.widgets, status, lexer, failure]
+    # Kernels send the keys of a MIME bundle in any order.
     encoded = msgspec.json.encode(seen, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()[:32]
 
@@ -75,7 +77,7 @@ def unpack(content: bytes, blob: Callable[[str], bytes]) -> RunOutputs:
         blob: Returns the blob for a digest, or raises [](OutputsError).
 
     Raises:
-        OutputsError: The text was not written by [](pack), or a blob is missing.
+        OutputsError: The text was not written by [](pack), or a blob is missing or damaged.
     """
     try:
         outputs = msgspec.json.decode(content, type=RunOutputs)
@@ -112,7 +114,7 @@ def _moved(mime: str, value: Any, blobs: dict[str, bytes]) -> Any:
 
 
 def _decoded(value: str) -> tuple[str, bytes]:
-    """Return the key and content of base64; those of a text if decoding it is not reversible."""
+    """Return the key and content of base64; those of a text if decoding is not reversible."""
     text = value.encode()
     try:
         content = base64.b64decode(text, validate=False)

@@ -1,7 +1,7 @@
 """The records of the store: msgspec structs, stored as JSON.
 
-`SCHEMA` is part of the name of the store's folder. Increase it whenever a record, the code key, or
-a reader's interpretation of a source changes in a way that old records do not reveal.
+`SCHEMA` is part of the name of the store's directory. Increase it whenever a record, the code key,
+or a reader's interpretation of a source changes in a way that old records do not show.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from sphinx_nbcache.text import first_line
 
 SCHEMA = 2
 
-# Cells are identified by their *position*: counted from 0, among the code cells that have code.
-# It follows from the code key. The *number* that readers see counts blank cells as well, so two
-# notebooks with the same code key may number their cells differently.
+# Records identify a cell by its *position*: its index among the code cells with code, from 0. The
+# code key determines it. The *number* shown to users also counts blank cells, so two notebooks with
+# the same code key may number their cells differently.
 
 
 class Status(StrEnum):
     """How a run ended."""
 
     OK = "ok"
-    """Every cell was run; exceptions came only from cells that may raise."""
+    """All cells were run; only cells that may raise raised exceptions."""
     FAILED = "failed"
     """A cell raised an exception, or the kernel could not be started."""
     TIMEOUT = "timeout"
@@ -57,16 +57,16 @@ class Status(StrEnum):
 
 
 class Promise(msgspec.Struct, frozen=True, array_like=True):
-    """The exceptions that a cell is expected to raise, as declared in its metadata."""
+    """The exceptions that a cell is expected to raise according to its metadata."""
 
     position: Position
     """Position of the cell."""
     exceptions: Annotated[tuple[Name, ...], PerCell]
-    """Names of exception classes; classes derived from them match as well."""
+    """Names of exception classes; subclasses match as well."""
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """Acceptance rules: what a notebook allows a run to do."""
+    """The acceptance rules of a notebook for its runs."""
 
     timeout: Limit | None = None
     """Seconds that a cell may take."""
@@ -82,40 +82,41 @@ class Rules(msgspec.Struct, frozen=True):
     promises: Annotated[tuple[Promise, ...], PerCell] = ()
     """The cells that must raise certain exceptions; `allow_errors` and `raising` do not apply."""
     retries: Count = 0
-    """How often a failed run is repeated."""
+    """The number of times that a failed run is repeated."""
 
     def promised_at(self, position: int) -> tuple[str, ...]:
-        """Return the exceptions that the cell at a position declares; empty if none."""
+        """Return the exceptions that the cell at a position declares; empty if there are none."""
         return next((p.exceptions for p in self.promises if p.position == position), ())
 
     def allows_error_at(self, position: int) -> bool:
-        """Tell whether the cell at that position may raise any exception."""
+        """Tell whether the cell at a position may raise any exception."""
         if self.promises and self.promised_at(position):
             return False
         return self.allow_errors or position in self.raising
 
     def allows(self, position: int, classes: Collection[str]) -> bool:
-        """Tell whether the cell at that position may raise an exception with these classes."""
+        """Tell whether the cell at a position may raise an exception with these classes."""
         promised = self.promised_at(position) if self.promises else ()
         return self.allows_error_at(position) or not set(promised).isdisjoint(classes)
 
 
 class CellRun(msgspec.Struct, frozen=True):
-    """The run of one code cell that has code, in the order of the notebook."""
+    """The run of one code cell with code."""
 
     digest: State
-    """Digest of the source that was run."""
+    """Digest of its source."""
     execution_count: Count | None = None
     """`None` if the cell was not run."""
     seconds: Seconds | None = None
     error: Name | None = None
     """Name of the exception that the cell raised."""
     bases: Annotated[tuple[Name, ...], PerCell] = ()
-    """Names of the base classes of that exception, if they were needed."""
+    """Names of the exception's base classes, if the rules need them."""
 
     @property
     def was_run(self) -> bool:
         """Whether the cell was run, completely or in part."""
+        # A cell that was interrupted, or that ended its kernel, may have only one of the two.
         return self.seconds is not None or self.execution_count is not None
 
 
@@ -126,7 +127,7 @@ class Failure(msgspec.Struct, frozen=True):
     """Name of the exception, such as `ValueError` or `CellTimeoutError`."""
     message: Text
     traceback: Text
-    """As the kernel sent it, with ANSI colours; a plain text if the kernel sent none."""
+    """The kernel's traceback, with ANSI colours; a plain text if the kernel sent none."""
     position: Position | None = None
     """Position of the code cell, if a single cell caused the failure."""
 
@@ -161,15 +162,15 @@ class Result(msgspec.Struct, frozen=True):
     sources: MaybeDigest = ""
     """Digest of the blob that holds the sources of the cells, a JSON list."""
     blobs: Annotated[tuple[State, ...], Many] = ()
-    """Digests of all blobs that belong to the result."""
+    """Digests of all blobs of the result."""
     bytes: Count = 0
-    """Total size of the result's contents."""
+    """Total size of the blobs."""
     artifacts: Annotated[tuple[Artifact, ...], Many] = ()
-    """Files that the run created or changed: under the root, or in its temporary folder."""
+    """Files that the run created or changed under the root or in its temporary directory."""
     trace: MaybeDigest = ""
     """Digest of the blob that holds the trace."""
     temporary: bool = False
-    """Whether the run was in a temporary folder: then artifacts stay in the store."""
+    """Whether the run was in a temporary directory. Its artifacts stay in the store."""
     peak_memory: Count | None = None
     """The kernel's peak memory use in bytes, if it was measured."""
     retried: Annotated[tuple[Failure, ...], PerCell] = ()
@@ -177,7 +178,7 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def finished(self) -> float:
-        """When the run ended: seconds since the epoch, UTC."""
+        """The end of the run: seconds since the epoch, UTC."""
         return self.started + self.seconds
 
 
@@ -190,8 +191,8 @@ class Stored(msgspec.Struct, frozen=True):
     """The SHA-256 of the record, in hexadecimal."""
     result: Result
     is_marked: bool = False
-    """Whether a run of this account created it. Otherwise pages show it, but it is not trusted with
-    files (see `docs/explanation/security.md`)."""
+    """Whether a run of this user account created the result. Otherwise pages show it, but its
+    artifacts are not trusted (see `docs/explanation/security.md`)."""
 
 
 class HistoryCell(msgspec.Struct, frozen=True, array_like=True):
@@ -203,18 +204,18 @@ class HistoryCell(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PastRun(msgspec.Struct, frozen=True, array_like=True):
-    """A run of a notebook, remembered even after its result was removed."""
+    """A run of a notebook, remembered even after its result is removed."""
 
     started: Time
     """Seconds since the epoch, UTC."""
     seconds: Seconds
     status: Status
     reason: Text = ""
-    """Why the notebook was run; empty if this store did not decide it."""
+    """Why the notebook was run; empty if this store did not decide to run it."""
 
 
 class History(msgspec.Struct, frozen=True):
-    """The last known state of a notebook, and the result that its page last showed."""
+    """The last known state of a notebook, and the last result that its page showed."""
 
     result: Digest
     """Digest of the result."""
@@ -226,7 +227,7 @@ class History(msgspec.Struct, frozen=True):
     assets: Annotated[tuple[Name, ...], Many] = ()
     arguments: Annotated[tuple[Name, ...], Many] = ()
     runs: Annotated[tuple[PastRun, ...], PerCell] = ()
-    """The last runs, also of other code, the oldest first."""
+    """The last runs, including runs of other code, the oldest first."""
     options: Annotated[dict[Name, Text], Many] | msgspec.UnsetType = msgspec.UNSET
     """The options in the code key, as JSON."""
 
@@ -242,19 +243,20 @@ class Registered(msgspec.Struct, frozen=True):
     """A notebook of the project, as listed in the store."""
 
     id: Count
-    """Local to the store, and never given to another notebook."""
+    """Local to the store, never reused for another notebook."""
     name: Name
     """Path relative to the root, POSIX."""
     reader: Name = ""
     """The reader chosen by the user; empty if the suffix decides."""
     assets: Annotated[tuple[Name, ...], Many] = ()
-    """Files that the notebook needs, as paths relative to its folder."""
+    """Files that the notebook needs, relative to its directory."""
     added: Time = 0.0
     """When the notebook was added: seconds since the epoch, UTC."""
     by_build: bool = False
-    """Whether a build found the notebook among its documents, instead of a user adding it."""
+    """Whether a build found the notebook among its documents; otherwise a user added it."""
 
     def __post_init__(self) -> None:
+        # A forged store must not make commands read or remove files outside the project.
         parts = self.name.split("/")
         if "\0" in self.name or "" in parts[1:] or not {".", ".."}.isdisjoint(parts):
             raise ValueError(f"a notebook with the name {self.name!r:.200}")
@@ -268,7 +270,7 @@ class Roll(msgspec.Struct, frozen=True):
     next_id: Id = 1
     notebooks: Annotated[tuple[Registered, ...], Many] = ()
     executor: Name = ""
-    """The executor chosen for the notebooks if no `conf.py` sets one; empty if none was chosen."""
+    """The chosen executor if no `conf.py` sets one; empty if none was chosen."""
 
 
 Sources = Annotated[list[str], PerCell]
@@ -279,21 +281,21 @@ MISSING_KEY = "missing"
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """Files that were missing when the store last looked for them."""
+    """Files that were missing at the last search. Their records are removed after some time."""
 
     looked: Annotated[dict[Name, Moment], Many]
-    """When files were last looked for, by checkout."""
+    """The time of the last search for the files, by checkout."""
     since: Annotated[dict[Name, Moment], Many]
-    """When a file was first found missing, by the key of its record."""
+    """The time at which a file was first missing, by the key of its record."""
 
 
 class StoreLimits(msgspec.Struct, frozen=True):
-    """How much the store keeps. Least recently used results are removed first."""
+    """The limits of the store. The least recently used results are removed first."""
 
     count: Id | None = 10_000
-    """Results; `None` for no limit."""
+    """Number of results; `None` for no limit."""
     size: Id | None = 4 * 2**30
-    """Bytes on the disk; `None` for no limit."""
+    """Bytes on disk; `None` for no limit."""
 
 
 def contradiction(result: Result, encoded: bytes) -> str:
@@ -301,8 +303,9 @@ def contradiction(result: Result, encoded: bytes) -> str:
 
     Args:
         result: The result.
-        encoded: The JSON that it was decoded from.
+        encoded: Its JSON.
     """
+    # msgspec checks each field on its own. A damaged record may still refer to missing cells.
     if is_deep(result.language_info, encoded):
         return "what it says of its language is nested too deep"
     if any(position >= len(result.cells) for position in _positions(result)):
@@ -330,10 +333,11 @@ def _contradiction_of_files(result: Result) -> str:
 
 
 def content_digest(content: bytes) -> str:
-    """Return the name of a content: its SHA-256, in hexadecimal."""
+    """Return the name of a blob with this content: its SHA-256, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def lexer_of(language_info: Mapping[str, Any]) -> str:
-    """Return the name of the Pygments lexer for a kernel's language; empty if it is not known."""
+    """Return the name of the Pygments lexer for a kernel's language; empty if it is unknown."""
+    # https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-info
     return str(language_info.get("pygments_lexer") or language_info.get("name") or "")

@@ -1,9 +1,9 @@
-"""Terminal escape sequences (ECMA-48 SGR) in streams and tracebacks: stripped, or parsed.
+"""Strips or parses terminal escape sequences (ECMA-48 SGR) in streams and tracebacks.
 
-Colours 0 to 15 have a class each: 0 to 7 as nbconvert names them (`ansi-red-fg`), the others with
+The colours 0 to 15 have one class each: 0 to 7 as in nbconvert (`ansi-red-fg`), the others with
 `bright` (`ansi-bright-red-bg`).
-Colours of the 256-colour palette and 24-bit colours are mapped to the nearest of the sixteen, so
-that the style sheet can give each a readable shade on a light and on a dark page.
+Colours of the 256-colour palette and 24-bit colours are mapped to the nearest of these sixteen, for
+which the style sheet has readable shades on light and dark pages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-# Select Graphic Rendition, in section 8.3.117 of ECMA-48
+# Select Graphic Rendition, section 8.3.117 of ECMA-48
 # (https://ecma-international.org/publications-and-standards/standards/ecma-48/).
 _SGR = re.compile(r"\x1b\[([\d;:]*)m")
 # Every other escape sequence: cursor movement, window titles, links.
@@ -31,9 +31,8 @@ _FLAGS = {1: "bold", 2: "faint", 3: "italic", 4: "underline", 7: "inverse", 9: "
 _FLAGS_OFF = {22: {"bold", "faint"}, 23: {"italic"}, 24: {"underline"}, 27: {"inverse"}}
 _FLAGS_OFF[29] = {"strike"}
 _NO_UNDERLINE = 24
-# Python refuses to convert thousands of digits
-# (https://docs.python.org/3/library/stdtypes.html#int-max-str-digits), and an output may contain
-# them.
+# An output may contain thousands of digits, which Python refuses to convert
+# (https://docs.python.org/3/library/stdtypes.html#int-max-str-digits).
 _LONGEST_CODE = 5
 
 
@@ -62,7 +61,7 @@ def pieces(text: str) -> Iterator[tuple[list[str], str]]:
     style = _Style()
     position = 0
     for match in _SGR.finditer(text):
-        # Colours are split off first: the other pattern matches them as well.
+        # Split at colours first: the other pattern matches them as well.
         if piece := _OTHER.sub("", text[position : match.start()]):
             yield style.classes, piece
         style = _changed(style, _codes(match[1]))
@@ -77,7 +76,7 @@ def _codes(parameters: str) -> list[int]:
     for parameter in parameters.split(";"):
         first, *rest = (int(code[:_LONGEST_CODE] or 0) for code in parameter.split(":"))
         if first in (38, 48) and rest:
-            # 38:2:<colour space>:r:g:b, where the colour space is usually empty or omitted.
+            # ITU-T T.416: 38:2:<colour space>:r:g:b, usually with an empty or omitted colour space.
             if rest[0] == 2 and len(rest) > 4:  # noqa: PLR2004 (2 and three colours)
                 rest = [2, *rest[2:]]
             codes += [first, *rest[:4]]
@@ -90,7 +89,7 @@ def _codes(parameters: str) -> list[int]:
 
 def _changed(style: _Style, codes: list[int]) -> _Style:
     while codes:
-        # Taken from the list, because an extended colour takes its parameters from what follows.
+        # Remove it from the list: an extended colour consumes the following codes.
         code = codes.pop(0)
         if code == 0:
             style = _Style()
@@ -116,14 +115,14 @@ def _coloured(style: _Style, code: int, rest: list[int]) -> _Style:
         colour = base + 8
     else:
         return style
-    # 38 and 48 fall through to here as well, so 48 has to count as a background.
+    # 38 and 48 reach this line as well, so 48 has to count as a background.
     if code in range(40, 50) or code in range(100, 108):
         return replace(style, background=colour)
     return replace(style, foreground=colour)
 
 
 def _extended(rest: list[int]) -> int | None:
-    """Take the parameters of a 256-colour or 24-bit colour; return the nearest of the sixteen."""
+    """Consume the parameters of a 256-colour or 24-bit colour; return the nearest of sixteen."""
     kind = rest.pop(0) if rest else 0
     if kind == 5 and rest:  # noqa: PLR2004 (38;5;n)
         return _from_256(rest.pop(0))

@@ -1,7 +1,7 @@
-"""IPython's tracebacks: the line of the cell that failed, and the frames worth showing.
+"""Parses IPython's tracebacks: finds the failed line of a cell, and the frames worth showing.
 
-Tracebacks are parsed when a failure is shown: results contain no positions in files, because one
-result may serve several notebooks. The format of frames differs between versions of IPython:
+Tracebacks are parsed when a failure is shown: results contain no positions in files, because
+several notebooks may share a result. Versions of IPython format frames differently:
 `Cell In[2], line 3`, `Input In [2], in <cell line: 3>()`, `<ipython-input-2-ab12> in <module>`.
 """
 
@@ -15,18 +15,21 @@ from itertools import dropwhile
 from sphinx_nbcache.results.terminal import strip_ansi
 
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
+# IPython 8.0 replaced the file name by the prompt (https://github.com/ipython/ipython/pull/13043),
+# 8.1 named the line in `<cell line: 3>` (https://github.com/ipython/ipython/pull/13535), and later
+# versions name it after the prompt (https://github.com/ipython/ipython/pull/13560).
 _OWN_FRAME = re.compile(
     r"(?:Cell In ?\[|Input In ?\[|<ipython-input-)(?P<count>\d+)"
     r"(?:[^\n]*?(?:, line |<cell line: )(?P<line>\d+))?"
 )
 _ARROW = re.compile(r"^-+> ?(\d+) ", re.MULTILINE)
-# Handled exceptions come first; the last one ended the cell.
+# Chained exceptions come first; the last one ended the cell.
 _NEXT_EXCEPTION = re.compile(
     r"^(?:During handling of the above exception, another exception occurred"
     r"|The above exception was the direct cause of the following exception):$",
     re.MULTILINE,
 )
-# ipykernel's file name for the code of a cell, at the end of a syntax error.
+# ipykernel's file name for the code of a cell, at the end of a syntax error's message.
 _OWN_FILE = re.compile(r" \((?:\d+\.py|<ipython-input-[^)]*>), line \d+\)$", re.MULTILINE)
 # IPython: `Cell In[2], line 1`, `File ~/a.py:12, in f(x)`, in its plain mode `File ~/a.py:12 in f`;
 # older ones: `Input In [2], in <cell …>`, `/a.py in f(x)`. Python: `  File "/a.py", line 12, in f`.
@@ -41,25 +44,25 @@ _INSTALLED = re.compile(
     r"|[\\/]lib(?:64)?[\\/]python\d[\d.]*[\\/]"
     r"|[\\/]Python\d+[\\/]Lib[\\/]"
     r"|^<frozen |^<string>|^<__array_function__"
-    # The sources of compiled modules, as their builders named them.
+    # Sources of Cython modules, with paths relative to the build directory.
     r"|^[\w/\\.]+\.(?:pyx|pxi|pxd)$"
 )
 _PACKAGE = re.compile(
     r"[\\/](?:site|dist)-packages[\\/]([\w-]+)|^(\w+)[\\/][\w/\\.]+\.p(?:yx|xi|xd)$"
 )
-# The end of a frame: an empty line, or one that is neither indented nor numbered.
+# A frame ends before an empty line, or one that is neither indented nor numbered.
 _BREAK = re.compile(r"\s*$|[^\s\d-]")
 
 
 def line_in_cell(traceback: str, execution_count: int | None) -> int | None:
-    """Return the line of its source at which a cell failed, counted from 1; `None` if unknown.
+    """Return the line at which a cell failed, counted from 1; `None` if unknown.
 
-    If the traceback contains several lines of the cell, this is the innermost one, such as a line
-    of a function that the cell both defines and calls.
+    If the traceback contains several frames of the cell, the innermost one counts, such as that of
+    a function that the cell defines and calls.
 
     Args:
-        traceback: The traceback as the kernel sent it.
-        execution_count: The number that the kernel gave the cell.
+        traceback: The kernel's traceback.
+        execution_count: The kernel's number of the cell.
     """
     text = _NEXT_EXCEPTION.split(_COLOURS.sub("", traceback))[-1]
     count = str(execution_count)
@@ -79,7 +82,7 @@ def without_own_file(message: str) -> str:
 
 @dataclass
 class _Block:
-    """Lines that belong together: a frame, or the text between frames."""
+    """The lines of a frame, or of the text between frames."""
 
     path: str | None = None
     lines: list[str] = field(default_factory=list)
@@ -99,9 +102,9 @@ class _Block:
 
 
 def trimmed(traceback: str) -> str:
-    """Return a traceback without the frames of installed packages, which are counted instead.
+    """Return a traceback with the frames of installed packages replaced by their number.
 
-    A traceback without other frames stays whole.
+    A traceback without other frames is returned unchanged.
     """
     blocks = list(_blocks(traceback))
     frames = [block for block in blocks if block.path is not None]

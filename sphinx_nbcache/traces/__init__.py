@@ -1,1 +1,1 @@
-"""Traces: what a run depended on and produced, and whether that still holds."""
+"""Traces: the dependencies and products of a run, and their verification."""

@@ -1,7 +1,7 @@
-"""The kind of an interpreter, and the distributions that it finds, with versions.
+"""An interpreter and its installed distributions, with versions.
 
-Nothing is imported and no metadata is parsed: the names of the `.dist-info` folders contain names
-and versions. This takes less than a millisecond for each interpreter.
+No package is imported and no metadata is parsed: the names of `.dist-info` directories contain
+names and versions. This takes less than a millisecond for each interpreter.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ import msgspec
 from sphinx_nbcache.bounded import Many, Name
 from sphinx_nbcache.traces.fingerprints import text_digest
 
+# https://packaging.python.org/en/latest/specifications/recording-installed-packages/; old versions
+# of setuptools append the Python version (`name-1.0-py3.9.egg-info`).
 _INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 _BASELINE = ("ipykernel", "ipython")
+# An interpreter on a network drive may take many seconds to start.
 _PROBE_SECONDS = 60
+# The probe must run on any Python 3 without our packages. The `site` module of virtualenv before 20
+# has no `getsitepackages` (https://github.com/pypa/virtualenv/issues/571).
 _PROBE = """
 import json, os, platform, site, sys, sysconfig
 paths = [sysconfig.get_paths().get(name) for name in ("purelib", "platlib")]
@@ -38,14 +43,14 @@ print(json.dumps({
 
 
 class Python(msgspec.Struct, frozen=True):
-    """The remembered facts about an interpreter: asking it takes as long as starting it."""
+    """The properties of an interpreter, cached because each query starts the interpreter."""
 
     implementation: Name
     version: Name
     platform: Name
     machine: Name
     sites: Annotated[tuple[Name, ...], Many]
-    """The directories in which it finds distributions, in search order."""
+    """The directories with its distributions, in search order."""
 
 
 def ask(executable: str, environment: Mapping[str, str] | None = None) -> Python | None:
@@ -70,11 +75,11 @@ def ask(executable: str, environment: Mapping[str, str] | None = None) -> Python
 
 @dataclass(frozen=True)
 class Environment:
-    """The distributions that an interpreter finds. Each one is looked up once.
+    """The distributions of an interpreter. Each one is looked up once.
 
     Attributes:
         python: The interpreter.
-        folders: Further directories that it searches, such as those in `PYTHONPATH`.
+        folders: Further directories on its search path, such as those in `PYTHONPATH`.
     """
 
     python: Python
@@ -84,8 +89,8 @@ class Environment:
     def version(self, name: str) -> str | None:
         """Return the version of a distribution; `None` if it is not installed.
 
-        A version from a repository or an archive ends with a part of its commit or hash, because
-        such versions often stay the same when the code changes.
+        The version of an installation from a repository or an archive ends with a digest of its
+        origin, because such versions often stay the same when the code changes.
         """
         name = normalised(name)
         if name not in self._details:
@@ -95,10 +100,11 @@ class Environment:
 
     @cached_property
     def baseline(self) -> tuple[str, str]:
-        """The versions of ipykernel (major) and IPython (major and minor): all notebooks need them.
+        """The versions of ipykernel (major) and IPython (major, minor), which all notebooks need.
 
-        Empty texts stand for packages that are not installed.
+        An empty string stands for a package that is not installed.
         """
+        # Patch releases of both rarely change outputs, and would make every result stale.
         ipykernel, ipython = (self.version(name) or "" for name in _BASELINE)
         return ipykernel.partition(".")[0], ".".join(ipython.split(".")[:2])
 
@@ -107,7 +113,8 @@ class Environment:
         return name in self._modules
 
     def owners(self, module: str) -> tuple[str, ...]:
-        """Return the distributions of a top-level module: for a namespace, all of them."""
+        """Return the distributions of a top-level module; a namespace package has several."""
+        # Fast path: most distributions have the name of their module, and no RECORD is read.
         own = normalised(module)
         if own in self._installed:
             return (own,)
@@ -115,7 +122,7 @@ class Environment:
 
     @cached_property
     def _installed(self) -> Mapping[str, tuple[str, str]]:
-        """Versions and metadata folders, by normalised name. The first one found wins."""
+        """Versions and metadata directories by normalised name; the first match wins."""
         found: dict[str, tuple[str, str]] = {}
         for site in self.python.sites:
             for entry in _names(site):
@@ -132,7 +139,7 @@ class Environment:
 
     @cached_property
     def _owners(self) -> Mapping[str, tuple[str, ...]]:
-        """Distributions by top-level module, from their lists of files."""
+        """Distributions by top-level module, from their file lists."""
         owners: dict[str, list[str]] = {}
         for name, (_, folder) in self._installed.items():
             for module in _top_level(folder):
@@ -143,11 +150,12 @@ class Environment:
 @cache
 def normalised(name: str) -> str:
     """Return the normalised name of a distribution."""
+    # https://packaging.python.org/en/latest/specifications/name-normalization/
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def parse_info(folder: str) -> tuple[str, str] | None:
-    """Return the normalised name and the version in the name of a metadata folder."""
+    """Return the normalised name and the version from the name of a metadata directory."""
     match = _INFO.fullmatch(folder)
     return (normalised(match["name"]), match["version"]) if match is not None else None
 
@@ -168,20 +176,23 @@ def _read(*parts: str) -> str:
 
 
 def _origin(folder: str) -> str:
-    """Return a suffix that distinguishes installations of one version from outside an index."""
+    """Return a version suffix for an installation from a repository or an archive; else empty."""
+    # https://packaging.python.org/en/latest/specifications/direct-url/
     try:
         origin = json.loads(_read(folder, "direct_url.json") or "{}")
     except ValueError:
         return ""
     if not isinstance(origin, dict):
         return ""
-    # The location of an editable installation says nothing about its code, which is local files.
+    # `dir_info` is left out: the location of an editable installation does not identify its code,
+    # whose files are tracked as local modules.
     parts = [origin.get(key) for key in ("vcs_info", "archive_info")]
     told = [json.dumps(part, sort_keys=True) for part in parts if part]
     return f" ({text_digest(*told)[:8]})" if told else ""
 
 
 def _top_level(folder: str) -> Iterable[str]:
+    # Only setuptools writes `top_level.txt`; hatchling, flit and others do not.
     listed = _read(folder, "top_level.txt").split()
     if listed:
         return listed

@@ -1,7 +1,4 @@
-"""The evidence of one run: what it did, who changed a file, and the current state.
-
-Facts are made from it.
-"""
+"""The evidence from which facts are made: a run's actions, other writers, the current state."""
 
 from __future__ import annotations
 
@@ -15,18 +12,19 @@ from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.report import Look, Seen, TracerReport, gather
 from sphinx_nbcache.traces.world import World
 
-# The folders of an installation below its prefix, besides libraries and packages.
+# The directories of an installation, relative to its prefix. The prefix itself is not ignored: it
+# may be the home directory, or contain the project.
 _INSTALLED = ("bin", "etc", "include", "lib", "lib64", "share", "ssl", "var", "Lib", "Scripts")
 
 
 @dataclass(frozen=True, slots=True)
 class Authors:
-    """The files that the run is not known to have written.
+    """The files that the run did not write, or not provably.
 
     Attributes:
         foreign: Files that another process has changed. They do not belong to the run.
-        unproven: Files that the run seems to have written, without being observed.
-        judged: The stats of the files at this decision: a later save belongs to the user.
+        unproven: Files that the run apparently wrote, although no write was observed.
+        judged: The stats of the files at this decision. A later change is not the run's.
     """
 
     foreign: frozenset[str]
@@ -35,11 +33,11 @@ class Authors:
 
 
 def authors(report: TracerReport, seen: Seen, now: Callable[[str], Stat | None]) -> Authors:
-    """Return the files that the run is not known to have written.
+    """Return the files that the run did not write, or not provably.
 
     Args:
-        report: The report that the kernel sent.
-        seen: The same report, merged with those of the child processes.
+        report: The kernel's report.
+        seen: The same report, merged with the records of child processes.
         now: Returns the current stat of a file.
     """
     foreign = {path for path in seen.changed if path not in seen.writes}
@@ -51,11 +49,12 @@ def authors(report: TracerReport, seen: Seen, now: Callable[[str], Stat | None])
         left, judged = seen.left.get(path), seen.named.get(path)
         is_changed = left is not None and found is not None and left != found
         if path in seen.inferred and left is not None and judged is not None:
-            is_changed |= judged.stat != left  # it changed in a later cell
+            is_changed |= judged.stat != left  # the file changed in a later cell
         is_proven_by_child = found is not None and seen.left_by_children.get(path) == found
         if is_proven_by_child:
-            continue
+            continue  # even if the kernel reported another state: the child wrote last
         if is_changed:
+            # Without the open files, a library may have flushed the change after the report.
             (foreign if report.handles else unproven).add(path)
         elif path in seen.others:
             (unproven if seen.others[path] else foreign).add(path)
@@ -69,14 +68,14 @@ class RunEvidence:
     """The observations of one run.
 
     Attributes:
-        report: The report that the kernel sent.
+        report: The kernel's report.
         world: The world right after the run.
-        places: The paths that count, for this kernel's interpreter.
+        places: The tracked paths, for this kernel's interpreter.
         seen: The merged observations of the kernel and its child processes.
-        inferred: Files that seem to have been written in C, and their previous state.
-        authors: The files that the run is not known to have written.
-        left_over: Names of existing files that an earlier run seems to have written.
-        source: The notebook itself, which it may name without reading it.
+        inferred: Files that C code apparently wrote, with their previous state.
+        authors: The files that the run did not write, or not provably.
+        left_over: Names of existing files that an earlier run apparently wrote.
+        source: The notebook itself. Code may mention its name without reading it.
         doubts: Why the facts cannot be trusted.
     """
 
@@ -94,21 +93,23 @@ class RunEvidence:
     def of(
         cls, report: TracerReport, world: World, source: str = "", left_over: Collection[str] = ()
     ) -> RunEvidence:
-        """Gather what was observed, and sort out what was written."""
+        """Gather the observations, and separate reads from writes."""
         python = report.python
         prefixes = [os.path.join(prefix, name) for prefix in python.prefixes for name in _INSTALLED]
         places = world.places.ignoring([*python.library, *python.sites, *prefixes])
         seen = gather(report, places.normal)
+        # Digests from before the run would hide its writes.
         world.fingerprints.forget((*seen.writes, *seen.made, *seen.inferred))
         for path, look in list(seen.writes.items()):
-            # Opened for writing, but unchanged: the run did not write it, or failed to.
+            # A file that was opened for writing but is unchanged was not written.
             if path not in seen.removed and world.fingerprints.renew(path).stat == look.stat:
                 del seen.writes[path]
                 seen.reads.setdefault(path, look)
         for path, look in seen.reads.items():
-            # A database is opened for reading and writing; only a change proves a write.
+            # SQLite opens a database for reading and writing; only a change proves a write.
             if look.how == "database" and world.fingerprints.renew(path).stat != look.stat:
                 seen.writes.setdefault(path, look)
+        # A file that the run read through Python is a dependency. Only C code's files are inferred.
         inferred = {
             path: look
             for path, look in seen.inferred.items()
@@ -120,7 +121,7 @@ class RunEvidence:
         return cls(report, world, places, seen, inferred, found, left_over, source)
 
     def name(self, path: str) -> str | None:
-        """Return the name of a path; `None` if the path does not count."""
+        """Return the name of a path; `None` if the path is ignored."""
         return self.places.name_of(path)
 
     def inside(self, path: str) -> str | None:
@@ -133,13 +134,13 @@ class RunEvidence:
         return self.world.fingerprints.renew(path).stat
 
     def doubt(self, path: str) -> None:
-        """Note that something else changed a file while the notebook ran, if the file counts."""
+        """Note that another process changed a tracked file while the notebook ran."""
         name = self.name(path)
         if name is not None and not self.places.is_temporary(path):
             self.doubts.append(f"{name} changed while the notebook ran")
 
     def state(self, path: str) -> str:
-        """Return the state of a path at the end (see [](Fingerprints.state))."""
+        """Return the final state of a path (see [](Fingerprints.state))."""
         return self.world.fingerprints.state(path)
 
     def is_written(self, path: str) -> bool:
@@ -156,9 +157,9 @@ class RunEvidence:
 
     @cached_property
     def _own(self) -> dict[str, set[str]]:
-        """The entries written or made by the run, by directory, for all directories above them.
+        """The entries that the run wrote or made, by directory.
 
-        Directories further up have an empty set, unless the run itself made an entry in them.
+        All parent directories are included, with an empty set if the run made no entry in them.
         """
         entries: dict[str, set[str]] = {}
         for path in (*self.seen.writes, *self.seen.made, *self.inferred):
@@ -167,16 +168,16 @@ class RunEvidence:
             while folder != (above := os.path.dirname(folder)):
                 folder = above
                 if folder in entries:
-                    break
+                    break  # its parents are included already: a run may write 100,000 files
                 entries[folder] = set()
         return entries
 
     def looks(self) -> Iterator[tuple[str, Look]]:
-        """Yield the first look at each path, unless the run itself wrote it before."""
+        """Yield the first look at each path, unless the run wrote the path before."""
         for path, look in self.seen.reads.items():
             write = self.seen.writes.get(path)
             if look.how == "append":
-                continue  # the run reads only what it has appended itself
+                continue  # opening for appending reads nothing
             if write is None or look.seen_ns <= write.seen_ns:
                 yield path, look
         for path, look in self.seen.named.items():

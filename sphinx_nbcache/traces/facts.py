@@ -1,11 +1,11 @@
-"""Facts that a run relied on. Each kind is one class, with its check, its words, its report form.
+"""Facts that a run relied on. Each kind is one class, with its check, wording and report form.
 
-A new kind of fact is a new class here, which [](Fact) lists; `traces.observe` makes it from the
+To add a kind, add a class here and list it in [](Fact); `traces.observe` makes the facts from the
 tracer's report.
 
-A *name* is the stored form of a path, in POSIX notation: relative to the root if the path is inside
-it, with `~/` in front if it is in the home directory, else absolute. So a trace from one checkout
-can be verified in another one. [](PathNames) turns paths into names and back.
+A *name* is the stored form of a path, in POSIX notation: relative to the root for a path inside it,
+with the prefix `~/` for one in the home directory, else absolute. A trace from one checkout can
+therefore be verified in another one. [](PathNames) converts between paths and names.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from sphinx_nbcache.traces.world import (
 )
 
 REPORT_KINDS = ("file", "folder", "module", "package", "variable", "place")
-"""The kinds of dependencies in the report, in the order in which it lists them."""
+"""The kinds of dependencies in the report, in display order."""
 
-# A fact about many files stores their names only up to this number: a listing of 10,000 files would
-# make each trace large, and no reason shows so many.
+# A fact about more files than this does not store their names: a listing of 10,000 files would make
+# each trace large, and no reason shows so many.
 _MOST_NAMES = 200
 # How many names a reason or a description shows.
 _SHOWN = 3
 # How many characters of a long name a description shows.
 _LONGEST = 60
-# The location of IPython's configuration, in any folder.
+# IPython's default profile, in any configuration directory.
 _PROFILE = "/profile_default/"
 _NO_ENVIRONMENT = "its interpreter cannot be asked for the versions of packages"
 
 
 class Kind(StrEnum):
-    """The kinds of facts, as `nbcache_track` names them."""
+    """The kinds of facts, by their names in `nbcache_track`."""
 
     FILES = "files"
     """Files and directories that were read, looked for or listed."""
@@ -60,11 +60,11 @@ class Kind(StrEnum):
     ENVIRONMENT = "environment"
     """Environment variables."""
     ALWAYS = "always"
-    """Facts that count whatever is tracked: declared files, and the location of the checkout."""
+    """Facts that are always tracked: declared files, and the location of the checkout."""
 
 
-# The kinds that `nbcache_track` accepted in the first version that wrote this record format.
-# A list, not made from the members: a later kind must not get into it.
+# The kinds that `nbcache_track` accepted in the first version that wrote this record format. They
+# are spelled out, because a kind that is added to `Kind` must not become one of them.
 FIRST_KINDS = (Kind.FILES, Kind.IMPORTS, Kind.VERSIONS, Kind.ENVIRONMENT)
 
 
@@ -75,11 +75,11 @@ class _Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def kind(self) -> Kind:
-        """The option of `nbcache_track` that decides whether this fact counts."""
+        """The entry of `nbcache_track` that enables this fact."""
         return self._kind
 
     def mismatch(self, world: World) -> str | None:
-        """Return what changed, in words; `None` if the fact still holds."""
+        """Return a description of the change; `None` if the fact still holds."""
         raise NotImplementedError
 
     def in_words(self) -> str:
@@ -87,24 +87,24 @@ class _Fact(msgspec.Struct, frozen=True, omit_defaults=True):
         raise NotImplementedError
 
     def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the dependencies that the report shows: the kind (see [](REPORT_KINDS)), the text.
+        """Yield the dependencies to report: the kind (see [](REPORT_KINDS)) and the text.
 
-        Facts that are the same for most notebooks yield none, such as the kind of Python, or files
-        with settings that libraries looked for and did not find.
+        Facts that most notebooks share yield none, such as the interpreter, or settings files that
+        libraries looked for and did not find.
         """
         yield from ()
 
     @property
     def is_baseline(self) -> bool:
-        """Whether every run in such a kernel has this fact, whatever its notebook does.
+        """Whether every run in such a kernel has this fact, independent of the notebook.
 
-        These facts are the interpreter with its variables, and IPython with its configuration.
+        These facts are about the interpreter, its variables, IPython and its configuration.
         """
         return False
 
     @property
     def paths(self) -> Iterable[str]:
-        """The names of paths at which any change can make a difference."""
+        """The names of paths where any change may invalidate the fact."""
         return ()
 
     @property
@@ -116,32 +116,32 @@ class _Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     def question(self) -> Fact | None:
         """The fact without its answer, if files that it does not name can change the answer.
 
-        Such questions are hashable: runs of one notebook ask the same ones again and again.
+        Questions are hashable, because runs of one notebook repeat the same ones.
         """
         return None
 
     def concerns(self, name: str) -> bool:
-        """Tell whether a [](question) has another answer if the file of this name changes."""
+        """Tell whether the answer to a [](question) depends on the file with this name."""
         raise NotImplementedError
 
 
 class File(_Fact, frozen=True, tag="file"):
     """A file had this content.
 
-    A run that reads and then writes a file has two states that lead to the same outputs: the one it
-    found and the one it left.
+    If a run reads and then writes a file, two states lead to the same outputs: the one before the
+    run and the one after it.
     """
 
     path: Name
     digest: State
     after: State | None = None
-    """The digest that the run itself left; [](GONE) if the run removed the file."""
+    """The digest after the run, if the run changed it; [](GONE) if the run removed the file."""
     module: bool = False
     """Whether the file was imported."""
 
     @property
     def kind(self) -> Kind:
-        """The kind: a module that was imported does not count as a file that was read."""
+        """The kind: an imported module is not a file that was read."""
         return Kind.IMPORTS if self.module else Kind.FILES
 
     def mismatch(self, world: World) -> str | None:
@@ -152,14 +152,14 @@ class File(_Fact, frozen=True, tag="file"):
         return f"{self.path} changed" if state != GONE else f"{self.path} is not there any more"
 
     def in_words(self) -> str:
-        """Name the file, and the run's own change to it."""
+        """Name the file, and the run's change to it."""
         changed = "" if self.after is None else ", which it rewrote"
         if self.after == GONE:
             changed = ", which it removed"
         return f"module {self.path}" if self.module else f"{self.path}{changed}"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the module, or the file."""
+        """Yield the module or the file."""
         yield ("module", self.path) if self.module else ("file", self.in_words())
 
     @property
@@ -179,11 +179,11 @@ class File(_Fact, frozen=True, tag="file"):
 
 
 class Absent(_Fact, frozen=True, tag="absent"):
-    """Nothing was at a path where the run looked."""
+    """A path that the run looked up did not exist."""
 
     path: Name
     after: State | None = None
-    """The state that the run itself left there: a digest, or [](OTHER)."""
+    """The state after the run, if the run created the path: a digest, or [](OTHER)."""
     module: bool = False
     """Whether a module at this path would be imported instead of another one."""
 
@@ -193,7 +193,7 @@ class Absent(_Fact, frozen=True, tag="absent"):
         return Kind.IMPORTS if self.module else Kind.FILES
 
     def mismatch(self, world: World) -> str | None:
-        """Look whether something else than the run's own file is there."""
+        """Check that the path does not exist, or has the state that the run left."""
         state = world.state(self.path)
         if state in (GONE, self.after):
             return None
@@ -201,6 +201,7 @@ class Absent(_Fact, frozen=True, tag="absent"):
 
     def in_words(self) -> str:
         """Name the path, which may be a text: `Markdown("…")` checks whether its text is a file."""
+        # IPython's `DisplayObject`: https://github.com/ipython/ipython/issues/14820
         line = " ".join(self.path.split())
         if line != self.path or len(line) > _LONGEST:
             line = f"{line[:_LONGEST].rstrip()}…"
@@ -224,7 +225,7 @@ class Directory(_Fact, frozen=True, tag="directory"):
     path: Name
 
     def mismatch(self, world: World) -> str | None:
-        """Look whether a directory is there."""
+        """Check that the directory exists."""
         path = world.path(self.path)
         if path is not None and world.fingerprints.entry(path).is_directory:
             return None
@@ -235,7 +236,7 @@ class Directory(_Fact, frozen=True, tag="directory"):
         return f"{_slash(self.path)} is a directory"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the directory, unless a program looked for its settings there."""
+        """Yield the directory, except outside the project, where libraries look for settings."""
         if not _is_outside(self.path):
             yield "folder", self.in_words()
 
@@ -252,13 +253,13 @@ class Listing(_Fact, frozen=True, tag="listing"):
     path: Name
     digest: State
     pattern: Name = ""
-    """If not empty, the run asked only for names that match this `fnmatch` pattern."""
+    """If not empty, the run requested only names that match this `fnmatch` pattern."""
     folders: bool = False
-    """Whether the run asked only for directories."""
+    """Whether the run requested only directories."""
     without: Annotated[tuple[Name, ...], Many] = ()
-    """Names that the run itself wrote or removed there. They do not count."""
+    """Names that the run itself wrote or removed there, which are ignored."""
     names: Annotated[tuple[Name, ...], Many] = ()
-    """The names, to be shown in a reason; left out if there are many."""
+    """The names, for reasons; left out if there are many."""
 
     @classmethod
     def of(
@@ -270,7 +271,7 @@ class Listing(_Fact, frozen=True, tag="listing"):
         folders: bool = False,
         without: tuple[str, ...] = (),
     ) -> Listing:
-        """Return the fact that the directory of this name had these entries."""
+        """Return the fact that the directory with this name had these entries."""
         names = matching(entries, pattern, folders=folders, without=without)
         shown = names if len(names) <= _MOST_NAMES else ()
         return cls(name, text_digest(*names), pattern, folders, without, shown)
@@ -281,7 +282,7 @@ class Listing(_Fact, frozen=True, tag="listing"):
         if found is None:
             if not self.pattern:
                 return f"directory {_slash(self.path)} is not there any more"
-            found = ()  # a glob finds the same in a missing directory as in one without matches
+            found = ()  # for a glob, a missing directory is the same as one without matches
         names = matching(found, self.pattern, folders=self.folders, without=self.without)
         if text_digest(*names) == self.digest:
             return None
@@ -302,11 +303,11 @@ class Listing(_Fact, frozen=True, tag="listing"):
         return f"directory {_slash(self.path)} has other files: {shown}"
 
     def in_words(self) -> str:
-        """Name the directory, and the names that were asked for."""
+        """Name the directory and the pattern."""
         return f"{self.pattern or 'all names'} in {_slash(self.path)}"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the directory, unless a program looked for its settings there."""
+        """Yield the directory, except outside the project, where libraries look for settings."""
         if not _is_outside(self.path):
             yield "folder", self.in_words()
 
@@ -318,10 +319,11 @@ class Listing(_Fact, frozen=True, tag="listing"):
     @property
     def question(self) -> Fact | None:
         """The directory and the pattern."""
+        # Without `folders`: a new file may create the directory that a run lists.
         return Listing(self.path, "", self.pattern, without=self.without)
 
     def concerns(self, name: str) -> bool:
-        """Tell whether the directory lists a file, or a directory that contains the file."""
+        """Tell whether the listing includes a file, or a subdirectory that contains the file."""
         above, _, entry = name.rpartition("/")
         if self.path not in (above or ".", *_folders_above(above)):
             return False
@@ -332,23 +334,23 @@ class Listing(_Fact, frozen=True, tag="listing"):
 
 
 class Unshadowed(_Fact, frozen=True, tag="unshadowed"):
-    """A directory of the search path had none of these modules, which come from later entries."""
+    """A directory of the search path lacked these modules, which later entries provide."""
 
     _kind = Kind.IMPORTS
     path: Name
     modules: Text
-    """The names of the modules, separated by spaces: there are hundreds, and this is quick to read.
+    """The names of the modules, separated by spaces: one text decodes faster than hundreds.
 
     A name that ends with a slash stands for a directory without `__init__.py`.
     """
 
     def mismatch(self, world: World) -> str | None:
-        """Look whether the directory has one of the modules now."""
+        """Check that the directory still lacks the modules."""
         wanted = _words(self.modules)
         there = world.modules(self.path)
         entries = [there.files[name] for name in there.files.keys() & wanted]
         for folder in there.folders:
-            # Look for `__init__.py` only if that makes a difference.
+            # Look up `__init__.py` only if the result depends on it.
             is_named = folder in wanted or folder + "/" in wanted
             if is_named and package_name(self.path, folder, world) in wanted:
                 entries.append(folder + "/")
@@ -374,7 +376,7 @@ class Uninstalled(_Fact, frozen=True, tag="uninstalled"):
     """Their top-level names, separated by spaces."""
 
     def mismatch(self, world: World) -> str | None:
-        """Look whether a distribution provides one of them now."""
+        """Check that no distribution provides one of them."""
         if world.environment is None:
             return _NO_ENVIRONMENT
         for name in self.modules.split():
@@ -413,7 +415,7 @@ class Distribution(_Fact, frozen=True, tag="distribution"):
 
 
 class Interpreter(_Fact, frozen=True, tag="interpreter"):
-    """The interpreter was of this kind. Its micro version does not count."""
+    """The interpreter was of this kind. Its micro version is ignored."""
 
     _kind = Kind.VERSIONS
     implementation: Name
@@ -428,7 +430,7 @@ class Interpreter(_Fact, frozen=True, tag="interpreter"):
         return cls(python.implementation, python.version, python.platform, python.machine)
 
     def mismatch(self, world: World) -> str | None:
-        """Compare the interpreter of the kernel."""
+        """Compare the kernel's interpreter."""
         if world.environment is None:
             return _NO_ENVIRONMENT
         now = Interpreter.of(world.environment.python)
@@ -452,7 +454,7 @@ class Interpreter(_Fact, frozen=True, tag="interpreter"):
 
 
 class Baseline(_Fact, frozen=True, tag="baseline"):
-    """The packages that every notebook runs on, with the version parts that can change outputs."""
+    """ipykernel and IPython had these versions, as far as the version can change outputs."""
 
     _kind = Kind.VERSIONS
     ipykernel: Name
@@ -487,15 +489,16 @@ class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
     _kind = Kind.ENVIRONMENT
     name: Name
     digest: State | None
-    """Digest of the value; empty if the variable was not set; `None` if its name looks secret."""
+    """Digest of the value; empty if the variable was unset; `None` if its name looks secret."""
 
     @classmethod
     def now(cls, name: str, variables: Mapping[str, str]) -> EnvironmentVariable:
-        """Return the fact about a variable among these."""
+        """Return the fact about a variable with its current value."""
         return cls(name, variable_digest(name, variables))
 
     def mismatch(self, world: World) -> str | None:
-        """Compare the value, if it may be known."""
+        """Compare the value, unless it is secret."""
+        # A digest would let others guess a short secret, so none is stored.
         if self.digest is None or world.variable(self.name) == self.digest:
             return None
         if self.name == PYTHON_VARIABLES:
@@ -508,13 +511,13 @@ class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
         return f"variable {self.name}{secret}"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the variable, unless it is one that Python itself reads."""
+        """Yield the variable, unless the fact stands for Python's own variables."""
         if not self.is_baseline:
             yield "variable", self.name
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it stands for the interpreter's own variables."""
+        """Whether the fact stands for Python's own variables."""
         return self.name == PYTHON_VARIABLES
 
 
@@ -525,14 +528,14 @@ class Declared(_Fact, frozen=True, tag="declared"):
     glob: Name
     digest: State
     files: Annotated[dict[Name, State], Many] = {}
-    """Their digests by name, to be shown in a reason; left out if there are many."""
+    """Their digests by name, for reasons; left out if there are many."""
 
     @classmethod
     def now(cls, glob: str, world: World) -> Declared:
-        """Return the fact about a declared glob, in the current state.
+        """Return the fact about the current files of a declared glob.
 
         Args:
-            glob: A glob, relative to the root or absolute. `**` matches any number of folders.
+            glob: A glob, relative to the root or absolute. `**` matches any number of directories.
             world: The world to search.
         """
         files: dict[str, str] = {}
@@ -545,7 +548,7 @@ class Declared(_Fact, frozen=True, tag="declared"):
         return cls(glob, text_digest(*pairs), files if len(files) <= _MOST_NAMES else {})
 
     def __hash__(self) -> int:
-        """Hash without the files, which the digest stands for."""
+        """Hash without the files: a dictionary is not hashable, and the digest covers them."""
         return hash((self.glob, self.digest))
 
     def mismatch(self, world: World) -> str | None:
@@ -566,7 +569,7 @@ class Declared(_Fact, frozen=True, tag="declared"):
         return f"declared: {self.glob}"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the files, or the glob if it has none or many."""
+        """Yield the files, or the glob if it matches none or many."""
         if not self.files:
             yield "file", self.in_words()
         for name in self.files:
@@ -588,7 +591,7 @@ class Declared(_Fact, frozen=True, tag="declared"):
 
 
 class Location(_Fact, frozen=True, tag="location"):
-    """The root (or the home directory) was this path: the run's code or outputs contain it."""
+    """The root or the home directory was this path, which the code or the outputs contain."""
 
     _kind = Kind.ALWAYS
     path: Name
@@ -622,13 +625,14 @@ class Location(_Fact, frozen=True, tag="location"):
 
 
 class Unknown(_Fact, frozen=True, tag="unknown"):
-    """A later version recorded a fact of another kind, which this one cannot verify."""
+    """A fact of an unknown kind, recorded by a later version. It cannot be verified."""
 
+    # Always tracked, so that no option skips the fact and the result counts as valid.
     _kind = Kind.ALWAYS
     type_: Name = msgspec.field(name="kind")
 
     def mismatch(self, _world: World) -> str | None:
-        """Return why the fact cannot be verified: it never holds."""
+        """Return why the fact cannot be verified; it never holds."""
         return f"a later version recorded a dependency of a kind unknown to this one ({self.type_})"
 
     def in_words(self) -> str:
@@ -654,7 +658,7 @@ Fact = (
 
 
 class _AnyFact(msgspec.Struct, frozen=True):
-    """The field that every fact has, including those of later versions."""
+    """The field that all facts have, including those of later versions."""
 
     type: Name
 
@@ -677,13 +681,13 @@ def _slash(folder: str) -> str:
 
 
 def _is_outside(name: str) -> bool:
-    """Tell whether a name names something outside the project."""
+    """Tell whether a name stands for a path outside the project."""
     return name.startswith("~/") or PurePosixPath(name).is_absolute() or ":" in name[:3]
 
 
 def _folders_above(folder: str) -> Iterator[str]:
-    # `dirname` of `/` is `/`. No name of a file under the root begins so, but a forged store may
-    # contain one, and must not cause an endless loop.
+    # `dirname` of `/` is `/`. No file under the root has such a name, but a forged store may have
+    # one, which must not cause an endless loop.
     while folder and folder != (folder := posixpath.dirname(folder)):
         yield folder or "."
 

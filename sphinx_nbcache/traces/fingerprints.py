@@ -1,4 +1,4 @@
-"""The content of files and directories, looked up once per build for all traces."""
+"""Digests of files and listings of directories, computed once per build for all traces."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sphinx_nbcache.bounded import Nanoseconds, State
 from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.files.stats import Stat
 
-# The "digest" of a path that the run removed.
+# The "digest" of a path that does not exist.
 GONE = ""
 # The "digest" of a path that is not a readable file, such as a directory.
 OTHER = "other"
 
 _CHUNK = 1 << 20
 _NO_STAT = Stat(0, 0, 0, 0)
-# How often to retry hashing a file that changes while it is hashed.
+# How often to hash a file that changes meanwhile. A log file may never stop growing.
 _TRIES = 3
 
 
 class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
-    """The digest of a file, and the stat of the file when it was hashed."""
+    """The digest of a file, and its stat at the time of hashing."""
 
     stat: Stat
     digest: State
@@ -46,7 +46,7 @@ class PathEntry:
     """The entry at a path: a regular file, a directory, something else, or nothing.
 
     Attributes:
-        stat: Its stat; `None` if nothing is there.
+        stat: Its stat; `None` if the path does not exist.
         mode: Its type and permissions.
     """
 
@@ -55,7 +55,7 @@ class PathEntry:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a regular file. Only regular files are ever opened."""
+        """Whether it is a regular file. Other files are never opened."""
         return modes.S_ISREG(self.mode)
 
     @property
@@ -66,16 +66,15 @@ class PathEntry:
 
 @dataclass
 class Fingerprints:
-    """Digests of files and listings of directories, as of one build.
+    """Digests of files and listings of directories, cached for one build.
 
-    A path is looked at when it is first requested, and then again only after [](forget) or
-    [](renew). A digest that is remembered from an earlier build counts if the stat is the same and
-    was clearly older than the hashing. Otherwise the file may have changed within the same tick of
-    its clock.
+    A path is looked up on the first request, and again only after [](forget) or [](renew). A digest
+    from an earlier build is valid if the stat is the same and was clearly older than the hashing.
+    Otherwise the file may have changed within one tick of the clock.
 
     Attributes:
         remembered: Fingerprints of earlier builds, by absolute path.
-        fresh: Fingerprints taken in this build that are worth remembering.
+        fresh: Fingerprints of this build, to be remembered.
     """
 
     remembered: Mapping[str, Fingerprint] = field(default_factory=dict)
@@ -89,6 +88,7 @@ class Fingerprints:
 
     def expect(self, path: str, state: str) -> None:
         """Pretend that a path has this digest already, or is gone, until [](forget) is called."""
+        # A plan verifies the readers of artifacts before it restores the artifacts.
         self.forget([path])
         self._expected[path] = state
         if state == GONE:
@@ -110,7 +110,7 @@ class Fingerprints:
         return found
 
     def digest(self, path: str) -> str | None:
-        """Return the digest of a regular file; `None` if no readable file is there."""
+        """Return the digest of a regular file; `None` if there is no readable file."""
         known = self._digests.get(path)
         if known is not None:
             return known.digest
@@ -134,7 +134,7 @@ class Fingerprints:
     def listing(self, path: str) -> tuple[str, ...] | None:
         """Return the sorted names in a directory; names of directories end with a slash.
 
-        Return `None` if no readable directory is there.
+        Return `None` if there is no readable directory.
         """
         if path not in self._listings:
             found = _list(path)
@@ -142,7 +142,7 @@ class Fingerprints:
         return self._listings[path]
 
     def matches(self, pattern: str) -> tuple[str, ...]:
-        """Return the sorted paths that match an absolute glob. `**` matches any folders."""
+        """Return the sorted paths that match an absolute glob. `**` matches any directories."""
         if pattern not in self._matches:
             found = set(map(os.path.normpath, iglob(pattern, recursive=True, include_hidden=True)))
             for path, state in self._expected.items():
@@ -154,7 +154,7 @@ class Fingerprints:
         return self._matches[pattern]
 
     def renew(self, path: str) -> PathEntry:
-        """Look at a path again; hash the file again only if it may have changed."""
+        """Look up a path again; hash the file again only if it may have changed."""
         known = self._digests.get(path)
         self.forget([path])
         entry = self.entry(path)
@@ -163,22 +163,24 @@ class Fingerprints:
         return entry
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Forget what is known of these paths, because something wrote to them."""
+        """Drop all cached data about these paths, because something wrote to them."""
+        # Any glob may match the paths, and globs are few.
         self._matches.clear()
         for path in paths:
             self._expected.pop(path, None)
             self._entries.pop(path, None)
             self._digests.pop(path, None)
             self._listings.pop(path, None)
+            # The path may have been created or removed, which changes its directory.
             self._listings.pop(os.path.dirname(path), None)
 
     def forget_all(self) -> None:
-        """Look at every path again; remembered contents are kept."""
+        """Drop all cached data, except the remembered fingerprints."""
         for seen in (self._entries, self._digests, self._listings, self._matches, self._expected):
             seen.clear()
 
     def _with_expected(self, folder: str, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        """Return the entries that a directory will have."""
+        """Return the entries of a directory, with those that are expected."""
         inside = os.path.join(folder, "")
         found = set(names or ())
         for path, state in self._expected.items():
@@ -192,6 +194,7 @@ class Fingerprints:
 
     def _hash(self, path: str) -> Fingerprint | None:
         for _ in range(_TRIES):
+            # Taken before the file is opened, so that a change meanwhile makes the stat racy.
             seen_ns = self.now_ns()
             try:
                 digest, before, after = _hash_file(path)
@@ -209,13 +212,13 @@ class Fingerprints:
 def matching(
     names: Iterable[str], pattern: str, *, folders: bool, without: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return the names in a listing that were requested.
+    """Return the requested names of a listing.
 
     Args:
-        names: Names; those of directories end with a slash.
+        names: The names; those of directories end with a slash.
         pattern: An `fnmatch` pattern; empty for all names.
         folders: Whether to keep directories only.
-        without: Names that do not count.
+        without: Names to leave out.
     """
     left_out = frozenset(without)
     bare = [(name.rstrip("/"), name) for name in names if not folders or name.endswith("/")]
@@ -231,6 +234,7 @@ def text_digest(*texts: str) -> str:
     digest = hashlib.sha256()
     for text in texts:
         encoded = text.encode("utf-8", "surrogatepass")
+        # The length separates the texts: ("a", "bc") and ("ab", "c") must differ.
         digest.update(b"%d:" % len(encoded))
         digest.update(encoded)
     return digest.hexdigest()
@@ -239,7 +243,7 @@ def text_digest(*texts: str) -> str:
 def _look(path: str) -> PathEntry:
     try:
         found = os.stat(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # `ValueError`: a null character in a path from a forged store
         return PathEntry(None)
     return PathEntry(_stat_of(found), found.st_mode)
 
@@ -253,7 +257,7 @@ def _list(path: str) -> tuple[str, ...] | None:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a directory; circular and unreadable links are not."""
+    """Tell whether an entry is a directory; a circular or unreadable link is not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -262,7 +266,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _hash_file(path: str) -> tuple[str, Stat, Stat]:
     digest = hashlib.sha256()
-    # Without blocking: the file may have been replaced by a pipe in the meantime.
+    # Without blocking: a pipe may have replaced the file meanwhile, and opening one waits for a
+    # writer (https://man7.org/linux/man-pages/man7/fifo.7.html).
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb", buffering=0) as file:
         found = os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""The names under which traces store paths, and the paths that never count."""
+"""The names under which traces store paths, and the paths that are never tracked."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from functools import cached_property
 
 from sphinx_nbcache.files.paths import matching_glob
 
-# Folders whose content is never meant as input, wherever they are.
+# Directories whose content is never input, wherever they are.
 _CACHES = frozenset({"__pycache__", ".ipynb_checkpoints"})
-# The virtual folder in which ipykernel names the code of cells as files.
+# ipykernel's file names for the code of cells (`ipykernel.compiler.get_file_name`, 6.0 and later).
+# The files exist only if a debugger asked for them.
 _CELLS = re.compile(r".*/ipykernel_\d+/\d+\.py")
-# The operating system's own folders. Its fonts, time zones and libraries are not tracked.
+# Directories of the operating system, whose fonts, time zones and libraries are not tracked.
 _SYSTEM = (
     *("/usr", "/etc", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/boot", "/snap", "/nix/store"),
     *("/proc", "/sys", "/dev", "/run", "/var/lib", "/var/cache", "/var/run"),
     *("/System", "/Library", "/private/etc", "/private/var/db"),
 )
-# Files next to a SQLite database that hold uncommitted changes.
+# Files next to a SQLite database with uncommitted changes (https://www.sqlite.org/tempfiles.html).
 _TRANSIENT = re.compile(r".+\.(db3?|sqlite3?)-(journal|wal|shm)")
-# Outside the root: caches of libraries in their own folders, the history of IPython, and locks of
-# builds.
+# Outside the root: the font cache of Matplotlib, the history of IPython, and locks of builds.
 _CACHE_FILE = re.compile(
     r"fontlist-v[\d.]+\.json(\.matplotlib-lock)?|history\.sqlite|nbcache-work-[0-9a-f]+\.lock"
 )
-# Bytes that are not UTF-8 become lone surrogates in Python's paths, which JSON cannot hold.
+# Python decodes bytes of paths that are not UTF-8 as lone surrogates (PEP 383,
+# https://peps.python.org/pep-0383/), which JSON in UTF-8 cannot hold. Private-use characters can.
 _TO_PRIVATE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE = {private: surrogate for surrogate, private in _TO_PRIVATE.items()}
 
 
 def _usual_temporary() -> tuple[str, ...]:
-    """Return the system's folder of temporary files; nothing if no such folder is writable."""
+    """Return the system's temporary directory; empty if none is writable."""
     try:
         return (tempfile.gettempdir(),)
     except OSError:
@@ -44,16 +45,16 @@ def _usual_temporary() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class PathNames:
-    """The directories that classify paths.
+    """Classifies paths by the directories that contain them.
 
-    The innermost directory that contains a path decides: a virtual environment inside the root is
-    ignored, but a root inside an ignored directory is not.
+    The innermost directory decides: a virtual environment inside the root is ignored, but a root
+    inside an ignored directory is not.
 
     Attributes:
         root: The root, absolute.
         home: The home directory.
-        ignored: Directories in which no path counts.
-        globs: Globs, relative to the root, of paths that do not count (`nbcache_ignore`).
+        ignored: Directories whose content is ignored.
+        globs: Globs of ignored paths, relative to the root (`nbcache_ignore`).
         temporary: Directories of temporary files.
     """
 
@@ -65,13 +66,14 @@ class PathNames:
 
     def ignoring(self, directories: Iterable[str]) -> PathNames:
         """Return the places with further ignored directories; equal requests share one object."""
+        # The cached properties of the result call `realpath` for each directory, which is slow.
         further = tuple(directories)
         if further not in self._narrower:
             self._narrower[further] = replace(self, ignored=(*self.ignored, *further))
         return self._narrower[further]
 
     def name_of(self, path: str) -> str | None:
-        """Return the name of an absolute path; `None` if it is relative or never counts."""
+        """Return the name of an absolute path; `None` if it is relative or ignored."""
         if "\0" in path or not os.path.isabs(path):
             return None
         path = self.normal(path)
@@ -85,17 +87,19 @@ class PathNames:
             name = _posix(path[len(base or "") :]).strip("/") or "."
             if self._is_ignored(name):
                 return None
+            # A file `~` under the root must not look like the home directory.
             return _encode("./" + name if name[0] == "~" else name)
         if base is not None or self._is_cache_elsewhere(path):
             return None
+        # In containers, the home directory may be `/`: then `~/` would abbreviate nothing.
         if _is_under(path, self.home) and len(self.home) > 1:
             return _encode("~/" + _posix(path[len(self.home) :]).strip("/"))
         return _encode(_posix(path))
 
     def path_of(self, name: str) -> str | None:
-        """Return the absolute path of a name; `None` if [](name_of) would not return this name.
+        """Return the absolute path for a name; `None` if [](name_of) would not return this name.
 
-        A store therefore cannot name its own files: hashing a sparse file would take hours.
+        Thus a forged store cannot have its own files hashed: a sparse file would take hours.
         """
         if "\0" in name or ".." in name.split("/"):
             return None
@@ -107,7 +111,7 @@ class PathNames:
         return not name.startswith("~/") and not os.path.isabs(name)
 
     def leads_out(self, path: str) -> bool:
-        """Tell whether a path below the root leads out of it, by a link."""
+        """Tell whether a path below the root leads out of it through a link."""
         return not any(_is_under(os.path.realpath(path), root) for root in self._roots)
 
     def normal(self, path: str) -> str:
@@ -115,6 +119,8 @@ class PathNames:
 
         Links after the last `..` are kept: they may have another target in the next build.
         """
+        # `normpath` alone would turn `link/../file` into a sibling of the link
+        # (https://docs.python.org/3/library/os.path.html#os.path.normpath).
         parts = path.split(os.sep)
         if ".." in parts and "\0" not in path:
             last = len(parts) - parts[::-1].index("..")
@@ -123,14 +129,14 @@ class PathNames:
         return os.path.normpath(path)
 
     def is_temporary(self, path: str) -> bool:
-        """Tell whether a path is a temporary file that is neither under the root nor at home."""
+        """Tell whether a path is temporary, and neither under the root nor the home directory."""
         path = self.normal(path)
         if any(_is_under(path, folder) for folder in (*self._roots, self.home)):
             return False
         return any(_is_under(path, folder) for folder in self._temporary)
 
     def keeps(self, directory: str, entry: str) -> bool:
-        """Tell whether an entry of a directory (given by its name) counts in a listing."""
+        """Tell whether an entry of a directory, given by its name, is tracked in listings."""
         name = f"{directory}/{entry.rstrip('/')}" if directory != "." else entry.rstrip("/")
         if self.is_inside(directory):
             if self._is_ignored(name.removeprefix("./")):
@@ -139,7 +145,8 @@ class PathNames:
         return entry.rstrip("/") not in _CACHES
 
     def mentioned(self, texts: Iterable[str]) -> tuple[str | None, str | None]:
-        """Return the names of the root and of the home directory, each if the texts mention it."""
+        """Return the names of the root and the home directory; `None` for one not mentioned."""
+        # The root is removed first: most roots are below the home directory and would mention it.
         roots = _mention(self._roots)
         home = _mention((self.home,)) if len(self.home) > 1 else None
         has_root = has_home = False
@@ -160,11 +167,12 @@ class PathNames:
         return os.path.join(self.root, name.removeprefix("./"))
 
     def _is_in_ignored(self, path: str) -> bool:
-        """Tell whether one of the ignored directories decides, not one of the system's."""
+        """Tell whether one of `ignored` is the innermost directory, not one of the system's."""
         if not self.ignored:
             return False
         path = os.path.normpath(path)
-        # POSIX lets two slashes mean something else, so `normpath` keeps them; Linux does not.
+        # POSIX allows a special meaning for two leading slashes, so `normpath` keeps them; on Linux
+        # they mean `/`.
         path = path[1:] if os.sep == "/" and path.startswith("//") else path
         return self._innermost(path) in self._ignored_folders
 
@@ -191,7 +199,7 @@ class PathNames:
 
     @cached_property
     def _bases(self) -> dict[str, str]:
-        """The directories of which the innermost one decides."""
+        """The directories that classify paths, by path without a trailing slash."""
         system = [*_SYSTEM, *_caches_of(self.home)]
         if sys.platform == "win32":
             system += [os.environ.get(name, "") for name in ("SYSTEMROOT", "PROGRAMFILES")]
@@ -238,9 +246,9 @@ def _is_under(path: str, folder: str) -> bool:
 
 
 def _may_be_read(path: str) -> bool:
-    """Tell whether an absolute path is outside devices and endless files.
+    """Tell whether an absolute path is neither a device nor an endless file.
 
-    No run records such a path (see `_SYSTEM`), but a store may contain one.
+    No run records such a path (see `_SYSTEM`), but a forged store may contain one.
     """
     parts = [part for part in _posix(path).split("/") if part not in ("", ".")]
     return not parts or parts[0] not in ("dev", "proc", "sys")
@@ -255,7 +263,8 @@ def _encode(name: str) -> str:
 
 
 def _mention(folders: Iterable[str]) -> re.Pattern[str]:
-    """Return an expression that finds these paths in a text, in any notation."""
+    """Return an expression that finds these paths in a text, with any kind of separator."""
     forms = {form for f in folders for form in (f, _posix(f), f.replace("\\", "\\\\"))}
+    # Alternatives are tried in order, so a prefix of another path has to come after it.
     longest_first = sorted(forms, key=len, reverse=True)
     return re.compile(f"(?:{'|'.join(map(re.escape, longest_first))})(?![\\w.-])")

@@ -1,4 +1,4 @@
-"""From the tracer's report to a trace: which observations count, and whether to trust them."""
+"""Makes a trace from the tracer's report: selects the observations, and decides about trust."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from sphinx_nbcache.traces.trace import Trace, Written
 from sphinx_nbcache.traces.world import World
 
 _NO_REPORT = "what the run depended on is not known: its kernel sent no report that can be read"
-# Libraries query the machine with these; their answers are not input.
+# Libraries query the machine with these commands: `ctypes.util.find_library` runs gcc and ldconfig
+# (https://docs.python.org/3/library/ctypes.html#finding-shared-libraries), `platform` runs uname,
+# Matplotlib fc-list. Their answers are not input of the notebook.
 _HARMLESS = frozenset(
     {"ldconfig", "gcc", "cc", "ld", "objdump", "uname", "lsb_release", "lscpu", "fc-list"}
     | {"nvidia-smi", "stty", "tput", "dumb_init", "resource_tracker"}
 )
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "cmd.exe"})
-# Libraries that open files in C. Only files that the code names are observed there.
+# Libraries that open files in C, without an audit event
+# (https://docs.python.org/3/library/audit_events.html). Only the files that the code names are
+# observed.
 _READ_IN_C = ("h5py", "netCDF4", "polars", "duckdb", "osgeo", "rasterio", "fiona", "cv2", "pyarrow")
 _LONGEST = 80
 
@@ -37,20 +41,21 @@ def observe(
 ) -> Trace:
     """Make a trace from a kernel's report, right after its last cell.
 
-    Every file that counts is looked at again. If it is not certain that a file still has the
-    content that the run read, the trace is unreliable.
+    Every tracked file is looked up again. If a file may no longer have the content that the run
+    read, the trace is unreliable.
 
     Args:
         raw: The report (see [](parse_report)). A kernel can send anything.
-        world: The current world. Files that the run wrote are looked at again.
+        world: The current world. Files that the run wrote are looked up again.
         texts: The sources and outputs of the cells, searched for mentions of the location.
-        source: The absolute path of the notebook. Code that names it does not read it.
-        left_over: Names of existing files that earlier runs seem to have written.
+        source: The absolute path of the notebook. Code may mention it without reading it.
+        left_over: Names of existing files that earlier runs apparently wrote.
     """
     report = read_report(raw)
     if report is None:
         return Trace(unreliable=_NO_REPORT)
     evidence = RunEvidence.of(report, world, source, left_over)
+    # The doubts are read last: computing the facts and the written files adds to them.
     facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
     facts += package_facts(evidence, _environment(report, world))
     facts += Location.mentioned(texts, world.places)
@@ -72,6 +77,7 @@ def _python(report: TracerReport) -> Python:
 
 
 def _environment(report: TracerReport, world: World) -> Environment:
+    # A kernel spec may name a wrapper script, which starts another interpreter than we queried.
     python = _python(report)
     if world.environment is not None and world.environment.python == python:
         return world.environment
@@ -79,7 +85,7 @@ def _environment(report: TracerReport, world: World) -> Environment:
 
 
 def _listings(evidence: RunEvidence) -> Iterator[Fact]:
-    """Yield the listings of directories, without the entries that the run itself made."""
+    """Yield the listings of directories, without the entries that the run made."""
     found = sorted(evidence.seen.listings, key=lambda listed: listed[:3])
     for path, pattern, folders, names in found:
         name = evidence.name(path)
@@ -96,12 +102,14 @@ def _listings(evidence: RunEvidence) -> Iterator[Fact]:
 
 
 def _startup(evidence: RunEvidence) -> Iterator[Fact]:
-    """Yield the facts about IPython's start-up files, which it read before the tracer started."""
+    """Yield the facts about IPython's start-up files, which run before the tracer starts."""
     startup = evidence.report.startup
     if startup is None:
         return
     folder = evidence.name(startup.folder)
     if folder is not None:
+        # IPython runs `*.py` and `*.ipy`; one pattern matches both
+        # (https://ipython.readthedocs.io/en/stable/interactive/tutorial.html#startup-files).
         yield Listing.of(folder, startup.names, "*.*py")
     for path, look in sorted(startup.files.items()):
         name = evidence.name(path)
@@ -111,14 +119,14 @@ def _startup(evidence: RunEvidence) -> Iterator[Fact]:
 
 
 def _written(evidence: RunEvidence) -> Iterator[Written]:
-    """Yield the files under the root that the run wrote, and that still exist."""
+    """Yield the existing files under the root that the run wrote."""
     for path in sorted({*evidence.seen.writes, *evidence.inferred}):
         name = evidence.inside(path)
         if name is None or path in evidence.authors.foreign:
             continue
         entry = evidence.world.fingerprints.renew(path)
         digest = evidence.world.fingerprints.digest(path)
-        # Hashing what the run has read may have taken long: a user may have saved meanwhile.
+        # Hashing the files that the run read may take long; the user may have saved meanwhile.
         if evidence.world.fingerprints.entry(path).stat != evidence.authors.judged.get(path):
             evidence.doubt(path)
         elif digest is not None:
@@ -140,10 +148,11 @@ def _removed(evidence: RunEvidence) -> Iterator[str]:
 
 
 def untracked(report: TracerReport, seen: Seen) -> Iterator[str]:
-    """Yield what cannot be verified: untraced subprocesses, network access, reads in C."""
+    """Describe the dependencies that cannot be verified: subprocesses, network, reads in C."""
     commands = [_command(words) for words in seen.processes if words]
     python = [command for command in commands if _is_python(command)]
-    # Python processes trace themselves, unless they are started in a way that prevents it.
+    # Python subprocesses trace themselves through `sitecustomize`, except with `-S`, `-I` or `-E`.
+    # Only counts can be compared: a command does not tell which process traced itself.
     if len(python) <= seen.children:
         commands = [command for command in commands if command not in python]
     for command in dict.fromkeys(commands):

@@ -1,4 +1,4 @@
-"""Facts about files and packages: what a run read, looked for and imported, and how surely."""
+"""Makes facts about files and packages from the evidence of a run."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from sphinx_nbcache.traces.fingerprints import GONE, OTHER
 from sphinx_nbcache.traces.report import Look, TracerReport
 from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in
 
-# The clock of file times ticks less often than the clock they are compared with.
+# File times come from a coarser clock than `time.time_ns`: on Linux, it advances once per scheduler
+# tick, at most 10 ms (https://man7.org/linux/man-pages/man2/clock_gettime.2.html, *COARSE*).
 _TICK_NS = 10_000_000
 # The longest name of a file, in bytes, on all file systems in use.
 _LONGEST = 255
-# One less exact fact stands for these.
+# The fact `Baseline` stands for these, with fewer parts of the version.
 _BASELINE = frozenset({"ipython", "ipykernel"})
 
 
 def file_facts(evidence: RunEvidence) -> Iterator[Fact]:
     """Yield the facts about files and directories, sorted by name.
 
-    Anything uncertain is added to the doubts of the evidence.
+    Uncertain facts are added to the doubts of the evidence.
     """
     found: dict[str, Fact] = {}
     modules = module_names(evidence)
@@ -52,7 +53,8 @@ def file_facts(evidence: RunEvidence) -> Iterator[Fact]:
                 _doubt_left_over(evidence, path, name, look)
     for name in modules | (_modules_that_failed(evidence) & found.keys()):
         if evidence.places.is_inside(name) and name.endswith(".py") and _stem(name) != "__init__":
-            # A package takes precedence over a module of the same name in the same directory.
+            # In one directory, a package takes precedence over a module of the same name
+            # (https://docs.python.org/3/library/importlib.html#importlib.machinery.FileFinder).
             package = name.removesuffix(".py") + "/__init__.py"
             found.setdefault(package, Absent(package, module=True))
     yield from (found[name] for name in sorted(found))
@@ -65,10 +67,11 @@ def module_names(evidence: RunEvidence) -> set[str]:
 
 
 def _doubt_left_over(evidence: RunEvidence, path: str, name: str, look: Look) -> None:
-    """Note that the run found a file that an earlier run seems to have written.
+    """Note that the run found a file that an earlier run apparently wrote.
 
     A file that the run only replaced does not matter.
     """
+    # A run that only checks for its old output before it removes it does not depend on the content.
     is_read = path in evidence.seen.reads or not evidence.is_written(path)
     if is_read and not (look.how == "probe" and path in evidence.seen.removed):
         evidence.doubts.append(
@@ -78,7 +81,7 @@ def _doubt_left_over(evidence: RunEvidence, path: str, name: str, look: Look) ->
 
 
 def _modules_that_appeared(evidence: RunEvidence) -> set[str]:
-    """Return files of modules whose import failed, and which appeared after that."""
+    """Return the files of modules that appeared after the import had failed."""
     paths = {
         os.path.join(folder, module.rpartition(".")[2] + end)
         for module, folders in evidence.report.missing.items()
@@ -97,7 +100,8 @@ def _modules_that_appeared(evidence: RunEvidence) -> set[str]:
 
 
 def _modules_that_failed(evidence: RunEvidence) -> set[str]:
-    """Return the possible names of local modules that raised while they were imported."""
+    """Return the possible names of local modules that raised during their import."""
+    # Python removes such a module from `sys.modules`, so the report lists it as missing.
     missing = evidence.report.missing.items()
     paths = (
         os.path.join(folder, module.rpartition(".")[2] + ".py")
@@ -121,12 +125,13 @@ def file_fact(
     evidence: RunEvidence, path: str, name: str, look: Look, *, module: bool = False
 ) -> Fact | None:
     """Return the fact that follows from the first look at a path; `None` if there is none."""
+    # Look up the path again: the functions below use the cached entry and digest.
     evidence.now(path)
     if look.type == "":
         return _absent(evidence, path, name, look)
     if look.type == "directory":
         made_here = path in evidence.seen.made or evidence.has_own_inside(path)
-        # Elsewhere, libraries look for their own folders and make missing ones.
+        # Elsewhere, libraries look for their own directories and make missing ones.
         is_inside = evidence.places.is_inside(name)
         is_meant = look.how == "probe" and name != "." and is_inside and not made_here
         return Directory(name) if is_meant else None
@@ -140,42 +145,44 @@ def file_fact(
 
 
 def _counts(evidence: RunEvidence, path: str, fact: Fact) -> bool:
-    """Tell whether a fact counts. Temporary files count only if they existed and stay the same."""
+    """Tell whether to keep a fact. Temporary files must have existed and stayed the same."""
     if not evidence.places.is_temporary(path):
         return True
     return isinstance(fact, File) and fact.after is None
 
 
 def _absent(evidence: RunEvidence, path: str, name: str, look: Look) -> Fact | None:
+    # Outside the root, libraries check for dozens of directories that they would create.
     if look.how == "touch" and not evidence.places.is_inside(name) and not _is_setting(name):
         return None
     if not _can_exist(name):
         return None
     after = evidence.state(path)
     if after != GONE and not evidence.is_written(path):
-        evidence.doubt(path)
+        evidence.doubt(path)  # another process created it after the run looked
         after = GONE
     return Absent(name, after or None)
 
 
 def _can_exist(name: str) -> bool:
     """Tell whether a file can have this name: IPython also looks for texts that it shows."""
+    # `Markdown(text)` checks `os.path.exists(text)`: https://github.com/ipython/ipython/issues/14820
     return len(name) <= LONGEST_NAME and all(
         len(part.encode("utf-8", "surrogatepass")) <= _LONGEST for part in name.split("/")
     )
 
 
 def _is_setting(name: str) -> bool:
-    """Tell whether a library that looks for this path in the home directory would read it.
+    """Tell whether a path in the home directory looks like a settings file of a library.
 
-    Other paths are directories that it makes for all notebooks if they are missing.
+    Other paths are directories that libraries create if they are missing.
     """
     last = name.rpartition("/")[2]
     return "." in last[1:] or last.endswith("rc")
 
 
 def _read(evidence: RunEvidence, path: str, name: str, look: Look, *, module: bool) -> Fact | None:
-    # An unreadable file has a state as well: the run met it, and it may change.
+    # An unreadable file has a state as well: it may become readable.
     state = evidence.state(path)
     if not _is_same(evidence, path, look, state):
         if evidence.places.is_temporary(path):
@@ -185,22 +192,23 @@ def _read(evidence: RunEvidence, path: str, name: str, look: Look, *, module: bo
 
 
 def _is_same(evidence: RunEvidence, path: str, look: Look, digest: str) -> bool:
-    """Tell whether a file still has the content that it had when it was first read.
+    """Tell whether a file still has the content of the first read.
 
     Equal stats prove this only if they are clearly older than the first look: a file may change
-    twice within one tick of its clock. The digests are compared for younger files.
+    twice within one tick of the clock. For younger files, the digests are compared.
     """
+    # git calls such files racily clean: https://git-scm.com/docs/racy-git
     stat = look.stat
     if stat is None or evidence.world.fingerprints.entry(path).stat != stat:
         return False
     if look.how == "late":
-        # First looked at after the end of the run: it must be unchanged since the start.
+        # The first look came after the run, so the file must be unchanged since the start.
         return max(stat.mtime_ns, stat.ctime_ns) < evidence.report.started - _TICK_NS
     return digest in (look.digest, OTHER) if stat.is_racy(look.seen_ns) else True
 
 
 def _rewritten(evidence: RunEvidence, path: str, name: str, look: Look) -> Fact | None:
-    """Return the fact about a file that the run read, and then wrote or removed."""
+    """Return the fact about a file that the run read and then wrote or removed."""
     if look.how == "touch":
         return None  # a library checked whether the file exists before writing it
     before = _digest_before(evidence, path, look)
@@ -212,6 +220,8 @@ def _rewritten(evidence: RunEvidence, path: str, name: str, look: Look) -> Fact 
 
 
 def _digest_before(evidence: RunEvidence, path: str, look: Look) -> str | None:
+    # The tracer hashes a file right before a write, but skips large ones: then an earlier build may
+    # have hashed the same state.
     write = evidence.seen.writes[path]
     if write.stat == look.stat and write.digest is not None:
         return write.digest
@@ -224,9 +234,9 @@ def _digest_before(evidence: RunEvidence, path: str, look: Look) -> str | None:
 
 
 def _inferred(evidence: RunEvidence, path: str, name: str) -> Fact | None:
-    """Return the fact about an existing file that seems to have been written in C.
+    """Return the fact about an existing file that C code apparently wrote.
 
-    Its previous state is not known. The state after the run leads to the same outputs.
+    Its previous state is unknown. The state after the run leads to the same outputs.
     """
     digest = evidence.world.fingerprints.digest(path)
     left = evidence.seen.named.get(path)
@@ -241,7 +251,7 @@ def _stem(name: str) -> str:
 
 
 def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[Fact]:
-    """Yield the facts that are not about files.
+    """Yield the facts about modules, packages, the interpreter and variables.
 
     Args:
         evidence: The evidence of the run.
@@ -251,10 +261,12 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     yield from _unshadowed(evidence)
     yield Interpreter.of(environment.python)
     yield Baseline(*environment.baseline)
+    # Submodules belong to the distribution of their package, which has a separate fact.
     missing = {name for name in report.missing if "." not in name}
     uninstalled = {name for name in missing if not environment.has_module(name)}
     if uninstalled:
         yield Uninstalled(" ".join(sorted(uninstalled)))
+    # A missing name that is installed now raised during its import, as an optional dependency may.
     imported = {name.partition(".")[0] for name in evidence.seen.imports}
     names = {*report.packages, *imported, *(missing - uninstalled)}
     yield from _distributions(names, report, environment)
@@ -268,7 +280,7 @@ def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
     behind: dict[str, set[str]] = {}
     searched = [(folder, names) for folder, names in evidence.report.search]
     for module, folders in evidence.report.missing.items():
-        # If nothing was found, even a part of a namespace package makes a difference.
+        # If nothing was found, even a portion of a namespace package makes a difference.
         last = module.rpartition(".")[2]
         searched += [(folder, (last, last + "/")) for folder in folders]
     for folder, modules in searched:
@@ -276,7 +288,7 @@ def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
         if name is not None:
             behind.setdefault(name, set()).update(modules)
     for name, modules_behind in sorted(behind.items()):
-        # A module that exists already was not found, so the directory was not searched then.
+        # The import did not find an existing module, so the directory was not searched then.
         absent = modules_behind - {module for module, _ in modules_in(name, evidence.world)}
         if absent:
             yield Unshadowed(name, " ".join(sorted(absent)))

@@ -1,4 +1,4 @@
-"""The report of the tracer, with validated types: a kernel can send anything.
+"""The tracer's report, with validated types, because a kernel can send anything.
 
 All paths are absolute, as the kernel saw them.
 """
@@ -13,8 +13,9 @@ import msgspec
 
 from sphinx_nbcache.files.stats import Stat
 
+# Must equal `SCHEMA` in `kernel_side.tracer.tracer`.
 SCHEMA = 3
-# Directory, pattern, whether only directories were requested, and the entries.
+# The directory, the pattern, whether only directories were requested, and the entries.
 Listed = tuple[str, str, bool, tuple[str, ...] | None]
 
 
@@ -23,17 +24,17 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
 
     stat: Stat | None
     type: str
-    """`file`, `directory`, `other`, `unknown`; empty if nothing was there."""
+    """`file`, `directory`, `other` or `unknown`; empty if the path did not exist."""
     seen_ns: int
     digest: str | None = None
-    """Digest of its content at that time, if the content was about to be lost."""
+    """Digest of the content at that time, if it was about to be overwritten or removed."""
     how: str = "read"
     """`read`, `write`, `append`, `database`, `probe` by user code, `touch` by other code, `named`,
     `late`."""
 
 
 class PythonReport(msgspec.Struct, frozen=True):
-    """The interpreter, and the locations of its libraries and packages."""
+    """The interpreter, with the directories of its libraries and packages."""
 
     implementation: str
     version: str
@@ -45,7 +46,7 @@ class PythonReport(msgspec.Struct, frozen=True):
 
 
 class Startup(msgspec.Struct, frozen=True):
-    """The files that IPython read and ran before the tracer started."""
+    """The start-up files that IPython read and ran before the tracer started."""
 
     folder: str
     names: tuple[str, ...]
@@ -53,7 +54,7 @@ class Startup(msgspec.Struct, frozen=True):
 
 
 class TracerReport(msgspec.Struct, frozen=True):
-    """The report of a kernel. Only the first look at each path counts."""
+    """The report of a kernel. It contains only the first look at each path."""
 
     started: int
     """The start of the tracer, in nanoseconds since the epoch."""
@@ -68,33 +69,33 @@ class TracerReport(msgspec.Struct, frozen=True):
     """Directories that the run made."""
     listings: tuple[Listed, ...]
     named: dict[str, Look]
-    """Files that the code names, and that C code may have opened."""
+    """Files that the code names and that C code may have opened."""
     inferred: dict[str, Look]
-    """The named files that seem to have been written, and their previous state."""
+    """Named files that were apparently written, with their previous state."""
     proven: tuple[str, ...]
-    """The inferred files that the kernel was observed to write, without an audit event."""
+    """Inferred files that the kernel was observed to write, though without an audit event."""
     changed: tuple[str, ...]
-    """Files that the code names or looks for, and that another process changed."""
+    """Files that the code names or looks for and that another process changed."""
     others: dict[str, bool]
-    """Files that the kernel wrote and another process wrote later, and whether that process may
-    belong to the run.
+    """Files that another process wrote after the kernel, and whether that process may belong to the
+    run.
     """
     left: dict[str, Stat]
-    """The final state of written files under the root that were not still open for writing."""
+    """The final state of written files under the root, except those still open for writing."""
     handles: bool
-    """Whether it is known which files are open."""
+    """Whether the kernel's open files are known."""
     modules: dict[str, tuple[str, str]]
-    """Modules without a distribution: the file, and the local file that imported it."""
+    """Modules without a distribution: the file, and the local file that imported the module."""
     packages: tuple[str, ...]
-    """Top-level names of installed modules that user code reaches."""
+    """Top-level names of installed modules that user code imports, directly or indirectly."""
     wanted: tuple[str, ...]
     """Top-level names that cells import."""
     asked_versions: tuple[str, ...]
-    """Names of metadata folders that user code requested."""
+    """Names of metadata directories that user code read."""
     missing: dict[str, tuple[str, ...]]
     """Modules that user code failed to import, and the directories that were searched."""
     search: tuple[tuple[str, tuple[str, ...]], ...]
-    """Directories of the search path, and modules that come from later entries."""
+    """Directories of the search path, with the modules that later entries provide."""
     variables: dict[str, str | None]
     start_variables: dict[str, str]
     processes: tuple[tuple[str, ...], ...]
@@ -143,7 +144,7 @@ def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
 
     Args:
         report: The report of the kernel.
-        normal: Normalises a path, so that different notations of it are equal.
+        normal: Normalises a path, so that equivalent spellings compare equal.
     """
     seen = Seen(processes=list(report.processes), hosts=set(report.hosts))
     for looks, found in (
@@ -166,11 +167,12 @@ def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
         try:
             _add(seen, normal, *record)
         except (msgspec.ValidationError, TypeError, ValueError):
-            continue  # a child process can write anything into the log
+            continue  # a child process can write anything into the log, or be killed while writing
     return seen
 
 
 def _keep(looks: dict[str, Look], path: str, look: Look) -> None:
+    # The earliest look wins: only that one shows the state before the run changed the file.
     if path not in looks or look.seen_ns < looks[path].seen_ns:
         looks[path] = look
 

@@ -1,4 +1,4 @@
-"""A trace: the facts and products of one run; its decoding, its check, its description."""
+"""Traces: the facts and products of one run, with decoding, verification and description."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ from sphinx_nbcache.traces.world import World
 
 
 class Written(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file under the root that the run created or changed, as it was at the end."""
+    """A file under the root that the run created or changed, in its final state."""
 
     path: Name
     digest: State
     mode: Mode
     """Its permission bits."""
     created: bool = False
-    """Whether nothing was there before."""
+    """Whether the file did not exist before."""
     before: State | None = None
-    """The digest of the previous file, if known: the run would find that file again."""
+    """The digest of the previous content, if known."""
     inferred: bool = False
-    """Whether the run seems to have written the file without being observed: the file changed while
-    a cell that names it ran, or a child process wrote it and was killed before it reported the
-    final state.
+    """Whether the write was not observed: the file changed while a cell that names it ran, or a
+    child process wrote it and was killed before it reported the final state.
 
-    If something else, such as another notebook, wrote it at that time, the run cannot be trusted.
+    If another writer, such as another notebook, was active then, the run cannot be trusted.
     """
 
 
@@ -51,26 +50,26 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     removed: Annotated[tuple[Name, ...], Many] = ()
     """Files under the root that the run removed."""
     untracked: Annotated[tuple[Text, ...], Many] = ()
-    """Descriptions of what was observed and cannot be verified."""
+    """Descriptions of observed dependencies that cannot be verified."""
     imported_by: Annotated[dict[Name, Name], Many] = {}
     """The importing file of each imported file, except those that a cell imported."""
     unreliable: Text | None = None
-    """Why the facts cannot be trusted. Such a result may be shown, but never reused."""
+    """Why the facts cannot be trusted. The result may be shown, but is never reused."""
     tracked: Annotated[tuple[Name, ...], Many] | None = None
-    """The kinds of facts that counted when the run was traced; `None` if it could not be traced, as
-    for a language without a tracer, or on another host.
+    """The kinds of facts that were tracked; `None` if the run could not be traced: there is no
+    tracer for the language, or the kernel ran on another host.
     """
     ignored: Annotated[tuple[Name, ...], Many] = ()
-    """Globs of paths that did not count at that time."""
+    """Globs of paths that were ignored at that time."""
     known: Annotated[tuple[Name, ...], Many] = FIRST_KINDS
-    """The kinds of facts that existed at that time. A later kind is not missed, so that a new
-    version does not run every notebook again.
+    """The kinds of facts that existed at that time. A later kind does not make the trace stale, so
+    that a new version does not run every notebook again.
     """
 
     def tracking(self, kinds: Iterable[Kind]) -> Trace:
-        """Return the trace with only the facts of these kinds, and those that always count.
+        """Return the trace with only the facts of these kinds and of [](Kind.ALWAYS).
 
-        If neither files nor imports count, no change of a file makes the trace unreliable.
+        If neither files nor imports are tracked, no change of a file makes the trace unreliable.
         """
         wanted = {Kind.ALWAYS, *kinds}
         facts = tuple(fact for fact in self.facts if fact.kind in wanted)
@@ -78,7 +77,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, facts=facts, unreliable=unreliable)
 
     def made_folders(self) -> frozenset[str]:
-        """Return the names of paths that did not exist, and were folders after the run."""
+        """Return the names of directories that did not exist before the run."""
         facts = (fact for fact in self.facts if isinstance(fact, Absent))
         return frozenset(fact.path for fact in facts if fact.after == OTHER)
 
@@ -87,11 +86,11 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
         return frozenset((*(written.path for written in self.written), *self.removed))
 
     def reads(self) -> frozenset[str]:
-        """Return the names of the files that the run depends on, present or absent."""
+        """Return the names of the files that the run depends on, including absent ones."""
         return frozenset(fact.path for fact in self.facts if isinstance(fact, File | Absent))
 
     def by_importer(self, fact: Fact) -> str:
-        """Return the words that name the importing file of a fact; empty if there is none."""
+        """Return a phrase that names the importing file of a fact; empty if there is none."""
         importer = self.imported_by.get(fact.path) if isinstance(fact, File) else None
         return f"imported by {importer}" if importer else ""
 
@@ -104,7 +103,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """The reason why a trace does not hold, and the fact that does not; `None`: the whole trace."""
+    """The reason why a trace is stale, and the stale fact; `None` stands for the whole trace."""
 
     fact: Fact | None
     text: str
@@ -114,7 +113,8 @@ class Mismatch:
 
 
 def verify(trace: Trace, world: World) -> Mismatch | None:
-    """Return the first fact of a trace that does not hold; `None` if all facts hold."""
+    """Return the first fact of a trace that no longer holds; `None` if all facts hold."""
+    # An unreliable trace never holds, even if all of its facts do: a fact may be missing.
     if trace.unreliable is not None:
         return Mismatch(None, trace.unreliable)
     for fact in trace.facts:
@@ -141,6 +141,8 @@ def decode_trace(encoded: bytes) -> Trace:
     try:
         return msgspec.json.decode(encoded, type=Trace)
     except msgspec.ValidationError:
+        # Decode fact by fact only now: msgspec cannot skip an unknown tag in a tagged union
+        # (https://jcristharif.com/msgspec/structs.html#tagged-unions), and this is much slower.
         raw = msgspec.json.decode(encoded, type=_RawTrace).facts
         facts = tuple(decode_fact(fact) for fact in raw)
         if not any(isinstance(fact, Unknown) for fact in facts):

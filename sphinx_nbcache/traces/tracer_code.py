@@ -1,4 +1,4 @@
-"""Source texts to execute in a kernel: they start its tracer and request the report."""
+"""Source code to execute in a kernel: starts its tracer and requests the report."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from sphinx_nbcache.kernel_side import tracer
 from sphinx_nbcache.kernel_side.tracer.watch import Watch, written_bytes
 from sphinx_nbcache.python_code import parse_literal
 
-# Every Python reads this version of marshal, unless it contains code objects.
+# Every Python 3 reads this version of marshal, except for code objects, which differ between
+# versions (https://docs.python.org/3/library/marshal.html).
 _PORTABLE = 2
 PACKAGE = "_nbcache_trace"
 """The package that holds the tracer's modules in a kernel."""
+# Loads the tracer as modules without files: the kernel's environment need not have this package.
 _LOAD = """
 import importlib.util, marshal, sys, types
 if FILE:
@@ -46,8 +48,8 @@ if PACKAGE not in sys.modules:
     exec(compile(LOAD, "<nbcache>", "exec"), {**globals()})
 sys.modules[PACKAGE + ".tracer"].install(CONFIG)
 """
-# The tracer's modules, in its support folder: the version of the compiler, code, and source. Only
-# the user can write there: it is a temporary folder of ours.
+# The tracer's modules in the support directory: the compiler's magic number, code, and source.
+# Unmarshalling is safe: the directory is a temporary one of ours, writable by the user only.
 _FILE = "tracer.bin"
 _SITECUSTOMIZE = '''
 """Traces this process for sphinx_nbcache, and then loads what it stands in front of."""
@@ -75,13 +77,12 @@ if found is not None and found.loader is not None:
 
 
 def tracing_means(folder: Path) -> dict[str, bool]:
-    """Return the means by which the actions of a cell are observed, and their availability.
+    """Return the means by which a cell's actions are observed, and whether each is available.
 
-    Nothing is written. The file system of the folder matters: fanotify does not support all of
-    them.
+    Nothing is written. The result depends on the file system: fanotify does not support all.
 
     Args:
-        folder: A folder of the project.
+        folder: A directory of the project.
     """
     return {
         "audit hooks": True,
@@ -105,11 +106,11 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         root: The root, absolute.
         log: A file to which child processes write; `None` if they are not traced.
-        support: A folder that [](write_support) has filled, also for child processes.
-        quiet: Further directories whose files do not count, such as the store.
-        own_variables: Environment variables that we set for the kernel. Code that reads one depends
-            on its being otherwise unset.
-        startup: Whether files of the IPython profile count; false if the profile is ours.
+        support: A directory filled by [](write_support), also for child processes.
+        quiet: Further directories whose files are ignored, such as the store.
+        own_variables: Environment variables that we set for the kernel. For code that reads one,
+            the variable counts as unset.
+        startup: Whether files of the IPython profile are tracked; false if the profile is ours.
     """
 
     root: str
@@ -121,9 +122,9 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def install_code(config: TracerConfig) -> str:
-    """Return the source that starts the tracer, to be executed silently before the first cell.
+    """Return the source that starts the tracer, for silent execution before the first cell.
 
-    It leaves no name behind. Executing it again does nothing.
+    The source defines no names in the user's namespace. Executing it again does nothing.
     """
     values = {"LOAD": _LOAD, **_values(config.support), "CONFIG": msgspec.to_builtins(config)}
     return _executing(_BOOTSTRAP, values)
@@ -133,7 +134,7 @@ def loading_code(support: str) -> str:
     """Return the source that loads the tracer's modules without starting it.
 
     Args:
-        support: A folder that [](write_support) has filled.
+        support: A directory filled by [](write_support).
     """
     return _executing(_LOAD, _values(support))
 
@@ -145,6 +146,7 @@ def _values(support: str | None) -> dict[str, Any]:
 
 
 def _executing(source: str, values: Mapping[str, Any]) -> str:
+    # The dictionary is the namespace: names of the source do not reach the user's.
     return f"exec(compile({source!r}, '<nbcache>', 'exec'), {values!r})"
 
 
@@ -159,6 +161,8 @@ def parse_report(reply: Any) -> dict[str, Any]:
     Args:
         reply: The value of the expression in `user_expressions` of an `execute_reply`.
     """
+    # https://jupyter-client.readthedocs.io/en/stable/messaging.html#execution-results: the text is
+    # the `repr` of the JSON.
     try:
         text = parse_literal(reply["data"]["text/plain"])
         report = json.loads(text)
@@ -170,9 +174,9 @@ def parse_report(reply: Any) -> dict[str, Any]:
 def write_support(folder: Path) -> None:
     """Write the files that a kernel and its Python subprocesses load to be traced.
 
-    The folder is created if it is missing. Several kernels may fill it at the same time.
+    The directory is created if it is missing. Several kernels may fill it at the same time.
     """
-    # Imported here, because the first zygote waits for the import of this module.
+    # Lazy import, because the first zygote waits for the import of this module.
     from sphinx_nbcache.files.atomic import replace_file
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -189,7 +193,7 @@ def _sitecustomize() -> bytes:
 
 @cache
 def _compiled() -> bytes:
-    """Return the modules as code for this version of Python, and as source for all others."""
+    """Return the modules as code objects for this version of Python, and as source for others."""
     codes = [
         (name, compile(source, f"<nbcache {name}>", "exec", dont_inherit=True))
         for name, source in _sources()
@@ -207,7 +211,7 @@ def _sources() -> tuple[tuple[str, str], ...]:
 
 
 def with_log(config: TracerConfig) -> TracerConfig:
-    """Return a copy for one kernel, with its own log in the support folder."""
+    """Return a copy for one kernel, with its own log in the support directory."""
     assert config.support is not None
     return msgspec.structs.replace(config, log=new_log(Path(config.support)))
 

@@ -16,20 +16,20 @@ TRACKED = tuple(map(Kind, values.TRACKED))
 
 
 class Tracking(msgspec.Struct, frozen=True):
-    """The facts that count as dependencies of a notebook."""
+    """The tracking options of a notebook."""
 
     kinds: tuple[Kind, ...] = TRACKED
-    """The kinds of facts that count."""
+    """The kinds of facts to track."""
     ignored: tuple[str, ...] = ()
-    """Globs, relative to the root, of paths that do not count."""
+    """Globs of ignored paths, relative to the root."""
     globs: tuple[str, ...] = ()
-    """Globs of files that the user declared: relative to the root, or absolute."""
+    """Globs of declared files, relative to the root or absolute."""
     variables: tuple[str, ...] = ()
-    """Names of environment variables that the user declared."""
+    """Names of declared environment variables."""
 
     @property
     def needs_tracer(self) -> bool:
-        """Whether anything counts that only a tracer observes."""
+        """Whether only a tracer can observe some of the dependencies."""
         return bool(self.kinds)
 
 
@@ -44,12 +44,12 @@ def declared_facts(tracking: Tracking, world: World) -> Iterator[Fact]:
 def with_declared(
     trace: Trace, tracking: Tracking, before: Iterable[Fact], world: World, *, traceable: bool
 ) -> Trace:
-    """Return a trace with the declared facts, and with the options that applied to the run.
+    """Return a trace with the declared facts and the tracking options of the run.
 
     Args:
-        trace: The trace as observed.
+        trace: The observed trace.
         tracking: The tracking options of the run.
-        before: The declared facts as they were before the run.
+        before: The declared facts before the run.
         world: The world right after the run.
         traceable: Whether there is a tracer for the notebook's language.
     """
@@ -60,6 +60,8 @@ def with_declared(
         now = Declared.now(old.glob, world) if isinstance(old, Declared) else old
         facts.append(now)
         if isinstance(old, Declared) and isinstance(now, Declared) and now.digest != old.digest:
+            # A run may write files that a declared glob matches. No names are stored for a glob of
+            # many files, so any change of these makes the trace unreliable.
             changed = {n for n in old.files | now.files if old.files.get(n) != now.files.get(n)}
             if not changed or changed - own:
                 name = min(changed - own, default=old.glob)
@@ -75,21 +77,24 @@ def with_declared(
 
 
 def why_not_valid(trace: Trace, tracking: Tracking, world: World) -> Mismatch | None:
-    """Return the first reason against a trace: a missing kind of fact, or a changed fact.
+    """Return the first reason why a trace is stale: a missing kind of fact, or a changed fact.
 
     Args:
         trace: The trace of a result.
-        tracking: The current tracking options. Facts that no longer count are skipped.
+        tracking: The current tracking options. Facts that are no longer tracked are skipped.
         world: The current world.
     """
     return _missing(trace, tracking) or verify(_counting(trace, tracking), world)
 
 
 def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
+    # Fast path for the usual options.
     if trace.tracked == tracking.kinds and not (
         trace.ignored or tracking.globs or tracking.variables
     ):
         return None
+    # A run that could not be traced will not be traceable next time either: running it again would
+    # not help.
     tracked = tracking.kinds if trace.tracked is None else trace.tracked
     missed = [kind for kind in tracking.kinds if kind not in tracked and kind in trace.known]
     globs = {fact.glob for fact in trace.facts if isinstance(fact, Declared)}
@@ -104,9 +109,10 @@ def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
 
 
 def _counting(trace: Trace, tracking: Tracking) -> Trace:
-    """Return a trace without the facts that no longer count."""
+    """Return a trace without the facts that are no longer tracked."""
     if tracking.kinds != TRACKED:
         kept = trace.tracking(tracking.kinds)
+        # A declared variable counts even if other variables are not tracked.
         named = [f for f in trace.facts if _is_declared(f, tracking) and f not in kept.facts]
         trace = msgspec.structs.replace(kept, facts=(*kept.facts, *named))
     if not tracking.ignored and not any(isinstance(fact, Declared) for fact in trace.facts):

@@ -15,11 +15,11 @@ _MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pyc")
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """The modules that can be imported from a directory.
+    """The importable modules of a directory.
 
     Attributes:
-        files: Entries, by the name of the module that each one is.
-        folders: Names of directories: each is a package, or a portion of a namespace package.
+        files: Directory entries by module name.
+        folders: Names of subdirectories: packages, or portions of namespace packages.
     """
 
     files: Mapping[str, str]
@@ -34,6 +34,7 @@ class Modules:
             module, _, suffix = entry.partition(".")
             if entry.endswith("/"):
                 folders.add(entry[:-1])
+            # Extension modules have long suffixes, such as `.cpython-312-x86_64-linux-gnu.so`.
             elif f".{suffix}".endswith(_MODULE_SUFFIXES):
                 files.setdefault(module, entry)
         return cls(files, frozenset(folders))
@@ -41,7 +42,7 @@ class Modules:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """All entries of a directory, those that count, and the modules among them."""
+    """The entries of a directory: all of them, the tracked ones, and the modules among these."""
 
     found: tuple[str, ...]
     kept: tuple[str, ...]
@@ -50,10 +51,10 @@ class _Listed:
 
 @dataclass
 class World:
-    """The state that facts are verified against, in this build, for one interpreter.
+    """The current state of files, packages and variables, for one interpreter in one build.
 
     Attributes:
-        places: The root, the home directory and the paths that do not count.
+        places: The root, the home directory and the ignored paths.
         fingerprints: Files and directories; one object serves all interpreters.
         environment: The distributions of the interpreter; `None` if it cannot be queried.
         variables: The environment variables of a new kernel.
@@ -68,7 +69,7 @@ class World:
     _variables: dict[str, str] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> str | None:
-        """Return the absolute path of a name (see [](PathNames.path_of))."""
+        """Return the absolute path for a name (see [](PathNames.path_of))."""
         if name not in self._paths:
             self._paths[name] = self.places.path_of(name)
         return self._paths[name]
@@ -89,12 +90,12 @@ class World:
         return self.fingerprints.matches(os.path.join(self.places.root, glob))
 
     def listing(self, name: str) -> tuple[str, ...] | None:
-        """Return the entries that count in a directory; `None` if it does not exist."""
+        """Return the tracked entries of a directory; `None` if it does not exist."""
         listed = self._listed(name)
         return listed.kept if listed is not None else None
 
     def modules(self, name: str) -> Modules:
-        """Return the modules that can be imported from the directory with this name."""
+        """Return the importable modules of the directory with this name."""
         listed = self._listed(name)
         return listed.modules if listed is not None else Modules({}, frozenset())
 
@@ -105,24 +106,28 @@ class World:
         if found is None:
             return None
         known = self._listings.get(name)
+        # Compare identity, not equality: `Fingerprints` returns the same tuple until the directory
+        # is forgotten, and comparing long listings for each fact would be slow.
         if known is None or known.found is not found:
             kept = tuple(entry for entry in found if self.places.keeps(name, entry))
             known = self._listings[name] = _Listed(found, kept, Modules.among(kept))
         return known
 
 
-# The variables that change how Python works; its other variables are harmless.
+# The variables that change the behaviour of Python code; the others affect start-up and debugging
+# (https://docs.python.org/3/using/cmdline.html#environment-variables).
 _OF_PYTHON = (
     *("PYTHONHASHSEED", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONUTF8"),
     *("PYTHONIOENCODING", "PYTHONINTMAXSTRDIGITS", "PYTHONHOME", "PYTHONNOUSERSITE"),
 )
+# Not a valid variable name, so it cannot collide with a variable that user code reads.
 PYTHON_VARIABLES = "PYTHON*"
 
 
 def variable_digest(name: str, variables: Mapping[str, str]) -> str:
     """Return the digest of a variable's value; empty if it is not set.
 
-    [](PYTHON_VARIABLES) stands for all variables that change how Python works.
+    [](PYTHON_VARIABLES) stands for all variables that change Python's behaviour.
     """
     if name == PYTHON_VARIABLES:
         return text_digest(*(f"{name}={variables.get(name)}" for name in _OF_PYTHON))
@@ -131,10 +136,10 @@ def variable_digest(name: str, variables: Mapping[str, str]) -> str:
 
 
 def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
-    """Yield the modules that can be imported from a directory, and their entries.
+    """Yield the importable modules of a directory, each with its directory entry.
 
-    A directory without `__init__.py` is a portion of a namespace package: it comes after all other
-    modules of its name. Its name ends with a slash.
+    The name of a directory without `__init__.py`, a portion of a namespace package, ends with a
+    slash. Imports prefer every other module of that name.
     """
     modules = world.modules(name)
     yield from modules.files.items()
@@ -143,7 +148,9 @@ def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:
 
 
 def package_name(name: str, folder: str, world: World) -> str:
-    """Return the name of the package that a folder is, or is a portion of."""
+    """Return the package name of a directory, with a slash for a portion of a namespace package."""
+    # The names differ, because a portion is shadowed by a regular package or module anywhere on the
+    # search path (https://docs.python.org/3/reference/import.html#namespace-packages).
     is_package = world.state(name_in_folder(name, folder) + "/__init__.py") not in (GONE, OTHER)
     return folder if is_package else folder + "/"
 

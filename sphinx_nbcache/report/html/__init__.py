@@ -1,1 +1,1 @@
-"""The report as HTML: a fragment for a page of any theme, and a page of its own."""
+"""The report as HTML: a fragment for pages of any theme, and a self-contained page."""

@@ -1,4 +1,4 @@
-"""The chart: a bar of time for each of the slowest notebooks, divided into cells."""
+"""The chart: a bar for each of the slowest notebooks, divided into cells by time."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from sphinx_nbcache.report.model import ReportEntry
 from sphinx_nbcache.report.selection import Links
 from sphinx_nbcache.text import duration_in_words
 
+# More bars would push the end of the page out of sight; the table sorts by time as well.
 _BARS = 12
 _LISTED_CELLS = 8
-# A cell is named next to a bar if it took this share of the time.
+# A cell is named next to a bar if it took at least this share of the time.
 _WORTH = 0.2
-# The most steps of the axis; texts this close to its ends are not centred on their mark.
+# The maximum number of steps of the axis. Labels this close to its ends are aligned with the end,
+# because a centred label would be cut off.
 _TICKS, _EDGE = 5, 0.04
+# In units of the view box, which is stretched to the width of the page.
 _WIDTH, _HEIGHT, _GAP = 1000.0, 10, 1.5
 _REST = "start of the kernel, and the rest"
 
 
 def chart(entries: Sequence[ReportEntry], rows: Rows, links: Links) -> Html:
-    """Return the chart; empty if no notebook has a time."""
+    """Return the chart; empty if no notebook has a duration."""
+    # By name among equal times, so that the order is the same in every build.
     timed = sorted(
         (entry for entry in entries if entry.seconds), key=lambda e: (-(e.seconds or 0.0), e.name)
     )
@@ -49,15 +53,17 @@ def chart(entries: Sequence[ReportEntry], rows: Rows, links: Links) -> Html:
 
 
 def _ticks(longest: float) -> list[float]:
-    """Return three to six round numbers of seconds, starting at 0."""
+    """Return three to six round numbers of seconds, from 0."""
+    # Minutes have their own round numbers: 30 s rather than 50 s.
     units = [unit * 10**power for power in range(-4, 2) for unit in (1, 2, 5)]
     units += [minutes * 60 for minutes in (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)]
     step = next((unit for unit in sorted(units) if longest / unit <= _TICKS), longest / 2)
+    # The epsilon compensates for quotients such as 0.3 / 0.1 = 2.9999999999999996.
     return [number * step for number in range(int(longest / step + 1e-9) + 1)]
 
 
 def _axis(ticks: Sequence[float], longest: float) -> Html:
-    """Return the time axis, which screen readers skip: the bars state their durations."""
+    """Return the time axis, hidden from screen readers because the bars have labels."""
     marks: list[Html] = []
     for seconds in ticks:
         share = seconds / longest
@@ -74,6 +80,8 @@ def _axis(ticks: Sequence[float], longest: float) -> Html:
 
 def _bar(entry: ReportEntry, longest: float, rows: Rows, links: Links) -> list[Html]:
     row, seconds = rows.ids[entry.name], entry.seconds or 0.0
+    # `title` and `desc` are the accessible name and description of an SVG picture
+    # (https://www.w3.org/TR/svg-aam-1.0/).
     title = f"{entry.name}: {duration_in_words(seconds)}"
     shapes = [
         element(
@@ -104,7 +112,7 @@ def _bar(entry: ReportEntry, longest: float, rows: Rows, links: Links) -> list[H
 
 
 def _segments(entry: ReportEntry, scale: float) -> Iterator[tuple[str, float, float, str]]:
-    """Yield the parts of a bar: what each is, where it begins, how wide it is, its kind."""
+    """Yield the parts of a bar: description, position, width and CSS class."""
     spent = "executed" if entry.decision == NotebookOutcome.EXECUTED else "reused"
     failed = entry.failure.cell if entry.failure is not None else None
     shades = cycle(("", " odd"))
@@ -115,6 +123,7 @@ def _segments(entry: ReportEntry, scale: float) -> Iterator[tuple[str, float, fl
             continue
         kind = "failed" if cell.number == failed else spent + next(shades)
         text = f"cell {cell.number}: {duration_in_words(cell.seconds or 0.0)}"
+        # Half the width at least: the gap must not make short cells vanish.
         yield text, begin, max(width - _GAP, width / 2), kind
         begin += width
     rest = (entry.seconds or 0.0) * scale - begin
@@ -136,7 +145,7 @@ def _described(entry: ReportEntry) -> str:
 
 
 def _cell(entry: ReportEntry, links: Links) -> Html:
-    """Return the most relevant cell: the one that failed, or the slowest of several."""
+    """Return the most relevant cell: the failed one, or the slowest of several."""
     cell = entry.failure.cell if entry.failure is not None else None
     if cell is not None:
         return element("span", cell_link(entry, cell, links), " failed", class_="nbcache-bad")
@@ -155,6 +164,7 @@ def _legend(entries: Sequence[ReportEntry]) -> Html:
         "failed": "failed cell",
         "rest": _REST,
     }
+    # With a large scale, `_segments` omits no part as too narrow.
     used = {kind.split()[0] for entry in entries for *_, kind in _segments(entry, 1e6)}
     items = [
         element("li", element("span", class_=f"nbcache-swatch {kind}"), text)

@@ -1,4 +1,4 @@
-"""HTML elements that are also well-formed XML. Text that is not [](Html) is escaped.
+"""HTML elements in well-formed XML syntax. Text is escaped, unless it is [](Html).
 
 The second part has the small elements that several parts of the page share.
 """
@@ -18,17 +18,24 @@ from sphinx_nbcache.report.model import ReportEntry
 from sphinx_nbcache.report.selection import Links
 from sphinx_nbcache.results.terminal import pieces
 
+# Elements that have no end tag in HTML. XML needs the slash in `<meta />`, and HTML allows it
+# (https://html.spec.whatwg.org/multipage/syntax.html#start-tags).
 _VOID = frozenset({"input", "line", "meta", "path", "rect"})
-# Characters that neither HTML nor XML can contain, not even escaped.
+# Characters that neither HTML nor XML can contain, not even escaped
+# (https://html.spec.whatwg.org/multipage/parsing.html#preprocessing-the-input-stream).
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NOTHING = "\N{EN DASH}"
+# The form in which `planning.utc` writes times in reasons.
 _WRITTEN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
 _NO_ID = re.compile(r"[^\w./-]")
 
 
 class Html(str):
-    """A text that is HTML."""
+    """A string of HTML."""
+
+    # A separate type, like `markupsafe.Markup`, to distinguish it from plain text. The methods of
+    # `str` return plain text: use `html_joined` and `element` instead.
 
     __slots__ = ()
 
@@ -42,9 +49,9 @@ def element(name: str, /, *content: Content, **attributes: Attribute) -> Html:
 
     Args:
         name: Its name.
-        content: Texts, which are escaped, and [](Html), which is not; or iterables of both.
-        attributes: Its attributes: `_` stands for `-`, and a trailing one is dropped. `True` gives
-            an attribute with an empty value; `None` and `False` give none.
+        content: Text, which is escaped, and [](Html), which is not; or iterables of both.
+        attributes: Its attributes. `_` becomes `-`, and a trailing `_` is dropped. `True` creates
+            an attribute with an empty value; `None` and `False` create none.
     """
     start = _start(name, attributes)
     inner = "".join(map(_flat, content))
@@ -54,7 +61,7 @@ def element(name: str, /, *content: Content, **attributes: Attribute) -> Html:
 
 
 def around(name: str, pieces: Iterable[Html], /, **attributes: Attribute) -> Iterator[Html]:
-    """Yield an element as [](element) returns it, in pieces, if it is too large for one string.
+    """Yield an element in pieces, for content that is too large for one string.
 
     Args:
         name: Its name.
@@ -77,7 +84,7 @@ def _start(name: str, attributes: Mapping[str, Attribute]) -> str:
 
 
 def html_joined(separator: str, parts: Iterable[str]) -> Html:
-    """Return parts with a separator between them."""
+    """Join parts with a separator."""
     return Html(_flat(separator).join(map(_flat, parts)))
 
 
@@ -92,7 +99,9 @@ def coloured(text: str) -> Html:
 
 
 def block(content: Content, kind: str) -> Html:
-    """Return a block of preformatted text, as Sphinx writes it, which the keyboard can scroll."""
+    """Return a block of preformatted text in the markup of Sphinx's `HTML5Translator`."""
+    # Not all browsers make a scrollable block focusable, which the keyboard needs to scroll it
+    # (https://www.w3.org/WAI/WCAG22/Understanding/keyboard.html).
     pre = element("pre", content, tabindex=0)
     return element(
         "div", element("div", pre, class_="highlight"), class_=f"{kind} highlight-none notranslate"
@@ -109,30 +118,30 @@ def _flat(content: Content) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of notebooks in a view.
+    """The rows of the notebooks in a view.
 
     Attributes:
-        ids: Their ids, by name. They stay the same from build to build.
-        folder: The folder in which all notebooks are, with a `/` at its end; empty if they have
-            none in common. Names are shown without it.
+        ids: Their ids by name, which are the same in every build.
+        folder: The common directory of the notebooks, with a trailing `/`; empty if there is none.
+            Names are shown without it.
     """
 
     ids: Mapping[str, str]
     folder: str = ""
 
     def short(self, name: str) -> str:
-        """Return a name without the common folder."""
+        """Return a name without the common directory."""
         return name.removeprefix(self.folder)
 
 
 def rows_of(entries: Sequence[ReportEntry], prefix: str) -> Rows:
-    """Return the rows of notebooks; their ids begin with a prefix."""
+    """Return the rows of notebooks, with a prefix for their ids."""
     names = [entry.name for entry in entries]
     return Rows(_row_ids(entries, prefix), common_folder(names))
 
 
 def common_folder(names: Sequence[str]) -> str:
-    """Return the folder that several paths have in common, with a `/` at its end, or nothing."""
+    """Return the common directory of paths, with a trailing `/`; empty if there is none."""
     if len(names) < 2:  # noqa: PLR2004 (a single name has nothing in common)
         return ""
     if len({posixpath.isabs(name) for name in names}) > 1:  # some lie outside the root
@@ -147,6 +156,7 @@ def _row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
     for entry in entries:
         own = base = f"{prefix}nb-{_NO_ID.sub('-', entry.name)}"
         number = 1
+        # `a b.md` and `a-b.md` have the same id without a number.
         while own in taken:
             number += 1
             own = f"{base}-{number}"
@@ -156,14 +166,14 @@ def _row_ids(entries: Sequence[ReportEntry], prefix: str) -> dict[str, str]:
 
 
 def page_link(entry: ReportEntry, rows: Rows, links: Links) -> Html:
-    """Return the name of a notebook, linked to its page. It may be broken after a `/`."""
+    """Return the name of a notebook, linked to its page. Lines may break after each `/`."""
     name = html_joined(Html("/<wbr />"), rows.short(entry.name).split("/"))
     uri = links.page(entry.docname) if entry.docname else ""
     return element("a", name, href=uri) if uri else element("span", name)
 
 
 def cell_link(entry: ReportEntry, number: int, links: Links, before: str = "cell ") -> Html:
-    """Return the name of a code cell, linked to it."""
+    """Return the name of a code cell, linked to the cell."""
     uri, text = links.cell(entry.docname, number), f"{before}{number}"
     return element("a", text, href=uri) if uri else element("span", text)
 
@@ -172,6 +182,7 @@ def state(entry: ReportEntry) -> Html:
     """Return the state of a notebook: a sign and a word."""
     if not entry.state:
         return nothing()
+    # Screen readers would read the sign aloud ("heavy check mark") before the word.
     sign = element(
         "span",
         SIGNS[entry.state].mark if entry.state in SIGNS else NOTHING,
@@ -188,18 +199,18 @@ def nothing() -> Html:
 
 
 def local_time(seconds: float | None) -> Content:
-    """Return a time in UTC, which the script turns into the reader's own."""
+    """Return a time in UTC, which the script converts to the reader's time zone."""
     return nothing() if seconds is None else time_of(seconds)
 
 
 def time_of(seconds: float) -> Html:
-    """Return a known time as [](local_time) does."""
+    """Return the element for a time, as [](local_time) does."""
     text = utc(seconds).removesuffix(" UTC")
     return element("time", text, datetime=_iso(seconds))
 
 
 def with_times(text: str) -> Html:
-    """Return a text with its times in `time` elements."""
+    """Return a text with each time in a `time` element."""
     parts: list[str] = []
     end = 0
     for found in _WRITTEN_TIME.finditer(text):

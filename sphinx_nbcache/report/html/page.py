@@ -1,6 +1,6 @@
-"""The report as a fragment of HTML, and as a self-contained page.
+"""The report as an HTML fragment, and as a self-contained page.
 
-It is complete without the script, which adds the controls.
+The report is complete without the script, which only adds the controls.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from sphinx_nbcache.report.selection import Links, Selection
 from sphinx_nbcache.report.side_files import JSON_FILE, JUNIT_FILE
 from sphinx_nbcache.text import duration_in_words, shortened
 
+# The full text of a long error is in its traceback.
 _LENGTH = 200
 STATIC = Path(__file__).parents[2] / "static"
 COMMON_STYLE, REPORT_STYLE, SCRIPT = "nbcache.css", "nbcache-report.css", "nbcache-report.js"
 
+# System colours follow the reader's light or dark scheme
+# (https://www.w3.org/TR/css-color-4/#css-system-colors); a theme would replace them.
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 1em/1.5 system-ui, sans-serif; margin: 0; color: CanvasText; background: Canvas; }
@@ -43,13 +46,13 @@ a { color: LinkText; }
 def failures(
     entries: Sequence[ReportEntry], rows: Rows, links: Links, *, has_heading: bool
 ) -> Html:
-    """Return the section on the notebooks that failed.
+    """Return the section about the failed notebooks.
 
     Args:
-        entries: The notebooks. If none failed, the section is empty, or says so in a page that
-            provides the heading.
+        entries: The notebooks. If none failed, the section is empty; in a page that provides the
+            heading, it says so.
         rows: Their rows.
-        links: The links of the section.
+        links: Resolves the links of the section.
         has_heading: Whether the section has its own heading.
     """
     failed = [entry for entry in entries if entry.failed]
@@ -123,13 +126,13 @@ def report_html(report: Report, selection: Selection, links: Links, prefix: str 
 def report_pieces(
     report: Report, selection: Selection, links: Links, prefix: str = ""
 ) -> Iterator[Html]:
-    """Yield the report in pieces: one string would be large with a thousand notebooks.
+    """Yield the report in pieces: for a thousand notebooks, one string would be large.
 
     Args:
         report: The report.
         selection: The part to show.
-        links: The links in it.
-        prefix: The prefix of ids, different for each report in a page.
+        links: Resolves its links.
+        prefix: The prefix of ids, unique for each report in a page.
     """
     counted = selection.within(report)
     entries = selection.shown(counted)
@@ -153,6 +156,7 @@ def report_pieces(
 
 
 def _figures(report: Report) -> Html:
+    # A build leaves no notebook to be executed, so this is a report of the command line.
     is_plan = report.waiting > 0
     figures = [(str(len(report.entries)), "Notebooks", "")]
     if not report.is_reproducible:
@@ -186,6 +190,7 @@ def _table_section(
     *,
     is_sorted: bool,
 ) -> Iterator[Html]:
+    # A group would break the order that the user chose.
     others, group = (entries, ()) if is_sorted else _news_and_group(entries)
     pieces = chain(
         (_controls(entries),),
@@ -198,18 +203,20 @@ def _table_section(
 def _news_and_group(
     entries: Sequence[ReportEntry],
 ) -> tuple[Sequence[ReportEntry], Sequence[ReportEntry]]:
-    """Return the notebooks that failed, ran or remain, in this order; and the reused ones."""
+    """Return the failed, executed and other notebooks, in this order, and the cache hits."""
     group = [
         entry for entry in entries if entry.decision == NotebookOutcome.REUSED and not entry.failed
     ]
     others = [
         entry for entry in entries if entry.decision != NotebookOutcome.REUSED or entry.failed
     ]
+    # `sorted` is stable, so notebooks of one kind stay in the order of their names.
     return sorted(others, key=lambda e: (not e.failed, e.decision == NotebookOutcome.AS_IS)), group
 
 
 def _controls(entries: Sequence[ReportEntry]) -> Html:
     """Return the controls, which are hidden until the script shows them."""
+    # Several outcomes may share one button, such as all that were not run.
     buttons = [_button("All", "", len(entries), is_pressed=True)]
     choices = {"Failed": [FAILED]}
     for outcome in NotebookOutcome:
@@ -220,6 +227,7 @@ def _controls(entries: Sequence[ReportEntry]) -> Html:
     group = element("div", buttons, role="group", aria_label="Show", class_="nbcache-choices")
     field = element("input", type="search", placeholder="Find in names and reasons")
     find = element("label", element("span", "Find", class_="nbcache-hidden"), field)
+    # Screen readers announce changes of a status (https://www.w3.org/TR/wai-aria-1.2/#status).
     count = element("span", class_="nbcache-count nbcache-muted", role="status")
     return element("div", group, find, count, class_="nbcache-controls", hidden=True)
 
@@ -241,12 +249,13 @@ def _downloads(links: Links) -> Html:
 
 
 def standalone_page(report: Report, title: str) -> str:
-    """Return the report as a whole HTML page.
+    """Return the report as a self-contained HTML page.
 
     Args:
         report: The report.
         title: Its heading.
     """
+    # Inline styles and script: the page is one file, which can be attached to a CI run or a mail.
     style = _STYLE + "".join(_static(name) for name in (COMMON_STYLE, REPORT_STYLE))
     head = element(
         "head",

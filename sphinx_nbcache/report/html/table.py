@@ -1,4 +1,4 @@
-"""The table: a group of two rows for each notebook, the second of which unfolds."""
+"""The table: two rows for each notebook, the second one with unfolding details."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from sphinx_nbcache.report.model import Produced, ReportEntry, ReportRun
 from sphinx_nbcache.report.selection import Links
 from sphinx_nbcache.text import duration_in_words, shortened, size_in_words
 
+# The chart shows all remembered runs, the list only the last ones.
 _LISTED_RUNS = 5
 _BAR, _GAP, _HEIGHT = 8, 2, 24
 _OK = "ok"
 _SLOWEST, _LISTED = 3, 20
 _LENGTH = 200
-# A longer reason may be cut in its row.
+# The row may cut a longer reason, so the details repeat it.
 _IN_SIGHT = 36
 
-# Facts that the row itself shows, if it is wide enough.
+# Facts that the row shows if it is wide enough. The style sheet shows them here otherwise.
 _IN_ROW = frozenset({"Decision", "Run at"})
 
 # Kinds of dependencies with their titles. Some kinds are short enough for one line.
@@ -46,7 +47,7 @@ _DEPENDENCIES = {
 }
 _IN_A_LINE = frozenset({"package", "variable", "place"})
 
-# Name, title, class, and whether it differs from build to build.
+# Name, title, CSS class, and whether it varies between builds.
 _COLUMNS = (
     ("notebook", "Notebook", "nbcache-name", False),
     ("decision", "Decision", "nbcache-decision", True),
@@ -57,7 +58,7 @@ _COLUMNS = (
 
 
 def last_runs(runs: Sequence[ReportRun]) -> Html:
-    """Return a small chart of the durations of runs, and a list of the last ones.
+    """Return a small chart of the durations of runs, and a list of the last runs.
 
     Args:
         runs: The runs, the oldest first.
@@ -67,7 +68,9 @@ def last_runs(runs: Sequence[ReportRun]) -> Html:
 
 
 def _drawn(runs: Sequence[ReportRun]) -> Html:
-    """Return a bar for each run; failed ones have a foot and another colour."""
+    """Return a bar for each run. Failed ones have a foot and another colour."""
+    # Not by colour alone (https://www.w3.org/WAI/WCAG22/Understanding/use-of-color.html). One path
+    # for all bars of a kind keeps a report on a thousand notebooks small.
     longest = max(run.seconds for run in runs) or 1.0
     width = len(runs) * (_BAR + _GAP) - _GAP
     well: list[str] = []
@@ -122,9 +125,9 @@ def notebook_table(
     Args:
         entries: The notebooks.
         rows: Their rows.
-        links: The links in the table.
-        tells_all: Whether to show columns that differ from build to build.
-        group: Reused notebooks, which are shown after the others as a folding group.
+        links: Resolves the links in the table.
+        tells_all: Whether to show columns that vary between builds.
+        group: Reused notebooks, shown after the others as a folding group.
     """
     columns = [column for column in _COLUMNS if tells_all or not column[3]]
     heads = [_head(name, title, kind, rows) for name, title, kind, _ in columns]
@@ -137,7 +140,8 @@ def notebook_table(
         [_group_head(len(group), len(columns))] if group else (),
         (_row(entry, rows, links, columns) for entry in group),
     )
-    # Some browsers drop the roles of a table when its rows are laid out as boxes.
+    # Explicit roles, here and below: the style sheet lays out rows as flexible boxes, for which
+    # browsers drop the roles of table elements (https://github.com/w3c/csswg-drafts/issues/2355).
     return around("table", pieces, role="table", class_="nbcache-table")
 
 
@@ -158,7 +162,7 @@ def _head(name: str, title: str, kind: str, rows: Rows) -> Html:
 
 
 def _group_head(number: int, columns: int) -> Html:
-    """Return the row above the reused notebooks, in which the script puts a button."""
+    """Return the row above the reused notebooks, to which the script adds a button."""
     text = element("span", f"{number} reused")
     head = element("th", text, colspan=columns, scope="rowgroup", role="rowheader")
     return element(
@@ -204,6 +208,7 @@ def _row(
         data_labels=" ".join(sorted(entry.labels)),
         data_name=entry.name,
         data_decision=entry.decision,
+        # The script sorts by these texts: failed notebooks come first.
         data_status=("0" if entry.failed else "1") + entry.state,
         data_time=f"{entry.seconds or 0:.4f}",
         data_date=f"{entry.started or 0:.0f}",
@@ -217,7 +222,7 @@ def _time(entry: ReportEntry) -> str:
 
 
 def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
-    """Return the list of facts about a notebook."""
+    """Return the list of details about a notebook."""
     facts = _of_its_end(entry, row)
     if len(entry.reason) > _IN_SIGHT:
         facts.append(("Reason", with_times(shortened(entry.reason, _LENGTH))))
@@ -244,7 +249,7 @@ def _facts(entry: ReportEntry, row: str, links: Links) -> Html:
 
 
 def _of_its_end(entry: ReportEntry, row: str) -> list[tuple[str, Content]]:
-    """Return the facts about the end of its run that its row does not show."""
+    """Return the facts about the outcome of its run, except those in its row."""
     facts: list[tuple[str, Content]] = []
     if entry.failure is not None:
         to_it = element("a", shortened(entry.failure.headline, _LENGTH), href=f"#{row}-failure")
@@ -257,7 +262,7 @@ def _of_its_end(entry: ReportEntry, row: str) -> list[tuple[str, Content]]:
 
 
 def _of_its_run(entry: ReportEntry, links: Links) -> list[tuple[str, Content]]:
-    """Return the means of its run, and their cost."""
+    """Return the facts about its run: durations, memory, kernel, executor and earlier runs."""
     facts: list[tuple[str, Content]] = []
     if slowest := [c for c in entry.slowest if c.seconds][:_SLOWEST]:
         listed = [
@@ -278,7 +283,8 @@ def _of_its_run(entry: ReportEntry, links: Links) -> list[tuple[str, Content]]:
 
 
 def _dependencies(entry: ReportEntry) -> list[tuple[str, Content]]:
-    """Return the dependencies of a notebook, and those that cannot be verified."""
+    """Return the dependencies of a notebook, including those that cannot be verified."""
+    # Without a run, nothing is known about them.
     if not entry.status:
         return []
     facts: list[tuple[str, Content]] = []
@@ -299,7 +305,7 @@ def _made(item: Produced) -> str:
 
 
 def _listed(items: Sequence[str]) -> Content:
-    """Return a list, shortened if it is long: the JSON file has all of it."""
+    """Return a list, shortened if it is long. The JSON file has the full list."""
     if len(items) == 1:
         return items[0]
     shown = [*items[:_LISTED]]
