@@ -28,6 +28,7 @@ Rebuild = Literal["", "env", "html"]
 InKey = Literal["", "indirect", "value"]
 FlagKind = Literal["switch", "count", "positive", "seconds", "executor"]
 
+# In `conf.py`, names of all extensions share one namespace.
 PREFIX = "nbcache_"
 AUTO = CORES = values.AUTO
 
@@ -117,6 +118,8 @@ class OptionError(ValueError):
 def option(default: Any, check: Callable[[Any], Any], **declared: Any) -> Any:
     """Declare an option as a dataclass field. `default` is the raw value, as in `conf.py`."""
     metadata = {"option": Option(check, **declared), "raw": default}
+    # A factory, because a checked default can be a dictionary, which dataclasses refuse as a
+    # default (https://docs.python.org/3/library/dataclasses.html#mutable-default-values).
     return field(default_factory=lambda: check(default), metadata=metadata)
 
 
@@ -138,6 +141,7 @@ class Settings:
     rerun: tuple[str, ...] = option(
         [],
         values.glob_list,
+        # A later command must not run the same notebooks once more.
         is_lasting=False,
         expects="a list of pages or globs of notebooks, relative to the source directory",
         help="Notebooks that this build runs again, although the store has a valid result for"
@@ -161,6 +165,7 @@ class Settings:
         help="The folder of the store. By default the environment variable `JUPYTERCACHE`, else"
         " `.jupyter_cache` next to the output directory.",
     )
+    # Not for single notebooks: a notebook from elsewhere must not permit itself to replace files.
     restore: tuple[str, ...] = option(
         [],
         values.glob_list,
@@ -183,6 +188,7 @@ class Settings:
         expects="a dictionary from a glob of notebooks to a list of globs of files, or such a list"
         " for all notebooks; relative to the source directory",
         per_notebook="nbcache.dependencies",
+        # The list belongs to one notebook. It is not split at commas, which file names may contain.
         own=values.texts,
         is_added=True,
         help="Files that notebooks depend on, in addition to those that the tracer observes: for"
@@ -250,6 +256,7 @@ class Settings:
         " that has copies of the notebook's assets. With the executors `temp-…` it is always a"
         " temporary one.",
     )
+    # Not in the code key: a variable counts by the facts of the trace, even if the value is secret.
     environment: Mapping[str, str | None] = option(
         {},
         values.environment,
@@ -331,6 +338,7 @@ class Settings:
         values.switch_or_globs,
         expects="`True`, `False`, or a list of globs of notebooks, relative to the source"
         " directory",
+        # The key in the metadata is that of jupyter-cache, as for `timeout`.
         per_notebook="execution.allow_errors",
         own=values.switch,
         flag=Flag(
@@ -415,6 +423,8 @@ class Settings:
 @cache
 def declared_options() -> dict[str, tuple[Option, Any]]:
     """Return name → (declaration, raw default) of every option, in order of declaration."""
+    # `fields` keeps the order of declaration, which is that of the reference and of `execute
+    # --help`.
     return {f.name: (f.metadata["option"], f.metadata["raw"]) for f in fields(Settings)}
 
 
@@ -426,6 +436,7 @@ def overrides() -> dict[str, Option]:
 def own_check(name: str) -> Callable[[Any], Any]:
     """Return the check of the value in a notebook's metadata that overrides an option."""
     declared = overrides()[name]
+    # A list of globs makes no sense in the metadata of one notebook: there, the option is a switch.
     return declared.own or declared.check
 
 
@@ -435,6 +446,7 @@ def key_values(settings: Settings) -> dict[str, Any]:
         name: value
         for name, (declared, default) in declared_options().items()
         if declared.in_key == "value"
+        # Without defaults, a new option does not change the code keys of existing results.
         and (value := getattr(settings, name)) != declared.check(default)
     }
 
@@ -452,6 +464,7 @@ def read_settings(raw: Mapping[str, Any]) -> tuple[Settings, list[OptionProblem]
     checked: dict[str, Any] = {}
     problems: list[OptionProblem] = []
     for name, (declared, default) in declared_options().items():
+        # One at a time: a bad value must not reset the other options.
         checked[name], found = _checked(PREFIX + name, declared, raw.get(name, default), default)
         problems += found
     return Settings(**checked), problems
@@ -463,6 +476,7 @@ def _checked(
     """Return what to use for the raw value of an option, and what is wrong with that value."""
     try:
         return declared.check(value), []
+    # Before ValueError, its base class: only the bad entries are left out.
     except values.BadEntriesError as error:
         texts = (
             _sentence(f"{name}[{key!r}] = {entry!r} is not {expected}", "that entry is left out")
@@ -471,9 +485,11 @@ def _checked(
         return error.usable, [OptionProblem(name, text) for text in texts]
     except ValueError as expected:
         wrong = f"{name} = {value!r} is not {expected}"
+        # A default for such an option could run, or skip, every notebook of the project.
         if declared.is_strict:
             raise OptionError(name, wrong) from None
         text = _sentence(wrong, f"the default {default!r} is used")
+        # Checked once more: the default is the raw value, as in `conf.py`.
         return declared.check(default), [OptionProblem(name, text)]
 
 
@@ -507,6 +523,7 @@ def checked_settings(options: Mapping[str, Any]) -> Settings:
     if unknown := sorted(options.keys() - known.keys()):
         raise ValueError(f"unknown options: {', '.join(unknown)}{did_you_mean(unknown[0], known)}")
     settings, problems = read_settings(options)
+    # Unlike `conf.py`, a program can correct its call: it gets an exception instead of a warning.
     if problems:
         raise ValueError("; ".join(map(str, problems)))
     return settings

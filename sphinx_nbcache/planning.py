@@ -102,6 +102,8 @@ class Reason:
 
     def __post_init__(self) -> None:
         # Names in the text may come from a store. Errors in a source may take several lines.
+        # Field assignment is blocked in a frozen dataclass, also in `__post_init__`
+        # (https://docs.python.org/3/library/dataclasses.html#frozen-instances).
         clean = harmless if self.why is Why.UNREADABLE else one_line
         object.__setattr__(self, "text", clean(self.text))
 
@@ -216,11 +218,15 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
         not_before: Results of runs that started earlier (seconds since the epoch) do not count if
             execution is forced.
     """
+    # Before the results: an excluded notebook keeps its own outputs even if the store has better
+    # ones.
     if kept := _kept_as_is(evidence, settings):
         return kept
     rejected: dict[str, Reason] = {}
     forced = _forced(evidence, settings)
     for stored in evidence.results:
+        # A result of this build counts: notebooks with the same code are run once, not again and
+        # again.
         if forced is not None and stored.result.started < not_before:
             rejected[stored.digest] = forced
             continue
@@ -231,9 +237,12 @@ def decide(evidence: Evidence, settings: Settings, not_before: float) -> Decisio
         if changed is None and failed is not None and stored.digest in evidence.hopeless:
             text = f"not tried again: nothing it depends on has changed ({failed.text})"
             return Decision(Action.REUSE, Reason(Why.FAILED_BEFORE, text), stored)
+        # Keep every reason: `_why_run` shows the one for the result that the page last showed.
         rejected[stored.digest] = changed or failed or Reason(Why.FORCED, "")
     reason = _why_run(evidence, rejected, forced)
     if settings.execute == "frozen":
+        # The page of a refused notebook shows how the run failed, which helps more than an empty
+        # page.
         shown = next((s for s in evidence.results if s.result.status is not Status.OK), None)
         return Decision(Action.REFUSE, reason, shown)
     return Decision(Action.EXECUTE, reason)
@@ -257,6 +266,7 @@ def is_named(name: str, globs: Sequence[str]) -> bool:
     """
     if not globs:
         return False
+    # Users name documents, as in a toctree.
     without_suffix = str(PurePosixPath(name).with_suffix(""))
     return any(matching_glob(path, globs) is not None for path in (name, without_suffix))
 
@@ -274,11 +284,13 @@ def fails_again(result: Result, trace: Trace | None, rules: Rules, settings: Set
         rules: The present acceptance rules of the notebook.
         settings: The options.
     """
+    # Other rules, such as a longer timeout, can make the same code succeed.
     if settings.execute == "frozen" or result.rules != rules:
         return False
     if settings.retry_failed != "auto":
         return settings.retry_failed == "changed"
     failure = result.failure
+    # A timeout or a dead kernel can be due to the load or the memory of the machine.
     was_raised = result.status is Status.FAILED and failure and failure.position is not None
     return bool(was_raised) and trace is not None and not trace.untracked
 
@@ -298,6 +310,8 @@ def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
         what = failure.headline if failure is not None else result.status.value
         return Reason(Why.FAILED_BEFORE, f"its last run failed: {what}{where}")
     for position, (run, cell) in enumerate(zip(result.cells, scan.cells, strict=False)):
+        # The rules are not in the code key: a result that is valid for one notebook may not be for
+        # another.
         if run.error is not None and not rules.allows(position, (run.error, *run.bases)):
             text = f"code cell {cell.number} raised {run.error}, which is no longer allowed"
             return Reason(Why.ERROR_NOT_ALLOWED, text)
@@ -306,7 +320,7 @@ def why_not(result: Result, rules: Rules, scan: Scan) -> Reason | None:
 
 @dataclass(frozen=True, slots=True)
 class FailedPlace:
-    """Where in a notebook a run failed.
+    """The place in a notebook where a run failed.
 
     Attributes:
         cell: The code cell.
@@ -503,6 +517,7 @@ def _describe_change(evidence: Evidence, history: History) -> Reason | None:
     """Return how a notebook differs from its history; `None` if it does not."""
     key = evidence.notebook.key
     if (key.kernel, key.language) != (history.kernel, history.language):
+        # The key has no kernel if the notebook names none; only its language differs then.
         old, new = (kernel or "default kernel" for kernel in (history.kernel, key.kernel))
         if old == new:
             old, new = history.language or "no language", key.language or "no language"
@@ -544,12 +559,15 @@ def describe_cells(old: Sequence[HistoryCell], new: Sequence[ScannedCell]) -> st
     after = [(cell.digest, cell.skipped) for cell in new]
     if before == after:
         return ""
+    # Checked before the diff, which would report a moved cell as one removed and one added.
     if sorted(before) == sorted(after):
         return "the code cells were reordered"
     if [cell.digest for cell in old] == [cell.digest for cell in new]:
         numbers = [b.number for a, b in zip(old, new, strict=True) if a.skipped != b.skipped]
         return f"the tag skip-execution of {_cells(numbers)} changed"
     found: Mapping[str, list[int]] = {"changed": [], "added": [], "removed": []}
+    # By default, difflib ignores elements that occur often in a list of 200 or more, such as equal
+    # cells (https://docs.python.org/3/library/difflib.html#difflib.SequenceMatcher).
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
         if tag == "equal":

@@ -61,7 +61,7 @@ class Journal:
 
     @contextmanager
     def interrupted(self) -> Iterator[list[Move]]:
-        """Provide the interrupted changes. Those that are removed from the list are recovered.
+        """Provide the interrupted changes; the caller removes those that it has recovered.
 
         The entries of the others stay, and the next build tries them again. The list is empty if
         another build is changing files now.
