@@ -125,7 +125,8 @@ def size_in_words(size: int) -> str:
     """Return a number of bytes in readable form: `512 B`, `1.4 MB`."""
     amount, unit = float(size), "B"
     for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:  # noqa: PLR2004 (decimal units)
+        # Rounded as it is shown: 999,960 bytes are 1.0 MB, not 1000.0 kB.
+        if round(amount, 1) < 1000:  # noqa: PLR2004 (decimal units)
             break
         amount, unit = amount / 1000, larger
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

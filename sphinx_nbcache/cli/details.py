@@ -136,7 +136,7 @@ def details_of_notebook(project: Project, reference: str) -> NotebookDetails:
     """Return the details of a notebook of the project.
 
     Raises:
-        UnknownReferenceError: The reference is unknown.
+        UnknownReferenceError: The reference is unknown, or its result is no longer there.
     """
     registered = project.notebooks.get(as_reference(reference))
     plan = project.plan([registered.id])

@@ -20,11 +20,12 @@ from sphinx_nbcache.text import duration_in_words, one_line
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 # Topics of notices about notebooks without a valid result. All others are warnings.
 _ERRORS = frozenset({Topic.EXECUTION, Topic.FROZEN})
-# GitHub rejects a step's summary of more than 1 MiB
-# (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands).
 _MOST_ROWS = 200
 _MOST_FAILURES = 20
 _LONGEST_TRACEBACK = 20_000
+# GitHub rejects a step's summary of more than 1 MiB, in bytes
+# (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands).
+_LARGEST = 1_000_000
 # As in `@actions/core` 1.11
 # (https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts).
 _IN_TEXT = {"%": "%25", "\r": "%0D", "\n": "%0A"}
@@ -108,10 +109,17 @@ def job_summary(report: Report, title: str) -> str:
         report: The report; its dependencies are not needed.
         title: The name of the project.
     """
-    return "\n".join([f"### Notebooks of {_code(title)}", "", *_lines(report), ""])
+    blocks, size = [f"### Notebooks of {_code(title)}", ""], 0
+    for block in _blocks(report):
+        size += len(block.encode("utf-8", "replace")) + 1
+        if size > _LARGEST:
+            blocks.append("\n… and more, for which a summary has no room.")
+            break
+        blocks.append(block)
+    return "\n".join([*blocks, ""])
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _blocks(report: Report) -> Iterator[str]:
     failed = report.failed
     yield report.figures + (f"; **{len(failed)} failed**" if failed else "")
     ran = [entry for entry in report.entries if entry.failed or _is_news(entry)]
@@ -123,7 +131,7 @@ def _lines(report: Report) -> Iterator[str]:
     shown = [entry for entry in failed if entry.failure is not None]
     for entry in shown[:_MOST_FAILURES]:
         assert entry.failure is not None
-        yield from _failure(entry, entry.failure)
+        yield _failure(entry, entry.failure)
     if len(shown) > _MOST_FAILURES:
         yield f"\n… and the tracebacks of {len(shown) - _MOST_FAILURES} more notebooks."
 
@@ -138,16 +146,15 @@ def _row(entry: ReportEntry) -> str:
     return f"| {_code(entry.name)} | {happened} | {_cell(entry.reason)} | {seconds} |"
 
 
-def _failure(entry: ReportEntry, failure: ReportFailure) -> Iterator[str]:
+def _failure(entry: ReportEntry, failure: ReportFailure) -> str:
     headline = _cell(strip_ansi(failure.headline))
     # The end of a traceback names the exception and the innermost frame.
     traceback = strip_ansi(failure.trimmed)[-_LONGEST_TRACEBACK:].strip("\n")
-    yield ""
-    yield f"<details><summary>{_code(entry.name)}{entry.at_cell}: {headline}</summary>"
     # An empty line ends an HTML block that begins with `details`, so `pre` must not contain one
     # (https://spec.commonmark.org/0.31.2/#html-blocks).
-    yield f"<pre>{escape(traceback, quote=False).replace(chr(10), '&#10;')}</pre>"
-    yield "</details>"
+    shown = escape(traceback, quote=False).replace("\n", "&#10;")
+    title = f"<summary>{_code(entry.name)}{entry.at_cell}: {headline}</summary>"
+    return f"\n<details>{title}\n<pre>{shown}</pre>\n</details>"
 
 
 def _code(text: str) -> str:

@@ -9,6 +9,7 @@ which the style sheet has readable shades on light and dark pages.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -70,9 +71,9 @@ def pieces(text: str) -> Iterator[tuple[list[str], str]]:
         yield style.classes, piece
 
 
-def _codes(parameters: str) -> list[int]:
+def _codes(parameters: str) -> deque[int]:
     """Return the codes of a sequence; sub-parameters after colons become parameters."""
-    codes: list[int] = []
+    codes: deque[int] = deque()
     for parameter in parameters.split(";"):
         first, *rest = (int(code[:_LONGEST_CODE] or 0) for code in parameter.split(":"))
         if first in (38, 48) and rest:
@@ -87,10 +88,10 @@ def _codes(parameters: str) -> list[int]:
     return codes
 
 
-def _changed(style: _Style, codes: list[int]) -> _Style:
+def _changed(style: _Style, codes: deque[int]) -> _Style:
     while codes:
         # Remove it from the list: an extended colour consumes the following codes.
-        code = codes.pop(0)
+        code = codes.popleft()
         if code == 0:
             style = _Style()
         elif code in _FLAGS:
@@ -102,7 +103,7 @@ def _changed(style: _Style, codes: list[int]) -> _Style:
     return style
 
 
-def _coloured(style: _Style, code: int, rest: list[int]) -> _Style:
+def _coloured(style: _Style, code: int, rest: deque[int]) -> _Style:
     """Apply a colour code; an extended colour takes its parameters from the rest."""
     base = code % 10
     if code in (38, 48):
@@ -121,13 +122,13 @@ def _coloured(style: _Style, code: int, rest: list[int]) -> _Style:
     return replace(style, foreground=colour)
 
 
-def _extended(rest: list[int]) -> int | None:
+def _extended(rest: deque[int]) -> int | None:
     """Consume the parameters of a 256-colour or 24-bit colour; return the nearest of sixteen."""
-    kind = rest.pop(0) if rest else 0
+    kind = rest.popleft() if rest else 0
     if kind == 5 and rest:  # noqa: PLR2004 (38;5;n)
-        return _from_256(rest.pop(0))
+        return _from_256(rest.popleft())
     if kind == 2 and len(rest) >= 3:  # noqa: PLR2004 (38;2;r;g;b)
-        red, green, blue = (rest.pop(0) for _ in range(3))
+        red, green, blue = (rest.popleft() for _ in range(3))
         return _nearest((red, green, blue))
     return None
 

@@ -10,7 +10,8 @@ from sphinx_nbcache.traces.distributions import Environment
 from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_digest
 from sphinx_nbcache.traces.names import PathNames
 
-_MODULE_SUFFIXES = (".py", ".so", ".pyd", ".pyc")
+_SOURCE_SUFFIXES = ("py", "pyc")
+_EXTENSION_SUFFIXES = ("so", "pyd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Modules:
             if entry.endswith("/"):
                 folders.add(entry[:-1])
             # Extension modules have long suffixes, such as `.cpython-312-x86_64-linux-gnu.so`.
-            elif f".{suffix}".endswith(_MODULE_SUFFIXES):
+            elif suffix in _SOURCE_SUFFIXES or suffix.endswith(_EXTENSION_SUFFIXES):
                 files.setdefault(module, entry)
         return cls(files, frozenset(folders))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from docutils import nodes
@@ -196,3 +197,10 @@ def test_no_text_is_an_error_and_classes_are_known(text: str) -> None:
 def test_a_nul_is_shown_as_a_replacement_character() -> None:
     """docutils takes it for its own mark, and would drop it and the next character's meaning."""
     assert ansi_block("a\x00b", []).astext() == "a\ufffdb"
+
+
+def test_a_sequence_with_very_many_codes_takes_no_time() -> None:
+    begin = time.perf_counter()
+    assert strip_ansi(f"{ESC}[{'1;' * 200_000}31mred") == "red"
+    assert classes(f"{ESC}[{'1;' * 200_000}31mred") == [("red", ["red-fg", "bold"])]
+    assert time.perf_counter() - begin < 3

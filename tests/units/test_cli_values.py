@@ -79,7 +79,14 @@ def test_a_file_name_that_is_too_long_is_a_text() -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(None, "-"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (10**13, "10.0 TB")],
+    [
+        (None, "-"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1500, "1.5 kB"),
+        (999_960, "1.0 MB"),
+        (10**13, "10.0 TB"),
+    ],
 )
 def test_sizes_in_words(size: int | None, text: str) -> None:
     assert size_or_dash(size) == text

@@ -188,3 +188,21 @@ def test_a_summary_that_cannot_be_written_is_a_warning(
     built = book.build()
     assert built.status == 0
     assert "the summary of the job cannot be written" in built.warnings
+
+
+def test_a_summary_of_any_notebooks_is_as_small_as_github_takes_it() -> None:
+    failure = ReportFailure("E", "<" * 30_000, "<é" * 20_000, cell=1)
+    many = [
+        ReportEntry(
+            f"{number}" + "|" * 1000,
+            decision=NotebookOutcome.EXECUTED,
+            reason="`é" * 1000,
+            failed=True,
+            failure=failure,
+        )
+        for number in range(300)
+    ]
+    text = job_summary(Report(tuple(many)), "My docs")
+    assert len(text.encode()) < 2**20
+    assert text.endswith("… and more, for which a summary has no room.\n")
+    assert text.count("<details>") == text.count("</details>")

@@ -207,6 +207,7 @@ class Imports:
                 folder = os.path.dirname(folder)
             if folder in path:
                 return path.index(folder)
+        # Unknown, as for a namespace package: a module in any folder could shadow it.
         return len(path)
 
 

@@ -83,8 +83,8 @@ class ForkProvisioner(LocalProvisioner):
             # ECONNRESET, if the zygote was killed with data still unread.
             part = b""
         if not part:
-            # The zygote is dead, and so is the kernel, which dies with it. Processes that the
-            # kernel has started may live.
+            # The zygote has refused the order, or the fork has failed, or the zygote is dead; then
+            # the kernel dies with it. Processes that the kernel has started may live.
             self._kill_group()
             self._end(-signal.SIGKILL)
             return
