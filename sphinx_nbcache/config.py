@@ -189,7 +189,7 @@ class Settings:
         " for all notebooks; relative to the source directory",
         per_notebook="nbcache.dependencies",
         # The list belongs to one notebook. It is not split at commas, which file names may contain.
-        own=values.texts,
+        own=values.text_list,
         is_added=True,
         help="Files that notebooks depend on, in addition to those that the tracer observes: for"
         " reads that it cannot observe, and for languages other than Python. A notebook's own list"

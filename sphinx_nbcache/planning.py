@@ -391,14 +391,13 @@ def kept_silent(result: Result, rules: Rules, scan: Scan) -> tuple[ScannedCell, 
 
 
 def acceptance_rules(scan: Scan, settings: Settings, name: str) -> Rules:
-    """Return the acceptance rules of a notebook: its own settings override the options.
+    """Return the acceptance rules of a notebook.
 
     Args:
         scan: Its scan.
-        settings: The options.
+        settings: The options as they apply to it (see [](Scan.settings)).
         name: Its path, as globs in options see it.
     """
-    settings = scan.settings(settings)
     allowed = settings.allow_errors
     if not isinstance(allowed, bool):
         allowed = matching_glob(name, allowed) is not None

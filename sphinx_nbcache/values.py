@@ -376,7 +376,7 @@ def exceptions(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(listed))
 
 
-def texts(value: object) -> tuple[str, ...]:
+def text_list(value: object) -> tuple[str, ...]:
     """Return a list of strings without duplicates."""
     # Lazy import: `--help` checks no value and need not load msgspec.
     from sphinx_nbcache.bounded import LONGEST_NAME

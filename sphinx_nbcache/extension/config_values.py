@@ -189,7 +189,7 @@ def take_over_suffixes(app: Sphinx, config: Config) -> None:
         notifier(app)(Notice(Topic.OPTION, text, is_information=True))
 
 
-def guard_sources(app: Sphinx, config: Config) -> None:
+def exclude_non_documents(app: Sphinx, config: Config) -> None:
     """Exclude files that are not documents, although their suffix says so.
 
     This must be done while the configuration is read: Sphinx compares `exclude_patterns` with

@@ -19,7 +19,7 @@ from sphinx_nbcache.extension.config_values import (
     BEFORE_SUFFIXES,
     check_names,
     check_options,
-    guard_sources,
+    exclude_non_documents,
     leave_out_outputs,
     options_for_commands,
     settings_of,
@@ -125,7 +125,7 @@ class Hooks:
         # https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
-        app.connect("config-inited", guard_sources, priority=AFTER_SUFFIXES)
+        app.connect("config-inited", exclude_non_documents, priority=AFTER_SUFFIXES)
         app.connect("config-inited", check_names, priority=AFTER_SUFFIXES)
         app.connect("builder-inited", leave_out_outputs)
         # The last event before Sphinx reads pages, and the first that knows which documents exist.

@@ -88,7 +88,7 @@ def own_settings(notebook: Notebook, text: str = "") -> OwnSettings:
 _Checks = Mapping[str, tuple[str, Callable[[Any], Any]]]
 # Key → name of the setting, and the check of its value. These override no option.
 _NO_OPTIONS: _Checks = {
-    "environment": ("variables", values.texts),
+    "environment": ("variables", values.text_list),
     "alone": ("alone", values.switch),
 }
 

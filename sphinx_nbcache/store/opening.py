@@ -186,7 +186,7 @@ def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
         refuse_link(lock_file)
         with lock:
             # Look again inside the lock: the process that held it may have moved the store.
-            if (damage := _damage_of(fresh)) is None:
+            if (damage := _damage_on_opening(fresh)) is None:
                 return fresh, None
             fresh.close()
             # Moved, not removed: users may want to recover results, and what is there may not be a
@@ -199,7 +199,12 @@ def _start_anew(shelf: DiskShelf) -> tuple[Shelf, str | None]:
         return _in_memory(folder, f"it is damaged, and cannot be moved aside: {trouble}")
 
 
-def _damage_of(shelf: DiskShelf) -> str | None:
+def _damage_on_opening(shelf: DiskShelf) -> str | None:
+    """Open a shelf, which creates missing tables; return what is wrong with it, in words.
+
+    Raises:
+        ShelfError: It cannot be opened now, and that says nothing about its content.
+    """
     if (foreign := foreign_entry(shelf.folder)) is not None:
         return foreign
     if (shelf.folder / _MARK).exists():

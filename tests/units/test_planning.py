@@ -111,7 +111,7 @@ def decision_on(
     settings, problems = read_settings(options)
     assert not problems
     name, key = "docs/a.ipynb", key_parts(scan, "docs", settings.kernel_aliases)
-    rules = acceptance_rules(scan, settings, name)
+    rules = acceptance_rules(scan, scan.settings(settings), name)
     evidence = Evidence(
         Candidate(name, Path(name), Path("docs"), scan, key, key.digest(), rules),
         excluded_by=excluded_by,
@@ -403,7 +403,7 @@ def test_a_promise_is_held_against_the_classes_of_what_was_raised() -> None:
 
 def test_cells_that_were_run_and_raised_nothing_break_their_promise() -> None:
     scan = promising("KeyError")
-    rules = acceptance_rules(scan, Settings(), "a.ipynb")
+    rules = acceptance_rules(scan, scan.settings(Settings()), "a.ipynb")
     digest = scan.cells[0].digest
     assert kept_silent(result_of(scan), rules, scan) == scan.cells
     for run in (CellRun(digest), CellRun(digest, 1, 0.1, "KeyError")):
@@ -419,7 +419,7 @@ def test_globs_say_in_which_notebooks_errors_are_allowed() -> None:
     ]
     assert allowed == [True, True, False, False]
     own = scan_of("1", execution={"allow_errors": False})
-    assert not acceptance_rules(own, settings, "b.md").allow_errors
+    assert not acceptance_rules(own, own.settings(settings), "b.md").allow_errors
 
 
 def test_a_notebooks_own_settings_go_before_the_options() -> None:
@@ -436,4 +436,4 @@ def test_a_notebooks_own_settings_go_before_the_options() -> None:
     expected = Rules(
         None, raising=(1,), notebook_timeout=60.0, notebook_output_limit=9.0, retries=2
     )
-    assert acceptance_rules(own, settings, "a.ipynb") == expected
+    assert acceptance_rules(own, own.settings(settings), "a.ipynb") == expected

@@ -12,6 +12,8 @@ import sys
 
 from .common import IMPORTLIB, PATHS, absolute, is_folder, outer
 
+# Arguments for `Files.read`, which tell it that nothing is at a path, or to look there itself.
+_NOTHING, _UNSEEN = (None,), ()
 _HOWS = ("read", "probe", "touch", "late")
 _KINDS = ("", "file", "directory", "other")
 _HOW = {how: number for number, how in enumerate(_HOWS)}
@@ -172,7 +174,7 @@ class Probes:
                 found = original(path, *arguments, **options)
             except OSError:
                 if type(path) is not str or path not in probed:
-                    note(path, (None,), options)
+                    note(path, _NOTHING, options)
                 raise
             if type(path) is str and path in probed:
                 return found
@@ -182,7 +184,7 @@ class Probes:
                 note(path, (found,), options)
             # Path functions look at every directory in which a link could be.
             elif sys._getframe(1).f_code.co_name not in _ABOUT_LINKS:
-                note(path, (), options)
+                note(path, _UNSEEN, options)
             return found
 
         stat.__name__ = stat.__qualname__ = name
