@@ -26,8 +26,8 @@ HEAVY = {
 VERBS = {
     "project": "add add-with-assets list show info plan execute merge invalidate remove clear"
     " version cache-limit",
-    "cache": "list show info add add-with-artifacts add-with-artefacts artifact cat-artifact"
-    " cat-artefact diff remove clear limit check prune",
+    "cache": "list show info add import-jupyter-cache add-with-artifacts add-with-artefacts"
+    " artifact cat-artifact cat-artefact diff remove clear limit check prune",
 }
 
 
