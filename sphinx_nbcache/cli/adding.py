@@ -126,7 +126,7 @@ def say_imported(imported: ImportedResults, *, as_json: bool) -> None:
         say_done(f"Added: {item.path} (result {item.result})")
     others = [f"{counted(len(items), 'result')} added"]
     if imported.present:
-        others.append(f"{counted(len(imported.present), 'notebook')} had a valid result")
+        others.append(f"{counted(len(imported.present), 'notebook')} had a result")
     if imported.unused:
         others.append(f"{imported.unused} in jupyter-cache of other code")
     say_done(", ".join(others))

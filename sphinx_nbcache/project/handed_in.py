@@ -25,7 +25,7 @@ from sphinx_nbcache.notebooks.merging import MergeError, merged
 from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError, decode_source
 from sphinx_nbcache.notebooks.readers import IPYNB
 from sphinx_nbcache.notebooks.scan import Scan, scan_notebook
-from sphinx_nbcache.planning import Action, Plan, Planned
+from sphinx_nbcache.planning import Plan, Planned
 from sphinx_nbcache.project.requests import (
     ProjectError,
     StoreTroubleError,
@@ -158,7 +158,7 @@ class ImportedResults:
 
     Attributes:
         added: The results that are in the store now.
-        present: Names of notebooks that had a valid result, which stays.
+        present: Names of notebooks whose code has a result already, which stays.
         unused: How many notebooks in the folder have the code of no notebook of the project.
         unreadable: The path of each notebook in the folder that cannot be used, and the reason.
     """
@@ -190,9 +190,12 @@ def import_results(folder: Path, plan: Plan, store: Store) -> ImportedResults:
     """
     by_code: dict[tuple[str, ...], dict[str, Planned]] = {}
     for planned in plan:
-        digests = tuple(cell.digest for cell in planned.scan.cells)
-        by_code.setdefault(digests, {}).setdefault(planned.code_key, planned)
-    added, present, unreadable, unused = [], [], [], 0
+        if digests := tuple(cell.digest for cell in planned.scan.cells):
+            by_code.setdefault(digests, {}).setdefault(planned.code_key, planned)
+    # Any result of the same code counts, also one that is stale: its trace knows of a change that
+    # an imported result would hide.
+    known = {key for key, found in store.results_of(p.code_key for p in plan).items() if found}
+    added, present, unreadable, unused = [], set[str](), [], 0
     for path in sorted(folder.glob("executed/*/base.ipynb")):
         # A link could name any file of the user's.
         if not path.is_file() or path.is_symlink():
@@ -202,9 +205,10 @@ def import_results(folder: Path, plan: Plan, store: Store) -> ImportedResults:
             found = _same_code(notebook, by_code)
             unused += not found
             for planned in found:
-                if planned.decision.action is not Action.EXECUTE:
-                    present.append(planned.name)
+                if planned.code_key in known:
+                    present.add(planned.name)
                     continue
+                known.add(planned.code_key)
                 # jupyter-cache itself has checked the execution counts.
                 result, outputs, sources = result_of(planned, notebook, validate=False)
                 result = msgspec.structs.replace(

@@ -83,10 +83,10 @@ def settled_outcome(settled: Settled) -> tuple[NotebookOutcome, str]:
     decision = settled.planned.decision
     if settled.ran_here:
         return NotebookOutcome.EXECUTED, decision.reason.text
-    if decision.action is not Action.EXECUTE:
-        return _PLANNED[decision.action], decision.reason.text
     if settled.is_gone:
         return NotebookOutcome.REMOVED, GONE
+    if decision.action is not Action.EXECUTE:
+        return _PLANNED[decision.action], decision.reason.text
     if settled.result is None:
         return NotebookOutcome.EDITED, _EDITED
     if settled.ran_elsewhere:

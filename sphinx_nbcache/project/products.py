@@ -7,6 +7,7 @@ writes it is run instead.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,8 @@ from sphinx_nbcache.traces.trace import Trace
 
 # Files of results without a mark, which may be forged, are never executable.
 _PLAIN_MODE = 0o644
+# Problems that may have passed by the next build, which then tries a recovery again.
+_PASSING = frozenset({errno.EACCES, errno.EBUSY, errno.EIO, errno.EPERM, errno.EROFS})
 _WRITABLE = 0o200
 
 
@@ -366,13 +369,14 @@ class Artifacts:
                     with open_folder(self._root, move.path) as (folder, _):
                         kept = moving.recover(folder, move)
                     moves.remove(move)
-                except FileNotFoundError:
-                    # The whole folder was removed, by the user or by git.
+                except (FileNotFoundError, NotADirectoryError):
+                    # The whole folder was removed, or replaced, by the user or by git.
                     moves.remove(move)
                     continue
                 except OSError as error:
-                    # Such as a missing permission: the next build tries it again.
                     kept = f"{move.aside} ({error})"
+                    if error.errno not in _PASSING:
+                        moves.remove(move)
                 if kept is not None:
                     text = f"{move.path}: a build was killed while it changed this file; what was"
                     self._say(f"{text} there before is kept beside it as {kept}")

@@ -25,7 +25,7 @@ from sphinx_nbcache.report.model import (
 from sphinx_nbcache.results.outputs import OutputsError
 from sphinx_nbcache.results.records import PastRun, Result, Sources, Stored, content_digest
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import REPORT_KINDS, Declared
+from sphinx_nbcache.traces.facts import REPORT_KINDS, Declared, Kind
 from sphinx_nbcache.traces.trace import Trace
 
 # Reasons to run a notebook other than a change.
@@ -107,7 +107,7 @@ def _dependencies(planned: Planned, trace: Trace) -> Iterator[Dependency]:
         Dependency(kind, f"{text}, {by}" if by else text)
         for fact in trace.facts
         if not (isinstance(fact, Declared) and fact.glob in declared)
-        for by in (trace.by_importer(fact),)
+        for by in (trace.by_importer(fact) if fact.kind is Kind.IMPORTS else "",)
         for kind, text in fact.in_report()
     ]
     yield from sorted(found, key=lambda item: (REPORT_KINDS.index(item.kind), item.text))

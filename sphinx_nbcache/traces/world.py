@@ -11,7 +11,7 @@ from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_d
 from sphinx_nbcache.traces.names import PathNames
 
 _SOURCE_SUFFIXES = ("py", "pyc")
-_EXTENSION_SUFFIXES = ("so", "pyd")
+_EXTENSION_SUFFIXES = (".so", ".pyd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Modules:
             if entry.endswith("/"):
                 folders.add(entry[:-1])
             # Extension modules have long suffixes, such as `.cpython-312-x86_64-linux-gnu.so`.
-            elif suffix in _SOURCE_SUFFIXES or suffix.endswith(_EXTENSION_SUFFIXES):
+            elif suffix in _SOURCE_SUFFIXES or f".{suffix}".endswith(_EXTENSION_SUFFIXES):
                 files.setdefault(module, entry)
         return cls(files, frozenset(folders))
 

@@ -53,7 +53,7 @@ def test_a_notebook_with_the_same_code_is_not_executed_again(
     assert cli.read("out.ipynb")["cells"][1]["outputs"][0]["text"] == ["hi\n"]
     assert "not tracked: only declared ones count" in cli.ok("explain", "a.ipynb").out
     # It is not taken twice, and other code is not taken at all.
-    assert cli.ok(*COMMAND).out == "0 results added, 1 notebook had a valid result\n"
+    assert cli.ok(*COMMAND).out == "0 results added, 1 notebook had a result\n"
     cli.ipynb("a.ipynb", "%%print('other')", kernelspec={"name": "python3"})
     assert cli.ok(*COMMAND).out == "0 results added, 1 in jupyter-cache of other code\n"
 
@@ -113,3 +113,20 @@ def test_the_first_build_says_what_can_be_taken_over(book: Book) -> None:
     assert hint in book.build().log
     book.ipynb("a.ipynb", "%%print('ho')", counts=False)
     assert hint not in book.build().log
+
+
+def test_a_stale_result_of_the_same_code_is_not_hidden(cli: CommandLine, theirs: Path) -> None:
+    (cli.folder / "data.csv").write_text("1")
+    code, data = "print(open('data.csv').read())", {"kernelspec": {"name": "python3"}}
+    outputs = printing("old\n")
+    path = cli.ipynb("b.ipynb", dict(code_cell(code, outputs=outputs, count=1)), **data)
+    fill(theirs, path)
+    # Only the metadata differ: jupyter-cache has two results of one code.
+    fill(theirs, cli.ipynb("b.ipynb", dict(code_cell(code, "x", outputs=outputs, count=1)), **data))
+    cli.ipynb("b.ipynb", f"%%{code}", **data)
+    cli.ok("execute", "b.ipynb")
+    (cli.folder / "data.csv").write_text("2")
+    done = cli.ok(*COMMAND)
+    assert done.out == "Added: a.ipynb (result 2)\n1 result added, 1 notebook had a result\n"
+    assert "data.csv changed" in cli.ok("plan").out
+    assert "2 in jupyter-cache" not in done.out

@@ -216,6 +216,8 @@ def test_a_glob_that_found_nothing_finds_nothing_without_the_directory_either(he
     ("written", "told"),
     [
         ("nb/pandas.test.py", None),
+        ("nb/pandas.lasso", None),
+        ("nb/pandas.so", "nb/pandas.so is now what import pandas finds"),
         ("nb/pandas.py", "nb/pandas.py is now what import pandas finds"),
         ("nb/pandas/__init__.py", "nb/pandas/ is now what import pandas finds"),
         ("nb/pandas.cpython-311-x.so", "nb/pandas.cpython-311-x.so is now what"),
