@@ -125,14 +125,41 @@ class _Fact(msgspec.Struct, frozen=True, omit_defaults=True):
         raise NotImplementedError
 
 
-class File(_Fact, frozen=True, tag="file"):
+class _PathFact(_Fact, frozen=True):
+    """A fact about the file at one path, or that there is none."""
+
+    path: Name
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the path belongs to IPython's configuration."""
+        return _PROFILE in self.path
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """The path."""
+        return (self.path,)
+
+
+class _FolderFact(_Fact, frozen=True):
+    """A fact about one directory."""
+
+    _kind = Kind.FILES
+    path: Name
+
+    def in_report(self) -> Iterator[tuple[str, str]]:
+        """Yield the directory, except outside the project, where libraries look for settings."""
+        if not _is_outside(self.path):
+            yield "folder", self.in_words()
+
+
+class File(_PathFact, frozen=True, tag="file"):
     """A file had this content.
 
     If a run reads and then writes a file, two states lead to the same outputs: the one before the
     run and the one after it.
     """
 
-    path: Name
     digest: State
     after: State | None = None
     """The digest after the run, if the run changed it; [](GONE) if the run removed the file."""
@@ -163,25 +190,14 @@ class File(_Fact, frozen=True, tag="file"):
         yield ("module", self.path) if self.module else ("file", self.in_words())
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether the file belongs to IPython's configuration."""
-        return _PROFILE in self.path
-
-    @property
-    def paths(self) -> Iterable[str]:
-        """The file."""
-        return (self.path,)
-
-    @property
     def hashed(self) -> Iterable[str]:
         """The file."""
         return (self.path,)
 
 
-class Absent(_Fact, frozen=True, tag="absent"):
+class Absent(_PathFact, frozen=True, tag="absent"):
     """A path that the run looked up did not exist."""
 
-    path: Name
     after: State | None = None
     """The state after the run, if the run created the path: a digest, or [](OTHER)."""
     module: bool = False
@@ -207,22 +223,9 @@ class Absent(_Fact, frozen=True, tag="absent"):
             line = f"{line[:_LONGEST].rstrip()}…"
         return f"{line} was not there" + ("" if self.after is None else ", and was written")
 
-    @property
-    def is_baseline(self) -> bool:
-        """Whether the path belongs to IPython's configuration."""
-        return _PROFILE in self.path
 
-    @property
-    def paths(self) -> Iterable[str]:
-        """The path."""
-        return (self.path,)
-
-
-class Directory(_Fact, frozen=True, tag="directory"):
+class Directory(_FolderFact, frozen=True, tag="directory"):
     """A directory existed; the run did not list it."""
-
-    _kind = Kind.FILES
-    path: Name
 
     def mismatch(self, world: World) -> str | None:
         """Check that the directory exists."""
@@ -235,22 +238,15 @@ class Directory(_Fact, frozen=True, tag="directory"):
         """Name the directory."""
         return f"{_slash(self.path)} is a directory"
 
-    def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the directory, except outside the project, where libraries look for settings."""
-        if not _is_outside(self.path):
-            yield "folder", self.in_words()
-
     @property
     def paths(self) -> Iterable[str]:
         """The directory."""
         return (self.path,)
 
 
-class Listing(_Fact, frozen=True, tag="listing"):
+class Listing(_FolderFact, frozen=True, tag="listing"):
     """A directory had these entries. The names of directories end with a slash."""
 
-    _kind = Kind.FILES
-    path: Name
     digest: State
     pattern: Name = ""
     """If not empty, the run requested only names that match this `fnmatch` pattern."""
@@ -305,11 +301,6 @@ class Listing(_Fact, frozen=True, tag="listing"):
     def in_words(self) -> str:
         """Name the directory and the pattern."""
         return f"{self.pattern or 'all names'} in {_slash(self.path)}"
-
-    def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the directory, except outside the project, where libraries look for settings."""
-        if not _is_outside(self.path):
-            yield "folder", self.in_words()
 
     @property
     def is_baseline(self) -> bool:
@@ -611,13 +602,15 @@ class Location(_Fact, frozen=True, tag="location"):
         now = world.places.home if self.home else world.places.root
         if os.path.normpath(now) == os.path.normpath(self.path):
             return None
-        what = "the home directory" if self.home else "the project"
-        return f"{what} moved from {self.path}, which the notebook mentions"
+        return f"{self._what} moved from {self.path}, which the notebook mentions"
 
     def in_words(self) -> str:
         """Name the location."""
-        what = "the home directory" if self.home else "the project"
-        return f"{what} is {self.path}"
+        return f"{self._what} is {self.path}"
+
+    @property
+    def _what(self) -> str:
+        return "the home directory" if self.home else "the project"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
         """Yield the location."""
