@@ -9,20 +9,17 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-_MODULES = ("preparing",)
-
 
 @cache
-def preparing_texts() -> tuple[str, ...]:
-    """Return the sources of code to execute before the first cell, each in its own namespace."""
-    folder = files(__package__)
-    return tuple(folder.joinpath(f"{m}.py").read_text(encoding="utf-8") for m in _MODULES)
+def preparing_text() -> str:
+    """Return the source of code to execute before the first cell, in its own namespace."""
+    return files(__package__).joinpath("preparing.py").read_text(encoding="utf-8")
 
 
 def preparing_code() -> str:
-    """Return code that executes all these sources, to be sent to a kernel silently.
+    """Return code that executes this source, to be sent to a kernel silently.
 
     It leaves no name behind, and cannot fail.
     """
     run = "exec(compile({!r}, '<nbcache>', 'exec'), {{'__name__': '<nbcache>'}})\n"
-    return "".join(run.format(text) for text in preparing_texts())
+    return run.format(preparing_text())

@@ -101,8 +101,7 @@ def _make_app(order):
     shortcuts.spare_search_for_children(app.kernel)
     # After `initialize`, which has replaced `sys.stdout` and `sys.stderr`.
     preloading.lead_to_kernel()
-    for code in order["before"]:
-        exec(code, {"__name__": "<nbcache>"})
+    exec(order["before"], {"__name__": "<nbcache>"})
     return app
 
 

@@ -60,7 +60,7 @@ class _Zygote:
         preloading.import_base()
         told = json.loads(_line(control))
         report = preloading.preload(told["modules"])
-        self.before = [compile(text, "<nbcache>", "exec") for text in told["before"]]
+        self.before = compile(told["before"], "<nbcache>", "exec")
         self.command_lines = shortcuts.CommandLines()
         self.tracers = preloading.Tracers()
         # A kernel does not look through all names: the pages it reads would be copied.

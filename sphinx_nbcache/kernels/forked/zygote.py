@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from sphinx_nbcache.kernel_side import zygote as in_zygote
-from sphinx_nbcache.kernel_side.cells import preparing_texts
+from sphinx_nbcache.kernel_side.cells import preparing_text
 from sphinx_nbcache.traces.tracer_code import PACKAGE, TracerConfig, install_code, loading_code
 
 # Time limit for a zygote to import all requested modules.
@@ -196,7 +196,7 @@ class Zygote:
         """
         try:
             deadline = time.monotonic() + _START_SECONDS
-            told = {"modules": list(modules), "before": preparing_texts()}
+            told = {"modules": list(modules), "before": preparing_text()}
             # For `sendall`, a time-out is the limit of the whole call.
             self._control.settimeout(_START_SECONDS)
             self._control.sendall(json.dumps(told).encode() + b"\n")
