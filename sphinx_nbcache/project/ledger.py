@@ -68,7 +68,7 @@ class BuildLedger:
             # To count them as written makes readers run again.
             trace = self._validity.trace(settled.result.result)
             if trace is not None and not settled.result.result.temporary:
-                self._artifacts.note_written(name, trace.changed() | trace.made_folders())
+                self._artifacts.note_run(name, trace)
 
     def results(self, planned: Planned) -> Sequence[Stored]:
         """Return the results under a notebook's code key whose outputs are undamaged."""
@@ -109,15 +109,13 @@ class BuildLedger:
 
     def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
         """Store the result of a run, with its outputs, sources, trace, and the files it wrote."""
-        trace = observed.trace
-        # Removed files and new folders also change what readers and directory listings see.
-        self._artifacts.note_written(job.notebook, (*trace.changed(), *trace.made_folders()))
+        self._artifacts.note_run(job.notebook, observed.trace)
         return self._store.commit(
             result,
             outcome.outputs,
             observed.files,
             [cell.source for cell in job.cells],
-            trace,
+            observed.trace,
             checkout=self._artifacts.checkout,
         )
 

@@ -140,6 +140,11 @@ class Artifacts:
         for name in names:
             self.writers.setdefault(name, set()).add(notebook)
 
+    def note_run(self, notebook: str, trace: Trace) -> None:
+        """Record the files that a run of a notebook wrote, removed or created as directories."""
+        # Removed files and new directories also change what readers and directory listings see.
+        self.note_written(notebook, trace.changed() | trace.made_folders())
+
     def of_others(self, notebook: str) -> set[str]:
         """Return the names of the files that other notebooks have written."""
         return {name for name, by in self.writers.items() if by - {notebook}}
@@ -379,7 +384,7 @@ class Artifacts:
                         moves.remove(move)
                 if kept is not None:
                     text = f"{move.path}: a build was killed while it changed this file; what was"
-                    self._say(f"{text} there before is kept beside it as {kept}")
+                    self._say(f"{text} there before is kept next to it as {kept}")
 
     def _is_done(self, change: Change) -> bool:
         path = self.path(change.name)

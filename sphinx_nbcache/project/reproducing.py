@@ -173,9 +173,8 @@ class Reruns:
 
     def commit(self, job: Job, result: Result, outcome: Outcome, observed: Observed) -> Stored:
         """Keep the outputs in memory until they are compared."""
-        trace = observed.trace
-        self._artifacts.note_written(job.notebook, (*trace.changed(), *trace.made_folders()))
-        self._last = outcome.outputs, trace
+        self._artifacts.note_run(job.notebook, observed.trace)
+        self._last = outcome.outputs, observed.trace
         return Stored(0, "", result)
 
     def _one_by_one(self, names: list[str]) -> Mapping[str, frozenset[str]]:
