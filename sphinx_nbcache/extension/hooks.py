@@ -316,11 +316,13 @@ class Hooks:
 
     def _offer_jupyter_cache(self, app: Sphinx, project: Project, plan: Plan) -> None:
         """Say in the first build that results of jupyter-cache can be taken over."""
+        if any(item.decision.reason.why is not Why.NO_RESULT for item in plan.to_run):
+            return
         from sphinx_nbcache.project.handed_in import has_jupyter_cache
 
         place = project.store.folder.parent
-        is_first = all(item.decision.reason.why is Why.NO_RESULT for item in plan.to_run)
-        if is_first and not project.store.all_results() and has_jupyter_cache(place):
+        # In this order: two looks at the disk cost less than the store's list of all results.
+        if has_jupyter_cache(place) and not project.store.all_results():
             text = (
                 f"{place} has results of jupyter-cache;"
                 " `sphinx-nbcache cache import-jupyter-cache` takes them over, without a run"

@@ -196,12 +196,13 @@ def import_results(folder: Path, plan: Plan, store: Store) -> ImportedResults:
     # an imported result would hide.
     known = {key for key, found in store.results_of(p.code_key for p in plan).items() if found}
     added, present, unreadable, unused = [], set[str](), [], 0
+    formats = Formats({})
     for path in sorted(folder.glob("executed/*/base.ipynb")):
         # A link could name any file of the user's.
         if not path.is_file() or path.is_symlink():
             continue
         try:
-            notebook, finished = read_file(path, str(path), Formats({})), path.stat().st_mtime
+            notebook, finished = read_file(path, str(path), formats), path.stat().st_mtime
             found = _same_code(notebook, by_code)
             unused += not found
             for planned in found:
