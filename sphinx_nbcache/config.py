@@ -428,6 +428,7 @@ def declared_options() -> dict[str, tuple[Option, Any]]:
     return {f.name: (f.metadata["option"], f.metadata["raw"]) for f in fields(Settings)}
 
 
+@cache
 def overrides() -> dict[str, Option]:
     """Return name → declaration of the options that a notebook's metadata override."""
     return {n: declared for n, (declared, _) in declared_options().items() if declared.per_notebook}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from sphinx_nbcache.config import FlagKind, declared_options
+from sphinx_nbcache.config import Flag, FlagKind, declared_options
 from sphinx_nbcache.text import did_you_mean
 
 # click checks here, so that a typing error is a message before the project is opened.
@@ -299,11 +299,15 @@ _KINDS: Mapping[FlagKind, Mapping[str, Any]] = {
 }
 
 
+def _flags() -> dict[str, Flag]:
+    """Return the flags of options, by the name of the option."""
+    return {name: item.flag for name, (item, _) in declared_options().items() if item.flag}
+
+
 def of_project(command: _Decorated) -> _Decorated:
     """Decorate a command with the flags that override options of the project (see [](Flag))."""
-    flags = [(name, item.flag) for name, (item, _) in declared_options().items() if item.flag]
     # The help lists the one that is added last first.
-    for name, flag in reversed(flags):
+    for name, flag in reversed(_flags().items()):
         details = {**_KINDS[flag.kind], "help": flag.help, "metavar": flag.metavar or None}
         command = click.option(*flag.names, name, **details)(command)
     return command
@@ -311,11 +315,10 @@ def of_project(command: _Decorated) -> _Decorated:
 
 def given_to_project(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the project that flags override: name → raw value."""
-    declared = {name: item.flag for name, (item, _) in declared_options().items() if item.flag}
     chosen = {name: value for name, value in flags.items() if value is not None}
     for name, value in chosen.items():
         if isinstance(value, bool):
-            chosen[name] = declared[name].switch[0 if value else 1]
+            chosen[name] = _flags()[name].switch[0 if value else 1]
     return chosen
 
 

@@ -139,7 +139,7 @@ class RunningNotebooks(Progress):
     def time_left(self) -> str:
         """The estimated remaining time as text; empty if unknown."""
         seconds = self.seconds_left
-        return f"about {duration_in_words(max(1.0, round(seconds)))} left" if seconds else ""
+        return f"{_about(seconds)} left" if seconds else ""
 
     @property
     def seconds_left(self) -> float | None:
@@ -170,6 +170,10 @@ class RunningNotebooks(Progress):
         return former.cells.get(running.cell.digest)
 
 
+def _about(seconds: float) -> str:
+    return f"about {duration_in_words(max(1.0, round(seconds)))}"
+
+
 class ProgressLines(RunningNotebooks):
     """Reports progress as lines. Each front end implements [](say).
 
@@ -195,8 +199,7 @@ class ProgressLines(RunningNotebooks):
         """Print the estimated duration of the execution."""
         super().queued(notebooks, former, slots)
         if self._has_estimate and (seconds := self.seconds_left) is not None:
-            about = duration_in_words(max(1.0, round(seconds)))
-            self.say(f"notebooks to execute: {len(notebooks)}, which takes about {about}")
+            self.say(f"notebooks to execute: {len(notebooks)}, which takes {_about(seconds)}")
 
     def started(self, planned: Planned, number: int, total: int) -> None:
         """Print which notebook starts, and why."""
