@@ -25,7 +25,7 @@ from sphinx_nbcache.report.model import (
 from sphinx_nbcache.results.outputs import OutputsError
 from sphinx_nbcache.results.records import PastRun, Result, Sources, Stored, content_digest
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import REPORT_KINDS, Declared, Kind
+from sphinx_nbcache.traces.facts import REPORT_KINDS, Declared, Fact, Kind
 from sphinx_nbcache.traces.trace import Trace
 
 # Reasons to run a notebook other than a change.
@@ -104,13 +104,19 @@ def _dependencies(planned: Planned, trace: Trace) -> Iterator[Dependency]:
     # Each asset is also a declared dependency, as a file and as a folder.
     declared = {glob for asset in assets for glob in (asset.text, f"{asset.text}/**")}
     found = [
-        Dependency(kind, f"{text}, {by}" if by else text)
+        dependency
         for fact in trace.facts
         if not (isinstance(fact, Declared) and fact.glob in declared)
-        for by in (trace.by_importer(fact) if fact.kind is Kind.IMPORTS else "",)
-        for kind, text in fact.in_report()
+        for dependency in _of_fact(fact, trace)
     ]
     yield from sorted(found, key=lambda item: (REPORT_KINDS.index(item.kind), item.text))
+
+
+def _of_fact(fact: Fact, trace: Trace) -> Iterator[Dependency]:
+    """Yield what the report shows of a fact; a module comes with the file that imports it."""
+    importer = trace.by_importer(fact) if fact.kind is Kind.IMPORTS else ""
+    for kind, text in fact.in_report():
+        yield Dependency(kind, f"{text}, {importer}" if importer else text)
 
 
 def _produced(result: Result, trace: Trace) -> tuple[Produced, ...]:
