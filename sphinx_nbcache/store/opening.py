@@ -46,11 +46,11 @@ def older_folders(folder: Path) -> list[Path]:
     """Return the folders of older formats next to a store's folder, the oldest first."""
     own = _schema_of(folder)
     try:
-        beside = list(folder.parent.iterdir())
+        neighbours = list(folder.parent.iterdir())
     except OSError:
         return []
     # Only folders with a database: the place may be a folder of the user with other content.
-    found = [path for path in beside if 0 < _schema_of(path) < own and _is_store(path)]
+    found = [path for path in neighbours if 0 < _schema_of(path) < own and _is_store(path)]
     return sorted(found, key=_schema_of)
 
 
