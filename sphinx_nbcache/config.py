@@ -17,12 +17,13 @@ from typing import Any, Literal
 from sphinx_nbcache import values
 from sphinx_nbcache.text import did_you_mean
 
-ExecuteMode = Literal["changed", "missing", "force", "off", "frozen"]
+ExecuteMode = Literal["changed", "missing", "force", "off", "frozen", "renderer"]
 OnError = Literal["warn", "fail", "stop"]
 KernelStart = Literal["auto", "fork", "spawn"]
 RunIn = Literal["notebook", "root", "temp"]
 Untraced = Literal["reuse", "run"]
 RetryFailed = Literal["auto", "always", "changed"]
+RendererChoice = Literal["auto", "own", "nbsphinx", "myst_nb"]
 Ci = Literal["auto", "github", "off"]
 Rebuild = Literal["", "env", "html"]
 InKey = Literal["", "indirect", "value"]
@@ -131,12 +132,17 @@ class Settings:
         "changed",
         values.execute_mode,
         is_strict=True,
-        expects='`"changed"`, `"missing"`, `"force"`, `"off"`, `"frozen"`',
+        per_notebook="nbcache.execute",
+        own=values.own_execute_mode,
+        expects='`"changed"`, `"missing"`, `"force"`, `"off"`, `"frozen"`, `"renderer"`',
         help='The notebooks that are run. `"changed"`: those for which the store has no valid'
         ' result. `"missing"`: the same, except notebooks whose file has an output or an execution'
         ' count; their pages show the outputs in the file. `"force"`: all; results older than this'
         ' build do not count. `"off"`: none; pages show the outputs in the files. `"frozen"`: none;'
-        " a notebook without a valid result is an error.",
+        ' a notebook without a valid result is an error. `"renderer"`: as the option of nbsphinx or'
+        " MyST-NB says, if one of them renders the notebooks, where it is the default; otherwise"
+        ' the same as `"changed"`. In a notebook, the first four are possible; `"off"` and'
+        ' `"frozen"` of the project count more.',
     )
     rerun: tuple[str, ...] = option(
         [],
@@ -149,6 +155,18 @@ class Settings:
         " stands for all notebooks below it. Excluded notebooks are not run, and with"
         ' `nbcache_execute = "off"` or `"frozen"` none is; a warning says so. A name that matches'
         " no notebook is a warning, too. On the command line, use `execute --force`.",
+    )
+    renderer: RendererChoice = option(
+        AUTO,
+        values.one_of(AUTO, "own", "nbsphinx", "myst_nb"),
+        is_strict=True,
+        rebuild="env",
+        expects='`"auto"`, `"own"`, `"nbsphinx"`, `"myst_nb"`',
+        help='What renders the pages of notebooks. `"auto"`: nbsphinx or MyST-NB if `conf.py` loads'
+        " it, with its rules for what a notebook is, and its options; if both are loaded, the one"
+        " whose parser reads the file type. Notebooks are run and their results kept as always."
+        ' `"own"`: this extension, which cannot stand next to MyST-NB. `"nbsphinx"`, `"myst_nb"`:'
+        " this one alone.",
     )
     root: str | None = option(
         None,
@@ -362,6 +380,7 @@ class Settings:
     on_error: OnError = option(
         "warn",
         values.one_of("warn", "fail", "stop"),
+        per_notebook="nbcache.on_error",
         expects='`"warn"`, `"fail"`, `"stop"`',
         help='The effect of a failed notebook. `"warn"`: a warning. `"fail"`: the build goes on to'
         ' its end, and exits with status 1. `"stop"`: the build ends at once.',
@@ -426,6 +445,23 @@ def declared_options() -> dict[str, tuple[Option, Any]]:
     # `fields` keeps the order of declaration, which is that of the reference and of `execute
     # --help`.
     return {f.name: (f.metadata["option"], f.metadata["raw"]) for f in fields(Settings)}
+
+
+def execute_mode_of(
+    project: ExecuteMode, own: ExecuteMode | None, renderers: ExecuteMode
+) -> ExecuteMode:
+    """Return the execution mode of one notebook.
+
+    Args:
+        project: The option `nbcache_execute`.
+        own: The mode in the metadata of the notebook, if there is one.
+        renderers: The mode that counts if the project leaves it to its renderer.
+    """
+    usual = renderers if project == "renderer" else project
+    # Such a build promises to run nothing at all.
+    if own is None or project in ("off", "frozen"):
+        return usual
+    return usual if usual == "force" and own != "off" else own
 
 
 @cache

@@ -14,6 +14,7 @@ import msgspec
 from sphinx_nbcache.config import Settings
 from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.notebooks.key import KeyParts
+from sphinx_nbcache.notebooks.renderers import MODE_OPTIONS, taken_apart
 from sphinx_nbcache.notebooks.scan import Scan, ScannedCell
 from sphinx_nbcache.results.records import (
     CellRun,
@@ -474,7 +475,7 @@ def _kept_as_is(evidence: Evidence, settings: Settings) -> Decision | None:
     if not scan.cells:
         reason = Reason(Why.NO_CODE, "it has no code")
     elif settings.execute == "off":
-        reason = Reason(Why.OFF, 'nbcache_execute is "off"')
+        reason = Reason(Why.OFF, _why_off(scan))
     elif evidence.excluded_by is not None:
         reason = Reason(Why.EXCLUDED, f"excluded by {evidence.excluded_by!r} in nbcache_exclude")
     elif settings.execute == "missing" and scan.has_outputs and not evidence.is_rerun:
@@ -482,6 +483,15 @@ def _kept_as_is(evidence: Evidence, settings: Settings) -> Decision | None:
     else:
         return None
     return Decision(Action.AS_IS, reason)
+
+
+def _why_off(scan: Scan) -> str:
+    if scan.own_execute == "off":
+        return "its metadata say that it is not run"
+    declared = taken_apart(scan.declared)
+    if declared.execute == "off":
+        return f'{MODE_OPTIONS[declared.renderer]} is "{declared.mode}"'
+    return 'nbcache_execute is "off"'
 
 
 def _why_reused(stored: Stored, evidence: Evidence) -> Reason:

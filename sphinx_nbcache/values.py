@@ -51,7 +51,7 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return check
 
 
-EXECUTE_MODES = ("changed", "missing", "force", "off", "frozen")
+EXECUTE_MODES = ("changed", "missing", "force", "off", "frozen", "renderer")
 # Values of `nb_execution_mode` in MyST-NB
 # (https://myst-nb.readthedocs.io/en/latest/computation/execute.html) and of `nbsphinx_execute`, and
 # switches that users try. They only improve the suggestion: the meanings differ in detail.
@@ -72,6 +72,7 @@ def execute_mode(value: Any) -> str:
     raise ValueError(f"one of {listed}{did_you_mean(meant, EXECUTE_MODES)}")
 
 
+own_execute_mode = one_of("changed", "missing", "force", "off")
 RUN_IN = one_of("notebook", "root", "temp")
 
 

@@ -5,46 +5,70 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sphinx.application import Sphinx
+
+    from sphinx_nbcache.extension.hooks import Hooks
 
 
 def connect(app: Sphinx) -> None:
     """Connect everything to a Sphinx application, in the order in which a build uses it.
 
     Raises:
-        ConfigError: MyST-NB is loaded as well.
+        ConfigError: The wanted renderer cannot be in charge.
     """
-    from sphinx.errors import ConfigError
-
+    from sphinx_nbcache.config import PREFIX
     from sphinx_nbcache.extension.config_values import register_options
-    from sphinx_nbcache.extension.directives import CodeCell, JcacheReport, JcacheStatus
+    from sphinx_nbcache.extension.directives import JcacheReport, JcacheStatus
     from sphinx_nbcache.extension.domain import NotebookDomain
+    from sphinx_nbcache.extension.handover import renderers_in_charge
     from sphinx_nbcache.extension.hooks import Hooks
-    from sphinx_nbcache.extension.parser import NotebookParser
     from sphinx_nbcache.report.pages import PlainLinks, hide_source_path
 
-    if "myst_nb" in app.config.extensions:
-        # MyST-NB (1.4, `sphinx_ext.py`) registers `.md` and `.ipynb` without
-        # `override`, so that the one that is set up last would end the build with a traceback.
-        raise ConfigError(
-            "conf.py loads both myst_nb and sphinx_nbcache, which read the same files (`.md`,"
-            " `.ipynb`); remove myst_nb from `extensions`: its options and tags have their"
-            " counterparts here (see the page on migration)"
-        )
     register_options(app)
-    # Before our parser: myst-parser registers one for the same file types, which ours overrides.
-    # Sphinx sets up an extension once, so it does not matter whether `conf.py` lists it, too.
-    app.setup_extension("myst_parser")
-    # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
-    app.add_source_parser(NotebookParser, override=True)
-    app.add_source_suffix(".ipynb", "nbcache")
+    # Not later: from here on, what is registered depends on it, whatever the order of extensions.
+    extensions = {*app.config.extensions, *app.extensions}
+    renderers = renderers_in_charge(extensions, app.config[PREFIX + "renderer"])
+    # Sphinx sets up an extension once, so it does not matter whether `conf.py` lists it before or
+    # after this one.
+    for renderer in renderers:
+        app.setup_extension(renderer)
     app.add_domain(NotebookDomain)
-    app.add_directive("code-cell", CodeCell)
     app.setup_extension("sphinx_nbcache.rendering")
     app.add_directive("jcache-report", JcacheReport)
-    app.add_directive("nb-exec-table", JcacheReport)  # the name in MyST-NB
+    if not renderers:
+        _add_parser(app)
+    if "myst_nb" not in extensions:
+        app.add_directive("nb-exec-table", JcacheReport)  # the name in MyST-NB
     app.add_role("jcache-status", JcacheStatus())
     app.setup_extension("sphinx_nbcache.click_pages")
     app.add_post_transform(PlainLinks)
     app.connect("html-collect-pages", hide_source_path)
-    Hooks().connect(app)
+    hooks = Hooks(renderers)
+    hooks.connect(app)
+    if renderers:
+        _hand_over(app, hooks, renderers)
+
+
+def _hand_over(app: Sphinx, hooks: Hooks, renderers: Sequence[str]) -> None:
+    """Hand executed notebooks over to the renderers in charge."""
+    from sphinx_nbcache.extension.for_myst_nb import MystNbPages
+    from sphinx_nbcache.extension.for_nbsphinx import NbsphinxPages
+    from sphinx_nbcache.extension.handover import Pages, connect_pages
+
+    pages: list[Pages] = [NbsphinxPages(hooks), MystNbPages(hooks)]
+    connect_pages(app, [item for item in pages if item.name in renderers])
+
+
+def _add_parser(app: Sphinx) -> None:
+    """Register our parser, and the directive that it needs."""
+    from sphinx_nbcache.extension.directives import CodeCell
+    from sphinx_nbcache.extension.parser import NotebookParser
+
+    # Before our parser: myst-parser registers one for the same file types, which ours overrides.
+    app.setup_extension("myst_parser")
+    # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
+    app.add_source_parser(NotebookParser, override=True)
+    app.add_source_suffix(".ipynb", "nbcache")
+    app.add_directive("code-cell", CodeCell)

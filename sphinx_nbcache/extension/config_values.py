@@ -109,8 +109,11 @@ def options_for_commands(config: Config) -> dict[str, Any]:
     Users give `-D nbcache_execute=force` to run everything once; the commands would run everything
     each time if it lasted.
     """
-    raw = raw_options(config)
-    return {n: raw[n] for n in raw if n != "execute" or PREFIX + n not in config.overrides}
+    raw, name = raw_options(config), PREFIX + "execute"
+    if name in config.overrides:
+        # In the configuration, the value of the command line has replaced that of `conf.py`.
+        raw["execute"] = config._raw_config.get(name, "renderer")  # noqa: SLF001 (no public API)
+    return raw
 
 
 def settings_of(config: Config) -> tuple[Settings, list[OptionProblem]]:
@@ -139,7 +142,11 @@ def check_options(app: Sphinx, config: Config) -> None:
         notify(Notice(Topic.CONFIG, problem.text, option=problem.option))
     # The checked value: parsers in worker processes read it from the configuration.
     config[PREFIX + "formats"] = dict(settings.formats)
-    for suffix in settings.formats:
+
+
+def register_formats(app: Sphinx, config: Config) -> None:
+    """Register the suffixes of `nbcache_formats` for our parser."""
+    for suffix in config[PREFIX + "formats"]:
         # `override`, because another extension may have registered the suffix, such as MyST-NB
         # `.ipynb` (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
         app.add_source_suffix(suffix, FILE_TYPE, override=True)

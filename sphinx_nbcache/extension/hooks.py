@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sphinx_nbcache.extension.config_values import (
     exclude_non_documents,
     leave_out_outputs,
     options_for_commands,
+    register_formats,
     settings_of,
     take_over_suffixes,
 )
@@ -106,9 +107,15 @@ class BuildStoppedError(SphinxError):
 
 
 class Hooks:
-    """The state of one build between its events."""
+    """The state of one build between its events.
 
-    def __init__(self) -> None:
+    Args:
+        renderers: The extensions that render notebooks instead of this one.
+    """
+
+    def __init__(self, renderers: Sequence[str] = ()) -> None:
+        self.renderers = tuple(renderers)
+        self._shown: set[str] = set()
         self.project: Project | None = None
         self.settled: dict[str, Settled] = {}
         self.seconds = 0.0
@@ -124,8 +131,10 @@ class Hooks:
         # The order of these events in a build:
         # https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
-        app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
-        app.connect("config-inited", exclude_non_documents, priority=AFTER_SUFFIXES)
+        if not self.renderers:
+            app.connect("config-inited", register_formats, priority=BEFORE_SUFFIXES)
+            app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
+            app.connect("config-inited", exclude_non_documents, priority=AFTER_SUFFIXES)
         app.connect("config-inited", check_names, priority=AFTER_SUFFIXES)
         app.connect("builder-inited", leave_out_outputs)
         # The last event before Sphinx reads pages, and the first that knows which documents exist.
@@ -200,6 +209,10 @@ class Hooks:
         if docname == REPORT_DOCNAME:
             domain.report_is_ours = is_report_source(doctree["source"])
         settled = self.settled.get(docname)
+        if settled is not None and self.renderers:
+            if docname in self._shown:
+                domain.render_ids[docname] = render_id_of(settled)
+            return
         if settled is None or self.project is None:
             fill_unplanned(app.env, doctree)
             return
@@ -209,6 +222,10 @@ class Hooks:
         # store are looked for once more.
         if shows_it and (shown.result is not None or settled.result is None):
             domain.render_ids[docname] = render_id_of(settled)
+
+    def note_shown(self, docname: str) -> None:
+        """Note that a page that another extension renders shows what was decided for it."""
+        self._shown.add(docname)
 
     @collection(running=False)
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -268,6 +285,7 @@ class Hooks:
         place = store_place(base, Path(app.outdir).parent, settings)
         # The hooks live as long as the application, which may build more than once.
         self.settled, self.seconds = {}, 0.0
+        self._shown.clear()
         quiet = Path(app.outdir), Path(app.doctreedir)
         self.project = Project(
             (), base=base, place=place, settings=settings, notify=notifier(app), quiet=quiet

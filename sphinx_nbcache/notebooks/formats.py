@@ -24,6 +24,16 @@ from sphinx_nbcache.notebooks.readers import (
     format_for_reader,
     is_foreign,
 )
+from sphinx_nbcache.notebooks.renderers import (
+    MYST_NB,
+    NO_NOTEBOOKS,
+    Declared,
+    is_inline,
+    is_inline_ipynb,
+    is_myst_notebook,
+    myst_extensions,
+    taken_apart,
+)
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.text import is_encodable, one_line
 
@@ -70,21 +80,44 @@ class Formats:
         """
         if reader:
             return format_for_reader(reader, name)
-        suffix = self.suffix_of(name)
-        declared = self.extra.get(suffix)
         # Even if it looks like a notebook: Sphinx runs it, and it is no page.
         if PurePath(name).name == "conf.py":
             return None
-        # Before the declared format: `{".py": "py:percent"}` names the format of scripts that are
-        # notebooks, not all scripts
-        # (https://jupytext.readthedocs.io/en/latest/formats-scripts.html).
-        if suffix in SCRIPTS and not script_format(text):
-            return None
-        if declared is not None:
-            return declared_format(declared, name)
-        if suffix == IPYNB_SUFFIX:
-            return IPYNB
-        return markdown_format(text) if suffix == MARKDOWN_SUFFIX else None
+        suffix = self.suffix_of(name)
+        found = taken_apart(self.extra.get(suffix, ""))
+        if found.renderer or found.reader == NO_NOTEBOOKS:
+            return _format_for(found, name, text)
+        return _own_format(self.extra.get(suffix), suffix, name, text)
+
+
+def _own_format(declared: str | None, suffix: str, name: str, text: str) -> str | None:
+    """Return the format of a file by our own rules, or `None` if it is not a notebook."""
+    # Before the declared format: `{".py": "py:percent"}` names the format of scripts that are
+    # notebooks, not all scripts (https://jupytext.readthedocs.io/en/latest/formats-scripts.html).
+    if suffix in SCRIPTS and not script_format(text):
+        return None
+    if declared is not None:
+        return declared_format(declared, name)
+    if suffix == IPYNB_SUFFIX:
+        return IPYNB
+    return markdown_format(text) if suffix == MARKDOWN_SUFFIX else None
+
+
+def _format_for(declared: Declared, name: str, text: str) -> str | None:
+    """Return the format of a file of another renderer, or `None` if it runs no notebook there."""
+    if declared.reader == NO_NOTEBOOKS:
+        return None
+    is_myst_nb = declared.renderer == MYST_NB
+    if declared.reader and myst_extensions(declared.reader) is None:
+        return declared_format(declared.reader, name)
+    if name.endswith(IPYNB_SUFFIX):
+        return None if is_myst_nb and is_inline_ipynb(text) else IPYNB
+    try:
+        metadata = read_front_matter(text)
+    except NotebookError:
+        return None  # MyST-NB takes such a file for an ordinary page
+    is_ours = is_myst_notebook(metadata) and not is_inline(metadata)
+    return declared.reader if is_myst_nb and is_ours else None
 
 
 def script_format(text: str) -> str:
@@ -141,11 +174,12 @@ def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:
         from sphinx_nbcache.notebooks.ipynb import read_ipynb
 
         return read_ipynb(text)
-    if fmt == MYST:
-        from sphinx_nbcache.notebooks.myst import read_myst
+    extensions = myst_extensions(fmt)
+    if fmt == MYST or extensions is not None:
+        from sphinx_nbcache.notebooks.myst import read_myst, read_myst_nb
         from sphinx_nbcache.notebooks.notebook import with_loaded_code
 
-        notebook = read_myst(text)
+        notebook = read_myst(text) if extensions is None else read_myst_nb(text, extensions)
         return notebook if folder is None else with_loaded_code(notebook, folder)
     from sphinx_nbcache.notebooks import text_formats as text_readers
 

@@ -26,10 +26,12 @@ from sphinx_nbcache.notebooks.readers import (
     declared_format,
     is_foreign,
 )
+from sphinx_nbcache.notebooks.renderers import myst_extensions, taken_apart
 from sphinx_nbcache.notebooks.scan import cell_digest
 from sphinx_nbcache.text import first_line
 
 _OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cell\}.*", re.DOTALL)
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 # The first minor version with cell ids (https://nbformat.readthedocs.io/en/latest/changelog.html).
 _MINOR = 5
 _MYST_IN_JUPYTEXT = "md:myst"
@@ -118,6 +120,45 @@ def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) 
     return from_dict({**data, "cells": cells, "metadata": metadata})
 
 
+def fill(node: Any, executed: Executed | None) -> None:
+    """Put the results of a run into a notebook that another reader has made.
+
+    Args:
+        node: The notebook, an nbformat node, which is changed.
+        executed: The results; `None` to take all outputs out.
+
+    Raises:
+        MergeError: The run executed other code. The notebook is unchanged.
+    """
+    from nbformat import from_dict
+
+    code = [cell for cell in node.cells if cell.cell_type == "code"]
+    with_code = [cell for cell in code if cell.source.strip()]
+    if executed is not None and not _is_code_of(with_code, executed.digests):
+        raise MergeError("its code cells are not those that were run")
+    for cell in code:
+        # As in `merged`: a cell that is skipped keeps what is stored in the file.
+        if executed is None or SKIP_TAG not in cell.metadata.get("tags", ()):
+            cell.outputs, cell.execution_count = [], None
+    if executed is None:
+        return
+    for cell, outputs, count in zip(with_code, executed.outputs, executed.counts, strict=True):
+        if count is not None or SKIP_TAG not in cell.metadata.get("tags", ()):
+            cell.outputs, cell.execution_count = from_dict([*map(dict, outputs)]), count
+    node.metadata = from_dict(_merged_metadata(node.metadata, executed))
+
+
+def _is_code_of(cells: Sequence[Any], digests: Sequence[str]) -> bool:
+    """Tell whether cells of nbformat have the code with these digests."""
+    if len(cells) != len(digests):
+        return False
+    # Readers differ in the blank lines before the code of a cell, which no code can observe.
+    return all(
+        digest in (cell_digest(cell.source), cell_digest(_BLANK_LINES.sub("", cell.source)))
+        for cell, digest in zip(cells, digests, strict=True)
+    )
+
+
 def target_format(target: Path, formats: Formats) -> str:
     """Return the format in which a notebook is written to a file, according to its suffix.
 
@@ -128,11 +169,15 @@ def target_format(target: Path, formats: Formats) -> str:
         MergeError: The suffix implies no format.
     """
     name = target.name
-    declared = formats.extra.get(formats.suffix_of(name), "")
+    declared = taken_apart(formats.extra.get(formats.suffix_of(name), "")).reader
     fmt = declared_format(declared, name) if declared else ""
     if name.endswith(IPYNB_SUFFIX) or fmt == IPYNB:
         return IPYNB
-    if fmt == MYST or (target.suffix == MARKDOWN_SUFFIX and not fmt):
+    if (
+        fmt == MYST
+        or myst_extensions(fmt) is not None
+        or (target.suffix == MARKDOWN_SUFFIX and not fmt)
+    ):
         return _MYST_IN_JUPYTEXT
     if fmt and not is_foreign(fmt):
         return fmt

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from mdit_py_plugins.amsmath import amsmath_plugin
+from mdit_py_plugins.attrs import attrs_block_plugin
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.field_list import fieldlist_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
+from mdit_py_plugins.substitution import substitution_plugin
 
 from sphinx_nbcache.notebooks.front_matter import (
     YamlError,
@@ -42,6 +47,17 @@ _VERBATIM = frozenset(
     " list-table toctree include mermaid graphviz digraph graph plantuml bibliography"
     " code-cell raw-cell jupyter-execute jupyter-input jupyter-output".split()
 )
+
+# The extensions of MyST that add blocks.
+_BLOCK_EXTENSIONS = {
+    "colon_fence": colon_fence_plugin,
+    "amsmath": amsmath_plugin,
+    "dollarmath": dollarmath_plugin,
+    "fieldlist": fieldlist_plugin,
+    "deflist": deflist_plugin,
+    "attrs_block": attrs_block_plugin,
+    "substitution": substitution_plugin,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,41 @@ def read_myst(text: str) -> Notebook:
     scan.end_markdown(len(scan.lines))
     metadata = notebook_metadata(read_front_matter(text))
     return Notebook(metadata, tuple(scan.cells), tuple(scan.problems))
+
+
+def read_myst_nb(text: str, extensions: Sequence[str]) -> Notebook:
+    """Read the text of a Markdown notebook as MyST-NB does.
+
+    A code cell is a fence of backticks or tildes at the top level. Other fences with the name of a
+    code cell are text (`read_myst_markdown_notebook` in `myst_nb/core/read.py`, MyST-NB 1.4).
+
+    Args:
+        text: The text.
+        extensions: The extensions of MyST, which decide what a block is.
+
+    Raises:
+        NotebookError: The front matter is not valid YAML.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    scan = _Scan(text.split("\n"), is_nested=False)
+    for token in _top_level(_parser_of_myst_nb(tuple(extensions)).parse(text)):
+        scan.take(token)
+    scan.end_markdown(len(scan.lines))
+    return Notebook(read_front_matter(text), tuple(scan.cells), tuple(scan.problems))
+
+
+@cache
+def _parser_of_myst_nb(extensions: tuple[str, ...]) -> MarkdownIt:
+    # Without myst-parser, which would load docutils: only the rules for blocks, in its order
+    # (`create_md_parser` in `myst_parser/parsers/mdit.py`, myst-parser 5.2).
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.use(front_matter_plugin).use(myst_block_plugin)
+    parser.use(footnote_plugin, inline=False, move_to_end=False)
+    for name, plugin in _BLOCK_EXTENSIONS.items():
+        if name in extensions:
+            parser.use(plugin)
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
 
 
 def split_options(content: str) -> Block:
@@ -135,6 +186,8 @@ class _Scan:
     start: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
     nested: list[Cell] = field(default_factory=list)
+    is_nested: bool = True
+    """Whether code cells inside other blocks, and in colon fences, count."""
 
     def take(self, group: list[Token]) -> None:
         """Process the next top-level block."""
@@ -146,11 +199,11 @@ class _Scan:
         elif token.type == "myst_block_break":
             self.end_markdown(begin)
             self.start, self.metadata = end, self._break_metadata(token, begin)
-        elif name in (CODE_CELL, RAW_CELL):
+        elif name in (CODE_CELL, RAW_CELL) and (self.is_nested or token.type == "fence"):
             self.end_markdown(begin)
             self.cells.append(self._fenced_cell(token, begin, nested=False))
             self.start = end
-        else:
+        elif self.is_nested:
             # Kept until the text ends: a nested cell follows the Markdown cell that contains it.
             self.nested.extend(self._nested_cells(group, 0))
 

@@ -133,6 +133,11 @@ class Notebook:
             if cell.kind == "code"
         )
 
+    @property
+    def has_all_outputs(self) -> bool:
+        """Whether every code cell has an output stored in the file."""
+        return all(cell.outputs for cell in self.cells if cell.kind == "code")
+
 
 def _text(metadata: Mapping[str, Any], section: str, name: str) -> str:
     values = metadata.get(section)

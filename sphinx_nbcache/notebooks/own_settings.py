@@ -14,6 +14,7 @@ from sphinx_nbcache.config import overrides, own_check
 from sphinx_nbcache.files.paths import inner_path
 from sphinx_nbcache.notebooks.front_matter import line_of_key
 from sphinx_nbcache.notebooks.notebook import LOAD, RAISES_TAG, SKIP_TAG, Cell, Notebook
+from sphinx_nbcache.notebooks.renderers import foreign_settings
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.text import did_you_mean, one_edit_away
 
@@ -60,17 +61,23 @@ class OwnSettings(msgspec.Struct, frozen=True):
     problems: tuple[SettingProblem, ...]
 
 
-def own_settings(notebook: Notebook, text: str = "") -> OwnSettings:
+def own_settings(notebook: Notebook, text: str = "", renderer: str = "") -> OwnSettings:
     """Return the settings of a notebook.
 
     Args:
         notebook: The notebook.
         text: The source text, to find the lines of problems.
+        renderer: The extension whose settings count as well; empty for ours alone.
     """
     problems = _Problems(text)
     own, execution = (problems.section(notebook.metadata, key) for key in (OWN, EXECUTION))
     problems.kernel(notebook)
-    written = problems.valid(EXECUTION, execution) | problems.valid(OWN, own)
+    # Ours count most. Those of jupyter-cache count before those of MyST-NB, as they do there.
+    written = (
+        problems.foreign(renderer, notebook.metadata)
+        | problems.valid(EXECUTION, execution)
+        | problems.valid(OWN, own)
+    )
     settings = {name: check(value) for name, (check, value) in written.items()}
     settings[_ASSETS] = problems.assets(own.get(_ASSETS, []))
     problems.unknown_keys(notebook.metadata, own, execution)
@@ -141,6 +148,22 @@ class _Problems:
                 self._add(Topic.CONFIG, wrong, section, key)
             else:
                 settings[name] = check, given[key]
+        return settings
+
+    def foreign(
+        self, renderer: str, metadata: Mapping[str, Any]
+    ) -> dict[str, tuple[Callable[[Any], Any], Any]]:
+        """Return the valid settings for a renderer, as [](valid) does."""
+        settings = {}
+        for item in foreign_settings(renderer, metadata):
+            if item.meant is None:
+                wrong = (
+                    f"{item.section}.{item.key} = {item.value!r:.200} in its metadata is not"
+                    f" {item.expected}"
+                )
+                self._add(Topic.CONFIG, wrong, item.section, item.key)
+            else:
+                settings[item.option] = own_check(item.option), item.meant
         return settings
 
     def assets(self, listed: object) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ A reader name (in `nbcache_formats` or `--reader`) is first converted to the *fo
 [](read_notebook) takes, which a scan remembers. Formats are:
 
 - `ipynb` and `myst`, read by this package;
-- `module:function`;
+- `module:function`, with further arguments as a JSON object after a blank;
+- `myst-nb[EXTENSIONS]`, Markdown as MyST-NB reads it with these extensions of MyST;
 - `reader NAME`, which another package provides as an entry point;
 - anything else, read by jupytext.
 """

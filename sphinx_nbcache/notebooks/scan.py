@@ -24,7 +24,14 @@ from sphinx_nbcache.bounded import (
     ShortDigest,
     State,
 )
-from sphinx_nbcache.config import RunIn, Settings, overrides, own_check
+from sphinx_nbcache.config import (
+    ExecuteMode,
+    RunIn,
+    Settings,
+    execute_mode_of,
+    overrides,
+    own_check,
+)
 from sphinx_nbcache.files.paths import is_inner_path
 from sphinx_nbcache.files.stats import Stat, stat_or_none
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
@@ -39,6 +46,7 @@ from sphinx_nbcache.notebooks.notebook import (
 )
 from sphinx_nbcache.notebooks.own_settings import SettingProblem, own_settings
 from sphinx_nbcache.notebooks.readers import IPYNB, is_foreign
+from sphinx_nbcache.notebooks.renderers import MYST_NB, myst_extensions, taken_apart
 
 # The format of a file that cannot be read far enough to determine it.
 _UNKNOWN = "unknown"
@@ -135,7 +143,18 @@ class Scan(msgspec.Struct, frozen=True):
             for name, declared in overrides().items()
             if not declared.is_added and (value := self._own(name)) is not msgspec.UNSET
         }
+        own.pop("execute", None)
+        renderers = taken_apart(self.declared).execute
+        mode = execute_mode_of(project.execute, self.own_execute, renderers)
+        if mode != project.execute:
+            own["execute"] = mode
         return replace(project, **own) if own else project
+
+    @property
+    def own_execute(self) -> ExecuteMode | None:
+        """The execution mode in its metadata, if there is one."""
+        own: ExecuteMode | msgspec.UnsetType = self._own("execute")
+        return None if isinstance(own, msgspec.UnsetType) else own
 
     def _own(self, name: str) -> Any:
         if name in Scan.__struct_fields__:
@@ -238,13 +257,16 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
         notebook: The notebook.
         text: The source text, to find the lines of problems.
     """
-    own, without_field = own_settings(notebook, text), _without_field()
+    renderer = taken_apart(scan.declared).renderer
+    own, without_field = own_settings(notebook, text, renderer), _without_field()
     problems = (SettingProblem(problem.text, problem.line) for problem in notebook.problems)
     return msgspec.structs.replace(
         scan,
         kernel=notebook.kernel_name,
         language=notebook.language,
-        has_outputs=notebook.has_outputs,
+        # In MyST-NB, "auto" runs a notebook in which any code cell has no output (`create_client`
+        # in `myst_nb/core/execute/__init__.py`, MyST-NB 1.4).
+        has_outputs=notebook.has_all_outputs if renderer == MYST_NB else notebook.has_outputs,
         cells=tuple(
             ScannedCell(
                 number=numbered.number,
@@ -289,16 +311,18 @@ def _reading(notebook: Notebook) -> str:
 def _reader_version(fmt: str | None) -> str:
     if fmt in (None, IPYNB, MYST, _UNKNOWN) or is_foreign(fmt or ""):
         return _reading_format()
-    return f"{_reading_format()}, {_jupytext_version()}"
+    if myst_extensions(fmt or "") is not None:
+        return f"{_reading_format()}, {_version_of('myst-parser')}"
+    return f"{_reading_format()}, {_version_of('jupytext')}"
 
 
 @cache
-def _jupytext_version() -> str:
+def _version_of(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         # From the metadata of the distribution: importing jupytext would cost every build its
         # start.
-        return f"jupytext {version('jupytext')}"
+        return f"{package} {version(package)}"
     except PackageNotFoundError:
-        return "no jupytext"
+        return f"no {package}"

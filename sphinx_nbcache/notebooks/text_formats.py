@@ -6,6 +6,7 @@ the body.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from importlib import import_module
@@ -88,17 +89,19 @@ def read_with_function(text: str, fmt: str) -> Notebook:
 
     Args:
         text: The text of the file.
-        fmt: `module:function`, or the format of another package's reader.
+        fmt: `module:function`, with further arguments as `module:function {"name": value}`; or the
+            format of another package's reader.
 
     Raises:
         NotebookError: The function cannot be imported, fails, or returns something else.
     """
-    name = announced_name(fmt) or fmt
+    name = announced_name(fmt)
+    name, arguments = (name, {}) if name else _with_arguments(fmt)
     reader = _announced_reader(name) if announced_name(fmt) else _imported_reader(name)
     if not callable(reader):
         raise NotebookError(f"the reader {name!r} is not a function, but {reader!r}")
     try:
-        node = reader(text)
+        node = reader(text, **arguments)
     except Exception as error:  # noqa: BLE001 (the user's code)
         if isinstance(error, OSError) and error.filename == text:
             # Readers of jupyter-cache do this.
@@ -112,6 +115,18 @@ def read_with_function(text: str, fmt: str) -> Notebook:
     if not isinstance(node, dict):
         raise NotebookError(f"the reader {name!r} returned no notebook")
     return from_node(node)
+
+
+def _with_arguments(fmt: str) -> tuple[str, dict[str, Any]]:
+    """Split `module:function {"name": value}` into the function and its further arguments."""
+    name, _, written = fmt.partition(" ")
+    try:
+        arguments = json.loads(written or "{}")
+    except ValueError as error:
+        raise NotebookError(f"the arguments of the reader {name!r} are no JSON: {error}") from None
+    if not isinstance(arguments, dict):
+        raise NotebookError(f"the arguments of the reader {name!r} are no JSON object")
+    return name, arguments
 
 
 def _imported_reader(name: str) -> Any:

@@ -254,6 +254,17 @@ def artifact_files(notebook: Path, paths: Sequence[Path]) -> list[MadeFile]:
     return files
 
 
+def executed_of(result: Result, outputs: RunOutputs) -> Executed:
+    """Return the results of a run as they are put into notebooks."""
+    return Executed(
+        digests=[cell.digest for cell in result.cells],
+        outputs=outputs.cells,
+        counts=[cell.execution_count for cell in result.cells],
+        widgets=outputs.widgets,
+        language_info=result.language_info,
+    )
+
+
 def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs: RunOutputs) -> Any:
     """Return a copy of a notebook with the outputs of a result, as an nbformat node.
 
@@ -266,13 +277,7 @@ def merged_notebook(planned: Planned, text: str | None, stored: Stored, outputs:
     Raises:
         ProjectError: The notebook cannot be read, or its code differs from the code that was run.
     """
-    executed = Executed(
-        digests=[cell.digest for cell in stored.result.cells],
-        outputs=outputs.cells,
-        counts=[cell.execution_count for cell in stored.result.cells],
-        widgets=outputs.widgets,
-        language_info=stored.result.language_info,
-    )
+    executed = executed_of(stored.result, outputs)
     try:
         if text is None:
             text = decode_source(planned.path.read_bytes())

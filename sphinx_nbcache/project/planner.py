@@ -304,7 +304,8 @@ class Planner:
             hopeless=frozenset(judged.hopeless),
             is_rerun=is_named(portable_path(notebook.path, self._base), self._settings.rerun),
         )
-        decision = decide(evidence, self._settings, self._not_before)
+        settings = notebook.scan.settings(self._settings)
+        decision = decide(evidence, settings, self._not_before)
         if decision.action is not Action.REUSE:
             self._artifacts.withdraw(name)
         return Planned(

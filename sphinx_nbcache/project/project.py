@@ -230,8 +230,7 @@ class Project:
             notify=self.notify,
         )
         ledger.begin(plan)
-        if self.settings.on_error == "stop":
-            _stop_at_failures(plan)
+        _stop_at_failures(plan, self.settings)
         if to_run := plan.to_run:
             try:
                 scheduler.run(to_run)
@@ -539,8 +538,8 @@ class Project:
         return read_file(source.path, self.name_of(source.path), self.formats, source.reader)
 
 
-def _stop_at_failures(plan: Plan) -> None:
-    """Stop a build if a notebook would only fail again.
+def _stop_at_failures(plan: Plan, settings: Settings) -> None:
+    """Stop a build if a notebook that is to stop it would only fail again.
 
     Raises:
         NotebookFailedError: A notebook has failed before, and nothing has changed.
@@ -551,6 +550,7 @@ def _stop_at_failures(plan: Plan) -> None:
         if planned.decision.reason.why is Why.FAILED_BEFORE
         and (result := planned.decision.result) is not None
         and result.result.failure is not None
+        and planned.scan.settings(settings).on_error == "stop"
     ]
     if failed:
         raise NotebookFailedError("; ".join(failed))

@@ -103,8 +103,7 @@ class Reruns:
     ) -> None:
         self._store = store
         self.producers: Mapping[str, frozenset[str]] = {}
-        # A failure counts as a difference, so it must not stop the other comparisons.
-        self._settings = replace(settings, on_error="warn")
+        self._settings = settings
         self._planner = planner
         self._validity = validity
         self._artifacts = artifacts
@@ -151,6 +150,8 @@ class Reruns:
             former=partial(former_runs, self._store),
             since=0.0,
             notify=self._notify,
+            # A failure counts as a difference, so it must not stop the other comparisons.
+            may_stop=False,
         )
         scheduler.run(notebooks)
 

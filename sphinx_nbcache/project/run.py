@@ -170,7 +170,7 @@ def notices_of(settled: Settled, settings: Settings) -> Iterator[Notice]:
         settings: The options, which decide whether a failed notebook is an error.
     """
     planned = settled.planned
-    errors = settings.on_error != "warn"
+    errors = planned.scan.settings(settings).on_error != "warn"
     for problem in planned.scan.problems:
         yield Notice(problem.topic, problem.text, planned.path, problem.line)
     decision = planned.decision

@@ -103,6 +103,7 @@ class Scheduler:
         former: Returns the durations of the last runs of notebooks, by name.
         since: The time of the plan, in seconds since the epoch.
         notify: Takes warnings.
+        may_stop: Whether a failed notebook can end the run of the others (`nbcache_on_error`).
     """
 
     ledger: Ledger
@@ -113,6 +114,7 @@ class Scheduler:
     former: Callable[[Iterable[Planned]], Mapping[str, FormerRun]]
     since: float
     notify: Notify
+    may_stop: bool = True
     _folder: Path = Path()
     _executor: str = ""
     _running: dict[Future[Outcome], tuple[Job, Group, WatchedRun]] = field(default_factory=dict)
@@ -341,7 +343,7 @@ class Scheduler:
         # With `force`, only results that are newer than the plan count. Two builds that are forced
         # at the same time then still share one run.
         is_named = planned.decision.reason.why is Why.FORCED
-        is_forced = is_named or self.settings.execute == "force"
+        is_forced = is_named or planned.scan.settings(self.settings).execute == "force"
         for stored in self.ledger.results(planned):
             result = stored.result
             is_valid = why_not(result, planned.rules, planned.scan) is None
@@ -359,14 +361,14 @@ class Scheduler:
     def _finish_all(self) -> None:
         """Commit every run that has ended; then raise if a failure is to stop the build."""
         # Commit all before raising: results of runs that ended at the same time would be lost.
-        failed = []
+        stopping = []
         for future in [future for future in self._running if future.done()]:
-            failed += self._finish(future)
-        if failed and self.settings.on_error == "stop":
-            raise NotebookFailedError("; ".join(failed))
+            stopping += self._finish(future)
+        if stopping and self.may_stop:
+            raise NotebookFailedError("; ".join(stopping))
 
     def _finish(self, future: Future[Outcome]) -> list[str]:
-        """Commit a run that has ended; return a message if it failed."""
+        """Commit a run that has ended; return a message if it failed and stops the build."""
         job, group, watch = self._running.pop(future)
         outcome = outcome_of(job, future)
         result = make_result(job, outcome, self._executor)
@@ -379,7 +381,8 @@ class Scheduler:
         self.claims.release(job.code_key)
         self._settle(group, stored, ran_here=True)
         failure = stored.result.failure
-        return [f"{job.notebook}: {failure.headline}"] if failure is not None else []
+        stops = any(p.scan.settings(self.settings).on_error == "stop" for p in group)
+        return [f"{job.notebook}: {failure.headline}"] if failure is not None and stops else []
 
     def _settle(self, group: Group, stored: Stored, *, ran_here: bool) -> None:
         """Settle the notebooks that share a result; the first of them is the one that was run."""

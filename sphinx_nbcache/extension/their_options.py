@@ -1,0 +1,228 @@
+"""The options of nbsphinx and MyST-NB as options of ours: pure functions of the configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX
+from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
+from sphinx_nbcache.notebooks.renderers import (
+    INLINE,
+    MODE_OPTIONS,
+    MODES,
+    MYST_NB,
+    NBSPHINX,
+    NO_NOTEBOOKS,
+    Declared,
+    myst_reader,
+)
+
+# The file types for which they register their parsers.
+FILE_TYPES: Mapping[str, str] = {"jupyter_notebook": NBSPHINX, "myst-nb": MYST_NB}
+_CUSTOM_FORMATS = {NBSPHINX: "nbsphinx_custom_formats", MYST_NB: "nb_custom_formats"}
+_JUPYTEXT = "jupytext.reads"
+# Former names of MyST-NB's options, which count if they are set, and the value of those that are
+# not (`NbParserConfig` in `myst_nb/core/config.py`, `_UNSET` in `myst_nb/sphinx_ext.py`, 1.4).
+FORMER_NAMES: Mapping[str, str] = {
+    "nb_execution_mode": "jupyter_execute_notebooks",
+    "nb_execution_cache_path": "jupyter_cache",
+    "nb_execution_excludepatterns": "execution_excludepatterns",
+    "nb_execution_timeout": "execution_timeout",
+    "nb_execution_in_temp": "execution_in_temp",
+    "nb_execution_allow_errors": "execution_allow_errors",
+    "nb_execution_show_tb": "execution_show_tb",
+}
+UNSET = "--unset--"
+_DEFAULT_MODE = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Their:
+    """The options in a configuration.
+
+    Attributes:
+        get: Returns the value of an option; `None` if no extension has registered it.
+        is_set: Tells whether `conf.py` or the command line sets it.
+    """
+
+    get: Callable[[str], Any]
+    is_set: Callable[[str], bool]
+
+    def effective(self, name: str) -> tuple[str, Any]:
+        """Return the name under which an option of MyST-NB is set, and its value."""
+        former = FORMER_NAMES.get(name)
+        if former is not None and self.is_set(former) and self.get(former) != UNSET:
+            return former, self.get(former)
+        return name, self.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A value of an option of ours that follows from one of theirs.
+
+    Attributes:
+        option: Our option, without `nbcache_`.
+        value: Its raw value.
+        source: Their option.
+        source_value: The value of that option.
+        is_default: Whether the user has not set it.
+        adds: Whether the value adds to that of `conf.py`.
+    """
+
+    option: str
+    value: Any
+    source: str
+    source_value: Any
+    is_default: bool = False
+    adds: bool = False
+
+
+def mode_in(renderer: str, their: Their) -> str:
+    """Return the execution mode of a renderer, in its own words."""
+    _, mode = their.effective(MODE_OPTIONS[renderer])
+    # An invalid mode is reported by the renderer itself.
+    return mode if mode == INLINE or mode in MODES[renderer] else _DEFAULT_MODE
+
+
+def derived_options(renderer: str, their: Their) -> Iterator[Derived]:
+    """Yield the options of ours that follow from those of a renderer.
+
+    The mode is not among them: it may differ between two renderers (see [](formats_of)).
+    """
+    translations = _OF_NBSPHINX if renderer == NBSPHINX else _OF_MYST_NB
+    for name, (option, translate) in translations.items():
+        source, value = their.effective(name)
+        is_set = their.is_set(source)
+        if is_set and value:
+            adds = option == "exclude"
+            yield Derived(option, translate(value), source, value, adds=adds)
+        elif renderer == NBSPHINX and option == "timeout":
+            # nbsphinx has no time limit unless one is set, and its users rely on that.
+            yield Derived(option, None, source, value, is_default=not is_set)
+
+
+def _identical(value: Any) -> Any:
+    return value
+
+
+_Translation = tuple[str, Callable[[Any], Any]]
+_OF_NBSPHINX: Mapping[str, _Translation] = {
+    "nbsphinx_timeout": ("timeout", _identical),
+    "nbsphinx_allow_errors": ("allow_errors", _identical),
+    # It replaces the kernel that a notebook names.
+    "nbsphinx_kernel_name": ("kernel_aliases", lambda name: {".*": name}),
+    "nbsphinx_execute_arguments": ("kernel_arguments", _identical),
+}
+_OF_MYST_NB: Mapping[str, _Translation] = {
+    "nb_execution_timeout": ("timeout", _identical),
+    "nb_execution_allow_errors": ("allow_errors", _identical),
+    "nb_execution_excludepatterns": ("exclude", lambda patterns: [*map(_from_the_right, patterns)]),
+    "nb_execution_in_temp": ("run_in", lambda _: "temp"),
+    "nb_execution_raise_on_error": ("on_error", lambda _: "stop"),
+    "nb_kernel_rgx_aliases": ("kernel_aliases", _identical),
+    # It is relative to the working directory of the build.
+    "nb_execution_cache_path": ("store", os.path.abspath),
+}
+
+
+def _from_the_right(pattern: Any) -> Any:
+    """Return our glob for a pattern of MyST-NB, which matches the end of a path.
+
+    See https://docs.python.org/3.12/library/pathlib.html#pathlib.PurePath.match.
+    """
+    if not isinstance(pattern, str) or pattern.startswith("/"):
+        return pattern
+    return f"**/{pattern.removeprefix('./')}"
+
+
+def formats_of(
+    renderers: Iterable[str], file_types: Mapping[str, Any], their: Their
+) -> dict[str, str]:
+    """Return the value of `nbcache_formats` with which we read what the renderers read.
+
+    Args:
+        renderers: The renderers in charge.
+        file_types: The final value of `source_suffix`.
+        their: The options of the renderers.
+    """
+    formats = dict.fromkeys((IPYNB_SUFFIX, MARKDOWN_SUFFIX), NO_NOTEBOOKS)
+    for suffix, file_type in file_types.items():
+        renderer = FILE_TYPES.get(file_type or "")
+        if renderer is None or renderer not in renderers:
+            continue
+        mode, reader = mode_in(renderer, their), _reader(renderer, suffix, their)
+        if mode != INLINE and reader is not None:
+            formats[suffix] = str(Declared(renderer, mode, reader))
+    return formats
+
+
+def _reader(renderer: str, suffix: str, their: Their) -> str | None:
+    """Return the reader of files with a suffix; `None` if they cannot be read here."""
+    custom = their.get(_CUSTOM_FORMATS[renderer])
+    if isinstance(custom, Mapping) and suffix in custom:
+        return reader_for(custom[suffix])
+    if suffix == IPYNB_SUFFIX:
+        return ""
+    return myst_reader(their.get("myst_enable_extensions") or ()) if renderer == MYST_NB else None
+
+
+def unnamed_converters(renderer: str, their: Their) -> list[str]:
+    """Return the suffixes of custom formats whose converters cannot be imported by a name."""
+    custom = their.get(_CUSTOM_FORMATS[renderer])
+    formats = custom if isinstance(custom, Mapping) else {}
+    return sorted(str(suffix) for suffix, value in formats.items() if reader_for(value) is None)
+
+
+def reader_for(converter: Any) -> str | None:
+    """Return the reader that does what a converter of a custom format does.
+
+    Args:
+        converter: A function, or its name; or a sequence of one and its keyword arguments.
+
+    Returns:
+        A reader, as in `nbcache_formats`; `None` if the function cannot be imported by a name.
+    """
+    parts = [converter] if isinstance(converter, str) or callable(converter) else [*converter]
+    name, arguments = parts[0], dict(parts[1]) if len(parts) > 1 and parts[1] else {}
+    name = name if isinstance(name, str) else _name_of(name)
+    module, _, function = name.rpartition(".")
+    if not module:
+        return None
+    fmt = arguments.get("fmt")
+    if name == _JUPYTEXT and arguments.keys() <= {"fmt"} and isinstance(fmt, str | None):
+        return (fmt or "jupytext").removeprefix(".")
+    try:
+        written = json.dumps(arguments, sort_keys=True) if arguments else ""
+    except (TypeError, ValueError):
+        return None
+    return f"{module}:{function} {written}".strip()
+
+
+def _name_of(function: Any) -> str:
+    """Return the name by which a function can be imported; empty if it has none."""
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    # Sphinx executes `conf.py` without a module (`sphinx.config.eval_config_file`, 9.0).
+    is_importable = module not in ("", None, "builtins", "__main__") and name.isidentifier()
+    return f"{module}.{name}" if is_importable else ""
+
+
+def file_types_in(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the file type of each suffix that one of the renderers reads, as Sphinx would.
+
+    Args:
+        values: The names that a `conf.py` defines. No extension is loaded.
+    """
+    loaded = values.get("extensions", ())
+    found: dict[str, str] = {}
+    if "nbsphinx" in loaded:
+        suffixes = (IPYNB_SUFFIX, *values.get(_CUSTOM_FORMATS[NBSPHINX], ()))
+        found |= dict.fromkeys(suffixes, "jupyter_notebook")
+    if "myst_nb" in loaded:
+        suffixes = (IPYNB_SUFFIX, MARKDOWN_SUFFIX, *values.get(_CUSTOM_FORMATS[MYST_NB], ()))
+        found |= dict.fromkeys(suffixes, "myst-nb")
+    named = values.get("source_suffix")
+    return found | (dict(named) if isinstance(named, Mapping) else {})
