@@ -21,7 +21,7 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.hooks import Hooks
     from sphinx_nbcache.extension.parser import NotebookParser
-    from sphinx_nbcache.report.pages import PlainLinks, hide_source_path
+    from sphinx_nbcache.report.pages import REPORT_SUFFIX, PlainLinks, ReportParser
 
     if "myst_nb" in app.config.extensions:
         # MyST-NB (1.4, `sphinx_ext.py`) registers `.md` and `.ipynb` without
@@ -38,6 +38,9 @@ def connect(app: Sphinx) -> None:
     # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
     app.add_source_parser(NotebookParser, override=True)
     app.add_source_suffix(".ipynb", "nbcache")
+    # A suffix and a parser of its own: each project reads the page, whatever its suffixes are.
+    app.add_source_parser(ReportParser)
+    app.add_source_suffix(REPORT_SUFFIX, ReportParser.supported[0])
     app.add_domain(NotebookDomain)
     app.add_directive("code-cell", CodeCell)
     app.setup_extension("sphinx_nbcache.rendering")
@@ -46,5 +49,4 @@ def connect(app: Sphinx) -> None:
     app.add_role("jcache-status", JcacheStatus())
     app.setup_extension("sphinx_nbcache.click_pages")
     app.add_post_transform(PlainLinks)
-    app.connect("html-collect-pages", hide_source_path)
     Hooks().connect(app)
