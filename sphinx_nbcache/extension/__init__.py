@@ -21,7 +21,12 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.hooks import Hooks
     from sphinx_nbcache.extension.parser import NotebookParser
-    from sphinx_nbcache.report.pages import REPORT_SUFFIX, PlainLinks, ReportParser
+    from sphinx_nbcache.report.pages import (
+        REPORT_SUFFIX,
+        PlainLinks,
+        ReportParser,
+        forget_report_document,
+    )
 
     if "myst_nb" in app.config.extensions:
         # MyST-NB (1.4, `sphinx_ext.py`) registers `.md` and `.ipynb` without
@@ -41,6 +46,8 @@ def connect(app: Sphinx) -> None:
     # A suffix and a parser of its own: each project reads the page, whatever its suffixes are.
     app.add_source_parser(ReportParser)
     app.add_source_suffix(REPORT_SUFFIX, ReportParser.supported[0])
+    # Before other extensions look at the documents, whose handlers have the priority 500.
+    app.connect("builder-inited", forget_report_document, priority=100)
     app.add_domain(NotebookDomain)
     app.add_directive("code-cell", CodeCell)
     app.setup_extension("sphinx_nbcache.rendering")

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx import addnodes
+from sphinx.application import Sphinx
 from sphinx.builders import Builder
 from sphinx.environment import BuildEnvironment
 from sphinx.parsers import RSTParser
@@ -142,6 +143,19 @@ def is_report_ours(env: BuildEnvironment) -> bool:
     """Tell whether the page of this build is that of this package, and not a user's document."""
     path = env.project._docname_to_path.get(REPORT_DOCNAME)  # noqa: SLF001 (no public API)
     return isinstance(path, _PackagedPath)
+
+
+def forget_report_document(app: Sphinx) -> None:
+    """`builder-inited`: take out the page that the documents of the last build include.
+
+    Handlers of this event take each document for a file in the source directory, as
+    `sphinx.ext.autosummary` does (Sphinx 9.0, `process_generate_options`). Sphinx looks for files
+    again before it reads any.
+    """
+    project = app.project
+    if is_report_ours(app.env):
+        project.docnames.discard(REPORT_DOCNAME)
+        del project._docname_to_path[REPORT_DOCNAME]  # noqa: SLF001 (no public API)
 
 
 def add_report_document(
