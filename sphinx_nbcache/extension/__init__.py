@@ -24,7 +24,12 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.handover import renderers_in_charge
     from sphinx_nbcache.extension.hooks import Hooks
-    from sphinx_nbcache.report.pages import PlainLinks, hide_source_path
+    from sphinx_nbcache.report.pages import (
+        REPORT_SUFFIX,
+        PlainLinks,
+        ReportParser,
+        forget_report_document,
+    )
 
     register_options(app)
     # Not later: from here on, what is registered depends on it, whatever the order of extensions.
@@ -34,6 +39,11 @@ def connect(app: Sphinx) -> None:
     # after this one.
     for renderer in renderers:
         app.setup_extension(renderer)
+    # A suffix and a parser of its own: each project reads the page, whatever its suffixes are.
+    app.add_source_parser(ReportParser)
+    app.add_source_suffix(REPORT_SUFFIX, ReportParser.supported[0])
+    # Before other extensions look at the documents, whose handlers have the priority 500.
+    app.connect("builder-inited", forget_report_document, priority=100)
     app.add_domain(NotebookDomain)
     app.setup_extension("sphinx_nbcache.rendering")
     app.add_directive("jcache-report", JcacheReport)
@@ -44,7 +54,6 @@ def connect(app: Sphinx) -> None:
     app.add_role("jcache-status", JcacheStatus())
     app.setup_extension("sphinx_nbcache.click_pages")
     app.add_post_transform(PlainLinks)
-    app.connect("html-collect-pages", hide_source_path)
     hooks = Hooks(renderers)
     hooks.connect(app)
     if renderers:

@@ -45,7 +45,7 @@ from sphinx_nbcache.project.locations import store_place, write_project_file
 from sphinx_nbcache.project.run import notices_of_reruns
 from sphinx_nbcache.report.ci import is_github
 from sphinx_nbcache.report.making import draft
-from sphinx_nbcache.report.pages import REPORT_DOCNAME, add_report_document, is_report_source
+from sphinx_nbcache.report.pages import REPORT_DOCNAME, add_report_document, is_report_ours
 from sphinx_nbcache.report.side_files import files_state, write_files
 from sphinx_nbcache.results.records import Result
 from sphinx_nbcache.signals import SignalHandlers
@@ -207,7 +207,7 @@ class Hooks:
 
         docname, domain = app.env.docname, notebook_domain(app.env)
         if docname == REPORT_DOCNAME:
-            domain.report_is_ours = is_report_source(doctree["source"])
+            domain.report_is_ours = is_report_ours(app.env)
         settled = self.settled.get(docname)
         if settled is not None and self.renderers:
             if docname in self._shown:

@@ -6,16 +6,20 @@ raw HTML, all others docutils nodes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
 from sphinx.environment import BuildEnvironment
+from sphinx.parsers import RSTParser
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util._pathlib import _StrPath
 
 from sphinx_nbcache.planning import utc
 from sphinx_nbcache.rendering.nodes import ansi_block
@@ -27,7 +31,8 @@ from sphinx_nbcache.text import duration_in_words, shortened, size_in_words
 FACTS = ("state", "time", "date", "decision", "reason", "memory", "kernel", "executor")
 """The facts that can be shown about a notebook."""
 REPORT_DOCNAME = "nbcache-report"
-_SOURCE = Path(__file__).with_name("nbcache-report.md")
+REPORT_SUFFIX = ".nbcache"
+"""The suffix of the page's source, which no other parser reads."""
 # The reference types of the role `any`, and of MyST's links such as `[](nbcache-report)`.
 _ANY = frozenset({"any", "myst"})
 _NAMES = frozenset(
@@ -94,9 +99,63 @@ def _fact(entry: ReportEntry, fact: str) -> str:
     return f"{text} UTC" if fact == "date" and text else text
 
 
-def is_report_source(path: str) -> bool:
-    """Tell whether a path is this package's source of the report page."""
-    return Path(path) == _SOURCE
+class _PackagedPath(_StrPath):
+    """The path of the page's source, relative to the source directory, where it is not.
+
+    Joined to the source directory, it becomes the path of the file in this package.
+    """
+
+    # `Project.doc2path` (Sphinx 9.0) returns this path, or `srcdir / path`. The first one becomes
+    # part of pages: of the search index, and of links to sources, whose suffix is whatever follows
+    # the docname. So it must not depend on the machine. The second one has to exist. A file in the
+    # source directory would satisfy both, but that directory belongs to the user.
+
+    def __rtruediv__(self, srcdir: Any) -> _StrPath:  # type: ignore[override]  # of this class
+        # Python prefers this method to that of the source directory, because this is a subclass
+        # (https://docs.python.org/3/reference/datamodel.html#object.__rtruediv__).
+        file = Path(__file__).with_name(self.name)
+        try:
+            # With `..`, because extensions expect that documents are below the source directory:
+            # `Path.relative_to` compares names only. Sphinx has resolved its links.
+            return _StrPath(srcdir, os.path.relpath(file, srcdir))
+        except ValueError:
+            return _StrPath(file)  # on another drive of Windows
+
+
+class ReportParser(RSTParser):
+    """Reads the page of this package, as if its source were in the source directory."""
+
+    supported: ClassVar = ("nbcache-report",)
+
+    def parse(self, inputstring: str | StringList, document: nodes.document) -> None:
+        """Parse the page; its nodes do not name a path that depends on the machine."""
+        env: BuildEnvironment = document.settings.env
+        # Translated messages of the page come with a source of their own.
+        if is_report_ours(env) and document["source"] == str(env.doc2path(REPORT_DOCNAME)):
+            # gettext writes the sources of nodes into catalogs, and sphinx-codeautolink (0.20)
+            # expects them in the source directory.
+            shown = str(Path(env.srcdir, env.doc2path(REPORT_DOCNAME, base=False)))
+            document["source"] = document.current_source = shown
+        super().parse(inputstring, document)
+
+
+def is_report_ours(env: BuildEnvironment) -> bool:
+    """Tell whether the page of this build is that of this package, and not a user's document."""
+    path = env.project._docname_to_path.get(REPORT_DOCNAME)  # noqa: SLF001 (no public API)
+    return isinstance(path, _PackagedPath)
+
+
+def forget_report_document(app: Sphinx) -> None:
+    """`builder-inited`: take out the page that the documents of the last build include.
+
+    Handlers of this event take each document for a file in the source directory, as
+    `sphinx.ext.autosummary` does (Sphinx 9.0, `process_generate_options`). Sphinx looks for files
+    again before it reads any.
+    """
+    project = app.project
+    if is_report_ours(app.env):
+        project.docnames.discard(REPORT_DOCNAME)
+        del project._docname_to_path[REPORT_DOCNAME]  # noqa: SLF001 (no public API)
 
 
 def add_report_document(
@@ -129,8 +188,10 @@ def add_report_document(
     project.docnames.add(REPORT_DOCNAME)
     # `Project.discover` (Sphinx 9.0) fills these mappings from the source directory only, and
     # `doc2path` would guess a path in it for a document that they lack.
-    project._docname_to_path[REPORT_DOCNAME] = _SOURCE  # noqa: SLF001 (no public API)
-    project._path_to_docname[_SOURCE] = REPORT_DOCNAME  # noqa: SLF001 (no public API)
+    path = _PackagedPath(REPORT_DOCNAME + REPORT_SUFFIX)
+    project._docname_to_path[REPORT_DOCNAME] = path  # noqa: SLF001 (no public API)
+    for each in (path, project.srcdir / path):
+        project._path_to_docname[each] = REPORT_DOCNAME  # noqa: SLF001 (no public API)
     # Sphinx takes a known document that it did not find for a removed one.
     removed.discard(REPORT_DOCNAME)
     if not known:
@@ -150,7 +211,7 @@ class PlainLinks(SphinxPostTransform):
 
     def run(self, **_kwargs: Any) -> None:
         """Replace these links by links to the document."""
-        if not is_report_source(str(self.env.doc2path(REPORT_DOCNAME))):
+        if not is_report_ours(self.env):
             return
         for link in self.document.findall(addnodes.pending_xref):
             if link["reftype"] in _ANY and link["reftarget"] in _NAMES:
@@ -160,16 +221,6 @@ class PlainLinks(SphinxPostTransform):
                     "reftarget": f"/{REPORT_DOCNAME}",
                     "refexplicit": bool(link.get("refexplicit")),
                 }
-
-
-def hide_source_path(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
-    """`html-collect-pages`: keep the path of this package out of the search index."""
-    # `searchindex.js` contains the paths of all sources, and this one depends on the machine, so
-    # builds would not be reproducible. There is no public API; other builders have no index.
-    names = getattr(getattr(app.builder, "indexer", None), "_filenames", None)
-    if isinstance(names, dict) and names.get(REPORT_DOCNAME) == str(_SOURCE):
-        names[REPORT_DOCNAME] = _SOURCE.name
-    return []
 
 
 class ReportNode(nodes.General, nodes.Element):

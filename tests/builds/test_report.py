@@ -53,9 +53,79 @@ def test_the_report_is_a_document_like_any_other(book: Book) -> None:
     assert book.build().warnings == ""
     assert "Notebook execution report" in book.page("index")
     assert 'href="nbcache-report.html#nbcache-report"' in book.page("link")
-    index = (book.folder / "_build" / "html" / "searchindex.js").read_text()
-    assert "nbcache-report" in index
-    assert "sphinx_nbcache/report" not in index
+
+
+def places_of(text: str) -> list[str]:
+    """Return each place that depends on the machine."""
+    return re.findall(r"\S*sphinx_nbcache\S*report\S*nbcache-report\S*", text)
+
+
+@pytest.mark.parametrize("builder", ["html", "gettext", "xml", "latex", "changes"])
+def test_what_is_built_does_not_tell_where_this_package_is_installed(
+    book: Book, builder: str
+) -> None:
+    book.conf("version = '1'")
+    book.index("one", "nbcache-report")
+    book.write("one.rst", "One\n===\n")
+    assert book.build(builder=builder).warnings == ""
+    output = book.folder / "_build" / builder
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert [path for path in files if places_of(path.read_text(errors="replace"))] == []
+    assert [path for path in files if places_of(str(path.relative_to(output)))] == []
+    if builder == "html":
+        page = book.page("nbcache-report")
+        assert 'href="_sources/nbcache-report.nbcache.txt"' in page
+        source = output / "_sources" / "nbcache-report.nbcache.txt"
+        assert "jcache-report" in source.read_text()
+        assert '"nbcache-report.nbcache"' in (output / "searchindex.js").read_text()
+
+
+@pytest.mark.parametrize(
+    ("suffixes", "name", "text"),
+    [
+        ("'.md'", "index.md", "# Book\n\n[](nbcache-report)\n"),
+        ("{'.md': 'markdown'}", "index.md", "# Book\n\n[](nbcache-report)\n"),
+        ("{'.txt': 'restructuredtext'}", "index.txt", "Book\n====\n\n:doc:`nbcache-report`\n"),
+    ],
+)
+def test_the_page_needs_no_suffix_of_the_projects(
+    book: Book, suffixes: str, name: str, text: str
+) -> None:
+    # The page is not a notebook, whatever the formats are.
+    book.conf(f"source_suffix = {suffixes}\nlanguage = 'de'", formats={".md": "myst"})
+    book.write(name, text)
+    built = book.build("-W")
+    assert (built.status, built.warnings) == (0, "")
+    assert "Notebook execution report" in book.page("index")
+    assert "nbcache-report" not in written(book, "html", "nbcache-report.json")
+    assert book.build().read == (0, 0, 0)
+
+
+def test_the_page_has_a_path_that_exists_and_looks_like_one_of_the_source_directory(
+    book: Book,
+) -> None:
+    book.conf(
+        """
+        def setup(app):
+            app.connect("doctree-read", look)
+
+        def look(app, doctree):
+            from pathlib import Path
+            path = Path(app.env.doc2path("nbcache-report"))
+            assert path.is_file()
+            path.relative_to(app.srcdir)
+            name = "nbcache-report.nbcache"
+            for known in (path, name, Path(app.srcdir, name)):
+                assert app.env.path2doc(known) == "nbcache-report", known
+            print("LOOKED", app.env.doc2path("nbcache-report", base=False))
+        """
+    )
+    book.index("nbcache-report")
+    before = book.sources()
+    built = book.build()
+    assert built.warnings == ""
+    assert "LOOKED nbcache-report.nbcache" in built.log
+    assert book.sources() == before
 
 
 def test_every_way_to_link_to_the_report_leads_there_without_a_warning(book: Book) -> None:
