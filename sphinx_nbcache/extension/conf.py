@@ -13,6 +13,7 @@ from sphinx.util.matching import get_matching_files
 from sphinx.util.tags import Tags
 
 from sphinx_nbcache.config import (
+    AUTO,
     PREFIX,
     Settings,
     checked_settings,
@@ -20,7 +21,9 @@ from sphinx_nbcache.config import (
     read_settings,
 )
 from sphinx_nbcache.extension.config_values import CHECKPOINTS, notice_of_unknown, unknown_options
+from sphinx_nbcache.extension.handover import renderers_in_charge
 from sphinx_nbcache.extension.log import line_in_conf
+from sphinx_nbcache.extension.their_options import Their, file_types_in, options_of
 from sphinx_nbcache.notebooks.formats import not_documents
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.project import Project, ProjectError
@@ -47,7 +50,7 @@ def open_conf_project(
     checked_settings(options)
     base = folder.resolve()
     values = _values(base)
-    settings, problems = read_settings(_lasting(values) | options)
+    settings, problems = read_settings(_lasting(values) | _of_renderers(values) | options)
     conf = base / "conf.py"
     for problem in problems:
         # `place_of_option` would need an application, and there is none without a build.
@@ -84,7 +87,8 @@ def find_conf_store(folder: Path) -> tuple[Path, Settings]:
         ProjectError: There is no `conf.py`, or it fails.
     """
     base = folder.resolve()
-    settings, _ = read_settings(_lasting(_values(base)))
+    values = _values(base)
+    settings, _ = read_settings(_lasting(values) | _of_renderers(values))
     return _store_of(base, settings).resolve(), settings
 
 
@@ -95,6 +99,17 @@ def _lasting(values: dict[str, Any]) -> dict[str, Any]:
         for name, (declared, _) in declared_options().items()
         if PREFIX + name in values and declared.is_lasting
     }
+
+
+def _of_renderers(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that follow from those of nbsphinx or MyST-NB in a `conf.py`."""
+    wanted = values.get(PREFIX + "renderer", AUTO)
+    try:
+        renderers = renderers_in_charge(values.get("extensions", ()), wanted)
+    except ConfigError as error:
+        raise ProjectError(str(error)) from None
+    their = Their(values.get, values.__contains__)
+    return options_of(renderers, file_types_in(values), their) if renderers else {}
 
 
 def _store_of(base: Path, settings: Settings) -> Path:

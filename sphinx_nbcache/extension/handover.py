@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
 
-from sphinx_nbcache.config import PREFIX, declared_options
+from sphinx_nbcache.config import PREFIX
 from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES
 from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.extension.their_options import (
@@ -23,6 +23,7 @@ from sphinx_nbcache.extension.their_options import (
     derived_options,
     formats_of,
     mode_in,
+    taken,
     unnamed_converters,
 )
 from sphinx_nbcache.notebooks.executed import Executed
@@ -175,20 +176,17 @@ def _in_charge(renderer: str, config: Config, their: Their) -> str:
 def _take(config: Config, their: Their, derived: Derived) -> Iterator[Notice]:
     """Set one of our options, and yield what is to be said of it."""
     ours = PREFIX + derived.option
-    if their.is_set(ours) and not derived.adds:
-        if not derived.is_default:
-            text = f"{ours} counts, not {derived.source}"
-            yield Notice(Topic.OPTION, text, is_information=True)
-        return
     try:
-        declared_options()[derived.option][0].check(derived.value)
+        value = taken(derived, their)
     except ValueError as expected:
         text = f"{derived.source} = {derived.source_value!r:.200} is not used: it is not {expected}"
         yield Notice(Topic.CONFIG, text, option=derived.source)
         return
-    config[ours] = [*config[ours], *derived.value] if derived.adds else derived.value
-    if not derived.is_default:
+    text = f"{ours} counts, not {derived.source}"
+    if value is not None:
+        config[ours] = value[0]
         text = f"{derived.source} = {derived.source_value!r:.200} counts as {ours}"
+    if not derived.is_default:
         yield Notice(Topic.OPTION, text, is_information=True)
 
 

@@ -38,6 +38,7 @@ from sphinx_nbcache.extension.log import (
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
 from sphinx_nbcache.extension.tokens import offer_to_translators
 from sphinx_nbcache.files.atomic import trouble_in_words
+from sphinx_nbcache.notebooks.renderers import TITLES
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action, Plan, Why
 from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
@@ -353,7 +354,7 @@ class Hooks:
         paged = {i.planned.name: docname for docname, i in settled if i.planned.scan.decodable}
         run = Run(tuple(item for _, item in settled), self.seconds)
         self.report = BuildReport(
-            draft(run, paged, project.past_runs),
+            draft(run, paged, project.past_runs, [TITLES[name] for name in self.renderers]),
             project,
             # Set by distributions that compare builds
             # (https://reproducible-builds.org/specs/source-date-epoch/); Sphinx itself takes its

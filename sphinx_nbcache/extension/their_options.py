@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from sphinx_nbcache import values
+from sphinx_nbcache.config import PREFIX, declared_options
 from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX
 from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.renderers import (
@@ -103,6 +106,48 @@ def derived_options(renderer: str, their: Their) -> Iterator[Derived]:
         elif renderer == NBSPHINX and option == "timeout":
             # nbsphinx has no time limit unless one is set, and its users rely on that.
             yield Derived(option, None, source, value, is_default=not is_set)
+
+
+def options_of(
+    renderers: Sequence[str], file_types: Mapping[str, Any], their: Their
+) -> dict[str, Any]:
+    """Return the options of ours that follow from the configuration, by name without `nbcache_`.
+
+    Args:
+        renderers: The renderers in charge.
+        file_types: The final value of `source_suffix`.
+        their: The options of the renderers, and ours.
+    """
+    options: dict[str, Any] = {"formats": formats_of(renderers, file_types, their)}
+    if not their.is_set(PREFIX + "execute"):
+        options["execute"] = "renderer"
+    for renderer in renderers:
+        for derived in derived_options(renderer, their):
+            # A build warns about values that cannot be used.
+            with suppress(ValueError):
+                if (value := taken(derived, their)) is not None:
+                    options[derived.option] = value[0]
+    return options
+
+
+def taken(derived: Derived, their: Their) -> tuple[Any] | None:
+    """Return the raw value that an option of ours gets from theirs, in a tuple.
+
+    Returns:
+        `None` if `conf.py` sets our option.
+
+    Raises:
+        ValueError: The value cannot be used.
+    """
+    name = PREFIX + derived.option
+    is_set = their.is_set(name)
+    if is_set and not derived.adds:
+        return None
+    declared_options()[derived.option][0].check(derived.value)
+    if not derived.adds:
+        return (derived.value,)
+    own = their.get(name) if is_set else ()
+    return ([*values.strings(own or ()), *derived.value],)
 
 
 def _identical(value: Any) -> Any:

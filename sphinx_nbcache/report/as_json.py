@@ -158,6 +158,8 @@ class ReportDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The totals in one line."""
     totals: ReportTotals
     """The totals."""
+    renderers: tuple[str, ...]
+    """The extensions that render the notebooks of a build instead of this one."""
     notebooks: tuple[ReportEntryItem, ...]
     """In the order of their names."""
 
@@ -177,7 +179,10 @@ def report_document(report: Report) -> ReportDocument:
         seconds_saved=report.saved if told else None,
     )
     return ReportDocument(
-        summary=report.summary, totals=totals, notebooks=tuple(map(_item, report.entries))
+        summary=report.summary,
+        totals=totals,
+        renderers=report.renderers,
+        notebooks=tuple(map(_item, report.entries)),
     )
 
 

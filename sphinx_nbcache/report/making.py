@@ -172,20 +172,27 @@ class Draft:
         return replace(self.outline, entries=tuple(entries))
 
 
-def draft(run: Run, docnames: Mapping[str, str], past: Past = no_past) -> Draft:
+def draft(
+    run: Run,
+    docnames: Mapping[str, str],
+    past: Past = no_past,
+    renderers: Sequence[str] = (),
+) -> Draft:
     """Return the draft of the report on a run.
 
     Args:
         run: The outcome of the notebooks.
         docnames: The documents of notebooks, by name.
         past: Returns the last runs of a notebook.
+        renderers: Titles of the extensions that render the notebooks instead of this one.
     """
     entries = tuple(
         _entry(item, docnames.get(item.planned.name, ""), past(item.planned))
         for item in run.notebooks
     )
     executed = any(item.ran_here for item in run.notebooks)
-    return Draft(run.notebooks, Report(entries, run.seconds if executed else 0.0))
+    report = Report(entries, run.seconds if executed else 0.0, renderers=tuple(renderers))
+    return Draft(run.notebooks, report)
 
 
 def draft_of_plan(plan: Plan, present: Mapping[str, Stored], past: Past = no_past) -> Draft:

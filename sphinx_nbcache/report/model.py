@@ -208,11 +208,13 @@ class Report:
         entries: The notebooks, sorted by name.
         seconds: The time that this build spent on running notebooks.
         is_reproducible: Whether data that varies between builds is left out.
+        renderers: Titles of the extensions that render the notebooks instead of this one.
     """
 
     entries: tuple[ReportEntry, ...] = ()
     seconds: float = 0.0
     is_reproducible: bool = False
+    renderers: tuple[str, ...] = ()
 
     @property
     def executed(self) -> int:
@@ -276,7 +278,12 @@ class Report:
         example, is run again by each build.
         """
         entries = tuple(_without_what_varies(entry) for entry in self.entries)
-        return Report(entries, is_reproducible=True)
+        return Report(entries, is_reproducible=True, renderers=self.renderers)
+
+    @property
+    def rendered_by(self) -> str:
+        """A sentence that names other renderers; empty if there are none."""
+        return f"Rendered by {' and '.join(self.renderers)}." if self.renderers else ""
 
     def _count(self, decision: str) -> int:
         return sum(entry.decision == decision for entry in self.entries)

@@ -289,7 +289,8 @@ def report_nodes(
             link[:] = [nodes.literal("", link.astext())]
     if selection.columns or selection.part == "notebooks":
         return [listed]
-    totals = nodes.paragraph("", f"{counted.summary}.", classes=["nbcache-totals"])
+    text = f"{counted.summary}. {counted.rendered_by}".rstrip()
+    totals = nodes.paragraph("", text, classes=["nbcache-totals"])
     return [totals] if selection.part else [totals, listed, *failed]
 
 

@@ -140,7 +140,8 @@ def report_pieces(
     has_headings = not selection.part
     parts: list[Iterable[Html]] = []
     if selection.has("figures"):
-        parts.append((_figures(counted),))
+        named = element("p", counted.rendered_by) if counted.renderers else Html()
+        parts.append((_figures(counted), named))
     if selection.has("failures"):
         parts.append((failures(entries, rows, links, has_heading=has_headings),))
     if selection.has("notebooks") and entries:
