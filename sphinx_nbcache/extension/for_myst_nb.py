@@ -24,7 +24,7 @@ from sphinx_nbcache.extension.handover import (
     put_into,
     their_options,
 )
-from sphinx_nbcache.extension.log import notifier
+from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.extension.their_options import FORMER_NAMES, UNSET, mode_in
 from sphinx_nbcache.notebooks.renderers import INLINE, MYST_NB
 from sphinx_nbcache.notices import Notice, Topic
@@ -105,9 +105,11 @@ class MystNbPages:
             named: The same.
         """
         content = content_of(self._build, docname)
-        if content is None:
-            return usual(*given, **named)
         bound = inspect.signature(usual).bind(*given, **named).arguments
+        if content is None:
+            if self._mode != INLINE and bound["nb_config"].execution_mode == INLINE:
+                LOGGER.info("MyST-NB runs %s itself: its metadata say `inline`", docname)
+            return usual(*given, **named)
         notebook, logger = bound["notebook"], bound["logger"]
         put_into(notebook, content, docname, self._build)
         client = _client(notebook, content, bound)
