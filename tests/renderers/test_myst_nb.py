@@ -57,7 +57,7 @@ def test_pages_are_those_of_myst_nb_and_a_second_build_reads_nothing(
         "fit.md",
         "%%from myst_nb import glue\nglue('x', 42, display=False)\nprint(open('data.csv').read())",
         "The answer is {glue}`x`.",
-        "```{code-cell}\n:tags: [hide-input]\nfrom IPython.display import HTML\nHTML('<b>b</b>')\n```",
+        "```{code-cell}\n:tags: [hide-input]\nimport IPython\nIPython.display.HTML('b')\n```",
         "```{glue} x\n```",
     )
     book.ipynb("other.ipynb", "%%import sys\nprint('err', file=sys.stderr)\n1 + 1")
@@ -102,7 +102,7 @@ def test_a_notebook_that_fails_has_its_traceback_and_the_build_goes_on(book: Boo
     built = book.build()
     assert built.status == 0
     assert "ZeroDivisionError" in words(book.page("bad"))
-    assert "timed out" in words(book.page("slow"))
+    assert "took longer than 1 s" in words(book.page("slow"))
     assert "fine" in words(book.page("good"))
     assert "ZeroDivisionError" in (book.folder / "_build/html/reports/bad.err.log").read_text(
         "utf-8"
@@ -175,24 +175,24 @@ def test_the_mode_of_myst_nb_counts_unless_ours_is_set(
 
 
 @pytest.mark.parametrize(
-    ("conf", "own", "ran"),
+    ("conf", "own", "runs"),
     [
-        ("nb_execution_mode = 'cache'", {"execution_mode": "off"}, False),
-        ("nb_execution_mode = 'off'", {"execution_mode": "force"}, True),
+        ("nb_execution_mode = 'cache'", {"execution_mode": "off"}, 0),
+        ("nb_execution_mode = 'off'", {"execution_mode": "force"}, 1),
         (
             "nb_execution_mode = 'cache'\nnbcache_execute = 'off'",
             {"execution_mode": "force"},
-            False,
+            0,
         ),
     ],
 )
 def test_the_metadata_of_a_notebook_count_more_than_the_mode_of_the_project(
-    book: Book, conf: str, own: dict[str, Any], ran: bool
+    book: Book, conf: str, own: dict[str, Any], runs: int
 ) -> None:
     book.conf(f"{ORDERS[0]}\n{conf}")
     book.index("own")
     book.ipynb("own.ipynb", "%%print('here')", mystnb=own)
-    assert bool(book.build().ran) == ran
+    assert len(book.build().ran) == runs
 
 
 def test_options_of_myst_nb_are_settings(book: Book) -> None:

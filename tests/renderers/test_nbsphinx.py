@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 ORDERS = ("extensions.append('nbsphinx')", "extensions.insert(0, 'nbsphinx')")
-QUIET = {"outputs": stream("stored\n"), "count": 7}
+QUIET: dict[str, Any] = {"outputs": stream("stored\n"), "count": 7}
 
 
 def article(page: str) -> str:
@@ -106,7 +106,7 @@ def test_a_notebook_that_fails_has_its_traceback_on_its_page_and_the_build_goes_
     assert "ZeroDivisionError" in words(book.page("bad"))
     assert "before" in words(book.page("bad"))
     assert "[1]:" in words(book.page("bad"))
-    assert "CellTimeoutError" in words(book.page("slow"))
+    assert "took longer than 1 s" in words(book.page("slow"))
     assert "fine" in words(book.page("good"))
     assert "bad.ipynb" in built.warnings
 
@@ -137,30 +137,28 @@ def test_the_mode_of_nbsphinx_counts_unless_ours_is_set(
     built = book.build()
     assert tuple(sorted(built.ran)) == ran
     assert shown in words(book.page("some"))
-    assert ("fresh" in words(article(book.page("none"))).split("print")[-1]) == (
-        "none.ipynb" in ran
-    )
+    assert ("nboutput" in article(book.page("none"))) == ("none.ipynb" in ran)
 
 
 @pytest.mark.parametrize(
-    ("conf", "own", "ran"),
+    ("conf", "own", "runs"),
     [
-        ("", {"execute": "never"}, False),
-        ("nbsphinx_execute = 'never'", {"execute": "always"}, True),
-        ("nbsphinx_execute = 'never'", {"execute": "auto"}, True),
-        ("nbcache_execute = 'off'", {"execute": "always"}, False),
-        ("nbcache_execute = 'force'", {"execute": "never"}, False),
+        ("", {"execute": "never"}, 0),
+        ("nbsphinx_execute = 'never'", {"execute": "always"}, 1),
+        ("nbsphinx_execute = 'never'", {"execute": "auto"}, 1),
+        ("nbcache_execute = 'off'", {"execute": "always"}, 0),
+        ("nbcache_execute = 'force'", {"execute": "never"}, 0),
     ],
 )
 def test_the_metadata_of_a_notebook_count_more_than_the_mode_of_the_project(
-    book: Book, conf: str, own: dict[str, Any], ran: bool
+    book: Book, conf: str, own: dict[str, Any], runs: int
 ) -> None:
     book.conf(f"{ORDERS[0]}\n{conf}")
     book.index("own")
     book.ipynb("own.ipynb", "%%print('here')", nbsphinx=own)
     built = book.build("-W")
     assert built.status == 0, built.warnings
-    assert bool(built.ran) == ran
+    assert len(built.ran) == runs
 
 
 def test_options_and_metadata_of_nbsphinx_are_settings(book: Book) -> None:
