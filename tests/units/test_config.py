@@ -88,6 +88,7 @@ VALID: list[tuple[str, Any, Any]] = [
     ("ci", "github", "github"),
     ("execute", "off", "off"),
     ("execute", "frozen", "frozen"),
+    ("renderer", "own", "own"),
     ("root", "", None),
     ("root", "..", ".."),
     ("root", Path("a/b"), "a/b"),
@@ -151,7 +152,8 @@ VALID: list[tuple[str, Any, Any]] = [
 
 # For each option that is not in the key: values that differ from the default.
 ELSEWISE: dict[str, list[Any]] = {
-    "execute": ["missing", "force", "off", "frozen"],
+    "execute": ["missing", "force", "off", "frozen", "renderer"],
+    "renderer": ["own"],
     "rerun": [["book/*"]],
     "store": ["elsewhere"],
     "restore": [["book/*"]],
@@ -258,7 +260,7 @@ def test_a_wrong_value_of_execute_never_executes(value: Any, meant: str) -> None
 
 @pytest.mark.parametrize("value", ["", ["off"], {}, "xyz", 7])
 def test_a_value_of_execute_that_is_like_none_is_an_error_without_a_guess(value: Any) -> None:
-    with pytest.raises(OptionError, match=r"'frozen'$"):
+    with pytest.raises(OptionError, match=r"'renderer'$"):
         read_settings({"execute": value})
 
 
