@@ -22,14 +22,10 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.extension.config_values import register_options
     from sphinx_nbcache.extension.directives import JcacheReport, JcacheStatus
     from sphinx_nbcache.extension.domain import NotebookDomain
+    from sphinx_nbcache.extension.galleries import leave_out_galleries
     from sphinx_nbcache.extension.handover import renderers_in_charge
     from sphinx_nbcache.extension.hooks import Hooks
-    from sphinx_nbcache.report.pages import (
-        REPORT_SUFFIX,
-        PlainLinks,
-        ReportParser,
-        forget_report_document,
-    )
+    from sphinx_nbcache.report.pages import connect_report
 
     register_options(app)
     # Not later: from here on, what is registered depends on it, whatever the order of extensions.
@@ -39,11 +35,6 @@ def connect(app: Sphinx) -> None:
     # after this one.
     for renderer in renderers:
         app.setup_extension(renderer)
-    # A suffix and a parser of its own: each project reads the page, whatever its suffixes are.
-    app.add_source_parser(ReportParser)
-    app.add_source_suffix(REPORT_SUFFIX, ReportParser.supported[0])
-    # Before other extensions look at the documents, whose handlers have the priority 500.
-    app.connect("builder-inited", forget_report_document, priority=100)
     app.add_domain(NotebookDomain)
     app.setup_extension("sphinx_nbcache.rendering")
     app.add_directive("jcache-report", JcacheReport)
@@ -53,7 +44,9 @@ def connect(app: Sphinx) -> None:
         app.add_directive("nb-exec-table", JcacheReport)  # the name in MyST-NB
     app.add_role("jcache-status", JcacheStatus())
     app.setup_extension("sphinx_nbcache.click_pages")
-    app.add_post_transform(PlainLinks)
+    connect_report(app)
+    # After the formats were checked (700), before files are looked for (900).
+    app.connect("config-inited", leave_out_galleries, priority=800)
     hooks = Hooks(renderers)
     hooks.connect(app)
     if renderers:

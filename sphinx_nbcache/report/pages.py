@@ -99,6 +99,17 @@ def _fact(entry: ReportEntry, fact: str) -> str:
     return f"{text} UTC" if fact == "date" and text else text
 
 
+def connect_report(app: Sphinx) -> None:
+    """Register how the page is read, and keep other extensions from taking it for a file."""
+    # A suffix and a parser of its own: each project reads the page, whatever its suffixes are.
+    app.add_source_parser(ReportParser)
+    app.add_source_suffix(REPORT_SUFFIX, ReportParser.supported[0])
+    app.add_post_transform(PlainLinks)
+    # Handlers of other extensions have the priority 500.
+    app.connect("builder-inited", forget_report_document, priority=100)
+    app.connect("env-updated", leave_out_of_git, priority=100)
+
+
 class _PackagedPath(_StrPath):
     """The path of the page's source, relative to the source directory, where it is not.
 
@@ -156,6 +167,19 @@ def forget_report_document(app: Sphinx) -> None:
     if is_report_ours(app.env):
         project.docnames.discard(REPORT_DOCNAME)
         del project._docname_to_path[REPORT_DOCNAME]  # noqa: SLF001 (no public API)
+
+
+def leave_out_of_git(_app: Sphinx, env: BuildEnvironment) -> None:
+    """`env-updated`: keep sphinx-last-updated-by-git from asking git about the page.
+
+    It would warn, because this package is in no repository, or show the date of a commit there.
+    """
+    # Documents without a value are those that it asks about (0.3.8, `_env_updated`). The value is a
+    # time, and whether the page has a link to its source. Its option `git_exclude_patterns` would
+    # remove this link and the copy of the source, which sphinx-llms-txt (0.7) warns about.
+    dates = getattr(env, "git_last_updated", None)
+    if isinstance(dates, dict) and REPORT_DOCNAME in dates and is_report_ours(env):
+        dates[REPORT_DOCNAME] = (None, True)
 
 
 def add_report_document(
