@@ -34,6 +34,9 @@ FILE_TYPE = "nbcache"
 BEFORE_SUFFIXES, AFTER_SUFFIXES = 700, 900
 # The file types of MyST-NB and nbsphinx for notebooks in `source_suffix`.
 _TYPES_OF_OTHERS = frozenset({"myst-nb", "jupyter_notebook"})
+# They write each page that they have executed as a notebook next to the output directory
+# (jupyter-sphinx 0.5.3, `utils.output_directory`; MyST-NB 1.4, `nb_output_folder`).
+_KEEPS_NOTEBOOKS = frozenset({"jupyter_sphinx", "myst_nb"})
 CHECKPOINTS = "**.ipynb_checkpoints"
 
 
@@ -242,6 +245,8 @@ def _outputs(app: Sphinx) -> list[str]:
     base, output = Path(app.srcdir), Path(app.outdir)
     # Also folders of other builders: `make html latexpdf` writes both next to each other.
     folders = {output, Path(app.doctreedir), store_place(base, output.parent, settings)}
+    if not _KEEPS_NOTEBOOKS.isdisjoint(app.extensions):
+        folders.add(output.parent / "jupyter_execute")
     if output.parent.is_dir():
         folders.update(folder for folder in output.parent.iterdir() if is_output(folder))
     inside = (folder for folder in folders if base in folder.parents)
