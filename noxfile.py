@@ -105,6 +105,13 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def renderers(session: nox.Session) -> None:
+    """Build projects together with other extensions (3 minutes)."""
+    session.install("-e", ".", *groups("test", "renderers"))
+    session.run("pytest", "-n", "2", "tests/renderers", *session.posargs)
+
+
+@nox.session
 def portable(session: nox.Session) -> None:
     """Run tests with what Windows lacks hidden from the package (4 minutes)."""
     session.install("-e", ".", *groups("test"))
