@@ -44,6 +44,12 @@ tests/units/test_trace_places.py tests/units/test_tracer_of_run.py tests/units/t
 tests/builds/test_no_op.py tests/builds/test_temporary.py tests/builds/test_what_runs.py
 tests/builds/test_written_files.py
 """.split()
+# The lowest versions that build a project with Sphinx 8 without this extension. Pandoc is for
+# nbsphinx.
+LOWEST_RENDERERS = """
+nbsphinx==0.9.2 myst-nb==1.1.0 sphinx==8.0.2 myst-parser==4.0.0 pypandoc_binary
+""".split()
+HAND_OVER = ("nbsphinx", "myst_nb", "reader_of_myst_nb")
 
 
 def has_browser() -> bool:
@@ -105,10 +111,16 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
-def renderers(session: nox.Session) -> None:
-    """Build projects together with other extensions (3 minutes)."""
-    session.install("-e", ".", *groups("test", "renderers"))
-    session.run("pytest", "-n", "2", "tests/renderers", *session.posargs)
+@nox.parametrize("versions", ["lowest", "newest"])
+def renderers(session: nox.Session, versions: str) -> None:
+    """Build projects with nbsphinx and MyST-NB, and together with other extensions (8 minutes)."""
+    if versions == "newest":
+        session.install("--upgrade", "-e", ".", *groups("test", "renderers"))
+        tests = ["tests/renderers"]
+    else:
+        session.install("-e", ".", *LOWEST_RENDERERS, *groups("test"))
+        tests = [f"tests/renderers/test_{name}.py" for name in HAND_OVER]
+    session.run("pytest", "-n", "2", *tests, *session.posargs)
 
 
 @nox.session
