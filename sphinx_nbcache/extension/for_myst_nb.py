@@ -23,14 +23,17 @@ from sphinx_nbcache.extension.handover import (
     content_of,
     put_into,
     their_options,
+    unreadable_section,
 )
 from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.extension.their_options import FORMER_NAMES, UNSET, mode_in
+from sphinx_nbcache.notebooks.own_settings import SettingProblem
 from sphinx_nbcache.notebooks.renderers import INLINE, MYST_NB
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.results.records import Failure
+from sphinx_nbcache.text import colourless
 
-# What `myst_nb.sphinx_.Parser.parse` (MyST-NB 1.1 to 1.4) calls for each notebook.
+# `myst_nb.sphinx_.Parser.parse` (MyST-NB 1.1 to 1.4) calls this function for each notebook.
 _MAKER = "create_client"
 _PARAMETERS = ("notebook", "source", "nb_config", "logger", "read_fmt")
 # Names of errors in MyST-NB's tables and logs: those of nbclient's exceptions.
@@ -40,9 +43,11 @@ _OWN_ERRORS = frozenset({"CellTimeoutError", "DeadKernelError"})
 
 def fits() -> bool:
     """Tell whether the installed MyST-NB makes its clients in the known way."""
-    import myst_nb.sphinx_
-    from myst_nb.core.execute.base import NotebookClientBase
-
+    try:
+        import myst_nb.sphinx_
+        from myst_nb.core.execute.base import NotebookClientBase
+    except ImportError:
+        return False
     maker = getattr(myst_nb.sphinx_, _MAKER, None)
     if maker is None or tuple(inspect.signature(maker).parameters) != _PARAMETERS:
         return False
@@ -65,19 +70,25 @@ class MystNbPages:
 
     def connect(self, app: Sphinx) -> None:
         """Register MyST-NB's parser once more, with our client."""
-        import myst_nb.sphinx_ as myst_nb
-
         self.is_usable = fits()
         if not self.is_usable:
             say_unfit(app)
             return
-        client = self.client_for
+        import myst_nb.sphinx_ as myst_nb
+
+        build, client = self._build, self.client_for
 
         class Parser(myst_nb.Parser):  # type: ignore[misc]  # it has no types
             """MyST-NB's parser, which executes none of our notebooks."""
 
             def parse(self, inputstring: str, document: nodes.document) -> None:
-                docname = document.settings.env.docname
+                docname = (getattr(document.settings, "env", None) or self.env).docname
+                if (problem := unreadable(build, docname)) is not None:
+                    # MyST-NB would end the build with a traceback. An empty page has the settings
+                    # that transforms of myst-parser (5.2) need.
+                    super(myst_nb.Parser, self).parse("", document)
+                    document += unreadable_section(docname, problem)
+                    return
                 # Only while this page is read: another application in this process may use the
                 # same module.
                 with _replaced(myst_nb, partial(client, docname)):
@@ -115,7 +126,7 @@ class MystNbPages:
         client = _client(notebook, content, bound)
         client.exec_metadata = self._metadata(content)
         if content.failure is not None and bound["nb_config"].execution_show_tb:
-            logger.info(content.failure.traceback)
+            logger.info(colourless(content.failure.traceback))
         return client
 
     def _metadata(self, content: PageContent) -> dict[str, Any] | None:
@@ -130,8 +141,17 @@ class MystNbPages:
             "method": self._mode,
             "succeeded": failure is None,
             "error": None if failure is None else _error(failure),
-            "traceback": None if failure is None else failure.traceback,
+            "traceback": None if failure is None else colourless(failure.traceback),
         }
+
+
+def unreadable(build: Build, docname: str) -> SettingProblem | None:
+    """Return why the notebook of a document cannot be read; `None` if it can."""
+    settled = build.settled.get(docname)
+    problem = settled.planned.scan.unreadable if settled is not None else None
+    if problem is not None:
+        build.note_shown(docname)
+    return problem
 
 
 def _client(notebook: Any, content: PageContent, bound: dict[str, Any]) -> Any:

@@ -73,6 +73,7 @@ class NbsphinxPages:
         try:
             node = self._read(source[0], suffix)
         except Exception:  # noqa: BLE001 (nbsphinx reads it again, and says what is wrong)
+            self._build.note_shown(docname)
             return
         put_into(node, content, docname, self._build)
         is_changed = self._forbid(node)

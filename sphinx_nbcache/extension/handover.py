@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
@@ -28,6 +29,7 @@ from sphinx_nbcache.extension.their_options import (
 )
 from sphinx_nbcache.notebooks.executed import Executed
 from sphinx_nbcache.notebooks.merging import MergeError, fill
+from sphinx_nbcache.notebooks.own_settings import SettingProblem
 from sphinx_nbcache.notebooks.renderers import (
     INLINE,
     MODE_OPTIONS,
@@ -272,3 +274,13 @@ def _with_failure(executed: Executed, failure: Failure | None) -> Executed:
 
 def _warn(text: str, topic: Topic, docname: str) -> None:
     LOGGER.warning("%s", text, type=WARNING_TYPE, subtype=topic.value, location=docname)
+
+
+def unreadable_section(name: str, problem: SettingProblem) -> nodes.section:
+    """Return the page of a file that cannot be read, with the error and its line."""
+    where = f" (line {problem.line})" if problem.line else ""
+    text = f"This notebook cannot be read{where}: {problem.text}"
+    message = nodes.error("", nodes.paragraph(text, text))
+    section = nodes.section("", nodes.title(name, name), message, ids=["unreadable-notebook"])
+    section["names"].append("unreadable-notebook")
+    return section

@@ -24,9 +24,11 @@ from sphinx.environment import BuildEnvironment
 from sphinx_nbcache.config import PREFIX
 from sphinx_nbcache.extension.directives import CodeCellNode
 from sphinx_nbcache.extension.domain import note_files
+from sphinx_nbcache.extension.handover import unreadable_section
 from sphinx_nbcache.extension.tokens import notebook_tokens
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.notebook import Cell, Notebook, NotebookError, NumberedCell
+from sphinx_nbcache.notebooks.own_settings import SettingProblem
 from sphinx_nbcache.notebooks.scan import cell_digest
 from sphinx_nbcache.rendering.images import (
     SUFFIXES,
@@ -79,7 +81,8 @@ class NotebookParser(MystParser):
             self._render(Notebook({}, ()), document)
             # A page all the same: a toctree that names it stays valid, and the error is where its
             # author looks.
-            document += _unreadable(path.name, error)
+            problem = SettingProblem(str(error), error.line)
+            document += unreadable_section(path.name, problem)
             return
         # Sphinx reads the page again when a loaded file changes; it knows only the source itself
         # (https://www.sphinx-doc.org/en/master/extdev/envapi.html).
@@ -256,13 +259,3 @@ def _remember_metadata(env: BuildEnvironment, notebook: Notebook) -> None:
     kernelspec = notebook.metadata.get("kernelspec")
     if isinstance(kernelspec, dict):
         env.metadata[env.docname]["kernelspec"] = kernelspec
-
-
-def _unreadable(name: str, error: NotebookError) -> nodes.section:
-    """Return the page of a file that cannot be read, with the error and its line."""
-    where = f" (line {error.line})" if error.line else ""
-    text = f"This notebook cannot be read{where}: {error}"
-    message = nodes.error("", nodes.paragraph(text, text))
-    section = nodes.section("", nodes.title(name, name), message, ids=["unreadable-notebook"])
-    section["names"].append("unreadable-notebook")
-    return section

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from textwrap import dedent
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -32,7 +33,6 @@ from sphinx_nbcache.notebooks.front_matter import (
     load_yaml,
     notebook_metadata,
     read_front_matter,
-    yaml_block,
 )
 from sphinx_nbcache.notebooks.notebook import Cell, Notebook, Problem
 
@@ -133,9 +133,9 @@ def _parser_of_myst_nb(extensions: tuple[str, ...]) -> MarkdownIt:
 def split_options(content: str) -> Block:
     """Split the content of a fenced directive into options and body."""
     lines = content.split("\n")
-    # The two forms of options in MyST
-    # (https://myst-parser.readthedocs.io/en/latest/syntax/roles-and-directives.html).
-    source, used = yaml_block(lines) if lines[0].rstrip() == "---" else _option_lines(lines)
+    # The two forms of options in MyST, as `_parse_directive_options` takes them apart
+    # (`myst_parser/parsers/directives.py`, myst-parser 5.2).
+    source, used = _option_block(lines) if lines[0].startswith("---") else _option_lines(lines)
     options, problem = _yaml_options(source)
     while used < len(lines) and not lines[used].strip():
         used += 1
@@ -256,12 +256,26 @@ class _Scan:
         return metadata if isinstance(metadata, dict) else {}
 
 
+def _option_block(lines: list[str]) -> tuple[str, int]:
+    """Return the YAML after a line `---`, and the number of lines up to its end.
+
+    Return `("", 0)` if it does not end: the lines are code.
+    """
+    for number, line in enumerate(lines[1:], 1):
+        if line.startswith("---"):
+            return dedent("\n".join(lines[1:number])), number + 1
+    return "", 0
+
+
 def _option_lines(lines: list[str]) -> tuple[str, int]:
+    """Return the YAML in leading lines with a colon, and their number."""
     used = 0
-    while used < len(lines) and re.match(r":[\w-]+:", lines[used]):
+    # Three colons begin a fence.
+    while used < len(lines) and re.match(r"\s*:(?!::)", lines[used]):
         used += 1
-    # Without the first colon, `:key: value` is YAML.
-    return "\n".join(line[1:] for line in lines[:used]), used
+    # Without the first colon, `:key: value` is YAML. So are further lines of a value, which begin
+    # with a colon, too.
+    return "\n".join(line.lstrip()[1:] for line in lines[:used]), used
 
 
 def _yaml_options(source: str) -> tuple[dict[str, Any], str]:

@@ -72,7 +72,7 @@ def own_settings(notebook: Notebook, text: str = "", renderer: str = "") -> OwnS
     problems = _Problems(text)
     own, execution = (problems.section(notebook.metadata, key) for key in (OWN, EXECUTION))
     problems.kernel(notebook)
-    # Ours count most. Those of jupyter-cache count before those of MyST-NB, as they do there.
+    # Our own settings take precedence, then those of jupyter-cache, as in MyST-NB.
     written = (
         problems.foreign(renderer, notebook.metadata)
         | problems.valid(EXECUTION, execution)

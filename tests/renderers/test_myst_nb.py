@@ -69,6 +69,9 @@ def test_pages_are_those_of_myst_nb_and_a_second_build_reads_nothing(
     for page in ("fit", "other"):
         assert article(book.page(page)) == article(other.page(page))
     assert "The answer is 42" in words(book.page("fit"))
+    # Its classes are those of our cells, but not its style.
+    assert "nbcache.css" not in book.page("fit")
+    assert "nbcache.css" in book.page("nbcache-report")
     again = book.build()
     assert again.read == (0, 0, 0)
     assert again.ran == ()
@@ -343,3 +346,33 @@ nbsphinx_execute = "never"
     assert "nbinput" in book.page("binary")
     assert "nbsphinx renders the notebooks" in built.log
     assert "MyST-NB renders the notebooks" in built.log
+
+
+def test_a_notebook_that_cannot_be_read_is_a_page_that_says_so(book: Book) -> None:
+    book.conf(CACHE)
+    book.index("broken", "good")
+    book.write("broken.ipynb", '{"cells": [')
+    notebook(book, "good.md", "%%print('fine')")
+    built = book.build()
+    assert built.status == 0, built.warnings
+    assert "broken.ipynb:1: WARNING: the notebook is not run" in built.warnings
+    assert "This notebook cannot be read" in words(book.page("broken"))
+    assert "fine" in words(book.page("good"))
+    assert book.build().read == (0, 0, 0)
+
+
+def test_a_myst_nb_that_makes_clients_in_another_way_runs_its_notebooks_itself(book: Book) -> None:
+    book.conf(
+        f"""{CACHE}
+import myst_nb.sphinx_ as module
+usual = module.create_client
+module.create_client = lambda *given: usual(*given)
+"""
+    )
+    book.index("fit")
+    notebook(book, "fit.md", "%%print('by MyST-NB')")
+    built = book.build()
+    assert built.status == 0
+    assert "so it runs its notebooks itself; versions 1.1 to 1.4 are known" in built.warnings
+    assert "by MyST-NB" in words(book.page("fit"))
+    assert "notebooks executed" not in built.log
