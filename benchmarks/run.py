@@ -1,12 +1,12 @@
 """All benchmarks, or some of them, in one run.
 
-    python benchmarks/run.py [pages kernels executions traces plans] [--pages 300 1000]
+    python benchmarks/run.py [pages kernels executions renderers traces plans] [--pages 300 1000]
 
 What counts are the ratios; absolute times are for information. Pages: whole `sphinx-build`
 processes of plain MyST pages, of this extension, and of MyST-NB with its cache; medians over the
 repeats. Kernels: notebooks that are run, and one of them after an edit. Executions: many notebooks
-from an empty store, by each tool. Traces: what following a notebook's dependencies costs
-it. Plans: how long it takes to find out that nothing has changed.
+from an empty store, by each tool. Renderers: nbsphinx and MyST-NB, alone and with this extension.
+Traces: what following a notebook's dependencies costs it. Plans: how long it takes to find out that nothing has changed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from books import OURS, PEER, PLAIN, Tool, fill_store, page_path, page_text, write_book
 from execution import executions as executions_table
 from measure import Build, Row, build, compare, compile_packages, table
+from renderers import hand_over
 from tracing import overhead
 from validity import Size
 from validity import plans as plans_table
@@ -96,6 +97,10 @@ def executions(options: argparse.Namespace, _scratch: Path) -> str:
     return executions_table(options.executions, 1)
 
 
+def renderers(options: argparse.Namespace, scratch: Path) -> str:
+    return hand_over(scratch, max(options.executions), options.repeats)
+
+
 def traces(options: argparse.Namespace, _scratch: Path) -> str:
     return overhead(options.repeats)
 
@@ -105,7 +110,8 @@ def plans(options: argparse.Namespace, _scratch: Path) -> str:
 
 
 BENCHMARKS = {
-    function.__name__: function for function in (pages, kernels, executions, traces, plans)
+    function.__name__: function
+    for function in (pages, kernels, executions, renderers, traces, plans)
 }
 
 

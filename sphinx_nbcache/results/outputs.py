@@ -66,7 +66,8 @@ def pack(outputs: RunOutputs) -> tuple[bytes, dict[str, bytes]]:
     blobs: dict[str, bytes] = {}
     packed = RunOutputs([[_packed(output, blobs) for output in cell] for cell in outputs.cells])
     packed.widgets = outputs.widgets
-    return msgspec.json.encode(packed, order="deterministic"), blobs
+    # In the order of the kernel: renderers choose, and list, the forms of an output in this order.
+    return msgspec.json.encode(packed), blobs
 
 
 def unpack(content: bytes, blob: Callable[[str], bytes]) -> RunOutputs:
