@@ -6,7 +6,8 @@ What counts are the ratios; absolute times are for information. Pages: whole `sp
 processes of plain MyST pages, of this extension, and of MyST-NB with its cache; medians over the
 repeats. Kernels: notebooks that are run, and one of them after an edit. Executions: many notebooks
 from an empty store, by each tool. Renderers: nbsphinx and MyST-NB, alone and with this extension.
-Traces: what following a notebook's dependencies costs it. Plans: how long it takes to find out that nothing has changed.
+Traces: what following a notebook's dependencies costs it. Plans: how long it takes to find out that
+nothing has changed.
 """
 
 from __future__ import annotations
