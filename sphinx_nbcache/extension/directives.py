@@ -45,7 +45,7 @@ class CodeCell(SphinxDirective):
         from sphinx_nbcache.notebooks.notebook import loaded_source, name_in
 
         block = split_options("\n".join(self.content))
-        source = block.body
+        source = block.body.rstrip()
         if name := name_in(block.options):
             loaded, problem = loaded_source(name, self.env.doc2path(self.env.docname).parent)
             source = source if problem else loaded

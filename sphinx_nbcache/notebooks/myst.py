@@ -66,7 +66,7 @@ class Block:
 
     Attributes:
         options: Its options: a YAML block between `---` lines, or `:key: value` lines.
-        body: The text after the options, without blank lines around it.
+        body: The text after the options, without empty lines around it.
         offset: The number of lines of the content before the body.
         problem: The reason why the options cannot be read; empty if they can.
     """
@@ -139,7 +139,7 @@ def split_options(content: str) -> Block:
     options, problem = _yaml_options(source)
     while used < len(lines) and not lines[used].strip():
         used += 1
-    return Block(options, "\n".join(lines[used:]).rstrip(), used, problem)
+    return Block(options, "\n".join(lines[used:]).rstrip("\n"), used, problem)
 
 
 def directive_of(token: Token) -> tuple[str, str]:
@@ -228,7 +228,9 @@ class _Scan:
         kind = "code" if name == CODE_CELL else "raw"
         # Lines count from 1, and the fence takes one.
         start = line + 2 + block.offset
-        return Cell(kind, block.body, block.options, start, nested=nested, opening=line + 1)  # type: ignore[arg-type]
+        # Trailing blanks are no code, but MyST-NB passes them to the kernel.
+        source = block.body.rstrip() if self.is_nested else block.body
+        return Cell(kind, source, block.options, start, nested=nested, opening=line + 1)  # type: ignore[arg-type]
 
     def _nested_cells(self, tokens: list[Token], line: int) -> Iterator[Cell]:
         """Find the code cells inside a block. `line` is added to the tokens' own lines."""

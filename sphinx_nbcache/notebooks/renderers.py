@@ -46,7 +46,9 @@ class Declared:
     reader: str = ""
 
     def __str__(self) -> str:
-        return f"{self.renderer}/{self.mode} {self.reader}".strip()
+        return (
+            f"{self.renderer}/{self.mode} {self.reader}".strip() if self.renderer else self.reader
+        )
 
     @property
     def execute(self) -> ExecuteMode:

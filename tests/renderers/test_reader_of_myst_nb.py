@@ -23,6 +23,7 @@ BLOCKS = [
     "```{code-cell}\n---\ntags: [x]\nno_end = 1\n```",
     "```{code-cell}\n:::{note}\nfence\n```",
     "```{code-cell}\n\n:tags: [x]\nno_option\n```",
+    "```{code-cell}\ntrailing = 1   \n  \n```",
     "~~~{code-cell}\n\nfourth\n~~~",
     "````{code-cell}\n```\nfifth\n```\n````",
     ":::{code-cell}\ncolon\n:::",
