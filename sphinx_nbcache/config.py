@@ -141,8 +141,8 @@ class Settings:
         ' build do not count. `"off"`: none; pages show the outputs in the files. `"frozen"`: none;'
         ' a notebook without a valid result is an error. `"renderer"`: as the option of nbsphinx or'
         " MyST-NB says, if one of them renders the notebooks, where it is the default; otherwise"
-        ' the same as `"changed"`. In a notebook, the first four are possible; `"off"` and'
-        ' `"frozen"` of the project count more.',
+        ' the same as `"changed"`. In a notebook, the first four are possible: its `"off"`'
+        ' always counts, the others unless the project has `"off"`, `"frozen"` or `"force"`.',
     )
     rerun: tuple[str, ...] = option(
         [],
@@ -458,10 +458,10 @@ def execute_mode_of(
         renderers: The mode that counts if the project leaves it to its renderer.
     """
     usual = renderers if project == "renderer" else project
-    # Such a build promises to run nothing at all.
-    if own is None or project in ("off", "frozen"):
-        return usual
-    return usual if usual == "force" and own != "off" else own
+    # A build that is off or frozen promises to run nothing, and one by force to run all that is to
+    # be run at all.
+    is_order = project in ("off", "frozen", "force")
+    return usual if own is None or (is_order and own != "off") else own
 
 
 @cache

@@ -15,6 +15,7 @@ from sphinx.util.tags import Tags
 from sphinx_nbcache.config import (
     AUTO,
     PREFIX,
+    OptionError,
     Settings,
     checked_settings,
     declared_options,
@@ -25,10 +26,14 @@ from sphinx_nbcache.extension.handover import renderers_in_charge
 from sphinx_nbcache.extension.log import line_in_conf
 from sphinx_nbcache.extension.their_options import Their, file_types_in, options_of
 from sphinx_nbcache.notebooks.formats import not_documents
+from sphinx_nbcache.notebooks.renderers import MODE_OPTIONS
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.discovery import built_store
 from sphinx_nbcache.project.locations import STORE_VARIABLE, store_place
+
+# No extension is loaded that would have registered them.
+_DEFAULTS = dict.fromkeys(MODE_OPTIONS.values(), "auto")
 
 
 def open_conf_project(
@@ -108,8 +113,11 @@ def _of_renderers(values: dict[str, Any]) -> dict[str, Any]:
         renderers = renderers_in_charge(values.get("extensions", ()), wanted)
     except ConfigError as error:
         raise ProjectError(str(error)) from None
-    their = Their(values.get, values.__contains__)
-    return options_of(renderers, file_types_in(values), their) if renderers else {}
+    their = Their(lambda name: values.get(name, _DEFAULTS.get(name)), values.__contains__)
+    try:
+        return options_of(renderers, file_types_in(values), their) if renderers else {}
+    except OptionError as error:
+        raise ProjectError(str(error)) from None
 
 
 def _store_of(base: Path, settings: Settings) -> Path:

@@ -16,6 +16,7 @@ from sphinx.util import import_object
 
 from sphinx_nbcache.config import PREFIX
 from sphinx_nbcache.extension.handover import Build, content_of, put_into
+from sphinx_nbcache.extension.their_options import suffix_for_nbsphinx
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.renderers import NBSPHINX, taken_apart
 
@@ -69,7 +70,7 @@ class NbsphinxPages:
         formats = Formats(app.config[PREFIX + "formats"])
         if taken_apart(formats.extra.get(formats.suffix_of(name), "")).renderer != NBSPHINX:
             return
-        suffix = formats.suffix_of(name)
+        suffix = suffix_for_nbsphinx(name, self._converters)
         try:
             node = self._read(source[0], suffix)
         except Exception:  # noqa: BLE001 (nbsphinx reads it again, and says what is wrong)
@@ -88,9 +89,9 @@ class NbsphinxPages:
     def _forbid(self, node: Any) -> bool:
         """Keep nbsphinx from running a notebook; return whether that changes the notebook."""
         own = node.metadata.get("nbsphinx", {})
-        if own.get("execute", self._usual) == _NEVER:
+        # nbsphinx refuses a section of another type, with the name of the file.
+        if not isinstance(own, dict) or own.get("execute", self._usual) == _NEVER:
             return False
-        # nbsphinx has checked nothing yet: the section may be of any type.
         node.metadata["nbsphinx"] = {**own, "execute": _NEVER}
         return True
 

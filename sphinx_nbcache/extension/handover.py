@@ -15,9 +15,9 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
 
-from sphinx_nbcache.config import PREFIX
+from sphinx_nbcache.config import PREFIX, OptionError
 from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES
-from sphinx_nbcache.extension.log import LOGGER, notifier
+from sphinx_nbcache.extension.log import LOGGER, notifier, place_of_option
 from sphinx_nbcache.extension.their_options import (
     Derived,
     Their,
@@ -138,11 +138,16 @@ def take_options(app: Sphinx, config: Config, renderers: Sequence[str]) -> None:
     Call this when Sphinx has determined the suffixes of all parsers.
     """
     notify, their = notifier(app), their_options(config)
+    try:
+        formats = formats_of(renderers, config.source_suffix, their)
+    except OptionError as error:
+        place = place_of_option(app, error.option)
+        raise ConfigError(f"{place}: {error}" if place else str(error)) from None
     if their.is_set(_FORMATS) and config[_FORMATS]:
         named = " and ".join(TITLES[renderer] for renderer in renderers)
         text = f"nbcache_formats has no effect: {named} decides what is a notebook"
         notify(Notice(Topic.CONFIG, text, option=_FORMATS))
-    config[_FORMATS] = formats_of(renderers, config.source_suffix, their)
+    config[_FORMATS] = formats
     if not their.is_set(_EXECUTE):
         config[_EXECUTE] = "renderer"
     for renderer in renderers:

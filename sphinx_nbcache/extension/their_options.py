@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphinx_nbcache import values
-from sphinx_nbcache.config import PREFIX, declared_options
+from sphinx_nbcache.config import PREFIX, OptionError, declared_options
 from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX
 from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.renderers import (
@@ -40,7 +40,6 @@ FORMER_NAMES: Mapping[str, str] = {
     "nb_execution_show_tb": "execution_show_tb",
 }
 UNSET = "--unset--"
-_DEFAULT_MODE = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +84,17 @@ class Derived:
 
 
 def mode_in(renderer: str, their: Their) -> str:
-    """Return the execution mode of a renderer, in its own words."""
-    _, mode = their.effective(MODE_OPTIONS[renderer])
-    # An invalid mode is reported by the renderer itself.
-    return mode if mode == INLINE or mode in MODES[renderer] else _DEFAULT_MODE
+    """Return the execution mode of a renderer, in its own words.
+
+    Raises:
+        OptionError: There is no such mode. A default could show old outputs.
+    """
+    option, mode = their.effective(MODE_OPTIONS[renderer])
+    modes = (*MODES[renderer], INLINE) if renderer == MYST_NB else tuple(MODES[renderer])
+    if mode not in modes:
+        listed = ", ".join(map(repr, modes))
+        raise OptionError(option, f"{option} = {mode!r:.200} is not one of {listed}")
+    return str(mode)
 
 
 def derived_options(renderer: str, their: Their) -> Iterator[Derived]:
@@ -208,11 +214,22 @@ def formats_of(
 def _reader(renderer: str, suffix: str, their: Their) -> str | None:
     """Return the reader of files with a suffix; `None` if they cannot be read here."""
     custom = their.get(_CUSTOM_FORMATS[renderer])
-    if isinstance(custom, Mapping) and suffix in custom:
+    custom = custom if isinstance(custom, Mapping) else {}
+    if renderer == NBSPHINX:
+        suffix = suffix_for_nbsphinx(suffix, custom)
+    if suffix in custom:
         return reader_for(custom[suffix])
     if suffix == IPYNB_SUFFIX:
         return ""
     return myst_reader(their.get("myst_enable_extensions") or ()) if renderer == MYST_NB else None
+
+
+def suffix_for_nbsphinx(name: str, custom: Mapping[str, Any]) -> str:
+    """Return the suffix by which nbsphinx chooses the reader of a file.
+
+    It is the first one that fits, not the longest (`NotebookParser.parse` in nbsphinx 0.9.8).
+    """
+    return next((suffix for suffix in (IPYNB_SUFFIX, *custom) if name.endswith(suffix)), "")
 
 
 def unnamed_converters(renderer: str, their: Their) -> list[str]:
@@ -231,8 +248,11 @@ def reader_for(converter: Any) -> str | None:
     Returns:
         A reader, as in `nbcache_formats`; `None` if the function cannot be imported by a name.
     """
-    parts = [converter] if isinstance(converter, str) or callable(converter) else [*converter]
-    name, arguments = parts[0], dict(parts[1]) if len(parts) > 1 and parts[1] else {}
+    parts = [*converter] if isinstance(converter, list | tuple) else [converter]
+    name, arguments = (*parts, None, None)[:2]
+    arguments = arguments or {}
+    if not isinstance(arguments, Mapping):
+        return None
     name = name if isinstance(name, str) else _name_of(name)
     module, _, function = name.rpartition(".")
     if not module:
@@ -250,6 +270,8 @@ def reader_for(converter: Any) -> str | None:
 def _name_of(function: Any) -> str:
     """Return the name by which a function can be imported; empty if it has none."""
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    if not callable(function):
+        return ""
     # Sphinx executes `conf.py` without a module (`sphinx.config.eval_config_file`, 9.0).
     is_importable = module not in ("", None, "builtins", "__main__") and name.isidentifier()
     return f"{module}.{name}" if is_importable else ""

@@ -138,14 +138,18 @@ def fill(node: Any, executed: Executed | None) -> None:
         raise MergeError("its code cells are not those that were run")
     for cell in code:
         # As in `merged`: a cell that is skipped keeps what is stored in the file.
-        if executed is None or SKIP_TAG not in cell.metadata.get("tags", ()):
+        if executed is None or not _is_skipped(cell):
             cell.outputs, cell.execution_count = [], None
     if executed is None:
         return
     for cell, outputs, count in zip(with_code, executed.outputs, executed.counts, strict=True):
-        if count is not None or SKIP_TAG not in cell.metadata.get("tags", ()):
+        if count is not None or not _is_skipped(cell):
             cell.outputs, cell.execution_count = from_dict([*map(dict, outputs)]), count
     node.metadata = from_dict(_merged_metadata(node.metadata, executed))
+
+
+def _is_skipped(cell: Any) -> bool:
+    return SKIP_TAG in Cell("code", "", cell.metadata).tags
 
 
 def _is_code_of(cells: Sequence[Any], digests: Sequence[str]) -> bool:

@@ -294,3 +294,23 @@ def test_a_broken_notebook_is_named_as_nbsphinx_names_it(book: Book, tmp_path: P
     built = book.build()
     assert "broken.ipynb:1: WARNING: the notebook is not run" in built.warnings
     assert "fine" in words(book.page("fit"))
+
+
+@pytest.mark.parametrize("metadata", [{"nbsphinx": [1]}, {"nbsphinx": None}])
+def test_metadata_that_nbsphinx_refuses_are_named_as_it_names_them(
+    book: Book, metadata: dict[str, Any]
+) -> None:
+    book.conf(ORDERS[0])
+    book.index("odd")
+    book.ipynb("odd.ipynb", "%%print(1)", **metadata)
+    built = book.build()
+    assert built.status == 2
+    assert "AttributeError in odd.ipynb" in built.warnings
+
+
+def test_a_misspelt_mode_is_an_error_with_its_line(book: Book) -> None:
+    book.conf(f"{ORDERS[0]}\nnbsphinx_execute = 'alway'")
+    book.index()
+    built = book.build()
+    assert built.status == 2
+    assert re.search(r"conf\.py:\d+: nbsphinx_execute = 'alway' is not one of", built.warnings)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sphinx_nbcache.config import execute_mode_of
+from sphinx_nbcache.config import OptionError, execute_mode_of
 from sphinx_nbcache.extension.handover import renderers_in_charge
 from sphinx_nbcache.extension.their_options import (
     FORMER_NAMES,
@@ -89,6 +89,20 @@ def test_former_names_of_myst_nb_count() -> None:
     assert mode_in(MYST_NB, their(jupyter_execute_notebooks="off")) == "off"
 
 
+@pytest.mark.parametrize("mode", ["alway", "inline", ["always"], None, 1])
+def test_a_mode_that_there_is_not_is_an_error(mode: Any) -> None:
+    with pytest.raises(OptionError, match="is not one of 'auto', 'always', 'never'"):
+        mode_in(NBSPHINX, their(nbsphinx_execute=mode))
+
+
+def test_nbsphinx_takes_the_first_suffix_that_fits() -> None:
+    custom = {".x.ipynb": "m.f", ".py": "m.g", ".pct.py": "m.h"}
+    types = dict.fromkeys((".ipynb", *custom), "jupyter_notebook")
+    found = formats_of((NBSPHINX,), types, their(nbsphinx_custom_formats=custom))
+    assert found[".x.ipynb"] == "nbsphinx/auto"
+    assert found[".pct.py"] == "nbsphinx/auto m:g"
+
+
 def test_former_names_are_those_of_myst_nb() -> None:
     pytest.importorskip("myst_nb", reason="MyST-NB is not installed: `nox -s renderers`")
     from myst_nb.core.config import NbParserConfig
@@ -112,6 +126,9 @@ def test_former_names_are_those_of_myst_nb() -> None:
         (lambda text: text, None),
         ("read", None),
         (["m.read", {"a": {1}}], None),
+        (3, None),
+        ([], None),
+        (("m.read", 5), None),
     ],
 )
 def test_converters_become_readers(converter: Any, expected: str | None) -> None:
@@ -166,6 +183,7 @@ def test_a_declared_format_is_taken_apart_as_it_was_put_together(declared: Decla
         ("renderer", "off", "changed", "off"),
         ("off", "changed", "changed", "off"),
         ("frozen", "force", "changed", "frozen"),
+        ("frozen", "off", "changed", "off"),
         ("force", "missing", "changed", "force"),
         ("force", "off", "changed", "off"),
         ("missing", "changed", "off", "changed"),
