@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def open_conf_project(
     checked_settings(options)
     base = folder.resolve()
     values = _values(base)
-    settings, problems = read_settings(_lasting(values) | _of_renderers(values) | options)
+    settings, problems = read_settings(_lasting(values) | _of_renderers(base, values) | options)
     conf = base / "conf.py"
     for problem in problems:
         # `place_of_option` would need an application, and there is none without a build.
@@ -93,7 +94,7 @@ def find_conf_store(folder: Path) -> tuple[Path, Settings]:
     """
     base = folder.resolve()
     values = _values(base)
-    settings, _ = read_settings(_lasting(values) | _of_renderers(values))
+    settings, _ = read_settings(_lasting(values) | _of_renderers(folder.resolve(), values))
     return _store_of(base, settings).resolve(), settings
 
 
@@ -106,14 +107,22 @@ def _lasting(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_renderers(values: dict[str, Any]) -> dict[str, Any]:
+def _of_renderers(base: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Return the options that follow from those of nbsphinx or MyST-NB in a `conf.py`."""
     wanted = values.get(PREFIX + "renderer", AUTO)
     try:
         renderers = renderers_in_charge(values.get("extensions", ()), wanted)
     except ConfigError as error:
         raise ProjectError(str(error)) from None
-    their = Their(lambda name: values.get(name, _DEFAULTS.get(name)), values.__contains__)
+
+    def documents() -> Iterator[str]:
+        left_out = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
+        return get_matching_files(base, values.get("include_patterns", ["**"]), left_out)
+
+    def get(name: str) -> Any:
+        return values.get(name, _DEFAULTS.get(name))
+
+    their = Their(get, values.__contains__, base, documents)
     try:
         return options_of(renderers, file_types_in(values), their) if renderers else {}
     except OptionError as error:

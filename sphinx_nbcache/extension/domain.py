@@ -86,11 +86,12 @@ class NotebookDomain(Domain):
     label = "notebooks"
     # Sphinx drops an environment with another version, and reads every page again
     # (https://www.sphinx-doc.org/en/master/extdev/domainapi.html).
-    data_version = 4
+    data_version = 5
     initial_data: ClassVar[dict[str, Any]] = {
         "render_ids": {},
         "reports": [],
         "statuses": {},
+        "pasted": {},
         "report_is_ours": False,
     }
 
@@ -111,6 +112,12 @@ class NotebookDomain(Domain):
         """Docname → the documents whose state it shows."""
         targets: dict[str, list[str]] = self.data["statuses"]
         return targets
+
+    @property
+    def pasted(self) -> dict[str, list[str]]:
+        """Docname → the documents from which it shows outputs."""
+        sources: dict[str, list[str]] = self.data["pasted"]
+        return sources
 
     @property
     def report_is_ours(self) -> bool:
@@ -134,6 +141,7 @@ class NotebookDomain(Domain):
         """Forget a document that is read again, or was removed."""
         self.render_ids.pop(docname, None)
         self.statuses.pop(docname, None)
+        self.pasted.pop(docname, None)
         if docname in self.reports:
             self.reports.remove(docname)
 
@@ -144,7 +152,7 @@ class NotebookDomain(Domain):
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:
-            for key in ("render_ids", "statuses"):
+            for key in ("render_ids", "statuses", "pasted"):
                 if docname in otherdata[key]:
                     self.data[key][docname] = otherdata[key][docname]
             if docname in otherdata["reports"]:

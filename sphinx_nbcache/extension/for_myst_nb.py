@@ -96,9 +96,9 @@ class MystNbPages:
 
         app.add_source_parser(Parser, override=True)
 
-    def take_over(self, _app: Sphinx, config: Config) -> None:
+    def take_over(self, app: Sphinx, config: Config) -> None:
         """Keep MyST-NB from running notebooks."""
-        self._mode = mode_in(MYST_NB, their_options(config))
+        self._mode = mode_in(MYST_NB, their_options(app, config))
         if self._mode == INLINE or not self.is_usable:
             return
         config.nb_execution_mode = "off"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
+from sphinx.util.matching import get_matching_files
 
 from sphinx_nbcache.config import PREFIX, OptionError
 from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES
@@ -121,7 +123,7 @@ def connect_pages(app: Sphinx, pages: Sequence[Pages]) -> None:
     app.connect("config-inited", take_over, priority=AFTER_SUFFIXES - 1)
 
 
-def their_options(config: Config) -> Their:
+def their_options(app: Sphinx, config: Config) -> Their:
     """Return the options of the renderers in a configuration."""
     # Sphinx keeps the names of `conf.py` in a private attribute only.
     in_conf: Mapping[str, Any] = config._raw_config  # noqa: SLF001
@@ -129,7 +131,13 @@ def their_options(config: Config) -> Their:
     def is_set(name: str) -> bool:
         return name in in_conf or name in config.overrides
 
-    return Their(lambda name: config[name] if name in config else None, is_set)  # noqa: SIM401 (it has no `get`)
+    def get(name: str) -> Any:
+        return config[name] if name in config else None  # noqa: SIM401 (it has no `get`)
+
+    def documents() -> Iterator[str]:
+        return get_matching_files(app.srcdir, config.include_patterns, config.exclude_patterns)
+
+    return Their(get, is_set, Path(app.srcdir), documents)
 
 
 def take_options(app: Sphinx, config: Config, renderers: Sequence[str]) -> None:
@@ -137,7 +145,7 @@ def take_options(app: Sphinx, config: Config, renderers: Sequence[str]) -> None:
 
     Call this when Sphinx has determined the suffixes of all parsers.
     """
-    notify, their = notifier(app), their_options(config)
+    notify, their = notifier(app), their_options(app, config)
     try:
         formats = formats_of(renderers, config.source_suffix, their)
     except OptionError as error:
@@ -253,6 +261,21 @@ def put_into(node: Any, content: PageContent, docname: str, build: Build) -> Non
         return
     if content.is_final:
         build.note_shown(docname)
+
+
+def pasted_from(document: nodes.document) -> list[str]:
+    """Return the documents from which a page shows values that a notebook has glued.
+
+    MyST-NB (1.4) fills them in when it writes the page, but does not write a page again when such a
+    value has changed.
+    """
+    # By name: MyST-NB need not be installed.
+    sources = {
+        getattr(node, "refdoc", "")
+        for node in document.findall(nodes.Element)
+        if type(node).__name__ == "PendingGlueReference"
+    }
+    return sorted(map(str, sources))
 
 
 def _with_failure(executed: Executed, failure: Failure | None) -> Executed:

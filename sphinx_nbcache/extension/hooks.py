@@ -27,6 +27,7 @@ from sphinx_nbcache.extension.config_values import (
     take_over_suffixes,
 )
 from sphinx_nbcache.extension.domain import WrittenPages, notebook_domain
+from sphinx_nbcache.extension.handover import pasted_from
 from sphinx_nbcache.extension.log import (
     annotate,
     is_command_line,
@@ -210,6 +211,8 @@ class Hooks:
         if docname == REPORT_DOCNAME:
             domain.report_is_ours = is_report_ours(app.env)
         settled = self.settled.get(docname)
+        if self.renderers and (sources := pasted_from(doctree)):
+            domain.pasted[docname] = sources
         if settled is not None and self.renderers:
             if docname in self._shown:
                 domain.render_ids[docname] = render_id_of(settled)
@@ -243,6 +246,9 @@ class Hooks:
         digests = shown_digests(domain, self.report) if self.report is not None else {}
         for docname, digest in digests.items():
             ids[docname] = f"{ids[docname]}|{digest}"
+        for docname, sources in domain.pasted.items():
+            shown = [domain.render_ids.get(source, "") for source in sources]
+            ids[docname] = "|".join([ids[docname], *shown])
         if self.project is not None:
             self.project.close()  # pages may have been filled in this process; writers are forked
         outdated = self.written.outdated(ids) if self.written is not None else []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sphinx_nbcache import values
@@ -15,6 +17,7 @@ from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX
 from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.renderers import (
     INLINE,
+    KEYS,
     MODE_OPTIONS,
     MODES,
     MYST_NB,
@@ -49,10 +52,14 @@ class Their:
     Attributes:
         get: Returns the value of an option; `None` if no extension has registered it.
         is_set: Tells whether `conf.py` or the command line sets it.
+        base: The source directory.
+        documents: Returns the names of the files in it that are documents.
     """
 
     get: Callable[[str], Any]
     is_set: Callable[[str], bool]
+    base: Path = Path()
+    documents: Callable[[], Iterable[str]] = tuple
 
     def effective(self, name: str) -> tuple[str, Any]:
         """Return the name under which an option of MyST-NB is set, and its value."""
@@ -149,15 +156,20 @@ def taken(derived: Derived, their: Their) -> tuple[Any] | None:
     is_set = their.is_set(name)
     if is_set and not derived.adds:
         return None
-    declared_options()[derived.option][0].check(derived.value)
     if not derived.adds:
+        declared_options()[derived.option][0].check(derived.value)
         return (derived.value,)
     own = their.get(name) if is_set else ()
-    return ([*values.strings(own or ()), *derived.value],)
+    paths = (their.base / document for document in their.documents())
+    return ([*values.strings(own or ()), *excluded(derived.value, paths, their.base)],)
 
 
 def _identical(value: Any) -> Any:
     return value
+
+
+def _absolute(path: Any) -> Any:
+    return str(Path(path).absolute()) if isinstance(path, str | os.PathLike) else path
 
 
 _Translation = tuple[str, Callable[[Any], Any]]
@@ -171,23 +183,38 @@ _OF_NBSPHINX: Mapping[str, _Translation] = {
 _OF_MYST_NB: Mapping[str, _Translation] = {
     "nb_execution_timeout": ("timeout", _identical),
     "nb_execution_allow_errors": ("allow_errors", _identical),
-    "nb_execution_excludepatterns": ("exclude", lambda patterns: [*map(_from_the_right, patterns)]),
+    "nb_execution_excludepatterns": ("exclude", _identical),
     "nb_execution_in_temp": ("run_in", lambda _: "temp"),
     "nb_execution_raise_on_error": ("on_error", lambda _: "stop"),
     "nb_kernel_rgx_aliases": ("kernel_aliases", _identical),
     # It is relative to the working directory of the build.
-    "nb_execution_cache_path": ("store", os.path.abspath),
+    "nb_execution_cache_path": ("store", _absolute),
 }
 
 
-def _from_the_right(pattern: Any) -> Any:
-    """Return our glob for a pattern of MyST-NB, which matches the end of a path.
+def excluded(patterns: Any, paths: Iterable[Path], base: Path) -> list[str]:
+    """Return globs for the files that MyST-NB excludes.
 
-    See https://docs.python.org/3.12/library/pathlib.html#pathlib.PurePath.match.
+    Its patterns match the end of an absolute path (`create_client` in
+    `myst_nb/core/execute/__init__.py`, MyST-NB 1.4), which no glob of ours expresses.
+
+    Args:
+        patterns: The option `nb_execution_excludepatterns`.
+        paths: The absolute paths of the documents.
+        base: The source directory.
+
+    Raises:
+        ValueError: The patterns are not a list of texts.
     """
-    if not isinstance(pattern, str) or pattern.startswith("/"):
-        return pattern
-    return f"**/{pattern.removeprefix('./')}"
+    if not isinstance(patterns, list | tuple | set) or not all(
+        isinstance(pattern, str) and pattern for pattern in patterns
+    ):
+        raise ValueError("a list of globs")
+    matching = (
+        path for path in paths if any(PurePosixPath(path.as_posix()).match(p) for p in patterns)
+    )
+    names = (path.relative_to(base).as_posix() for path in matching)
+    return [re.sub(r"([\[*?])", r"[\1]", name) for name in sorted(names)]
 
 
 def formats_of(
@@ -207,8 +234,14 @@ def formats_of(
             continue
         mode, reader = mode_in(renderer, their), _reader(renderer, suffix, their)
         if mode != INLINE and reader is not None:
-            formats[suffix] = str(Declared(renderer, mode, reader))
+            formats[suffix] = str(Declared(renderer, mode, reader, _key(renderer, their)))
     return formats
+
+
+def _key(renderer: str, their: Their) -> str:
+    key = their.get("nb_metadata_key") if renderer == MYST_NB else None
+    # A key of another form could not be written into the value of `nbcache_formats`.
+    return key if isinstance(key, str) and key.isidentifier() else KEYS[renderer]
 
 
 def _reader(renderer: str, suffix: str, their: Their) -> str | None:

@@ -111,12 +111,12 @@ def _format_for(declared: Declared, name: str, text: str) -> str | None:
     if declared.reader and myst_extensions(declared.reader) is None:
         return declared_format(declared.reader, name)
     if name.endswith(IPYNB_SUFFIX):
-        return None if is_myst_nb and is_inline_ipynb(text) else IPYNB
+        return None if is_myst_nb and is_inline_ipynb(text, declared.key) else IPYNB
     try:
         metadata = read_front_matter(text)
     except NotebookError:
         return None  # MyST-NB takes such a file for an ordinary page
-    is_ours = is_myst_notebook(metadata) and not is_inline(metadata)
+    is_ours = is_myst_notebook(metadata) and not is_inline(metadata, declared.key)
     return declared.reader if is_myst_nb and is_ours else None
 
 

@@ -14,7 +14,7 @@ from sphinx_nbcache.config import overrides, own_check
 from sphinx_nbcache.files.paths import inner_path
 from sphinx_nbcache.notebooks.front_matter import line_of_key
 from sphinx_nbcache.notebooks.notebook import LOAD, RAISES_TAG, SKIP_TAG, Cell, Notebook
-from sphinx_nbcache.notebooks.renderers import foreign_settings
+from sphinx_nbcache.notebooks.renderers import Declared, foreign_settings
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.text import did_you_mean, one_edit_away
 
@@ -61,20 +61,23 @@ class OwnSettings(msgspec.Struct, frozen=True):
     problems: tuple[SettingProblem, ...]
 
 
-def own_settings(notebook: Notebook, text: str = "", renderer: str = "") -> OwnSettings:
+_OURS = Declared()
+
+
+def own_settings(notebook: Notebook, text: str = "", declared: Declared = _OURS) -> OwnSettings:
     """Return the settings of a notebook.
 
     Args:
         notebook: The notebook.
         text: The source text, to find the lines of problems.
-        renderer: The extension whose settings count as well; empty for ours alone.
+        declared: How the file is read, with the renderer whose settings count as well.
     """
     problems = _Problems(text)
     own, execution = (problems.section(notebook.metadata, key) for key in (OWN, EXECUTION))
     problems.kernel(notebook)
     # Our own settings take precedence, then those of jupyter-cache, as in MyST-NB.
     written = (
-        problems.foreign(renderer, notebook.metadata)
+        problems.foreign(declared, notebook.metadata)
         | problems.valid(EXECUTION, execution)
         | problems.valid(OWN, own)
     )
@@ -151,11 +154,11 @@ class _Problems:
         return settings
 
     def foreign(
-        self, renderer: str, metadata: Mapping[str, Any]
+        self, declared: Declared, metadata: Mapping[str, Any]
     ) -> dict[str, tuple[Callable[[Any], Any], Any]]:
         """Return the valid settings for a renderer, as [](valid) does."""
         settings = {}
-        for item in foreign_settings(renderer, metadata):
+        for item in foreign_settings(declared, metadata):
             if item.meant is None:
                 wrong = (
                     f"{item.section}.{item.key} = {item.value!r:.200} in its metadata is not"

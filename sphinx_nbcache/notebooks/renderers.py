@@ -28,6 +28,8 @@ MODES: Mapping[str, Mapping[str, ExecuteMode]] = {
 }
 # The option of each that has the mode.
 MODE_OPTIONS: Mapping[str, str] = {NBSPHINX: "nbsphinx_execute", MYST_NB: "nb_execution_mode"}
+# The usual keys of a notebook's metadata; that of MyST-NB may be another (`nb_metadata_key`).
+KEYS: Mapping[str, str] = {NBSPHINX: "nbsphinx", MYST_NB: "mystnb"}
 _MYST_READER = re.compile(r"myst-nb\[(?P<extensions>[\w,]*)\]")
 
 
@@ -39,16 +41,19 @@ class Declared:
         renderer: The extension whose rules apply; empty for ours.
         mode: Its execution mode, in its own words.
         reader: The format or reader; empty for the usual one of the suffix.
+        key: The key of a notebook's metadata with settings for the renderer.
     """
 
     renderer: str = ""
     mode: str = ""
     reader: str = ""
+    key: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.renderer}/{self.mode} {self.reader}".strip() if self.renderer else self.reader
-        )
+        if not self.renderer:
+            return self.reader
+        key = "" if self.key in ("", KEYS[self.renderer]) else f"/{self.key}"
+        return f"{self.renderer}/{self.mode}{key} {self.reader}".strip()
 
     @property
     def execute(self) -> ExecuteMode:
@@ -59,10 +64,11 @@ class Declared:
 def taken_apart(value: str) -> Declared:
     """Return the parts of a value of `nbcache_formats`."""
     first, _, reader = value.partition(" ")
-    renderer, slash, mode = first.partition("/")
-    if slash and renderer in MODES:
-        return Declared(renderer, mode, reader)
-    return Declared(reader=value)
+    renderer, slash, rest = first.partition("/")
+    if not slash or renderer not in MODES:
+        return Declared(reader=value)
+    mode, _, key = rest.partition("/")
+    return Declared(renderer, mode, reader, key or KEYS[renderer])
 
 
 def myst_reader(extensions: Iterable[str]) -> str:
@@ -80,13 +86,18 @@ def myst_extensions(fmt: str) -> tuple[str, ...] | None:
     return None if found is None else tuple(filter(None, found["extensions"].split(",")))
 
 
-def is_inline(metadata: Mapping[str, Any]) -> bool:
-    """Tell whether the metadata of a notebook have MyST-NB run it while its page is read."""
-    section = metadata.get(_SECTIONS[MYST_NB])
+def is_inline(metadata: Mapping[str, Any], key: str) -> bool:
+    """Tell whether the metadata of a notebook have MyST-NB run it while its page is read.
+
+    Args:
+        metadata: The metadata.
+        key: Their key with settings for MyST-NB.
+    """
+    section = metadata.get(key)
     return isinstance(section, Mapping) and section.get("execution_mode") == INLINE
 
 
-def is_inline_ipynb(text: str) -> bool:
+def is_inline_ipynb(text: str, key: str) -> bool:
     """Tell the same of the text of an `.ipynb` file."""
     # Only a file with both words is parsed for this.
     if f'"{INLINE}"' not in text or '"execution_mode"' not in text:
@@ -95,7 +106,7 @@ def is_inline_ipynb(text: str) -> bool:
         metadata = json.loads(text).get("metadata")
     except (ValueError, AttributeError, RecursionError):
         return False  # whoever reads it says what is wrong
-    return isinstance(metadata, Mapping) and is_inline(metadata)
+    return isinstance(metadata, Mapping) and is_inline(metadata, key)
 
 
 def is_myst_notebook(metadata: Mapping[str, Any]) -> bool:
@@ -133,19 +144,18 @@ class ForeignSetting:
     expected: str
 
 
-def foreign_settings(renderer: str, metadata: Mapping[str, Any]) -> Iterator[ForeignSetting]:
+def foreign_settings(declared: Declared, metadata: Mapping[str, Any]) -> Iterator[ForeignSetting]:
     """Yield the settings for a renderer in the metadata of a notebook."""
-    name = _SECTIONS.get(renderer, "")
+    name = declared.key
     section = metadata.get(name)
-    if not name or not isinstance(section, Mapping):
+    if not declared.renderer or not isinstance(section, Mapping):
         return
-    for key, (option, translate, expected) in _KEYS[renderer].items():
+    for key, (option, translate, expected) in _SETTINGS[declared.renderer].items():
         if key in section:
             value = section[key]
             yield ForeignSetting(name, key, value, option, translate(value), expected)
 
 
-_SECTIONS: Mapping[str, str] = {NBSPHINX: "nbsphinx", MYST_NB: "mystnb"}
 _Key = tuple[str, Callable[[Any], Any], str]
 
 
@@ -172,7 +182,7 @@ def _time_limit() -> _Key:
     return "timeout", seconds, "a number of seconds"
 
 
-_KEYS: Mapping[str, Mapping[str, _Key]] = {
+_SETTINGS: Mapping[str, Mapping[str, _Key]] = {
     NBSPHINX: {
         "execute": _mode(NBSPHINX),
         "allow_errors": _switch("allow_errors", on=True, off=False),

@@ -257,8 +257,8 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
         notebook: The notebook.
         text: The source text, to find the lines of problems.
     """
-    renderer = taken_apart(scan.declared).renderer
-    own, without_field = own_settings(notebook, text, renderer), _without_field()
+    declared = taken_apart(scan.declared)
+    own, without_field = own_settings(notebook, text, declared), _without_field()
     problems = (SettingProblem(problem.text, problem.line) for problem in notebook.problems)
     return msgspec.structs.replace(
         scan,
@@ -266,7 +266,9 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
         language=notebook.language,
         # In MyST-NB, "auto" runs a notebook in which any code cell has no output (`create_client`
         # in `myst_nb/core/execute/__init__.py`, MyST-NB 1.4).
-        has_outputs=notebook.has_all_outputs if renderer == MYST_NB else notebook.has_outputs,
+        has_outputs=notebook.has_all_outputs
+        if declared.renderer == MYST_NB
+        else notebook.has_outputs,
         cells=tuple(
             ScannedCell(
                 number=numbered.number,

@@ -187,6 +187,7 @@ def test_the_mode_of_myst_nb_counts_unless_ours_is_set(
             {"execution_mode": "force"},
             0,
         ),
+        ("nb_execution_mode = 'cache'\nnb_metadata_key = 'own'", {"execution_mode": "off"}, 1),
     ],
 )
 def test_the_metadata_of_a_notebook_count_more_than_the_mode_of_the_project(
@@ -376,3 +377,21 @@ module.create_client = lambda *given: usual(*given)
     assert "so it runs its notebooks itself; versions 1.1 to 1.4 are known" in built.warnings
     assert "by MyST-NB" in words(book.page("fit"))
     assert "notebooks executed" not in built.log
+
+
+def test_a_page_that_pastes_a_value_of_another_one_follows_it(book: Book) -> None:
+    book.conf(CACHE)
+    book.index("source", "page")
+    value = book.write("value.txt", "first")
+    notebook(
+        book,
+        "source.md",
+        "%%from myst_nb import glue\nglue('value', open('value.txt').read())",
+    )
+    book.write("page.md", "# Page\n\n```{glue:any} value\n:doc: source.md\n```\n")
+    book.build()
+    assert "first" in words(book.page("page"))
+    value.write_text("second", encoding="utf-8")
+    assert book.build().ran == ("source.md",)
+    assert "second" in words(book.page("page"))
+    assert book.build("-j2").read == (0, 0, 0)

@@ -12,6 +12,7 @@ from sphinx_nbcache.extension.handover import renderers_in_charge
 from sphinx_nbcache.extension.their_options import (
     FORMER_NAMES,
     Their,
+    excluded,
     file_types_in,
     formats_of,
     mode_in,
@@ -72,11 +73,25 @@ def test_an_option_of_ours_counts_more_than_one_of_theirs() -> None:
     assert found == {}
 
 
-def test_excluded_patterns_add_to_ours_and_match_from_the_right() -> None:
-    found = options(
-        MYST_NB, nb_execution_excludepatterns=["a/*.md", "./b"], nbcache_exclude=["own"]
-    )
-    assert found["exclude"] == ["own", "**/a/*.md", "**/b"]
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["a/*.md"], ["a/x.md"]),
+        (["sub"], []),
+        (["sub/*"], ["sub/y[[]1].md"]),
+        (["*/*.md"], ["a/x.md", "sub/deep/z.md", "sub/y[[]1].md", "top.md"]),
+        (["/src/sub/*"], ["sub/y[[]1].md"]),
+    ],
+)
+def test_excluded_patterns_match_as_in_myst_nb(patterns: list[str], expected: list[str]) -> None:
+    names = ("top.md", "a/x.md", "sub/y[1].md", "sub/deep/z.md")
+    assert excluded(patterns, [Path("/src", name) for name in names], Path("/src")) == expected
+
+
+def test_excluded_patterns_add_to_ours() -> None:
+    given = their(nb_execution_excludepatterns=["a.md"], nbcache_exclude=["own"])
+    given = Their(given.get, given.is_set, Path("/src"), lambda: ("a.md", "b.md"))
+    assert options_of((MYST_NB,), {}, given)["exclude"] == ["own", "a.md"]
 
 
 def test_a_value_that_cannot_be_used_is_left_out() -> None:
@@ -167,7 +182,11 @@ def test_file_types_without_sphinx_are_those_with_it() -> None:
 
 @pytest.mark.parametrize(
     "declared",
-    [Declared(NBSPHINX, "auto"), Declared(MYST_NB, "cache", "m:f {}"), Declared(reader="py:light")],
+    [
+        Declared(NBSPHINX, "auto", key="nbsphinx"),
+        Declared(MYST_NB, "cache", "m:f {}", "own_key"),
+        Declared(reader="py:light"),
+    ],
 )
 def test_a_declared_format_is_taken_apart_as_it_was_put_together(declared: Declared) -> None:
     assert taken_apart(str(declared)) == declared
