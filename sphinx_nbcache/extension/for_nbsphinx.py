@@ -84,7 +84,7 @@ class NbsphinxPages:
 
     def _read(self, text: str, suffix: str) -> Any:
         converter = self._converters.get(suffix)
-        return read_ipynb(text) if converter is None else _convert(text, converter)
+        return ipynb_node(text) if converter is None else _convert(text, converter)
 
     def _forbid(self, node: Any) -> bool:
         """Keep nbsphinx from running a notebook; return whether that changes the notebook."""
@@ -96,7 +96,7 @@ class NbsphinxPages:
         return True
 
 
-def read_ipynb(text: str) -> Any:
+def ipynb_node(text: str) -> Any:
     """Return the notebook in an `.ipynb` file as nbsphinx reads it."""
     import nbformat
 
@@ -111,7 +111,7 @@ def read_either(text: str, converter: Any) -> Any:
         converter: The value of `nbsphinx_custom_formats` for its format.
     """
     if text.startswith(_EXECUTED):
-        return read_ipynb(text.removeprefix(_EXECUTED))
+        return ipynb_node(text.removeprefix(_EXECUTED))
     return _convert(text, converter)
 
 

@@ -23,7 +23,7 @@ from sphinx_nbcache.notebooks.renderers import (
     MYST_NB,
     NBSPHINX,
     NO_NOTEBOOKS,
-    Declared,
+    DeclaredFormat,
     myst_reader,
 )
 
@@ -234,7 +234,7 @@ def formats_of(
             continue
         mode, reader = mode_in(renderer, their), _reader(renderer, suffix, their)
         if mode != INLINE and reader is not None:
-            formats[suffix] = str(Declared(renderer, mode, reader, _key(renderer, their)))
+            formats[suffix] = str(DeclaredFormat(renderer, mode, reader, _key(renderer, their)))
     return formats
 
 

@@ -27,7 +27,7 @@ from sphinx_nbcache.notebooks.readers import (
 from sphinx_nbcache.notebooks.renderers import (
     MYST_NB,
     NO_NOTEBOOKS,
-    Declared,
+    DeclaredFormat,
     is_inline,
     is_inline_ipynb,
     is_myst_notebook,
@@ -103,7 +103,7 @@ def _own_format(declared: str | None, suffix: str, name: str, text: str) -> str 
     return markdown_format(text) if suffix == MARKDOWN_SUFFIX else None
 
 
-def _format_for(declared: Declared, name: str, text: str) -> str | None:
+def _format_for(declared: DeclaredFormat, name: str, text: str) -> str | None:
     """Return the format of a file of another renderer, or `None` if it runs no notebook there."""
     if declared.reader == NO_NOTEBOOKS:
         return None

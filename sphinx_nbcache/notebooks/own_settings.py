@@ -14,7 +14,7 @@ from sphinx_nbcache.config import overrides, own_check
 from sphinx_nbcache.files.paths import inner_path
 from sphinx_nbcache.notebooks.front_matter import line_of_key
 from sphinx_nbcache.notebooks.notebook import LOAD, RAISES_TAG, SKIP_TAG, Cell, Notebook
-from sphinx_nbcache.notebooks.renderers import Declared, foreign_settings
+from sphinx_nbcache.notebooks.renderers import DeclaredFormat, foreign_settings
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.text import did_you_mean, one_edit_away
 
@@ -61,10 +61,12 @@ class OwnSettings(msgspec.Struct, frozen=True):
     problems: tuple[SettingProblem, ...]
 
 
-_OURS = Declared()
+_OURS = DeclaredFormat()
 
 
-def own_settings(notebook: Notebook, text: str = "", declared: Declared = _OURS) -> OwnSettings:
+def own_settings(
+    notebook: Notebook, text: str = "", declared: DeclaredFormat = _OURS
+) -> OwnSettings:
     """Return the settings of a notebook.
 
     Args:
@@ -154,7 +156,7 @@ class _Problems:
         return settings
 
     def foreign(
-        self, declared: Declared, metadata: Mapping[str, Any]
+        self, declared: DeclaredFormat, metadata: Mapping[str, Any]
     ) -> dict[str, tuple[Callable[[Any], Any], Any]]:
         """Return the valid settings for a renderer, as [](valid) does."""
         settings = {}

@@ -34,7 +34,7 @@ _MYST_READER = re.compile(r"myst-nb\[(?P<extensions>[\w,]*)\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredFormat:
     """A value of `nbcache_formats`, taken apart.
 
     Attributes:
@@ -61,14 +61,14 @@ class Declared:
         return MODES.get(self.renderer, {}).get(self.mode, "changed")
 
 
-def taken_apart(value: str) -> Declared:
+def taken_apart(value: str) -> DeclaredFormat:
     """Return the parts of a value of `nbcache_formats`."""
     first, _, reader = value.partition(" ")
     renderer, slash, rest = first.partition("/")
     if not slash or renderer not in MODES:
-        return Declared(reader=value)
+        return DeclaredFormat(reader=value)
     mode, _, key = rest.partition("/")
-    return Declared(renderer, mode, reader, key or KEYS[renderer])
+    return DeclaredFormat(renderer, mode, reader, key or KEYS[renderer])
 
 
 def myst_reader(extensions: Iterable[str]) -> str:
@@ -144,7 +144,9 @@ class ForeignSetting:
     expected: str
 
 
-def foreign_settings(declared: Declared, metadata: Mapping[str, Any]) -> Iterator[ForeignSetting]:
+def foreign_settings(
+    declared: DeclaredFormat, metadata: Mapping[str, Any]
+) -> Iterator[ForeignSetting]:
     """Yield the settings for a renderer in the metadata of a notebook."""
     name = declared.key
     section = metadata.get(name)

@@ -8,6 +8,7 @@ import shutil
 from typing import Any
 
 import pytest
+from pandoc import has_pandoc
 from support import Book, code_cell, stream
 
 pytest.importorskip("myst_nb", reason="MyST-NB is not installed: `nox -s renderers`")
@@ -326,7 +327,7 @@ def test_widgets_and_language_reach_its_pages(book: Book) -> None:
     assert "highlight-ipython3" in book.page("slider")
 
 
-@pytest.mark.skipif(shutil.which("pandoc") is None, reason="nbsphinx needs pandoc")
+@pytest.mark.skipif(not has_pandoc(), reason="nbsphinx needs pandoc")
 def test_the_parser_of_a_file_type_is_in_charge_where_both_are_loaded(book: Book) -> None:
     pytest.importorskip("nbsphinx", reason="nbsphinx is not installed: `nox -s renderers`")
     book.conf(

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pandoc import has_pandoc
 from support import Book, code_cell, stream
 
 pytest.importorskip("nbsphinx", reason="nbsphinx is not installed: `nox -s renderers`")
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.timeout(240),
-    pytest.mark.skipif(shutil.which("pandoc") is None, reason="nbsphinx needs pandoc"),
+    pytest.mark.skipif(not has_pandoc(), reason="nbsphinx needs pandoc"),
 ]
 
 ORDERS = ("extensions.append('nbsphinx')", "extensions.insert(0, 'nbsphinx')")

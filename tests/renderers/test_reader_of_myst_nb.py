@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
-from sphinx_nbcache.notebooks.renderers import MYST_NB, Declared, myst_reader
+from sphinx_nbcache.notebooks.renderers import MYST_NB, DeclaredFormat, myst_reader
 
 pytest.importorskip("myst_nb", reason="MyST-NB is not installed: `nox -s renderers`")
 
@@ -70,7 +70,7 @@ def test_the_same_cells_are_found(parts: list[tuple[str, str]], extensions: set[
         theirs = read_myst_markdown_notebook(text, MdParserConfig(enable_extensions=extensions))
     except MystMetadataParsingError:
         return  # MyST-NB does not build such a page
-    declared = str(Declared(MYST_NB, "cache", myst_reader(extensions)))
+    declared = str(DeclaredFormat(MYST_NB, "cache", myst_reader(extensions)))
     fmt = Formats({".md": declared}).format_of("a.md", text)
     assert fmt is not None
     ours = read_notebook(text, fmt)

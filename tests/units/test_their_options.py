@@ -19,7 +19,7 @@ from sphinx_nbcache.extension.their_options import (
     options_of,
     reader_for,
 )
-from sphinx_nbcache.notebooks.renderers import MYST_NB, NBSPHINX, Declared, taken_apart
+from sphinx_nbcache.notebooks.renderers import MYST_NB, NBSPHINX, DeclaredFormat, taken_apart
 
 DEFAULTS: dict[str, Any] = {
     "nbsphinx_execute": "auto",
@@ -183,12 +183,12 @@ def test_file_types_without_sphinx_are_those_with_it() -> None:
 @pytest.mark.parametrize(
     "declared",
     [
-        Declared(NBSPHINX, "auto", key="nbsphinx"),
-        Declared(MYST_NB, "cache", "m:f {}", "own_key"),
-        Declared(reader="py:light"),
+        DeclaredFormat(NBSPHINX, "auto", key="nbsphinx"),
+        DeclaredFormat(MYST_NB, "cache", "m:f {}", "own_key"),
+        DeclaredFormat(reader="py:light"),
     ],
 )
-def test_a_declared_format_is_taken_apart_as_it_was_put_together(declared: Declared) -> None:
+def test_a_declared_format_is_taken_apart_as_it_was_put_together(declared: DeclaredFormat) -> None:
     assert taken_apart(str(declared)) == declared
 
 
