@@ -37,7 +37,6 @@ from sphinx_nbcache.extension.log import (
     shown_progress,
 )
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
-from sphinx_nbcache.extension.tokens import offer_to_translators
 from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notebooks.renderers import TITLES
 from sphinx_nbcache.notices import Notice, Topic
@@ -267,6 +266,9 @@ class Hooks:
             fill_places(app, doctree, docname, self.report)
         # Not in `fill`: doctrees are shared with builders that show the outputs.
         if app.builder.name == "gettext":
+            # Late: with another renderer, no other build needs what this module imports.
+            from sphinx_nbcache.extension.tokens import offer_to_translators
+
             offer_to_translators(app, doctree)
         if self.written is not None:
             self.written.note(docname)
