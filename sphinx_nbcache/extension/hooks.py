@@ -197,7 +197,8 @@ class Hooks:
 
     def get_ready_to_fork(self, app: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
         """`env-before-read-docs`: load lexers once, instead of in each reader."""
-        if docnames and app.parallel >= _WORKERS:
+        # Other renderers find their highlighters themselves, and may find others of the same name.
+        if docnames and app.parallel >= _WORKERS and not self.renderers:
             from sphinx_nbcache.extension.fill import lexers_of, load_lexers
 
             load_lexers(lexers_of(item.result for item in self.settled.values()))

@@ -233,7 +233,14 @@ nbsphinx_custom_formats = {{
 
 
 def test_parallel_reading_shows_the_same(book: Book) -> None:
-    book.conf(ORDERS[0])
+    book.conf(
+        f"""{ORDERS[0]}
+def setup(app):
+    from sphinx.highlighting import lexer_classes
+    known = set(lexer_classes)
+    app.connect("env-updated", lambda *_: print("more lexers:", set(lexer_classes) - known))
+"""
+    )
     names = [f"n{number}" for number in range(8)]
     book.index(*names)
     for name in names:
@@ -243,6 +250,8 @@ def test_parallel_reading_shows_the_same(book: Book) -> None:
     built = book.build("-E", "-j2", "-W")
     assert built.status == 0, built.warnings
     assert built.ran == ()
+    # nbsphinx finds the highlighters itself, and Sphinx asks Pygments for them.
+    assert "more lexers: set()" in built.log
     assert {name: article(book.page(name)) for name in names} == pages
     assert book.build().read == (0, 0, 0)
 
