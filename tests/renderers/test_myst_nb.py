@@ -34,7 +34,7 @@ def alone(book: Book, conf: str = "") -> Book:
     """Return a copy of a book that MyST-NB builds without this extension."""
     folder = book.folder.parent / "alone"
     shutil.copytree(book.folder, folder, ignore=shutil.ignore_patterns("_build"))
-    made = Book(folder, book.counter.with_name("alone.txt"))
+    made = Book(folder, book.counter.with_name("alone.txt"), has_other_kernels=True)
     lines = "extensions = ['myst_nb']\nexclude_patterns = ['_build']\nproject = 'B'\n"
     made.write("conf.py", lines + conf)
     return made
@@ -244,6 +244,7 @@ def test_a_failure_stops_the_build_where_myst_nb_is_to_raise(book: Book) -> None
 
 
 def test_inline_execution_stays_with_myst_nb(book: Book) -> None:
+    book.has_other_kernels = True
     book.conf(CACHE)
     book.index("inline", "ours")
     notebook(
@@ -364,6 +365,7 @@ def test_a_notebook_that_cannot_be_read_is_a_page_that_says_so(book: Book) -> No
 
 
 def test_a_myst_nb_that_makes_clients_in_another_way_runs_its_notebooks_itself(book: Book) -> None:
+    book.has_other_kernels = True
     book.conf(
         f"""{CACHE}
 import myst_nb.sphinx_ as module

@@ -40,7 +40,7 @@ def alone(book: Book, conf: str = "") -> Book:
     """Return a copy of a book that nbsphinx builds without this extension."""
     folder = book.folder.parent / "alone"
     shutil.copytree(book.folder, folder, ignore=shutil.ignore_patterns("_build"))
-    made = Book(folder, book.counter.with_name("alone.txt"))
+    made = Book(folder, book.counter.with_name("alone.txt"), has_other_kernels=True)
     lines = "extensions = ['nbsphinx']\nexclude_patterns = ['_build']\nproject = 'B'\n"
     made.write("conf.py", lines + conf)
     return made

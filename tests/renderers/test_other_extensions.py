@@ -160,6 +160,7 @@ def needs(package: str, module: str) -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.package for case in CASES])
 def test_an_extension_and_ours_both_work(book: Book, case: Case, order: str) -> None:
     needs(case.package, case.extension)
+    book.has_other_kernels = case.extension == "jupyter_sphinx"
     write_project(book, case, order)
     sources = book.sources()
     built = book.build("-W", "--keep-going")
@@ -316,6 +317,7 @@ def test_pages_of_sphinx_gallery_are_as_without_us(book: Book, another: Book) ->
 def test_pages_of_jupyter_sphinx_are_as_without_us(book: Book, another: Book) -> None:
     needs("jupyter-sphinx", "jupyter_sphinx")
     for made in (book, another):
+        made.has_other_kernels = True
         made.write("rst.rst", RST_CELLS)
         made.index("rst")
     another.conf("extensions[:] = ['jupyter_sphinx']")
@@ -334,6 +336,7 @@ def test_pages_of_jupyter_sphinx_are_as_without_us(book: Book, another: Book) ->
 @pytest.mark.parametrize("order", ORDERS)
 def test_nbsphinx_link_reads_its_links_and_we_our_notebooks(book: Book, order: str) -> None:
     needs("nbsphinx-link", "nbsphinx_link")
+    book.has_other_kernels = True
     book.conf(ORDERS[order].format(["nbsphinx_link"]))
     book.index("far", "note", "nbcache-report")
     raw = {
