@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,7 @@ def open_conf_project(
         notify(notice_of_unknown(option, conf, is_in_conf=True))
     where = place or _store_of(base, settings)
     project = Project((), base=base, place=where.resolve(), settings=settings, notify=notify)
-    # Without a build, the output directory is not known: `_build` is where sphinx-quickstart puts
-    # it.
-    excluded = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
-    names = [
-        name
-        for name in get_matching_files(base, values.get("include_patterns", ["**"]), excluded)
-        if project.formats.suffix_of(name)
-    ]
+    names = [name for name in _documents(base, values) if project.formats.suffix_of(name)]
     no_documents = not_documents(base, names, project.formats)
     left_out = set(no_documents)
     for notice in no_documents.notices:
@@ -94,7 +88,7 @@ def find_conf_store(folder: Path) -> tuple[Path, Settings]:
     """
     base = folder.resolve()
     values = _values(base)
-    settings, _ = read_settings(_lasting(values) | _of_renderers(folder.resolve(), values))
+    settings, _ = read_settings(_lasting(values) | _of_renderers(base, values))
     return _store_of(base, settings).resolve(), settings
 
 
@@ -107,6 +101,14 @@ def _lasting(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _documents(base: Path, values: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of the files that may be documents."""
+    # Without a build, the output directory is not known: `_build` is where sphinx-quickstart puts
+    # it.
+    excluded = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
+    return get_matching_files(base, values.get("include_patterns", ["**"]), excluded)
+
+
 def _of_renderers(base: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Return the options that follow from those of nbsphinx or MyST-NB in a `conf.py`."""
     wanted = values.get(PREFIX + "renderer", AUTO)
@@ -115,14 +117,10 @@ def _of_renderers(base: Path, values: dict[str, Any]) -> dict[str, Any]:
     except ConfigError as error:
         raise ProjectError(str(error)) from None
 
-    def documents() -> Iterator[str]:
-        left_out = [*values.get("exclude_patterns", []), "_build", CHECKPOINTS]
-        return get_matching_files(base, values.get("include_patterns", ["**"]), left_out)
-
     def get(name: str) -> Any:
         return values.get(name, _DEFAULTS.get(name))
 
-    their = Their(get, values.__contains__, base, documents)
+    their = Their(get, values.__contains__, base, partial(_documents, base, values))
     try:
         return options_of(renderers, file_types_in(values), their) if renderers else {}
     except OptionError as error:

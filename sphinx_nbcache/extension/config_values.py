@@ -128,6 +128,12 @@ def settings_of(config: Config) -> tuple[Settings, list[OptionProblem]]:
     return read_settings(raw_options(config))
 
 
+def config_error(app: Sphinx, error: OptionError) -> ConfigError:
+    """Return the error that ends a build because of an option, with its place in `conf.py`."""
+    place = place_of_option(app, error.option)
+    return ConfigError(f"{place}: {error}" if place else str(error))
+
+
 def check_options(app: Sphinx, config: Config) -> None:
     """Warn about values that cannot be used, and make their defaults the values.
 
@@ -138,8 +144,7 @@ def check_options(app: Sphinx, config: Config) -> None:
     try:
         settings, problems = settings_of(config)
     except OptionError as error:
-        place = place_of_option(app, error.option)
-        raise ConfigError(f"{place}: {error}" if place else str(error)) from None
+        raise config_error(app, error) from None
     notify = notifier(app)
     for problem in (*problems, *_missing_root(settings, Path(app.srcdir))):
         notify(Notice(Topic.CONFIG, problem.text, option=problem.option))

@@ -17,6 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.highlighting import lexer_classes
 
 from sphinx_nbcache.extension.directives import CodeCellNode
+from sphinx_nbcache.extension.handover import outputs_of
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.tokens import show_translated
 from sphinx_nbcache.files.atomic import trouble_in_words
@@ -35,7 +36,6 @@ from sphinx_nbcache.rendering.cells import (
 from sphinx_nbcache.rendering.images import image_folder, image_uri
 from sphinx_nbcache.rendering.nodes import Context
 from sphinx_nbcache.report.selection import cell_id
-from sphinx_nbcache.results.outputs import OutputsError
 from sphinx_nbcache.results.records import Result, Stored
 from sphinx_nbcache.text import one_line
 
@@ -133,17 +133,8 @@ def shown_by(project: Project, settled: Settled, docname: str) -> ShownResult:
     """Return the outputs that the page of a notebook shows."""
     if settled.result is None:
         return ShownResult(stored=settled.planned.decision.action is Action.AS_IS)
-    try:
-        outputs = project.outputs(settled.result)
-    except OutputsError as error:
-        LOGGER.warning(
-            "the outputs have vanished from the store (%s); the page has none,"
-            " and the next build runs the notebook",
-            error,
-            type=WARNING_TYPE,
-            subtype=Topic.STORE.value,
-            location=docname,
-        )
+    outputs = outputs_of(project, settled.result, docname)
+    if outputs is None:
         return ShownResult()
     return ShownResult(settled.result.result, outputs.cells)
 

@@ -1,8 +1,8 @@
 """Pages that MyST-NB renders: its parser gets a client that executes nothing.
 
-MyST-NB makes a client for each notebook, which executes it or finds its outputs. There is no public
-way to give it another one (https://github.com/executablebooks/MyST-NB/issues/420), so its parser
-is registered again with one that puts our outputs in.
+MyST-NB makes a client for each notebook, which executes it or finds its outputs. It offers no way
+to choose another one (`create_client` in `myst_nb/core/execute/__init__.py`, MyST-NB 1.4), so its
+parser is registered again with one that puts our outputs in.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
 
 from sphinx_nbcache.config import PREFIX, OptionError
-from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES
-from sphinx_nbcache.extension.log import LOGGER, notifier, place_of_option
+from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES, config_error
+from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.extension.their_options import (
     Derived,
     Their,
@@ -44,8 +44,8 @@ from sphinx_nbcache.notices import WARNING_TYPE, Notice, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.handed_in import executed_of
-from sphinx_nbcache.results.outputs import OutputsError
-from sphinx_nbcache.results.records import Failure
+from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
+from sphinx_nbcache.results.records import Failure, Stored
 
 # Extensions that load nbsphinx themselves.
 _LOADS_NBSPHINX = frozenset({"nbsphinx_link"})
@@ -149,8 +149,7 @@ def take_options(app: Sphinx, config: Config, renderers: Sequence[str]) -> None:
     try:
         formats = formats_of(renderers, config.source_suffix, their)
     except OptionError as error:
-        place = place_of_option(app, error.option)
-        raise ConfigError(f"{place}: {error}" if place else str(error)) from None
+        raise config_error(app, error) from None
     if their.is_set(_FORMATS) and config[_FORMATS]:
         named = " and ".join(TITLES[renderer] for renderer in renderers)
         text = f"nbcache_formats has no effect: {named} decides what is a notebook"
@@ -234,18 +233,24 @@ def content_of(build: Build, docname: str) -> PageContent | None:
         return None
     if settled.result is None:
         return PageContent(settled, settled.planned.decision.action is Action.AS_IS)
-    try:
-        outputs = build.project.outputs(settled.result)
-    except OutputsError as error:
-        _warn(
-            f"the outputs have vanished from the store ({error}); the page has none, and the next"
-            " build runs the notebook",
-            Topic.STORE,
-            docname,
-        )
+    outputs = outputs_of(build.project, settled.result, docname)
+    if outputs is None:
         return PageContent(settled, keeps_outputs=False, is_final=False)
     executed = executed_of(settled.result.result, outputs)
     return PageContent(settled, False, _with_failure(executed, settled.result.result.failure))  # noqa: FBT003
+
+
+def outputs_of(project: Project, stored: Stored, docname: str) -> RunOutputs | None:
+    """Return the outputs of a result; `None` after a warning if the store has lost them."""
+    try:
+        return project.outputs(stored)
+    except OutputsError as error:
+        text = (
+            f"the outputs have vanished from the store ({error}); the page has none, and the next"
+            " build runs the notebook"
+        )
+        _warn(text, Topic.STORE, docname)
+        return None
 
 
 def put_into(node: Any, content: PageContent, docname: str, build: Build) -> None:

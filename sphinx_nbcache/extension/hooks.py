@@ -38,7 +38,7 @@ from sphinx_nbcache.extension.log import (
 )
 from sphinx_nbcache.extension.reporting import BuildReport, add_assets, fill_places, shown_digests
 from sphinx_nbcache.files.atomic import trouble_in_words
-from sphinx_nbcache.notebooks.renderers import TITLES
+from sphinx_nbcache.notebooks.renderers import MYST_NB, TITLES
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Action, Plan, Why
 from sphinx_nbcache.project import NotebookFailedError, Project, Run, Settled, notices_of
@@ -211,7 +211,7 @@ class Hooks:
         if docname == REPORT_DOCNAME:
             domain.report_is_ours = is_report_ours(app.env)
         settled = self.settled.get(docname)
-        if self.renderers and (sources := pasted_from(doctree)):
+        if MYST_NB in self.renderers and (sources := pasted_from(doctree)):
             domain.pasted[docname] = sources
         if settled is not None and self.renderers:
             if docname in self._shown:

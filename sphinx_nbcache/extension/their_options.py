@@ -246,8 +246,7 @@ def _key(renderer: str, their: Their) -> str:
 
 def _reader(renderer: str, suffix: str, their: Their) -> str | None:
     """Return the reader of files with a suffix; `None` if they cannot be read here."""
-    custom = their.get(_CUSTOM_FORMATS[renderer])
-    custom = custom if isinstance(custom, Mapping) else {}
+    custom = _custom_formats(renderer, their)
     if renderer == NBSPHINX:
         suffix = suffix_for_nbsphinx(suffix, custom)
     if suffix in custom:
@@ -255,6 +254,11 @@ def _reader(renderer: str, suffix: str, their: Their) -> str | None:
     if suffix == IPYNB_SUFFIX:
         return ""
     return myst_reader(their.get("myst_enable_extensions") or ()) if renderer == MYST_NB else None
+
+
+def _custom_formats(renderer: str, their: Their) -> Mapping[str, Any]:
+    custom = their.get(_CUSTOM_FORMATS[renderer])
+    return custom if isinstance(custom, Mapping) else {}
 
 
 def suffix_for_nbsphinx(name: str, custom: Mapping[str, Any]) -> str:
@@ -267,9 +271,8 @@ def suffix_for_nbsphinx(name: str, custom: Mapping[str, Any]) -> str:
 
 def unnamed_converters(renderer: str, their: Their) -> list[str]:
     """Return the suffixes of custom formats whose converters cannot be imported by a name."""
-    custom = their.get(_CUSTOM_FORMATS[renderer])
-    formats = custom if isinstance(custom, Mapping) else {}
-    return sorted(str(suffix) for suffix, value in formats.items() if reader_for(value) is None)
+    custom = _custom_formats(renderer, their)
+    return sorted(str(suffix) for suffix, value in custom.items() if reader_for(value) is None)
 
 
 def reader_for(converter: Any) -> str | None:

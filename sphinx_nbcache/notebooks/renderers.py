@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sphinx_nbcache.config import ExecuteMode
+from sphinx_nbcache.notebooks.front_matter import MYST, jupytext_format
 
 NBSPHINX, MYST_NB = "nbsphinx", "myst_nb"
 TITLES: Mapping[str, str] = {NBSPHINX: "nbsphinx", MYST_NB: "MyST-NB"}
@@ -115,12 +116,7 @@ def is_myst_notebook(metadata: Mapping[str, Any]) -> bool:
     It needs a declaration; unlike with our own parser, a kernel is not enough
     (`is_myst_markdown_notebook` in `myst_nb/core/read.py`, MyST-NB 1.4).
     """
-    if metadata.get("file_format") == "mystnb":
-        return True
-    value: Any = metadata
-    for key in ("jupytext", "text_representation", "format_name"):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return bool(value == "myst")
+    return metadata.get("file_format") == "mystnb" or jupytext_format(metadata) == MYST
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
-import shutil
 from typing import Any
 
 import pytest
-from pandoc import has_pandoc
+from rendering_alone import alone, article, has_pandoc, words
 from support import Book, code_cell, stream
 
 pytest.importorskip("myst_nb", reason="MyST-NB is not installed: `nox -s renderers`")
@@ -16,28 +14,6 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
 ORDERS = ("extensions.append('myst_nb')", "extensions.insert(0, 'myst_nb')")
 CACHE = f"{ORDERS[0]}\nnb_execution_mode = 'cache'\n"
-
-
-def article(page: str) -> str:
-    """Return the body of a page, without addresses."""
-    found = re.search(r'<div class="body" role="main">(.*?)<div class="clearer">', page, re.DOTALL)
-    assert found is not None, page
-    return re.sub(r"0x[0-9a-f]+", "0x", found[1])
-
-
-def words(page: str) -> str:
-    """Return the words of a page."""
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
-
-
-def alone(book: Book, conf: str = "") -> Book:
-    """Return a copy of a book that MyST-NB builds without this extension."""
-    folder = book.folder.parent / "alone"
-    shutil.copytree(book.folder, folder, ignore=shutil.ignore_patterns("_build"))
-    made = Book(folder, book.counter.with_name("alone.txt"), has_other_kernels=True)
-    lines = "extensions = ['myst_nb']\nexclude_patterns = ['_build']\nproject = 'B'\n"
-    made.write("conf.py", lines + conf)
-    return made
 
 
 def notebook(book: Book, name: str, *cells: str, **metadata: Any) -> None:
@@ -65,7 +41,7 @@ def test_pages_are_those_of_myst_nb_and_a_second_build_reads_nothing(
     built = book.build("-W")
     assert built.status == 0, built.warnings
     assert 'MyST-NB renders the notebooks; execution mode "changed"' in built.log
-    other = alone(book, conf)
+    other = alone(book, "myst_nb", conf)
     assert other.build().status == 0
     for page in ("fit", "other"):
         assert article(book.page(page)) == article(other.page(page))
@@ -139,7 +115,7 @@ def test_the_extensions_of_myst_decide_which_cells_there_are(book: Book, extensi
         book, "fences.md", ":::{note}\n```{code-cell}\nprint('one')\n```\n:::\n", "%%print('two')"
     )
     book.build()
-    other = alone(book, conf)
+    other = alone(book, "myst_nb", conf)
     other.build()
     assert article(book.page("fences")) == article(other.page("fences"))
 
@@ -288,7 +264,7 @@ nb_custom_formats = {
     assert built.status == 0, built.warnings
     assert sorted(built.ran) == ["mine", "script"]
     assert book.build().read == (0, 0, 0)
-    other = alone(book, conf)
+    other = alone(book, "myst_nb", conf)
     assert other.build().status == 0
     for page in ("script", "mine"):
         assert article(book.page(page)) == article(other.page(page))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pandoc import has_pandoc
+from rendering_alone import alone, article, has_pandoc, words
 from support import Book, code_cell, stream
 
 pytest.importorskip("nbsphinx", reason="nbsphinx is not installed: `nox -s renderers`")
@@ -22,28 +20,6 @@ pytestmark = [
 
 ORDERS = ("extensions.append('nbsphinx')", "extensions.insert(0, 'nbsphinx')")
 QUIET: dict[str, Any] = {"outputs": stream("stored\n"), "count": 7}
-
-
-def article(page: str) -> str:
-    """Return the body of a page, without what nbsphinx numbers and dates."""
-    found = re.search(r'<div class="body" role="main">(.*?)<div class="clearer">', page, re.DOTALL)
-    assert found is not None, page
-    return re.sub(r"0x[0-9a-f]+", "0x", found[1])
-
-
-def words(page: str) -> str:
-    """Return the words of a page."""
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
-
-
-def alone(book: Book, conf: str = "") -> Book:
-    """Return a copy of a book that nbsphinx builds without this extension."""
-    folder = book.folder.parent / "alone"
-    shutil.copytree(book.folder, folder, ignore=shutil.ignore_patterns("_build"))
-    made = Book(folder, book.counter.with_name("alone.txt"), has_other_kernels=True)
-    lines = "extensions = ['nbsphinx']\nexclude_patterns = ['_build']\nproject = 'B'\n"
-    made.write("conf.py", lines + conf)
-    return made
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -66,7 +42,7 @@ def test_pages_are_those_of_nbsphinx_and_a_second_build_reads_nothing(
     with_us = book.build("-W")
     assert with_us.status == 0, with_us.warnings
     assert 'nbsphinx renders the notebooks; execution mode "missing"' in with_us.log
-    other = alone(book)
+    other = alone(book, "nbsphinx")
     assert other.build().status == 0
     for page in ("fit", "wide"):
         assert article(book.page(page)) == article(other.page(page))
