@@ -200,9 +200,8 @@ nbsphinx_custom_formats = {{
     assert "Given" in words(book.page("mine"))
     again = book.build()
     assert again.read == (0, 0, 0)
-    other = alone(
-        book, (book.folder / "conf.py").read_text("utf-8").replace("'sphinx_nbcache'", "")
-    )
+    conf = (book.folder / "conf.py").read_text("utf-8").replace("'sphinx_nbcache'", "")
+    other = alone(book, "nbsphinx", conf)
     assert other.build().status == 0
     for page in ("script", "mine"):
         assert article(book.page(page)) == article(other.page(page))
