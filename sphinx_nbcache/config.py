@@ -10,11 +10,22 @@ notebook, in which the override has taken its place (see [](Scan.settings)).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Literal
 
 from sphinx_nbcache import values
+from sphinx_nbcache.looks import Looks
+from sphinx_nbcache.options import (
+    AUTO,
+    CORES,
+    PREFIX,
+    Flag,
+    Option,
+    OptionError,
+    OptionProblem,
+    option,
+)
 from sphinx_nbcache.text import did_you_mean
 
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen", "renderer"]
@@ -25,107 +36,10 @@ Untraced = Literal["reuse", "run"]
 RetryFailed = Literal["auto", "always", "changed"]
 RendererChoice = Literal["auto", "own", "nbsphinx", "myst_nb"]
 Ci = Literal["auto", "github", "off"]
-Rebuild = Literal["", "env", "html"]
-InKey = Literal["", "indirect", "value"]
-FlagKind = Literal["switch", "count", "positive", "seconds", "executor"]
-
-# In `conf.py`, names of all extensions share one namespace.
-PREFIX = "nbcache_"
-AUTO = CORES = values.AUTO
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """The flag of `execute` that overrides an option for one call.
-
-    Attributes:
-        names: Its names, such as `-j` and `--jobs`; for a switch `--ci/--no-ci`.
-        kind: The values that it takes. A switch that is not given leaves the option alone.
-        help: Its description.
-        metavar: The name of its value in the help; empty for a switch.
-        switch: The raw values for a switch: on and off.
-    """
-
-    names: tuple[str, ...]
-    kind: FlagKind
-    help: str
-    metavar: str = ""
-    switch: tuple[Any, Any] = (True, False)
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """The declaration of one option.
-
-    Attributes:
-        check: Takes a raw value, returns the value to use; `ValueError` says what is expected.
-        expects: The values in words, for messages and for the reference.
-        help: A description of its effect (Markdown).
-        rebuild: Sphinx's rebuild class. Options that only decide what is run have `""`:
-            pages whose outputs change are re-read because their render id changes.
-        in_key: Whether a change of the value can change the code key of a notebook: `"value"` if
-            the value itself is part of the key, `"indirect"` if it decides about other parts, such
-            as the folder or the kernel.
-        per_notebook: The notebook metadata that overrides it, as a dotted path, or `""`.
-        own: The check of the value there, if it is not the same.
-        is_added: Whether that value adds to the option instead of replacing it.
-        flag: The flag of `execute` that overrides it, if there is one.
-        is_strict: Whether a value that cannot be used is an error. The default takes its place
-            otherwise, after a warning.
-        is_lasting: Whether it holds for the commands that follow a build, too.
-    """
-
-    check: Callable[[Any], Any]
-    expects: str
-    help: str
-    rebuild: Rebuild = ""
-    in_key: InKey = ""
-    per_notebook: str = ""
-    own: Callable[[Any], Any] | None = None
-    is_added: bool = False
-    flag: Flag | None = None
-    is_strict: bool = False
-    is_lasting: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class OptionProblem:
-    """A problem with the value of an option, in words.
-
-    Attributes:
-        option: The name of the option in `conf.py`.
-        text: The problem, and the value that is used instead.
-    """
-
-    option: str
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class OptionError(ValueError):
-    """The value of a strict option cannot be used.
-
-    Attributes:
-        option: The name of the option in `conf.py`.
-    """
-
-    def __init__(self, option: str, text: str) -> None:
-        super().__init__(text)
-        self.option = option
-
-
-def option(default: Any, check: Callable[[Any], Any], **declared: Any) -> Any:
-    """Declare an option as a dataclass field. `default` is the raw value, as in `conf.py`."""
-    metadata = {"option": Option(check, **declared), "raw": default}
-    # A factory, because a checked default can be a dictionary, which dataclasses refuse as a
-    # default (https://docs.python.org/3/library/dataclasses.html#mutable-default-values).
-    return field(default_factory=lambda: check(default), metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Looks):
     """The options of one project, checked. Build it by [](read_settings) from raw values."""
 
     execute: ExecuteMode = option(
@@ -444,7 +358,8 @@ def declared_options() -> dict[str, tuple[Option, Any]]:
     """Return name → (declaration, raw default) of every option, in order of declaration."""
     # `fields` keeps the order of declaration, which is that of the reference and of `execute
     # --help`.
-    return {f.name: (f.metadata["option"], f.metadata["raw"]) for f in fields(Settings)}
+    declared = {f.name: (f.metadata["option"], f.metadata["raw"]) for f in fields(Settings)}
+    return {name: item for name, item in declared.items() if item[0].is_project_wide}
 
 
 def execute_mode_of(

@@ -16,6 +16,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # U+2028 and U+2029 end lines in some programs. The last two ranges change the text direction, which
 # can hide parts of a name (https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings).
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Characters that neither HTML nor XML can contain, not even escaped
+# (https://html.spec.whatwg.org/multipage/parsing.html#preprocessing-the-input-stream).
+_NOT_IN_MARKUP = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MINUTE, _HOUR = 60, 3600
 
@@ -28,6 +31,11 @@ def harmless(text: str) -> str:
 def colourless(text: str) -> str:
     """Return a text without colours, with control characters replaced, except line ends."""
     return harmless(_COLOURS.sub("", text))
+
+
+def for_markup(text: str) -> str:
+    """Return a text with the characters replaced that HTML and XML cannot contain."""
+    return _NOT_IN_MARKUP.sub(_REPLACEMENT, text)
 
 
 def one_line(text: str) -> str:

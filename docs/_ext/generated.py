@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 from docutils import nodes
@@ -15,8 +16,10 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import sphinx_nbcache
-from sphinx_nbcache import config, notices, planning
-from sphinx_nbcache.config import PREFIX, declared_options
+from sphinx_nbcache import config, looks, notices, planning
+from sphinx_nbcache.config import declared_options
+from sphinx_nbcache.options import PREFIX
+from sphinx_nbcache.looks import Looks
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 
 LOGGER = logging.getLogger(__name__)
@@ -75,7 +78,7 @@ class Options(Generated):
                 names = ", ".join(f"`{flag}`" for flag in declared.flag.names)
                 lines += [f"*`sphinx-nbcache execute` overrides it* by {names}.", ""]
             lines += ["````", ""]
-        return self.from_markdown(lines, inspect.getfile(config))
+        return self.from_markdown(lines, inspect.getfile(config), inspect.getfile(looks))
 
 
 class OptionTable(Generated):
@@ -86,7 +89,7 @@ class OptionTable(Generated):
         for name, (declared, default) in declared_options().items():
             values = declared.expects.replace("|", "\\|")
             lines.append(f"| {{confval}}`{PREFIX}{name}` | `{default!r}` | {values} |")
-        return self.from_markdown(lines, inspect.getfile(config))
+        return self.from_markdown(lines, inspect.getfile(config), inspect.getfile(looks))
 
 
 class OwnSettings(Generated):
@@ -103,6 +106,19 @@ class OwnSettings(Generated):
             verb = "adds to" if declared.is_added else "overrides"
             lines.append(f"| `{declared.per_notebook}` | {verb} {{confval}}`{PREFIX}{name}` |")
         return self.from_markdown([*lines, *self.content], inspect.getfile(config))
+
+
+class CellLooks(Generated):
+    """How cells look: the keys in metadata, in our words and in those of MyST-NB."""
+
+    def run(self) -> list[nodes.Node]:
+        lines = ["| Below `nbcache` | Below `mystnb` | Values | Effect |", "| --- " * 4 + "|"]
+        for item in fields(Looks):
+            declared = item.metadata["option"]
+            theirs = f"`{declared.per_cell_in_myst_nb}`" if declared.per_cell_in_myst_nb else ""
+            cells = (f"`{declared.per_cell}`", theirs, declared.expects, declared.help)
+            lines.append("| " + " | ".join(cells) + " |")
+        return self.from_markdown(lines, inspect.getfile(looks))
 
 
 class Warnings(Generated):
@@ -171,6 +187,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("nbcache-options", Options)
     app.add_directive("nbcache-option-table", OptionTable)
     app.add_directive("nbcache-own-settings", OwnSettings)
+    app.add_directive("nbcache-looks", CellLooks)
     app.add_directive("nbcache-warnings", Warnings)
     app.add_directive("nbcache-actions", Actions)
     app.add_directive("nbcache-dependencies", Dependencies)

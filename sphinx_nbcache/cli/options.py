@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from sphinx_nbcache.config import Flag, FlagKind, declared_options
+from sphinx_nbcache.config import declared_options
+from sphinx_nbcache.options import Flag, FlagKind
 from sphinx_nbcache.text import did_you_mean
 
 # click checks here, so that a typing error is a message before the project is opened.

@@ -12,10 +12,11 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.click_pages.process import CommandError
-from sphinx_nbcache.config import PREFIX, Settings
+from sphinx_nbcache.config import Settings
 from sphinx_nbcache.extension.config_values import settings_of
 from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.options import PREFIX
 from sphinx_nbcache.project.locations import STORE_FOLDER, store_place
 
 # Next to the output directory: `make html latexpdf` shares it, and cleaning removes it.

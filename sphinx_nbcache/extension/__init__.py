@@ -18,13 +18,13 @@ def connect(app: Sphinx) -> None:
     Raises:
         ConfigError: The wanted renderer cannot be in charge.
     """
-    from sphinx_nbcache.config import PREFIX
     from sphinx_nbcache.extension.config_values import register_options
     from sphinx_nbcache.extension.directives import JcacheReport, JcacheStatus
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.galleries import leave_out_galleries
     from sphinx_nbcache.extension.handover import renderers_in_charge
     from sphinx_nbcache.extension.hooks import Hooks
+    from sphinx_nbcache.options import PREFIX
     from sphinx_nbcache.report.pages import connect_report
 
     register_options(app)

@@ -14,15 +14,7 @@ from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
 from sphinx.util.tags import Tags
 
-from sphinx_nbcache.config import (
-    AUTO,
-    PREFIX,
-    OptionError,
-    Settings,
-    checked_settings,
-    declared_options,
-    read_settings,
-)
+from sphinx_nbcache.config import Settings, checked_settings, declared_options, read_settings
 from sphinx_nbcache.extension.config_values import CHECKPOINTS, notice_of_unknown, unknown_options
 from sphinx_nbcache.extension.handover import renderers_in_charge
 from sphinx_nbcache.extension.log import line_in_conf
@@ -30,6 +22,7 @@ from sphinx_nbcache.extension.their_options import Their, file_types_in, options
 from sphinx_nbcache.notebooks.formats import not_documents
 from sphinx_nbcache.notebooks.renderers import MODE_OPTIONS
 from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.options import AUTO, PREFIX, OptionError
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.discovery import built_store
 from sphinx_nbcache.project.locations import STORE_VARIABLE, store_place

@@ -13,18 +13,11 @@ from sphinx.config import Config
 from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
 
-from sphinx_nbcache.config import (
-    PREFIX,
-    OptionError,
-    OptionProblem,
-    Settings,
-    declared_options,
-    read_settings,
-    unknown_option,
-)
+from sphinx_nbcache.config import Settings, declared_options, read_settings, unknown_option
 from sphinx_nbcache.extension.log import line_in_conf, notifier, place_of_option
 from sphinx_nbcache.notebooks.formats import Formats, is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
+from sphinx_nbcache.options import PREFIX, OptionError, OptionProblem
 from sphinx_nbcache.project.locations import store_place
 
 # Prefixes of the options of MyST-NB and nbsphinx.

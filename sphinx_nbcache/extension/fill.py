@@ -21,6 +21,7 @@ from sphinx_nbcache.extension.handover import outputs_of
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.tokens import show_translated
 from sphinx_nbcache.files.atomic import trouble_in_words
+from sphinx_nbcache.looks import Looks
 from sphinx_nbcache.notebooks.notebook import SKIP_TAG
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.planning import Action
@@ -34,7 +35,7 @@ from sphinx_nbcache.rendering.cells import (
     render_traceback,
 )
 from sphinx_nbcache.rendering.images import image_folder, image_uri
-from sphinx_nbcache.rendering.nodes import Context
+from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, OutputFigure
 from sphinx_nbcache.report.selection import cell_id
 from sphinx_nbcache.results.records import Result, Stored
 from sphinx_nbcache.text import one_line
@@ -119,6 +120,16 @@ class ShownResult:
         # A result may be forged to have fewer outputs than its code has cells.
         return self.outputs[position] if position < len(self.outputs) else ()
 
+    def prompt_of(self, node: CodeCellNode) -> str:
+        """Return the execution count of a cell as Jupyter shows it."""
+        cell = node["cell"]
+        if self.stored or SKIP_TAG in cell.tags:
+            return f"[{cell.execution_count or ' '}]:"
+        counts = (output.get("execution_count") for output in self.outputs_of(node))
+        # A kernel counts the cells that it runs, from 1.
+        count = next((count for count in counts if isinstance(count, int)), node["position"] + 1)
+        return f"[{count if self.result is not None else ' '}]:"
+
     def failure_at(self, position: int | None) -> str:
         """Return the traceback of the run, if it failed at this cell; else an empty text.
 
@@ -177,7 +188,23 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: ShownR
             _fill_cell(env, document, node, ShownResult(), warnings)
             fits = False  # the next build tries it again
     warnings.issue()
+    if document.next_node(_has_formulas) is not None:
+        # Before Sphinx 8.2 MathJax is loaded on the pages that this domain knows, and it has looked
+        # at the page before its outputs were there (sphinx/domains/math.py, Sphinx 8.0).
+        env.get_domain("math").data["has_equations"][env.docname] = True
     return fits
+
+
+def _shows_formulas(env: BuildEnvironment) -> bool:
+    """Tell whether a script shows formulas on pages; with images Sphinx needs nodes for them."""
+    named = env.config.html_math_renderer
+    if named is None:
+        return "sphinx.ext.imgmath" not in env.config.extensions
+    return named in ("mathjax", "katex")
+
+
+def _has_formulas(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.math | nodes.math_block | HtmlWithFormulas)
 
 
 class _Warnings:
@@ -188,9 +215,12 @@ class _Warnings:
 
     def __init__(self) -> None:
         self._first: dict[Topic, tuple[CodeCellNode, int, str]] = {}
+        self._errors: set[Topic] = set()
         self._counts: Counter[Topic] = Counter()
 
-    def add(self, node: CodeCellNode, topic: Topic, text: str) -> None:
+    def add(self, node: CodeCellNode, topic: Topic, text: str, *, is_error: bool = False) -> None:
+        if is_error:
+            self._errors.add(topic)
         # The first one has the place; the others are counted.
         self._first.setdefault(topic, (node, node["number"], one_line(text)))
         self._counts[topic] += 1
@@ -198,7 +228,8 @@ class _Warnings:
     def issue(self) -> None:
         for topic, (node, number, text) in self._first.items():
             others = self._counts[topic] - 1
-            LOGGER.warning(
+            log = LOGGER.error if topic in self._errors else LOGGER.warning
+            log(
                 "code cell %d: %s%s",
                 number,
                 text,
@@ -238,20 +269,37 @@ def _fill_cell(
     warn = partial(warnings.add, node)
     outputs = shown.outputs_of(node)
     folder = image_folder(env)
-    context = Context(document, folder, lambda path: image_uri(env, path), warn)
-    rendered = render_outputs(outputs, cell.tags, context)
+    looks: Looks = node["looks"]
+    context = Context(
+        document,
+        folder,
+        lambda path: image_uri(env, path),
+        warn,
+        is_lexer=is_lexer,
+        line=node.line,
+        looks=looks,
+        formulas=_shows_formulas(env),
+    )
+    # A copy: a second try finds the figure as it was.
+    figure = next((child.deepcopy() for child in node.findall(OutputFigure)), None)
+    rendered = render_outputs(outputs, cell.tags, context, figure)
+    for made in (part for root in rendered for part in root.findall(OutputFigure)):
+        if not made["ids"]:
+            document.set_id(made)  # by which Sphinx numbers it
     tags = cell.tags
     if text := shown.failure_at(node["position"]):
         if removed := removing_tags(tags):
             # Tags control how the cell looks. A failure must be visible all the same.
-            rendered, tags = [render_traceback(text)], tags - removed | _shown_of(removed)
+            rendered, tags = [render_traceback(text, looks)], tags - removed | _shown_of(removed)
         # Failures such as a time limit have no error output; the others would show their traceback
         # twice.
         elif not any(output.get("output_type") == "error" for output in outputs):
-            rendered.append(render_traceback(text))
-    source = render_source(cell.source, _known_lexer(_lexer(node, shown), warn))
+            rendered.append(render_traceback(text, looks))
+    lexer = _known_lexer(_lexer(node, shown), warn)
+    prompt = shown.prompt_of(node) if looks.prompts else ""
+    source = render_source(cell.source, lexer, looks, prompt)
     container = _container_for(node)
-    put_together(container, source, rendered, tags)
+    put_together(container, source, rendered, tags, looks)
     show_translated(env, container)
 
 
@@ -265,7 +313,8 @@ def _put_before(placeholder: CodeCellNode, text: str) -> None:
     block: nodes.Element = placeholder
     while not isinstance(block.parent, nodes.section | nodes.document):
         block = block.parent
-    output = nodes.container("", render_traceback(text), classes=["cell_output"])
+    shown = render_traceback(text, placeholder["looks"])
+    output = nodes.container("", shown, classes=["cell_output"])
     cell = nodes.container("", output, classes=["cell"])
     block.parent.insert(block.parent.index(block), cell)
 

@@ -14,11 +14,11 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import import_object
 
-from sphinx_nbcache.config import PREFIX
 from sphinx_nbcache.extension.handover import Build, content_of, put_into
 from sphinx_nbcache.extension.their_options import suffix_for_nbsphinx
 from sphinx_nbcache.notebooks.formats import Formats
 from sphinx_nbcache.notebooks.renderers import NBSPHINX, taken_apart
+from sphinx_nbcache.options import PREFIX
 
 # After all other handlers: they see the source, as without this extension.
 _LAST = 900

@@ -10,7 +10,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from sphinx_nbcache.config import PREFIX
+from sphinx_nbcache.options import PREFIX
 
 _MARKDOWN = (".md", ".markdown")
 

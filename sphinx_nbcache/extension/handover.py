@@ -17,7 +17,6 @@ from sphinx.config import Config
 from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
 
-from sphinx_nbcache.config import PREFIX, OptionError
 from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES, config_error
 from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.extension.their_options import (
@@ -41,6 +40,7 @@ from sphinx_nbcache.notebooks.renderers import (
     TITLES,
 )
 from sphinx_nbcache.notices import WARNING_TYPE, Notice, Topic
+from sphinx_nbcache.options import PREFIX, OptionError
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.handed_in import executed_of

@@ -21,15 +21,21 @@ from myst_parser.parsers.sphinx_ import MystParser
 from myst_parser.warnings_ import create_warning
 from sphinx.environment import BuildEnvironment
 
-from sphinx_nbcache.config import PREFIX
+from sphinx_nbcache.extension.config_values import settings_of
 from sphinx_nbcache.extension.directives import CodeCellNode
 from sphinx_nbcache.extension.domain import note_files
 from sphinx_nbcache.extension.handover import unreadable_section
+from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.tokens import notebook_tokens
+from sphinx_nbcache.looks import Looks, looks_in
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.notebook import Cell, Notebook, NotebookError, NumberedCell
 from sphinx_nbcache.notebooks.own_settings import SettingProblem
 from sphinx_nbcache.notebooks.scan import cell_digest
+from sphinx_nbcache.notices import WARNING_TYPE, Topic
+from sphinx_nbcache.options import PREFIX
+from sphinx_nbcache.rendering.cells import removing_tags
+from sphinx_nbcache.rendering.figures import new_figure
 from sphinx_nbcache.rendering.images import (
     SUFFIXES,
     image_content,
@@ -177,15 +183,57 @@ class NotebookRenderer(SphinxRenderer):
 
     def placeholder(self, position: int, item: NumberedCell) -> CodeCellNode:
         """Return the placeholder of a code cell."""
-        return CodeCellNode(
+        cell = item.cell
+        looks, problems = looks_in(self.looks, cell.metadata, is_cell=True)
+        node = CodeCellNode(
             "",
             classes=["cell", *(f"tag_{tag.replace(' ', '_')}" for tag in sorted(item.cell.tags))],
             nb_element="cell_code",
-            cell=item.cell,
+            cell=cell,
             number=item.number,
             position=position,
             code=self.code,
             lexer=self.lexer,
+            looks=looks,
+        )
+        for problem in problems:
+            self._warn(f"code cell {item.number}: in its metadata, {problem}", cell.line)
+        if (looks.figure or looks.table) and not removing_tags(cell.tags):
+            node += self._figure(looks, cell)
+        return node
+
+    @cached_property
+    def looks(self) -> Looks:
+        """How cells look in this notebook."""
+        settings, _ = settings_of(self.sphinx_env.config)
+        looks, problems = looks_in(settings, self.notebook.metadata, is_cell=False)
+        for problem in problems:
+            self._warn(f"in the metadata of the notebook, {problem}", 1)
+        return looks
+
+    def _figure(self, looks: Looks, cell: Cell) -> nodes.figure:
+        """Return the figure for the outputs of a cell, which has the caption but no output.
+
+        Sphinx collects names and numbers from pages that have no outputs yet.
+        """
+        options = looks.table or looks.figure
+        content = nodes.Element()
+        if caption := options.get("caption"):
+            with self.current_node_context(content):
+                self.nested_render_text(caption, max(cell.line - 1, 0))
+        figure = new_figure(options, content.children, is_table=bool(looks.table))
+        if name := options.get("name"):
+            figure["names"].append(nodes.fully_normalize_name(name))
+            self.document.note_explicit_target(figure, figure)
+        return figure
+
+    def _warn(self, text: str, line: int) -> None:
+        LOGGER.warning(
+            "%s",
+            text,
+            type=WARNING_TYPE,
+            subtype=Topic.CONFIG.value,
+            location=(self.sphinx_env.docname, line or None),
         )
 
 

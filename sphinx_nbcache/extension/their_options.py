@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sphinx_nbcache import values
-from sphinx_nbcache.config import PREFIX, OptionError, declared_options
+from sphinx_nbcache.config import declared_options
 from sphinx_nbcache.notebooks.formats import MARKDOWN_SUFFIX
 from sphinx_nbcache.notebooks.readers import IPYNB_SUFFIX
 from sphinx_nbcache.notebooks.renderers import (
@@ -26,6 +26,7 @@ from sphinx_nbcache.notebooks.renderers import (
     DeclaredFormat,
     myst_reader,
 )
+from sphinx_nbcache.options import PREFIX, OptionError
 
 # The file types for which they register their parsers.
 FILE_TYPES: Mapping[str, str] = {"jupyter_notebook": NBSPHINX, "myst-nb": MYST_NB}

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from sphinx_nbcache.results.outputs import Output
+from sphinx_nbcache.results.terminal import strip_ansi
 
 _MEGABYTE = 10**6
 # Updates of a display are not counted: they replace an output.
@@ -49,9 +50,22 @@ def join_streams(outputs: Sequence[Output]) -> list[Output]:
 
 
 def _last_states(text: str) -> str:
-    """Return a text without the parts of lines that carriage returns have overwritten."""
-    lines = text.split("\n")
-    return "\n".join(line[line.rfind("\r", 0, max(len(line) - 1, 0)) + 1 :] for line in lines)
+    """Return a text without what carriage returns have overwritten altogether."""
+    return "\n".join(_last_state(line) if "\r" in line else line for line in text.split("\n"))
+
+
+def _last_state(line: str) -> str:
+    content = line.rstrip("\r")
+    kept: list[str] = []
+    width = 0
+    for state in content.split("\r"):
+        shown = strip_ansi(state)
+        # A shorter one leaves the end of those before it visible, and a backspace more than that.
+        if len(shown) >= width and "\b" not in shown:
+            kept = []
+        width = max(width, len(shown))
+        kept.append(state)
+    return "\r".join(kept) + line[len(content) :]
 
 
 class OutputLimits:

@@ -9,25 +9,26 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.builders import Builder
+from sphinx.builders._epub_base import EpubBuilder
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.images import SUFFIXES, render_image
+from sphinx_nbcache.rendering.markdown import render_markdown, write_as_xhtml
 from sphinx_nbcache.rendering.markup import (
     LATEX_RAW,
     render_html,
     render_latex,
-    render_markdown,
     render_raw_latex,
 )
-from sphinx_nbcache.rendering.nodes import Context, OutputForm, OutputForms, ansi_block
+from sphinx_nbcache.rendering.nodes import Context, OutputForm, OutputForms, text_block
 
 Renderer = Callable[[Any, Context], list[nodes.Node]]
 
 
-def render_plain(value: Any, _context: Context) -> list[nodes.Node]:
-    """Return plain text, with its colours."""
-    return [ansi_block(str(value), ["output", "text_plain"])]
+def render_plain(value: Any, context: Context) -> list[nodes.Node]:
+    """Return plain text, with its colours or highlighted."""
+    return [text_block(str(value), ["output", "text_plain"], context.looks.text_lexer)]
 
 
 RENDERERS: Mapping[str, Renderer] = {
@@ -53,7 +54,7 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
     # Images take their alternative text from it.
     plain = data.get("text/plain")
     context = replace(context, plain=plain if isinstance(plain, str) else "")
-    forms = OutputForms()
+    forms = OutputForms("", priority=list(context.looks.mime_priority))
     for mime, value in data.items():
         if renderer := RENDERERS.get(mime):
             own = metadata.get(mime)
@@ -89,8 +90,12 @@ class ChooseForms(SphinxPostTransform):
     def run(self, **_kwargs: Any) -> None:
         """Replace each [](OutputForms) by the content of one of its forms."""
         preferred = preferred_forms(self.app.builder)
+        is_xhtml = isinstance(self.app.builder, EpubBuilder)
         # The choice is made here, not when the page is read: builders share doctrees.
         for forms in list(self.document.findall(OutputForms)):
             by_mime = {form["mime"]: form for form in forms.findall(OutputForm)}
-            best = next((by_mime[mime] for mime in preferred if mime in by_mime), None)
+            wanted = [mime for mime in forms["priority"] if mime in preferred]
+            best = next((by_mime[m] for m in (*wanted, *preferred) if m in by_mime), None)
+            if best is not None and is_xhtml:
+                write_as_xhtml(best)
             forms.replace_self(best.children if best is not None else [])

@@ -36,9 +36,17 @@ def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
         return []
     path = write_image(content, SUFFIXES[mime], context.images)
     image = nodes.image(uri=context.image_uri(path), classes=["output", mime.replace("/", "_")])
+    given = dict(context.looks.image)
+    image["classes"] += given.pop("classes", [])
+    alt = given.pop("alt", "")
+    image.attributes.update(given)
     # A repr (`<Figure size 640x480 with 1 Axes>`) tells users of screen readers nothing.
     described = "" if context.plain.startswith("<") else context.plain
-    image["alt"] = str(context.metadata.get("alt") or described or "output of a code cell")
+    caption = context.looks.figure.get("caption", "")
+    image["alt"] = str(
+        alt or context.metadata.get("alt") or described or caption or "output of a code cell"
+    )
+    # A size in the metadata of the output takes precedence.
     for side in ("width", "height"):
         if isinstance(size := context.metadata.get(side), int | float | str):
             # docutils writers take text only, as from the options of a directive.

@@ -5,19 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from sphinx_nbcache.looks import Looks
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.results.terminal import pieces
+from sphinx_nbcache.results.terminal import is_plain, pieces, strip_controls
+from sphinx_nbcache.text import for_markup
 
-Warn = Callable[[Topic, str], None]
 _OTHER_FORMATS = ("latex", "text", "man", "texinfo")
 # Newlines at the end, between which colours may be reset.
 _LAST_NEWLINES = re.compile(r"\n((?:\x1b\[[\d;:]*m)*)\n*\Z")
+
+
+class Warn(Protocol):
+    """Issues a warning or an error about the current cell."""
+
+    def __call__(self, topic: Topic, text: str, *, is_error: bool = False) -> None:
+        """Issue it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,10 @@ class Context:
         images: Where image files are kept.
         image_uri: Returns the URI of such a file.
         warn: Issues a warning about the current cell.
+        is_lexer: Tells whether there is a highlighter of a name.
+        line: The line of the cell in its file.
+        looks: How the cell looks.
+        formulas: Whether formulas in HTML are shown.
         metadata: The output's metadata for the current MIME type.
         plain: The output's `text/plain` form, if it has one.
     """
@@ -37,6 +50,10 @@ class Context:
     images: Path
     image_uri: Callable[[Path], str]
     warn: Warn
+    is_lexer: Callable[[str], bool] = field(default=lambda _name: True)
+    line: int | None = None
+    looks: Looks = field(default_factory=Looks)
+    formulas: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     plain: str = ""
 
@@ -51,9 +68,29 @@ class AnsiBlock(nodes.literal_block):
 class HiddenBlock(nodes.General, nodes.Element):
     """Content that readers can unfold in HTML; other builders show it as if it were not hidden.
 
-    Attributes: `what` (`content`, `source`, `output` or `outputs`) names it in the prompt, and
-    `classes` say where it stands (`above-input`, `above-output`), as in MyST-NB.
+    Attributes: `show` and `hide` are the words of its prompts, and `classes` say where it stands
+    (`above-input`, `above-output`), as in MyST-NB.
     """
+
+
+class OutputFigure(nodes.figure):
+    """A figure around an output, with a caption before or after it.
+
+    For all builders but HTML it is a figure like any other. Docutils' writer of HTML expects the
+    image first and the caption last.
+    """
+
+
+class OutputTable(OutputFigure):
+    """The same around a table: it is numbered among tables."""
+
+
+class OutputCaption(nodes.caption):
+    """The caption of such a figure."""
+
+
+class HtmlWithFormulas(nodes.raw):
+    """HTML in which MathJax shows formulas: its page loads MathJax."""
 
 
 class OutputForms(nodes.container):
@@ -71,18 +108,31 @@ def register_nodes(app: Sphinx) -> None:
     # Other writers find `visit_literal_block` through the base class, because `SphinxTranslator`
     # goes through the classes of a node (sphinx/util/docutils.py). HiddenBlock has no such base:
     # a writer without a visitor for it would end the build.
+    app.add_node(OutputCaption, html=(_open_caption, _close_caption))
+    figure = _open_figure, _close_figure
+    app.add_enumerable_node(OutputFigure, "figure", html=figure)
+    table = _open_latex_table, _close_latex_table
+    app.add_enumerable_node(OutputTable, "table", html=figure, latex=table)
     app.add_node(AnsiBlock, html=(_open_ansi, _close_ansi))
+    app.add_node(HtmlWithFormulas, html=(_show_formulas, None))
 
 
 def _nothing(_translator: Any, _node: nodes.Element) -> None:
     """Show the children only."""
 
 
+def _show_formulas(translator: Any, node: HtmlWithFormulas) -> None:
+    # As `visit_math` of the translator does (sphinx/writers/html5.py, Sphinx 8.2 and later).
+    # Earlier versions ask the domain: see `extension/fill.py`.
+    translator._has_maths_elements = True  # noqa: SLF001
+    translator.visit_raw(node)
+
+
 def _open_hidden(translator: Any, node: HiddenBlock) -> None:
     classes = " ".join(["admonition", "hide", *node["classes"]])
     prompts = "".join(
-        f'<p class="{state} admonition-title">{verb} code cell {node["what"]}</p>'
-        for state, verb in (("collapsed", "Show"), ("expanded", "Hide"))
+        f'<p class="{state} admonition-title">{escape(words)}</p>'
+        for state, words in (("collapsed", node["show"]), ("expanded", node["hide"]))
     )
     translator.body.append(
         f'<details class="{classes}">\n'
@@ -92,6 +142,31 @@ def _open_hidden(translator: Any, node: HiddenBlock) -> None:
 
 def _close_hidden(translator: Any, _node: HiddenBlock) -> None:
     translator.body.append("</details>\n")
+
+
+def _open_figure(translator: Any, node: OutputFigure) -> None:
+    translator.visit_figure(node)
+
+
+def _close_figure(translator: Any, _node: OutputFigure) -> None:
+    translator.body.append("</figure>\n")
+
+
+def _open_caption(translator: Any, node: OutputCaption) -> None:
+    translator.visit_caption(node)
+
+
+def _close_caption(translator: Any, node: OutputCaption) -> None:
+    translator.depart_caption(node)
+    translator.body.append("</figcaption>\n")
+
+
+def _open_latex_table(translator: Any, _node: OutputTable) -> None:
+    translator.body.append("\n\\begin{table}[htbp]\n\\centering\n\\capstart\n")
+
+
+def _close_latex_table(translator: Any, _node: OutputTable) -> None:
+    translator.body.append("\n\\end{table}\n")
 
 
 def _open_ansi(translator: Any, node: AnsiBlock) -> None:
@@ -107,18 +182,24 @@ def _close_ansi(translator: Any, _node: AnsiBlock) -> None:
     translator.body.append("\n</pre></div>\n</div>\n")
 
 
+def text_block(text: str, classes: Sequence[str], lexer: str = "") -> nodes.literal_block:
+    """Return the block that shows a text, with its own colours or those of a lexer."""
+    if not lexer:
+        return ansi_block(text, classes)
+    shown = for_markup(strip_controls(text)).rstrip("\n")
+    return nodes.literal_block(shown, shown, classes=list(classes), language=lexer)
+
+
 def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
     """Return the block that shows a text with its colours."""
     # A line break at the end of a stream would be an empty line in the block.
-    text = _LAST_NEWLINES.sub(r"\1", _printable(text))
-    if "\x1b" not in text:
+    text = _LAST_NEWLINES.sub(r"\1", text)
+    parts = [([], text)] if is_plain(text) else pieces(text)
+    shown = [(styles, for_markup(part)) for styles, part in parts]
+    if not any(styles for styles, _ in shown):
+        text = "".join(piece for _, piece in shown)
         return nodes.literal_block(text, text, classes=list(classes), language="none")
     block = AnsiBlock("", "", classes=list(classes), language="none")
-    for styles, piece in pieces(text):
+    for styles, piece in shown:
         block += nodes.inline(piece, piece, classes=styles) if styles else nodes.Text(piece)
     return block
-
-
-def _printable(text: str) -> str:
-    """Replace NUL, which docutils uses to mark escaped characters."""
-    return text.replace("\x00", "\ufffd")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from html import escape
@@ -14,8 +13,8 @@ from xml.etree import ElementTree as ET
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
-from sphinx_nbcache.results.terminal import strip_ansi
-from sphinx_nbcache.text import duration_in_words, one_line
+from sphinx_nbcache.results.terminal import strip_ansi, strip_controls
+from sphinx_nbcache.text import duration_in_words, for_markup, one_line
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 # Topics of notices about notebooks without a valid result. All others are warnings.
@@ -30,8 +29,6 @@ _LARGEST = 1_000_000
 # (https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts).
 _IN_TEXT = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _IN_PROPERTY = _IN_TEXT | {":": "%3A", ",": "%2C"}
-# Characters that XML 1.0 cannot contain, not even escaped (https://www.w3.org/TR/xml/#charsets).
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_RUN = frozenset(
     {
         NotebookOutcome.AS_IS,
@@ -211,8 +208,10 @@ def report_junit(report: Report) -> str:
 def _case(entry: ReportEntry, report: Report) -> ET.Element:
     folder, _, name = entry.name.rpartition("/")
     # Viewers group cases by class name, so a directory is shown as a group.
-    case = ET.Element("testcase", {"classname": _text(folder or _SUITE), "name": _text(name)})
-    case.set("file", _text(entry.name))
+    case = ET.Element(
+        "testcase", {"classname": for_markup(folder or _SUITE), "name": for_markup(name)}
+    )
+    case.set("file", for_markup(entry.name))
     if entry.failure is not None and entry.failure.line is not None:
         case.set("line", str(entry.failure.line))
     if not report.is_reproducible:
@@ -222,13 +221,13 @@ def _case(entry: ReportEntry, report: Report) -> ET.Element:
     if properties := _properties(entry):
         listed = ET.SubElement(case, "properties")
         for key, value in properties.items():
-            ET.SubElement(listed, "property", {"name": key, "value": _text(value)})
+            ET.SubElement(listed, "property", {"name": key, "value": for_markup(value)})
     if entry.failed:
         case.append(_failed(entry))
     elif entry.decision in _NOT_RUN or not (entry.status or entry.decision):
-        ET.SubElement(case, "skipped", {"message": _text(entry.reason)})
+        ET.SubElement(case, "skipped", {"message": for_markup(entry.reason)})
     elif entry.decision == NotebookOutcome.REUSED:
-        ET.SubElement(case, "system-out").text = _text(f"reused: {entry.reason}")
+        ET.SubElement(case, "system-out").text = for_markup(f"reused: {entry.reason}")
     return case
 
 
@@ -251,15 +250,10 @@ def _failed(entry: ReportEntry) -> ET.Element:
     """Return a `failure` of the notebook, or the `error` that prevented its run."""
     failure = entry.failure
     if failure is None:
-        attributes = {"message": _text(entry.reason), "type": entry.decision or "failed"}
+        attributes = {"message": for_markup(entry.reason), "type": entry.decision or "failed"}
         return ET.Element("error", attributes)
     where = f" (code {failure.place})" if failure.place else ""
-    attributes = {"message": _text(failure.headline + where), "type": _text(failure.name)}
+    attributes = {"message": for_markup(failure.headline + where), "type": for_markup(failure.name)}
     element = ET.Element("failure", attributes)
-    element.text = _text(strip_ansi(failure.traceback))
+    element.text = for_markup(strip_controls(failure.traceback))
     return element
-
-
-def _text(text: str) -> str:
-    """Return a text without characters that XML cannot contain."""
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""Strips or parses terminal escape sequences (ECMA-48 SGR) in streams and tracebacks.
+"""Shows streams and tracebacks as a terminal does: colours, overwritten lines, escape sequences.
 
 The colours 0 to 15 have one class each: 0 to 7 as in nbconvert (`ansi-red-fg`), the others with
 `bright` (`ansi-bright-red-bg`).
@@ -10,14 +10,29 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import groupby
 
-# Select Graphic Rendition, section 8.3.117 of ECMA-48
-# (https://ecma-international.org/publications-and-standards/standards/ecma-48/).
-_SGR = re.compile(r"\x1b\[([\d;:]*)m")
-# Every other escape sequence: cursor movement, window titles, links.
-_OTHER = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# The forms of escape sequences, sections 5.3 to 5.6 of ECMA-48
+# (https://ecma-international.org/publications-and-standards/standards/ecma-48/): control sequences,
+# of which Select Graphic Rendition (`m`) sets colours and Erase in Line (`K`) erases; strings, such
+# as titles and links; all others; and what is left of one that was cut. Not those that begin with a
+# C1 character: it more often comes from text in a wrong encoding, which they would hide.
+_ESCAPES = re.compile(
+    r"\x1b\[(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"
+    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_CODES = re.compile(r"[\d;:]*")
+# Backspaces, carriage returns, and Erase in Line: they change what stands in the line already.
+_MOVES = re.compile(r"[\b\r]|\x1b\[[0-2]?K")
+_RUN = re.compile(r"[\b\r\n]|[^\b\r\n]+")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+# All other control characters show nothing.
+_SILENT = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SPECIAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 # The default colours of xterm (https://en.wikipedia.org/wiki/ANSI_escape_code#3-bit_and_4-bit).
 _PALETTE = (
@@ -52,23 +67,100 @@ class _Style:
         return colours + [f"ansi-{flag}" for flag in sorted(self.flags)]
 
 
+class _Erase(Enum):
+    """A part of the line, by the parameter of Erase in Line."""
+
+    TO_END = "0"
+    TO_START = "1"
+    ALL = "2"
+
+
+_Part = tuple[_Style, str]
+_Event = tuple[_Style, str | _Erase]
+_ERASE = {"": _Erase.TO_END, **{erase.value: erase for erase in _Erase}}
+_BLANK = (_Style(), " ")
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a text has no control characters, except tabs and line breaks."""
+    return _SPECIAL.search(text) is None
+
+
 def strip_ansi(text: str) -> str:
     """Return a text without its escape sequences."""
-    return _OTHER.sub("", _SGR.sub("", text))
+    return _ESCAPES.sub("", text)
+
+
+def strip_controls(text: str) -> str:
+    """Return a text without escape sequences and other control characters."""
+    return text if is_plain(text) else _SILENT.sub("", strip_ansi(text)).replace("\b", "")
 
 
 def pieces(text: str) -> Iterator[tuple[list[str], str]]:
-    """Yield the pieces of a text, each with the classes of its style."""
-    style = _Style()
-    position = 0
-    for match in _SGR.finditer(text):
-        # Split at colours first: the other pattern matches them as well.
-        if piece := _OTHER.sub("", text[position : match.start()]):
+    """Yield the pieces of a text as a terminal shows it, each with the classes of its style.
+
+    Backspaces, carriage returns and the erasing of a line act within their line. All other
+    movements of the cursor are left out.
+    """
+    for style, shown in groupby(_shown(text), key=lambda item: item[0]):
+        if piece := "".join(part for _, part in shown):
             yield style.classes, piece
-        style = _changed(style, _codes(match[1]))
+
+
+def _shown(text: str) -> Iterator[_Part]:
+    style = _Style()
+    # Most texts have nothing that moves, and are not taken apart.
+    for line in _LINE.findall(text) if _MOVES.search(text) else [text]:
+        events = list(_events(line, style))
+        style = events[-1][0]
+        yield from _overwritten(events) if _MOVES.search(line) else _texts(events)
+
+
+def _events(text: str, style: _Style) -> Iterator[_Event]:
+    """Yield each part of a text with its style, and each order to erase a part of the line."""
+    position = 0
+    for match in _ESCAPES.finditer(text):
+        yield style, _SILENT.sub("", text[position : match.start()])
         position = match.end()
-    if piece := _OTHER.sub("", text[position:]):
-        yield style.classes, piece
+        if match["final"] == "m" and _CODES.fullmatch(match["parameters"]):
+            style = _changed(style, _codes(match["parameters"]))
+        elif match["final"] == "K" and match["parameters"] in _ERASE:
+            yield style, _ERASE[match["parameters"]]
+    yield style, _SILENT.sub("", text[position:])
+
+
+def _texts(events: Iterable[_Event]) -> Iterator[_Part]:
+    return ((style, part) for style, part in events if isinstance(part, str))
+
+
+def _overwritten(events: Iterable[_Event]) -> Iterator[_Part]:
+    """Yield the characters of one line after all that was written over them."""
+    line: list[_Part] = []
+    cursor = 0
+    for style, part in events:
+        if isinstance(part, _Erase):
+            _erase(line, cursor, part)
+            continue
+        for match in _RUN.finditer(part):
+            run = match[0]
+            if run == "\r":
+                cursor = 0
+            elif run == "\b":
+                cursor = max(cursor - 1, 0)
+            else:
+                cursor = len(line) if run == "\n" else cursor
+                line += [_BLANK] * (cursor - len(line))
+                line[cursor : cursor + len(run)] = [(style, char) for char in run]
+                cursor += len(run)
+    return iter(line)
+
+
+def _erase(line: list[_Part], cursor: int, erase: _Erase) -> None:
+    if erase is not _Erase.TO_START:
+        del line[0 if erase is _Erase.ALL else cursor :]
+    else:
+        erased = min(cursor + 1, len(line))
+        line[:erased] = [_BLANK] * erased
 
 
 def _codes(parameters: str) -> deque[int]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.rendering.nodes import ansi_block
-from sphinx_nbcache.results.terminal import strip_ansi
+from sphinx_nbcache.results.terminal import pieces, strip_ansi
 
 ESC = "\x1b"
 
@@ -163,9 +163,16 @@ def test_newlines_before_a_last_reset_are_trailing_ones() -> None:
 SGR = st.lists(st.integers(0, 120) | st.sampled_from([38, 48, 5, 2]), max_size=5).map(
     lambda codes: f"{ESC}[{';'.join(map(str, codes))}m"
 )
-OTHER = st.sampled_from([f"{ESC}[K", f"{ESC}[2;3H", f"{ESC}]0;t\x07", f"{ESC}[?25h"])
+OTHER = st.sampled_from(
+    [f"{ESC}[2;3H", f"{ESC}]0;t\x07", f"{ESC}[?25h", f"{ESC}(B", f"{ESC}Pq\x1b\\", f"{ESC}c"]
+)
 PLAIN = st.text(
-    alphabet=st.characters(exclude_characters=f"{ESC}\x00", exclude_categories=["Cs"]), max_size=6
+    alphabet=st.characters(
+        exclude_characters="\ufffe\uffff",
+        include_characters="\n\t",
+        exclude_categories=["Cs", "Cc"],
+    ),
+    max_size=6,
 )
 TEXTS = st.lists(SGR | PLAIN | OTHER, max_size=10).map("".join)
 
@@ -194,9 +201,57 @@ def test_no_text_is_an_error_and_classes_are_known(text: str) -> None:
         assert all(known.fullmatch(name) for name in piece["classes"])
 
 
-def test_a_nul_is_shown_as_a_replacement_character() -> None:
-    """docutils takes it for its own mark, and would drop it and the next character's meaning."""
-    assert ansi_block("a\x00b", []).astext() == "a\ufffdb"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        # docutils takes NUL for its own mark.
+        ("a\x00b", "ab"),
+        ("bell\x07 form\x0c feed \x7f\x9d.", "bell form feed ."),
+        ("not a character \ufffe \ud800", "not a character \ufffd \ufffd"),
+        # As Keras writes progress, and tqdm.
+        ("1/3" + "\b" * 3 + "\r2/3\n", "2/3"),
+        ("10%\rok", "ok%"),
+        ("abc\b\bX", "aXc"),
+        ("\b\b\bx", "x"),
+        ("a\r\nb\r\n", "a\nb\r"),
+        # Erase in Line.
+        (f"abcdef\r{ESC}[Kx", "x"),
+        (f"abc{ESC}[2K\rdone", "done"),
+        (f"abcdef\b\b{ESC}[1Kx", "    xf"),
+        (f"{ESC}]8;;https://a.b{ESC}\\a link{ESC}]8;;{ESC}\\ ends", "a link ends"),
+        (f"{ESC}(B{ESC}[mafter tput sgr0", "after tput sgr0"),
+        (f"cut {ESC}[3", "cut 3"),
+    ],
+)
+def test_a_text_is_shown_as_a_terminal_shows_it(text: str, shown: str) -> None:
+    assert ansi_block(text, []).astext() == shown
+
+
+def test_what_overwrites_has_its_own_colour() -> None:
+    assert classes(f"{ESC}[31mred{ESC}[32m\rG{ESC}[0m") == [
+        ("G", ["green-fg"]),
+        ("ed", ["red-fg"]),
+    ]
+
+
+MOVING = st.text(alphabet="ab\b\r\n", max_size=20)
+
+
+@given(MOVING)
+def test_a_text_looks_like_the_screen_of_a_terminal(text: str) -> None:
+    """A model: each line is a list of characters with a cursor."""
+    lines: list[list[str]] = [[]]
+    cursor = 0
+    for char in text:
+        if char == "\n":
+            lines.append([])
+            cursor = 0
+        elif char in "\b\r":
+            cursor = 0 if char == "\r" else max(cursor - 1, 0)
+        else:
+            lines[-1][cursor : cursor + 1] = [char]
+            cursor += 1
+    assert "".join(part for _, part in pieces(text)) == "\n".join(map("".join, lines))
 
 
 def test_a_sequence_with_very_many_codes_takes_no_time() -> None:

@@ -11,13 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import Book
 
-from sphinx_nbcache.config import (
-    OptionError,
-    Settings,
-    checked_settings,
-    declared_options,
-    read_settings,
-)
+from sphinx_nbcache.config import Settings, checked_settings, declared_options, read_settings
+from sphinx_nbcache.options import OptionError
 from sphinx_nbcache.project import Project
 
 OPTIONS = declared_options()
@@ -53,6 +48,22 @@ INVALID: dict[str, list[Any]] = {
     "cli_root": [1, True, ["."], {}],
     "cli_store": [0, True, ["."], "nul\0"],
     "formats": [1, None, ".py", [".py"]],
+    "prompts": ["perhaps", None, 2, []],
+    "number_source_lines": ["perhaps", None, 2, []],
+    "remove_code_source": ["perhaps", None, 2, []],
+    "remove_code_outputs": ["perhaps", None, 2, []],
+    "scroll_outputs": ["perhaps", None, 2, []],
+    "merge_streams": ["perhaps", None, 2, []],
+    "code_prompt_show": [1, None, "two\nlines", []],
+    "code_prompt_hide": [1, None, "two\nlines", []],
+    "output_stderr": ["hide", "", None, 1, []],
+    "text_lexer": [1, None, [], {}],
+    "error_lexer": [1, None, [], {}],
+    "image": [1, "width", {"widht": "1"}, {"width": "wide"}, {"scale": "x"}, {"align": "up"}],
+    "figure": [1, {"caption": 1}, {"name": None}, {"classes": 1}, {"captoin": "x"}],
+    "table": [1, {"caption": 1}, {"width": True}, {"height": "1px"}],
+    "markdown": ["markdown", "", None, 1, []],
+    "mime_priority": [1, None, ["png"], [1], {}],
 }
 
 # Entries that cost no other entry: the option, a bad entry, and a good one beside it.
@@ -82,6 +93,31 @@ BAD_ENTRIES: list[tuple[str, Any, Any, Any]] = [
 
 # Raw values as conf.py and `sphinx-build -D` give them, and what is made of them.
 VALID: list[tuple[str, Any, Any]] = [
+    *(
+        (name, raw, value)
+        for name in (
+            "prompts",
+            "number_source_lines",
+            "remove_code_source",
+            "remove_code_outputs",
+            "scroll_outputs",
+            "merge_streams",
+        )
+        for raw, value in ((True, True), ("0", False), ("true", True))
+    ),
+    ("code_prompt_show", "Mehr: {type}", "Mehr: {type}"),
+    ("code_prompt_hide", "", ""),
+    ("output_stderr", "remove-warn", "remove-warn"),
+    ("text_lexer", "json", "json"),
+    # Their text has its own colours anyway.
+    ("text_lexer", "myst-ansi", ""),
+    ("error_lexer", "ipythontb", ""),
+    ("image", {"width": "60%", "class": "a b"}, {"width": "60%", "classes": ["a", "b"]}),
+    ("image", {"scale": "50%", "height": 9}, {"scale": 50, "height": "9"}),
+    ("figure", {"caption": "C", "caption_before": 1}, {"caption": "C", "caption_before": True}),
+    ("table", {"name": "tab-a", "align": "left"}, {"name": "tab-a", "align": "left"}),
+    ("markdown", "myst", "myst"),
+    ("mime_priority", "image/png, text/latex", ("image/png", "text/latex")),
     ("rerun", "guide/fit, a.md", ("guide/fit", "a.md")),
     ("rerun", ["guide/fit", " a.md"], ("guide/fit", "a.md")),
     ("track", ["versions", " files"], ("files", "versions")),
@@ -152,6 +188,22 @@ VALID: list[tuple[str, Any, Any]] = [
 
 # For each option that is not in the key: values that differ from the default.
 ELSEWISE: dict[str, list[Any]] = {
+    "prompts": [True],
+    "number_source_lines": [True],
+    "remove_code_source": [True],
+    "remove_code_outputs": [True],
+    "scroll_outputs": [True],
+    "merge_streams": [True],
+    "code_prompt_show": ["More"],
+    "code_prompt_hide": ["Less"],
+    "output_stderr": ["remove"],
+    "text_lexer": ["json"],
+    "error_lexer": ["pytb"],
+    "image": [{"width": "60%"}],
+    "figure": [{"caption": "C"}],
+    "table": [{"caption": "C"}],
+    "markdown": ["myst", "commonmark"],
+    "mime_priority": [["image/png"]],
     "execute": ["missing", "force", "off", "frozen", "renderer"],
     "renderer": ["own"],
     "rerun": [["book/*"]],
@@ -197,7 +249,9 @@ def test_every_option_says_what_it_does_and_what_it_takes(name: str) -> None:
 
 
 def test_every_field_of_the_settings_is_a_declared_option() -> None:
-    assert list(OPTIONS) == [field.name for field in fields(Settings)]
+    in_metadata = {"emphasize_lines"}
+    names = [field.name for field in fields(Settings) if field.name not in in_metadata]
+    assert list(OPTIONS) == names
 
 
 def test_the_tables_of_values_cover_every_option() -> None:

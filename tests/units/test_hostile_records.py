@@ -356,7 +356,7 @@ def render(hostile: Hostile, project: Project, stored: Stored) -> None:
     except OutputsError:
         return
     images = hostile.book.folder.parent / "images"
-    context = Context(new_document("page"), images, str, lambda *_: None)
+    context = Context(new_document("page"), images, str, lambda *_, **__: None)
     for cell in outputs.cells:
         render_outputs(cell, frozenset(), context)
     differences(outputs, RunOutputs([[] for _ in outputs.cells]))

@@ -26,7 +26,8 @@ class Page:
     images: Path
     warnings: list[tuple[Topic, str]] = field(default_factory=list)
 
-    def warn(self, topic: Topic, text: str) -> None:
+    def warn(self, topic: Topic, text: str, *, is_error: bool = False) -> None:
+        assert not is_error
         self.warnings.append((topic, text))
 
     def render(self, value: Any, mime: str = "image/png", **more: Any) -> list[nodes.Node]:

@@ -1,4 +1,4 @@
-"""What cells wrote to their streams, joined as nbclient does, in linear time."""
+"""What cells wrote to their streams, joined without what a terminal would not show."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nbclient.client import _RGX_CARRIAGERETURN
 
 from sphinx_nbcache.kernels.streams import join_streams
+from sphinx_nbcache.results.terminal import pieces
 
 
 def stream(name: str, text: str) -> dict[str, Any]:
@@ -20,11 +20,22 @@ def stream(name: str, text: str) -> dict[str, Any]:
 SHOWN = {"output_type": "display_data", "data": {"text/plain": "x"}, "metadata": {}}
 
 
-@given(st.lists(st.text("ab\r\n\x85", max_size=12)))
-def test_overwritten_lines_are_left_out_as_nbclient_leaves_them_out(texts: list[str]) -> None:
-    expected = _RGX_CARRIAGERETURN.sub("", "".join(texts))
+def on_screen(text: str) -> str:
+    return "".join(part for _, part in pieces(text))
+
+
+@given(st.lists(st.text("ab\r\b\n", max_size=12)))
+def test_what_is_left_out_is_what_a_terminal_does_not_show(texts: list[str]) -> None:
     joined = join_streams([stream("stdout", text) for text in texts])
-    assert joined == ([stream("stdout", expected)] if texts else [])
+    assert len(joined) == bool(texts)
+    for output in joined:
+        assert on_screen(output["text"]) == on_screen("".join(texts))
+
+
+def test_a_progress_bar_keeps_its_last_state() -> None:
+    bar = "".join(f"\r{done:3}% {'#' * done}" for done in range(101))
+    (joined,) = join_streams([stream("stderr", bar)])
+    assert joined["text"] == f"100% {'#' * 100}"
 
 
 @pytest.mark.parametrize(

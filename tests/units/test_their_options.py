@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sphinx_nbcache.config import OptionError, execute_mode_of
+from sphinx_nbcache.config import execute_mode_of
 from sphinx_nbcache.extension.handover import renderers_in_charge
 from sphinx_nbcache.extension.their_options import (
     FORMER_NAMES,
@@ -20,6 +20,7 @@ from sphinx_nbcache.extension.their_options import (
     reader_for,
 )
 from sphinx_nbcache.notebooks.renderers import MYST_NB, NBSPHINX, DeclaredFormat, taken_apart
+from sphinx_nbcache.options import OptionError
 
 DEFAULTS: dict[str, Any] = {
     "nbsphinx_execute": "auto",

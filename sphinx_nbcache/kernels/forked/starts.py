@@ -14,7 +14,7 @@ import zmq
 import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec
 
-from sphinx_nbcache.config import AUTO, KernelStart
+from sphinx_nbcache.config import KernelStart
 from sphinx_nbcache.files.temporary import work_folder
 from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
 from sphinx_nbcache.kernels.fitting import UnfitError, may_fork
@@ -31,6 +31,7 @@ from sphinx_nbcache.kernels.forked.zygote import Zygote, ZygoteError, ZygoteKey
 from sphinx_nbcache.kernels.processes import end_orphans
 from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.notices import Notice, Notify, Topic
+from sphinx_nbcache.options import AUTO
 from sphinx_nbcache.traces.tracer_code import TracerConfig
 
 # The most zygotes with different environments; more are not worth their memory.

@@ -17,14 +17,11 @@ from sphinx_nbcache.project.outcomes import SIGNS
 from sphinx_nbcache.report.model import ReportEntry
 from sphinx_nbcache.report.selection import Links
 from sphinx_nbcache.results.terminal import pieces
+from sphinx_nbcache.text import for_markup
 
 # Elements that have no end tag in HTML. XML needs the slash in `<meta />`, and HTML allows it
 # (https://html.spec.whatwg.org/multipage/syntax.html#start-tags).
 _VOID = frozenset({"input", "line", "meta", "path", "rect"})
-# Characters that neither HTML nor XML can contain, not even escaped
-# (https://html.spec.whatwg.org/multipage/parsing.html#preprocessing-the-input-stream).
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NOTHING = "\N{EN DASH}"
 # The form in which `planning.utc` writes times in reasons.
 _WRITTEN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
@@ -78,7 +75,7 @@ def _start(name: str, attributes: Mapping[str, Attribute]) -> str:
     for key, value in attributes.items():
         if value is None or value is False:
             continue
-        text = "" if value is True else escape(_UNPRINTABLE.sub(_REPLACEMENT, str(value)))
+        text = "" if value is True else escape(for_markup(str(value)))
         start += f' {key.rstrip("_").replace("_", "-")}="{text}"'
     return start
 
@@ -112,7 +109,7 @@ def _flat(content: Content) -> str:
     if isinstance(content, Html):
         return content
     if isinstance(content, str):
-        return escape(_UNPRINTABLE.sub(_REPLACEMENT, content), quote=False)
+        return escape(for_markup(content), quote=False)
     return "".join(map(_flat, content))
 
 

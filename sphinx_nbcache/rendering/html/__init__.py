@@ -1,0 +1,1 @@
+"""The HTML of outputs: contained, and as XHTML."""

@@ -1,0 +1,161 @@
+"""How cells look: options, and what notebooks and cells say instead; no change runs a notebook."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+from support import Book
+
+PICTURE = (
+    "from IPython.display import SVG, display\n"
+    'display(SVG(\'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>\'))'
+)
+FIGURE = f"""
+```{{code-cell}}
+:mystnb:
+:  figure:
+:    caption: |
+:      A *caption*.
+:
+:      Its legend.
+:    name: fig-one
+:  image:
+:    width: 60%
+:    alt: a square
+:    classes: shadow
+{PICTURE}
+```
+"""
+TABLE = """
+```{code-cell}
+---
+nbcache:
+  table:
+    caption: Rows and columns
+    name: tab-one
+---
+from IPython.display import HTML
+HTML("<table><tr><td>cell</td></tr></table>")
+```
+"""
+REFERENCES = """
+See {numref}`fig-one`, {ref}`fig-one`, [](#fig-one), {numref}`tab-one`.
+"""
+
+
+@pytest.fixture
+def figures(book: Book) -> Book:
+    """Return a book with a figure and a table that are referred to."""
+    book.conf("numfig = True")
+    book.myst("one.md", FIGURE, TABLE, REFERENCES)
+    book.write("two.md", "# Two\n\n{numref}`fig-one` of another page.\n")
+    book.index("one", "two")
+    return book
+
+
+def test_outputs_become_numbered_figures_that_can_be_referred_to(figures: Book) -> None:
+    built = figures.build()
+    assert (built.status, built.warnings) == (0, "")
+    page = figures.page("one")
+    figure = re.search(r'<figure class="align-default" id="fig-one">.*?</figure>', page, re.DOTALL)
+    assert figure is not None
+    html = figure[0]
+    assert 'alt="a square"' in html
+    assert "width: 60%" in html
+    assert "shadow" in html
+    caption = re.search(r"<figcaption>\s*<p>.*?</figcaption>", html, re.DOTALL)
+    assert caption is not None
+    assert 'Fig. 1 </span><span class="caption-text">A <em>caption</em>.' in caption[0]
+    assert html.index("<img") < html.index("<figcaption>") < html.index("Its legend.")
+    assert page.count(">Fig. 1</span></a>") == 1
+    assert '<span class="std std-ref">A caption.</span>' in page
+    table = re.search(r'<figure class="align-default" id="tab-one">.*?</figure>', page, re.DOTALL)
+    assert table is not None
+    assert table[0].index("Table 1 ") < table[0].index("<td>cell</td>")
+    assert ">Table 1</span></a>" in page
+    assert ">Fig. 1</span></a>" in figures.page("two")
+
+
+@pytest.mark.parametrize("builder", ["latex", "epub", "text", "singlehtml", "man", "texinfo"])
+def test_figures_and_their_numbers_are_in_every_builder(figures: Book, builder: str) -> None:
+    built = figures.build(builder=builder)
+    assert built.status == 0
+    assert "undefined label" not in built.warnings
+    folder = figures.folder / "_build" / builder
+    shown = "\n".join(
+        path.read_text(encoding="utf-8")
+        for suffix in ("*.tex", "*.xhtml", "*.txt", "*.html", "*.1", "*.texi")
+        for path in sorted(folder.glob(suffix))
+    )
+    assert "Rows and columns" in shown
+    if builder == "latex":
+        assert re.search(
+            r"\\begin\{figure\}.*?\\caption\{A \\sphinxstyleemphasis", shown, re.DOTALL
+        )
+        assert re.search(r"\\begin\{table\}.*?\\caption\{Rows and columns\}", shown, re.DOTALL)
+    if builder == "epub":
+        for path in folder.glob("*.xhtml"):
+            ET.parse(path)
+
+
+def test_a_figure_has_its_name_and_number_when_its_notebook_fails(book: Book) -> None:
+    book.conf("numfig = True")
+    failing = FIGURE.replace(PICTURE, "1 / 0")
+    book.myst("one.md", failing, "See {numref}`fig-one`.")
+    book.index("one")
+    built = book.build()
+    assert "undefined label" not in built.warnings
+    assert "ZeroDivisionError" in book.page("one")
+    assert ">Fig. 1</span></a>" in book.page("one")
+
+
+def test_each_rich_output_of_a_cell_is_a_figure_and_plain_text_is_not(book: Book) -> None:
+    book.conf("numfig = True")
+    book.myst("one.md", FIGURE.replace(PICTURE, f"{PICTURE}\n{PICTURE}\n[1]"))
+    book.index("one")
+    assert book.build().warnings == ""
+    page = book.page("one")
+    assert re.findall(r"Fig\. \d", page) == ["Fig. 1", "Fig. 2"]
+    assert page.count('id="fig-one"') == 1
+
+
+LOOKS = {
+    "number_source_lines": (True, '<span class="linenos">'),
+    "remove_code_source": (True, ""),
+    "scroll_outputs": (True, "config_scroll_outputs"),
+    "prompts": (True, '<p class="nbcache-prompt">[{}]:</p>'),
+    "text_lexer": ("json", "highlight-json"),
+    "markdown": ("myst", 'class="admonition note"'),
+}
+NOTE = "from IPython.display import Markdown\nMarkdown('```{note}\\nhello\\n```')"
+
+
+@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("place", ["project", "notebook", "cell", "myst-nb cell"])
+def test_a_look_counts_in_the_project_a_notebook_and_a_cell(
+    book: Book, name: str, place: str
+) -> None:
+    value, shown = LOOKS[name]
+    key = "markdown_format" if (name, place) == ("markdown", "myst-nb cell") else name
+    if name == "prompts" and place == "myst-nb cell":
+        pytest.skip("MyST-NB has no prompts")
+    code = NOTE if name == "markdown" else 'print("{}")'
+    section = "mystnb" if place == "myst-nb cell" else "nbcache"
+    options = f"---\n{section}:\n  {key}: {value}\n---\n" if "cell" in place else ""
+    metadata: dict[str, Any] = {"nbcache": {key: value}} if place == "notebook" else {}
+    option: dict[str, Any] = {name: value}
+    book.conf(**(option if place == "project" else {}))
+    book.myst("one.md", f"```{{code-cell}}\n{options}{code}\n```", **metadata)
+    book.index("one")
+    assert book.build().warnings == ""
+    page = book.page("one")
+    assert shown.format(2) in page
+    if name == "remove_code_source":
+        # The other cell is the one that counts runs.
+        assert page.count("cell_input") == ("cell" in place)
+    # It changes no result.
+    book.conf(**({} if place == "project" else option))
+    assert book.build().ran == ()
