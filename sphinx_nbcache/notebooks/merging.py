@@ -87,11 +87,11 @@ class MergeError(Exception):
 def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) -> Any:
     """Return a notebook with the results of a run, as an nbformat node.
 
-    An `.ipynb` source keeps everything else: metadata of cells and notebook, ids, attachments,
-    minor version. Cells tagged `skip-execution` keep their outputs too, as in Jupyter. A notebook
-    in another format is converted to nbformat 4.5, with reproducible ids. A code cell cannot stay
-    inside a block of text there: the block shows its code as an ordinary code block, and the cell
-    follows that text.
+    An `.ipynb` source keeps everything else: metadata of cells and notebook, attachments, minor
+    version. Cells tagged `skip-execution` keep their outputs too, as in Jupyter. Fields that
+    nbformat demands, and that handwritten files lack, are added. A notebook in another format is
+    converted to nbformat 4.5. A code cell cannot stay inside a block of text there: the block shows
+    its code as an ordinary code block, and the cell follows that text.
 
     Args:
         text: The source.
@@ -223,8 +223,12 @@ def _text(node: Any, fmt: str) -> str:
     if fmt == IPYNB:
         from nbformat import v4
 
-        # Not `nbformat.writes`, which validates, and logs an error for the user's own metadata.
-        text: str = v4.writes(node)
+        try:
+            # Not `nbformat.writes`, which validates, and logs an error for the user's own metadata.
+            text = str(v4.writes(node))
+        except (AttributeError, TypeError, KeyError) as error:
+            # From an executed notebook of others, such as an output without its type.
+            raise MergeError(f"an output is not as nbformat 4 has it: {error}") from None
         return text.rstrip("\n") + "\n"
     import jupytext
 
@@ -251,10 +255,35 @@ def _raw(text: str) -> Mapping[str, Any]:
 
     try:
         # nbformat does this only in its reader, which also removes keys.
-        node: Mapping[str, Any] = rejoin_lines(from_dict(load_ipynb(text)))
+        node: Mapping[str, Any] = rejoin_lines(from_dict(_completed(load_ipynb(text))))
     except (AttributeError, TypeError, KeyError) as error:
         raise MergeError(f"something in it is not as nbformat 4 has it: {error}") from None
     return node
+
+
+def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of a notebook with the fields that nbformat's functions take for granted."""
+    minor = data.get("nbformat_minor")
+    return {
+        **data,
+        "nbformat_minor": minor if isinstance(minor, int) else _MINOR,
+        "cells": [_completed_cell(cell) for cell in data["cells"]],
+    }
+
+
+def _completed_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = cell.get("metadata")
+    whole: dict[str, Any] = {
+        **cell,
+        "metadata": metadata if isinstance(metadata, Mapping) else {},
+        "source": cell.get("source") or "",
+    }
+    if whole.get("attachments", {}) is None:
+        del whole["attachments"]
+    if cell["cell_type"] == "code":
+        # A run or [](Cell) has the outputs, with joined lines.
+        whole |= {"outputs": [], "execution_count": None}
+    return whole
 
 
 def _data(notebook: Notebook) -> Mapping[str, Any]:
@@ -306,7 +335,7 @@ def _merged_cell(
     outputs, count = executed.outputs[position], executed.counts[position]
     if count is None and SKIP_TAG in cell.tags:
         # The stored outputs win: the run has none for a skipped cell.
-        return {"outputs": [], "execution_count": None, **raw}
+        outputs, count = cell.outputs, cell.execution_count
     return {**raw, "outputs": [dict(output) for output in outputs], "execution_count": count}
 
 

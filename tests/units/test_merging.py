@@ -176,6 +176,31 @@ def test_sources_as_lists_of_lines_are_joined() -> None:
     assert outputs(node) == [(1, ["1\n"])]
 
 
+def test_what_nbformat_demands_of_a_cell_is_added(tmp_path: Path) -> None:
+    text: dict[str, Any] = {"cell_type": "markdown", "metadata": None, "attachments": None}
+    skipped = {"cell_type": "code", "source": ["2"], "metadata": {"tags": ["skip-execution"]}}
+    source = ipynb({"cell_type": "code", "source": "1"}, text, skipped, minor=4)
+    run = Executed([cell_digest("1"), cell_digest("2")], [[stream("1\n")], []], [1, None])
+    node = merged(source, "ipynb", run)
+    nbformat.validate(node)
+    assert outputs(node) == [(1, ["1\n"]), (None, [])]
+    write_notebook(node, tmp_path / "a.ipynb", Formats(), keep=[])
+
+
+@pytest.mark.parametrize("outputs", [[{}], [{"output_type": "stream"}], [{"text": "1"}]])
+def test_outputs_that_cannot_be_written_are_an_error_in_words(
+    tmp_path: Path, outputs: list[dict[str, Any]]
+) -> None:
+    node = merged(ipynb(code("1")), "ipynb", Executed([cell_digest("1")], [outputs], [1]))
+    with pytest.raises(MergeError, match="not as nbformat 4 has it"):
+        write_notebook(node, tmp_path / "a.ipynb", Formats(), keep=[])
+
+
+def test_outputs_that_are_replaced_may_be_anything() -> None:
+    broken = code("1", outputs=[{"output_type": "display_data", "data": None}])
+    assert outputs(merged(ipynb(broken), "ipynb", run_of("1"))) == [(1, ["1\n"])]
+
+
 def test_outputs_of_earlier_runs_go_also_from_blank_cells() -> None:
     old = [stream("old")]
     source = ipynb(
