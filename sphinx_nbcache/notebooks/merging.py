@@ -34,6 +34,7 @@ _OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cel
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 # The first minor version with cell ids (https://nbformat.readthedocs.io/en/latest/changelog.html).
 _MINOR = 5
+_ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _MYST_IN_JUPYTEXT = "md:myst"
 
 
@@ -87,11 +88,11 @@ class MergeError(Exception):
 def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) -> Any:
     """Return a notebook with the results of a run, as an nbformat node.
 
-    An `.ipynb` source keeps everything else: metadata of cells and notebook, attachments, minor
-    version. Cells tagged `skip-execution` keep their outputs too, as in Jupyter. Fields that
-    nbformat demands, and that handwritten files lack, are added. A notebook in another format is
-    converted to nbformat 4.5. A code cell cannot stay inside a block of text there: the block shows
-    its code as an ordinary code block, and the cell follows that text.
+    An `.ipynb` source keeps everything else: metadata of cells and notebook, valid ids,
+    attachments, minor version. Cells tagged `skip-execution` keep their outputs too, as in Jupyter.
+    Fields that nbformat demands, and that handwritten files lack, are added. A notebook in another
+    format is converted to nbformat 4.5. A code cell cannot stay inside a block of text there: the
+    block shows its code as an ordinary code block, and the cell follows that text.
 
     Args:
         text: The source.
@@ -117,6 +118,7 @@ def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) 
         for raw, cell in zip(data["cells"], notebook.cells, strict=True)
     ]
     metadata = _merged_metadata(data.get("metadata"), executed)
+    cells = _with_ids(cells) if data["nbformat_minor"] >= _MINOR else _without_ids(cells)
     return from_dict({**data, "cells": cells, "metadata": metadata})
 
 
@@ -294,18 +296,15 @@ def _data(notebook: Notebook) -> Mapping[str, Any]:
     if isinstance(spec, dict) and "name" in spec:
         spec.setdefault("display_name", spec["name"])  # nbformat demands one (jupyter/nbformat#448)
     return {
-        "cells": [_cell_data(cell, number) for number, cell in enumerate(cells, 1)],
+        "cells": [_cell_data(cell) for cell in cells],
         "metadata": metadata,
         "nbformat": 4,
         "nbformat_minor": _MINOR,
     }
 
 
-def _cell_data(cell: Cell, number: int) -> dict[str, Any]:
+def _cell_data(cell: Cell) -> dict[str, Any]:
     data = {
-        # nbformat would choose random ids, so that every merge would change the file
-        # (https://jupyter.org/enhancement-proposals/62-cell-id/cell-id.html).
-        "id": f"cell-{number}",
         "cell_type": cell.kind,
         "metadata": _json_values(cell.metadata),
         "source": cell.source,
@@ -313,6 +312,37 @@ def _cell_data(cell: Cell, number: int) -> dict[str, Any]:
     if cell.attachments:
         data["attachments"] = _json_values(cell.attachments)
     return data
+
+
+def _with_ids(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return cells with unique ids; the first cell with a valid id keeps it.
+
+    nbformat would choose random ids, so that every merge would change the file
+    (https://jupyter.org/enhancement-proposals/62-cell-id/cell-id.html).
+    """
+    given = {*map(_id_of, cells)}
+    used = {""}
+    found: list[Mapping[str, Any]] = []
+    for number, cell in enumerate(cells, 1):
+        id_ = _id_of(cell)
+        if id_ in used:
+            id_ = f"cell-{number}"
+            while id_ in given:
+                id_ += "-"
+        used.add(id_)
+        found.append({**cell, "id": id_})
+    return found
+
+
+def _id_of(cell: Mapping[str, Any]) -> str:
+    """Return the id of a cell; empty if it has no valid one."""
+    id_ = cell.get("id")
+    return id_ if isinstance(id_, str) and _ID.fullmatch(id_) else ""
+
+
+def _without_ids(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return cells without ids, which nbformat refuses before version 4.5."""
+    return [{name: value for name, value in cell.items() if name != "id"} for cell in cells]
 
 
 def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
