@@ -213,6 +213,22 @@ def test_a_cell_beyond_its_time_ends_the_notebook(book: Book) -> None:
     assert "the cell took longer than 1 s" in book.page("slow")
 
 
+@pytest.mark.parametrize("start", ["auto", "spawn"])
+def test_an_output_that_cannot_be_used_is_one_warning_and_nothing_else_is_on_the_log(
+    book: Book, start: str
+) -> None:
+    book.conf(kernel_start=start)
+    book.index("bad")
+    show = "from IPython.display import display\ndisplay({'text/plain': None}, raw=True)"
+    book.myst("bad.md", "%%\nprint('kept')", f"%%\n{show}")
+    built = book.build()
+    assert "bad.md:16: WARNING: the notebook failed in code cell 3: " in built.warnings
+    assert "Error: the kernel sent an output that nbformat refuses (" in built.warnings
+    assert "; change what the cell displays; " in built.warnings
+    assert len(built.warnings.splitlines()) == 1
+    assert "kept" in book.page("bad")
+
+
 def test_a_kernel_that_dies_is_one_bad_notebook(book: Book) -> None:
     book.index("dead", "good")
     book.myst("dead.md", "%%\nprint('alive')", "%%\nimport os; os._exit(1)")
