@@ -48,9 +48,10 @@ _LOG_LINES = 40
 # `KernelClient._async_wait_for_ready`, which raises plain RuntimeErrors).
 _STARTS = 3
 _BEFORE_READY = ("died before replying", "didn't respond")
-# nbclient logs every kernel start, and some themes enable all loggers.
+# nbclient logs what it does, such as an interrupt, without the name of the notebook. All that
+# matters becomes the failure of the run. Some themes enable all loggers, so a level is set here.
 _LOGGER = logging.getLogger(__name__)
-_LOGGER.setLevel(logging.ERROR)
+_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 @dataclass

@@ -203,11 +203,13 @@ def test_allowed_errors_by_option_by_notebook_and_by_tag(book: Book) -> None:
 
 def test_a_cell_beyond_its_time_ends_the_notebook(book: Book) -> None:
     book.index("slow", "own")
-    book.conf(timeout=1)
+    book.conf("import logging\nlogging.basicConfig()", timeout=1)
     book.myst("slow.md", "%%\nprint('started')", "%%\nimport time; time.sleep(60)")
     book.myst("own.md", "%%\nimport time; time.sleep(1.5)", execution={"timeout": 30})
     built = book.build()
     assert "slow.md:16: WARNING: the notebook failed in code cell 3: CellTimeout" in built.warnings
+    assert "nbcache_timeout, or execution.timeout" in built.warnings
+    assert len(built.warnings.splitlines()) == 1  # neither nbclient nor asyncio adds any
     assert "own.md" not in built.warnings
     assert "started" in book.page("slow")
     assert "the cell took longer than 1 s" in book.page("slow")
@@ -236,6 +238,7 @@ def test_a_kernel_that_dies_is_one_bad_notebook(book: Book) -> None:
     built = book.build()
     assert built.status == 0
     assert "the notebook failed in code cell 3: DeadKernelError" in built.warnings
+    assert len(built.warnings.splitlines()) == 1
     assert "alive" in book.page("dead")
     assert "the kernel died" in book.page("dead")
     assert "fine" in book.page("good")
