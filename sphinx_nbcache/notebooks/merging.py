@@ -282,9 +282,8 @@ def _completed_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
     }
     if whole.get("attachments", {}) is None:
         del whole["attachments"]
-    if cell["cell_type"] == "code":
-        # A run or [](Cell) has the outputs, with joined lines.
-        whole |= {"outputs": [], "execution_count": None}
+    for name in ("outputs", "execution_count"):
+        whole.pop(name, None)  # nbformat refuses them in other cells; code cells get theirs later
     return whole
 
 
@@ -366,7 +365,16 @@ def _merged_cell(
     if count is None and SKIP_TAG in cell.tags:
         # The stored outputs win: the run has none for a skipped cell.
         outputs, count = cell.outputs, cell.execution_count
-    return {**raw, "outputs": [dict(output) for output in outputs], "execution_count": count}
+    written = [_completed_output(output, count) for output in outputs]
+    return {**raw, "outputs": written, "execution_count": count}
+
+
+def _completed_output(output: Mapping[str, Any], count: int | None) -> dict[str, Any]:
+    kind = output.get("output_type")
+    added: dict[str, Any] = {"metadata": {}} if kind in ("display_data", "execute_result") else {}
+    if kind == "execute_result":
+        added["execution_count"] = count
+    return {**added, **output}
 
 
 def _merged_metadata(raw: Any, executed: Executed) -> dict[str, Any]:

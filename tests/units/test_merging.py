@@ -220,12 +220,18 @@ def test_sources_as_lists_of_lines_are_joined() -> None:
 
 def test_what_nbformat_demands_of_a_cell_is_added(tmp_path: Path) -> None:
     text: dict[str, Any] = {"cell_type": "markdown", "metadata": None, "attachments": None}
-    skipped = {"cell_type": "code", "source": ["2"], "metadata": {"tags": ["skip-execution"]}}
+    text |= {"outputs": [], "execution_count": None}
+    shown: list[dict[str, Any]] = [
+        {"output_type": kind, "data": {}} for kind in ("display_data", "execute_result")
+    ]
+    skipped: dict[str, Any] = {"cell_type": "code", "source": ["2"], "outputs": shown}
+    skipped["metadata"] = {"tags": ["skip-execution"]}
     source = ipynb({"cell_type": "code", "source": "1"}, text, skipped, minor=4)
     run = Executed([cell_digest("1"), cell_digest("2")], [[stream("1\n")], []], [1, None])
     node = merged(source, "ipynb", run)
     nbformat.validate(node)
-    assert outputs(node) == [(1, ["1\n"]), (None, [])]
+    assert node.cells[0].outputs == [stream("1\n")]
+    assert [output.data for output in node.cells[2].outputs] == [{}, {}]
     write_notebook(node, tmp_path / "a.ipynb", Formats(), keep=[])
 
 
