@@ -28,6 +28,7 @@ from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.planning import Plan
 from sphinx_nbcache.project import (
     Comparison,
+    NotebookFailedError,
     Progress,
     Project,
     Run,
@@ -121,7 +122,12 @@ def execute_notebooks(
     """
     made = project.plan([item.id for item in meant])
     with progress() as told:
-        run = project.execute(_in_order(made, meant), told)
+        try:
+            run = project.execute(_in_order(made, meant), told)
+        except NotebookFailedError as error:
+            # The rest was not run, and is no part of the summary.
+            run, compare = error.run, False
+            tell('Stopped at the first failure, as nbcache_on_error is "stop"')
         # Within the display of progress: these are runs as well.
         compared = compare_outputs(project, run, told) if compare else None
     notices = [n for settled in run.notebooks for n in notices_of(settled, project.settings)]

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import from_dict
+from nbformat import ValidationError, from_dict
 
 from sphinx_nbcache.bounded import LONGEST_MESSAGE, LONGEST_TEXT, clipped, count_or_none
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
@@ -37,6 +37,7 @@ from sphinx_nbcache.notebooks.notebook import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import CellRun, Failure, Status
 from sphinx_nbcache.results.tracebacks import without_own_file
+from sphinx_nbcache.text import first_line, shortened
 
 # How long outputs may take to arrive after their cell has ended. nbclient 0.11 waits 4 s, and then
 # continues without them, which loses outputs on a busy machine:
@@ -47,9 +48,10 @@ _LOG_LINES = 40
 # `KernelClient._async_wait_for_ready`, which raises plain RuntimeErrors).
 _STARTS = 3
 _BEFORE_READY = ("died before replying", "didn't respond")
-# nbclient logs every kernel start, and some themes enable all loggers.
+# nbclient logs what it does, such as an interrupt, without the name of the notebook. All that
+# matters becomes the failure of the run. Some themes enable all loggers, so a level is set here.
 _LOGGER = logging.getLogger(__name__)
-_LOGGER.setLevel(logging.ERROR)
+_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 @dataclass
@@ -182,8 +184,7 @@ class Attempt:
                 "DeadKernelError", text, text + _log_of(client), self.clock.current
             )
         except Exception as error:  # noqa: BLE001 (kernels fail to start in any way)
-            started = self.clock.current is not None
-            text = str(error) if started else f"the kernel {self.kernel!r} cannot be used: {error}"
+            text = self._in_words(error)
             failure = Failure(
                 type(error).__name__, text, text + _log_of(client), self.clock.current
             )
@@ -195,6 +196,16 @@ class Attempt:
             if client.manager is not None:
                 await client.manager.close()
         return Status.OK, None
+
+    def _in_words(self, error: Exception) -> str:
+        if self.clock.current is None:
+            return f"the kernel {self.kernel!r} cannot be used: {error}"
+        if isinstance(error, ValidationError):
+            # The other lines are the schema of nbformat.
+            why = shortened(first_line(str(error)))
+            text = f"the kernel sent an output that nbformat refuses ({why})"
+            return f"{text}; change what the cell displays"
+        return str(error)
 
     def _client_or_failure(self) -> Client | Failure:
         try:

@@ -114,9 +114,13 @@ async def _in_thread(work: Callable[[], _Value]) -> _Value:
     """
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        # Without the shield, cancelling would also cancel the task, which then counts as done while
-        # the thread still works: https://docs.python.org/3/library/asyncio-task.html#asyncio.shield
-        return await asyncio.shield(task)
+        # Unlike `await task`, this does not cancel the task when it is cancelled itself. The task
+        # would count as done while the thread still works:
+        # https://docs.python.org/3/library/asyncio-task.html#asyncio.wait
+        await asyncio.wait({task})
     except asyncio.CancelledError:
         await asyncio.wait({task})
+        # Mark it as retrieved. Otherwise asyncio logs the failure of a run that no one wants.
+        task.exception()
         raise
+    return task.result()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from bdb import BdbQuit
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from sphinx_nbcache.extension.handover import pasted_from
 from sphinx_nbcache.extension.log import (
     annotate,
     is_command_line,
+    log_error,
     log_summary,
     notifier,
     say_interrupted,
@@ -101,8 +103,13 @@ def take_back() -> None:
     gc.unfreeze()
 
 
-class BuildStoppedError(SphinxError):
-    """A notebook failed, and `nbcache_on_error = "stop"`."""
+class BuildStoppedError(SphinxError, BdbQuit):
+    """A notebook failed, and `nbcache_on_error = "stop"`. The log has said everything.
+
+    Sphinx (9.0) prints its own traceback for all other exceptions, and asks to report them to its
+    developers. `BdbQuit` is the wish of a user to end the build (`handle_exception` in
+    `sphinx/_cli/util/errors.py`).
+    """
 
     category = "Notebook failed"
 
@@ -334,13 +341,36 @@ class Hooks:
             ):
                 run = project.execute(plan, progress)
         except NotebookFailedError as error:
-            text = f'{error} (nbcache_on_error is "stop")'
-            notifier(app)(Notice(Topic.EXECUTION, text, is_error=True))
-            # A SphinxError is printed without a traceback, and the exit status is 2.
-            raise BuildStoppedError(text) from None
+            self._settle(error.run, docnames)
+            self._make_report(project)
+            self._tell(app, project)
+            raise self._stopped(app, project, error) from None
+        self._settle(run, docnames)
+        return any(item.ran_here or item.ran_elsewhere for item in run.notebooks)
+
+    def _settle(self, run: Run, docnames: Mapping[str, str]) -> None:
         self.settled |= {docnames[item.planned.name]: item for item in run.notebooks}
         self.seconds += run.seconds
-        return any(item.ran_here or item.ran_elsewhere for item in run.notebooks)
+
+    def _stopped(
+        self, app: Sphinx, project: Project, error: NotebookFailedError
+    ) -> BuildStoppedError:
+        """Log the tracebacks of the notebooks that end the build; return what ends it."""
+        failures = (
+            (item.planned.name, item.result.result.failure)
+            for item in self.settled.values()
+            if item.failed and item.result is not None
+            if item.planned.scan.settings(project.settings).on_error == "stop"
+        )
+        tracebacks = [
+            f"The traceback of {name}:\n\n{failure.traceback.rstrip()}"
+            for name, failure in failures
+            if failure is not None
+        ]
+        text = f'{error} (nbcache_on_error is "stop", which ends the build)'
+        # No page shows them. Without a type, because a build must not end without a word.
+        log_error(app, "\n\n".join([text, *tracebacks]))
+        return BuildStoppedError(text)
 
     def _offer_jupyter_cache(self, app: Sphinx, project: Project, plan: Plan) -> None:
         """Say in the first build that results of jupyter-cache can be taken over."""

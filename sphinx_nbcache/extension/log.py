@@ -54,6 +54,12 @@ def notifier(app: Sphinx) -> Notify:
     return notify
 
 
+def log_error(app: Sphinx, text: str) -> None:
+    """Log an error that cannot be suppressed."""
+    LOGGER.error("%s", colourless(text))
+    app.statuscode = 1
+
+
 def annotate(app: Sphinx, notices: Iterable[Notice], report: Report) -> None:
     """Show the report and unsuppressed notices in GitHub Actions (see `suppress_warnings`)."""
     suppressed = app.config.suppress_warnings

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from sphinx_nbcache.notebooks.front_matter import (
     MYST,
-    jupytext_format,
+    is_script_notebook,
+    lines_before_header,
     markdown_format,
-    notebook_metadata,
     read_front_matter,
 )
 from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError, decode_source, refuse_pipe
@@ -94,7 +96,7 @@ def _own_format(declared: str | None, suffix: str, name: str, text: str) -> str 
     """Return the format of a file by our own rules, or `None` if it is not a notebook."""
     # Before the declared format: `{".py": "py:percent"}` names the format of scripts that are
     # notebooks, not all scripts (https://jupytext.readthedocs.io/en/latest/formats-scripts.html).
-    if suffix in SCRIPTS and not script_format(text):
+    if suffix in SCRIPTS and not is_notebook_script(text):
         return None
     if declared is not None:
         return declared_format(declared, name)
@@ -120,42 +122,61 @@ def _format_for(declared: DeclaredFormat, name: str, text: str) -> str | None:
     return declared.reader if is_myst_nb and is_ours else None
 
 
-def script_format(text: str) -> str:
-    """Return the jupytext format named in a script's commented YAML header; empty if none.
+def is_notebook_script(text: str) -> bool:
+    """Tell whether a script is a notebook, by its commented YAML header.
 
     Raises:
-        NotebookError: The header names jupytext, and cannot be read.
+        NotebookError: The header of an apparent notebook cannot be used.
     """
-    header, start = _commented_header(text)
+    lines = text.splitlines()
+    start = lines_before_header(lines)
+    header = _commented_header(lines, start)
+    if not header:
+        if (late := _late_header(lines, start)) is not None:
+            raise NotebookError(
+                "the header of the notebook stands below other lines, where jupytext does not look;"
+                " only a shebang and an encoding line may precede it",
+                late + 1,
+            )
+        return False
     try:
-        return jupytext_format(notebook_metadata(read_front_matter("\n".join(header))))
+        return is_script_notebook("\n".join(header))
     except NotebookError as error:
-        # Comments of an ordinary script may well look like a broken header.
-        if not any(line.startswith("jupytext:") or line.strip() == "jupytext:" for line in header):
-            return ""
         line = None if error.line is None else error.line + start
         raise NotebookError(str(error), line) from None
 
 
-def _commented_header(text: str) -> tuple[list[str], int]:
-    """Return the lines of a script's commented header, and the number of lines before it."""
+def _commented_header(lines: Sequence[str], start: int) -> list[str]:
+    """Return the lines from `---` to `---` without comment signs; empty if there is no header.
+
+    A header that does not end has all comments that follow it.
+    """
     header: list[str] = []
-    start = 0
-    for number, line in enumerate(text.splitlines()):
+    for line in islice(lines, start, None):
         stripped = _COMMENT.sub("", line, count=1)
-        if header and stripped.rstrip() == "---":
-            return [*header, "---"], start
-        if not header and stripped.rstrip() != "---":
-            # A shebang and an encoding line may precede the header.
-            if line.startswith("#!") or "coding" in line:
-                continue
-            return [], 0
-        if stripped == line and line.strip():
-            # An uncommented line ends the comments: there is no header.
-            return [], 0
-        start = start if header else number
+        is_rule = stripped.rstrip() == "---"
+        # Blank lines end a header, as do lines without a comment.
+        if stripped == line or not (header or is_rule):
+            break
+        is_end = bool(header) and is_rule
         header.append(stripped)
-    return header, start
+        if is_end:
+            break
+    return header
+
+
+def _late_header(lines: Sequence[str], start: int) -> int | None:
+    """Return the position of a notebook's header in the comments at the top of a script."""
+    before = ""
+    for number, line in enumerate(islice(lines, start, None), start):
+        stripped = _COMMENT.sub("", line, count=1).rstrip()
+        # Code, or the first cell, which may show a header.
+        if (stripped == line.rstrip() and stripped) or "%%" in line:
+            break
+        if before == "---" and stripped == "jupyter:":
+            return number - 1
+        before = stripped
+    return None
 
 
 def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:
@@ -241,6 +262,11 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftO
         names: Files in it that have a notebook's suffix, as POSIX paths relative to it.
         formats: The formats by suffix.
     """
+
+    @cache  # a file may have to be looked into for two reasons
+    def look(name: str) -> tuple[bool, bool]:
+        return _look_into(srcdir / name, formats)
+
     by_document: dict[str, list[str]] = {}
     scripts = []
     unnamed = []
@@ -249,38 +275,40 @@ def not_documents(srcdir: Path, names: Iterable[str], formats: Formats) -> LeftO
         suffix = formats.suffix_of(name)
         if not is_encodable(name):
             unnamed.append(name)
-        elif suffix in formats.extra and not _is_notebook(srcdir / name, formats):
+        elif suffix in formats.extra and not look(name)[0]:
             scripts.append(name)
         elif suffix:
             by_document.setdefault(name.removesuffix(suffix), []).append(name)
     twins: dict[str, str] = {}
     for pair in by_document.values():
-        twins |= _twins(srcdir, pair, formats)
+        twins |= _twins(pair, lambda name: all(look(name)))
     return LeftOut(tuple(scripts), twins, tuple(unnamed))
 
 
-def _twins(srcdir: Path, names: list[str], formats: Formats) -> dict[str, str]:
+def _twins(names: list[str], is_source: Callable[[str], bool]) -> dict[str, str]:
     """Return the files of one document, except its source, each with that source."""
     if len(names) == 1:
         return {}
     # In a pair of jupytext, code is taken from the text file
     # (https://jupytext.readthedocs.io/en/latest/paired-notebooks.html).
-    texts = (
-        name
-        for name in names
-        if not name.endswith(IPYNB_SUFFIX) and _is_notebook(srcdir / name, formats)
-    )
+    texts = (name for name in names if not name.endswith(IPYNB_SUFFIX) and is_source(name))
     source = next(texts, None)
     return {} if source is None else {name: source for name in names if name != source}
 
 
-def _is_notebook(path: Path, formats: Formats) -> bool:
+def _look_into(path: Path, formats: Formats) -> tuple[bool, bool]:
+    """Tell whether a file is a notebook, readable or not, and whether it is UTF-8."""
     try:
         refuse_pipe(path)
-        text = decode_source(path.read_bytes())
-    except (OSError, NotebookError):
-        return False
+        content = path.read_bytes()
+    except OSError:
+        return False, False
     try:
-        return formats.format_of(path.name, text) is not None
+        text, is_utf8 = decode_source(content), True
     except NotebookError:
-        return True  # an unreadable one
+        # Headers are ASCII, which Latin-1 leaves as it is.
+        text, is_utf8 = content.decode("latin-1"), False
+    try:
+        return formats.format_of(path.name, text) is not None, is_utf8
+    except NotebookError:
+        return True, is_utf8

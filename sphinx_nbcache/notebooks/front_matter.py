@@ -16,6 +16,8 @@ _CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 CONFLICT = "an unresolved merge conflict"
 MYST = "myst"
 _MYST_NAMES = frozenset({MYST, "mystnb"})
+ENCODING_LINE = re.compile(r"[ \t\f]*(?:#|//|--|;|%).*?coding[:=][ \t]*(?P<encoding>[-\w.]+)")
+"""A line that tells Python, and jupytext, the encoding of a script."""
 # The key for the notebook metadata of an `.ipynb` file in the front matter of a Markdown file.
 _JUPYTER = "jupyter"
 # Signs of a notebook in a Markdown file whose front matter cannot be parsed: keys of the front
@@ -174,6 +176,50 @@ def markdown_format(text: str) -> str | None:
     if named := jupytext_format(metadata):
         return MYST if named in _MYST_NAMES else named
     return MYST if _names_kernel(metadata, text) else None
+
+
+def lines_before_header(lines: Sequence[str]) -> int:
+    """Return how many lines of a script precede its header: a shebang and an encoding line.
+
+    jupytext (1.19) accepts the same (`header_to_metadata_and_cell`).
+    """
+    before = int(bool(lines) and lines[0].startswith("#!"))
+    return before + (len(lines) > before and ENCODING_LINE.match(lines[before]) is not None)
+
+
+def is_script_notebook(header: str) -> bool:
+    """Tell whether the header of a script makes it a notebook.
+
+    jupytext writes the metadata of the notebook below `jupyter`, and reads them only there.
+
+    Args:
+        header: The header without comment signs, as front matter.
+
+    Raises:
+        NotebookError: The header of an apparent notebook cannot be used.
+    """
+    if _is_open(header):
+        text = "the header does not end; put a commented `---` after it, and no blank line into it"
+        raise NotebookError(text, 1)
+    try:
+        metadata = read_front_matter(header)
+    except NotebookError:
+        # Comments of an ordinary script may well look like a broken header.
+        if _NOTEBOOK_KEYS.search(header):
+            raise
+        return False
+    nested = metadata.get(_JUPYTER)
+    if isinstance(nested, Mapping):
+        _names_kernel(nested, header)  # raises if it cannot be read
+        return True
+    if jupytext_format(metadata):
+        return True
+    for key in ("kernelspec", "jupytext"):
+        if isinstance(metadata.get(key), Mapping):
+            line = line_of_key(split_front_matter(header)[0], key) + 1
+            text = f"`{key}` in the header is not read there; indent it below a line `jupyter:`"
+            raise NotebookError(text, line)
+    return False
 
 
 def _is_open(text: str) -> bool:

@@ -148,6 +148,8 @@ def _upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         node = nbformat.reader.reads(json.dumps(data))
         upgraded: Mapping[str, Any] = nbformat.convert(node, CURRENT_MAJOR)
+        for cell in upgraded["cells"]:
+            cell.pop("id", None)  # a random one
     except Exception as error:  # noqa: BLE001 (a malformed old file fails in any way there)
         raise NotebookError(f"cannot be upgraded from nbformat 3: {error!r}") from None
     return upgraded

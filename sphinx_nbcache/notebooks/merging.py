@@ -34,6 +34,7 @@ _OPENING = re.compile(r"(?P<before>.*?)(?P<fence>`{3,}|~{3,}|:{3,})\s*\{code-cel
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 # The first minor version with cell ids (https://nbformat.readthedocs.io/en/latest/changelog.html).
 _MINOR = 5
+_ID = re.compile(r"[a-zA-Z0-9-_]{1,64}")
 _MYST_IN_JUPYTEXT = "md:myst"
 
 
@@ -87,11 +88,11 @@ class MergeError(Exception):
 def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) -> Any:
     """Return a notebook with the results of a run, as an nbformat node.
 
-    An `.ipynb` source keeps everything else: metadata of cells and notebook, ids, attachments,
-    minor version. Cells tagged `skip-execution` keep their outputs too, as in Jupyter. A notebook
-    in another format is converted to nbformat 4.5, with reproducible ids. A code cell cannot stay
-    inside a block of text there: the block shows its code as an ordinary code block, and the cell
-    follows that text.
+    An `.ipynb` source keeps everything else: metadata of cells and notebook, valid ids,
+    attachments, minor version. Cells tagged `skip-execution` keep their outputs too, as in Jupyter.
+    Fields that nbformat demands, and that handwritten files lack, are added. A notebook in another
+    format is converted to nbformat 4.5. A code cell cannot stay inside a block of text there: the
+    block shows its code as an ordinary code block, and the cell follows that text.
 
     Args:
         text: The source.
@@ -117,6 +118,7 @@ def merged(text: str, fmt: str, executed: Executed, folder: Path | None = None) 
         for raw, cell in zip(data["cells"], notebook.cells, strict=True)
     ]
     metadata = _merged_metadata(data.get("metadata"), executed)
+    cells = _with_ids(cells) if data["nbformat_minor"] >= _MINOR else _without_ids(cells)
     return from_dict({**data, "cells": cells, "metadata": metadata})
 
 
@@ -223,8 +225,12 @@ def _text(node: Any, fmt: str) -> str:
     if fmt == IPYNB:
         from nbformat import v4
 
-        # Not `nbformat.writes`, which validates, and logs an error for the user's own metadata.
-        text: str = v4.writes(node)
+        try:
+            # Not `nbformat.writes`, which validates, and logs an error for the user's own metadata.
+            text = str(v4.writes(node))
+        except (AttributeError, TypeError, KeyError) as error:
+            # From an executed notebook of others, such as an output without its type.
+            raise MergeError(f"an output is not as nbformat 4 has it: {error}") from None
         return text.rstrip("\n") + "\n"
     import jupytext
 
@@ -251,10 +257,34 @@ def _raw(text: str) -> Mapping[str, Any]:
 
     try:
         # nbformat does this only in its reader, which also removes keys.
-        node: Mapping[str, Any] = rejoin_lines(from_dict(load_ipynb(text)))
+        node: Mapping[str, Any] = rejoin_lines(from_dict(_completed(load_ipynb(text))))
     except (AttributeError, TypeError, KeyError) as error:
         raise MergeError(f"something in it is not as nbformat 4 has it: {error}") from None
     return node
+
+
+def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of a notebook with the fields that nbformat's functions take for granted."""
+    minor = data.get("nbformat_minor")
+    return {
+        **data,
+        "nbformat_minor": minor if isinstance(minor, int) else _MINOR,
+        "cells": [_completed_cell(cell) for cell in data["cells"]],
+    }
+
+
+def _completed_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = cell.get("metadata")
+    whole: dict[str, Any] = {
+        **cell,
+        "metadata": metadata if isinstance(metadata, Mapping) else {},
+        "source": cell.get("source") or "",
+    }
+    if whole.get("attachments", {}) is None:
+        del whole["attachments"]
+    for name in ("outputs", "execution_count"):
+        whole.pop(name, None)  # nbformat refuses them in other cells; code cells get theirs later
+    return whole
 
 
 def _data(notebook: Notebook) -> Mapping[str, Any]:
@@ -265,18 +295,15 @@ def _data(notebook: Notebook) -> Mapping[str, Any]:
     if isinstance(spec, dict) and "name" in spec:
         spec.setdefault("display_name", spec["name"])  # nbformat demands one (jupyter/nbformat#448)
     return {
-        "cells": [_cell_data(cell, number) for number, cell in enumerate(cells, 1)],
+        "cells": [_cell_data(cell) for cell in cells],
         "metadata": metadata,
         "nbformat": 4,
         "nbformat_minor": _MINOR,
     }
 
 
-def _cell_data(cell: Cell, number: int) -> dict[str, Any]:
+def _cell_data(cell: Cell) -> dict[str, Any]:
     data = {
-        # nbformat would choose random ids, so that every merge would change the file
-        # (https://jupyter.org/enhancement-proposals/62-cell-id/cell-id.html).
-        "id": f"cell-{number}",
         "cell_type": cell.kind,
         "metadata": _json_values(cell.metadata),
         "source": cell.source,
@@ -284,6 +311,37 @@ def _cell_data(cell: Cell, number: int) -> dict[str, Any]:
     if cell.attachments:
         data["attachments"] = _json_values(cell.attachments)
     return data
+
+
+def _with_ids(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return cells with unique ids; the first cell with a valid id keeps it.
+
+    nbformat would choose random ids, so that every merge would change the file
+    (https://jupyter.org/enhancement-proposals/62-cell-id/cell-id.html).
+    """
+    given = {*map(_id_of, cells)}
+    used = {""}
+    found: list[Mapping[str, Any]] = []
+    for number, cell in enumerate(cells, 1):
+        id_ = _id_of(cell)
+        if id_ in used:
+            id_ = f"cell-{number}"
+            while id_ in given:
+                id_ += "-"
+        used.add(id_)
+        found.append({**cell, "id": id_})
+    return found
+
+
+def _id_of(cell: Mapping[str, Any]) -> str:
+    """Return the id of a cell; empty if it has no valid one."""
+    id_ = cell.get("id")
+    return id_ if isinstance(id_, str) and _ID.fullmatch(id_) else ""
+
+
+def _without_ids(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return cells without ids, which nbformat refuses before version 4.5."""
+    return [{name: value for name, value in cell.items() if name != "id"} for cell in cells]
 
 
 def _json_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,8 +364,17 @@ def _merged_cell(
     outputs, count = executed.outputs[position], executed.counts[position]
     if count is None and SKIP_TAG in cell.tags:
         # The stored outputs win: the run has none for a skipped cell.
-        return {"outputs": [], "execution_count": None, **raw}
-    return {**raw, "outputs": [dict(output) for output in outputs], "execution_count": count}
+        outputs, count = cell.outputs, cell.execution_count
+    written = [_completed_output(output, count) for output in outputs]
+    return {**raw, "outputs": written, "execution_count": count}
+
+
+def _completed_output(output: Mapping[str, Any], count: int | None) -> dict[str, Any]:
+    kind = output.get("output_type")
+    added: dict[str, Any] = {"metadata": {}} if kind in ("display_data", "execute_result") else {}
+    if kind == "execute_result":
+        added["execution_count"] = count
+    return {**added, **output}
 
 
 def _merged_metadata(raw: Any, executed: Executed) -> dict[str, Any]:

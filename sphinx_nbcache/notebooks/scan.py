@@ -52,7 +52,7 @@ from sphinx_nbcache.notebooks.renderers import MYST_NB, myst_extensions, taken_a
 _UNKNOWN = "unknown"
 # Incremented when the scan of an unchanged file changes. Results are not affected, unlike by the
 # store's schema.
-_READING = "4"
+_READING = "5"
 
 
 class ScannedCell(msgspec.Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from sphinx_nbcache.notebooks.front_matter import ENCODING_LINE, lines_before_header
 from sphinx_nbcache.notebooks.ipynb import from_node
 from sphinx_nbcache.notebooks.notebook import Notebook, NotebookError
 from sphinx_nbcache.notebooks.readers import announced_name, meant_format
@@ -38,9 +39,22 @@ def read_with_jupytext(text: str, fmt: str = "") -> Notebook:
         node = jupytext.reads(_with_display_name(text), fmt=fmt or None)
     except Exception as error:  # noqa: BLE001 (a reader of foreign text fails in any way)
         failed = f"jupytext cannot read it as {fmt!r}: {first_line(str(error))}"
-        wrong = meant_format(fmt) or failed
-        raise NotebookError(wrong) from None
+        _refuse_encoding(text)
+        raise NotebookError(meant_format(fmt) or failed) from None
     return _with_lines(from_node(node), text)
+
+
+def _refuse_encoding(text: str) -> None:
+    """Raise an error if a script has an encoding line that jupytext does not accept."""
+    for number, line in enumerate(text.splitlines()[:2], 1):
+        found = ENCODING_LINE.match(line)
+        if found is not None and found["encoding"] != "utf-8":
+            said = found["encoding"]
+            raise NotebookError(
+                f"its encoding line says `{said}`, and jupytext accepts only `utf-8`; save the file"
+                " in UTF-8, and write `utf-8` there",
+                number,
+            )
 
 
 def _with_lines(notebook: Notebook, text: str) -> Notebook:
@@ -64,9 +78,11 @@ def _with_lines(notebook: Notebook, text: str) -> Notebook:
 
 def _end_of_header(text: str) -> int:
     """Return the end of the YAML header of a text notebook; 0 if it has none."""
-    rules = _RULE.finditer(text)
+    first = text.split("\n", 2)[:2]
+    before = sum(len(line) + 1 for line in first[: lines_before_header(first)])
+    rules = _RULE.finditer(text, before)
     start, end = next(rules, None), next(rules, None)
-    if start is None or end is None or text[: start.start()].strip():
+    if start is None or end is None or text[before : start.start()].strip():
         return 0
     return end.start()
 

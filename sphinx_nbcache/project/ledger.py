@@ -142,6 +142,10 @@ class BuildLedger:
         nothing = {planned.name: Settled(planned, planned.decision.result) for planned in plan}
         return tuple(self._settled.get(name, settled) for name, settled in nothing.items())
 
+    def settled(self, plan: Plan) -> tuple[Settled, ...]:
+        """Return the state of the notebooks of a plan that are settled already, in its order."""
+        return tuple(settled for settled in self.of(plan) if settled.planned.name in self._settled)
+
     def outdated(self, plan: Plan) -> list[Planned]:
         """Return the notebooks whose results became stale, because others wrote files."""
         found = []

@@ -230,13 +230,19 @@ class Project:
             notify=self.notify,
         )
         ledger.begin(plan)
-        _stop_at_failures(plan, self.settings)
-        if to_run := plan.to_run:
-            try:
+        to_run = plan.to_run
+        try:
+            _stop_at_failures(plan, self.settings)
+            if to_run:
                 scheduler.run(to_run)
                 self._run_outdated(plan, ledger, scheduler)
-            finally:
-                # Also after Ctrl-C: hashing large files again would slow down the next build.
+        except NotebookFailedError as error:
+            settled = tuple(map(self._with_outlook, ledger.settled(plan)))
+            error.run = Run(settled, time.perf_counter() - begin)
+            raise
+        finally:
+            # Also after Ctrl-C: hashing large files again would slow down the next build.
+            if to_run:
                 self._validity.keep()
         settled = tuple(map(self._with_outlook, ledger.of(plan)))
         for notice in ledger.notices():

@@ -27,10 +27,6 @@ from sphinx_nbcache.text import did_you_mean
 GONE = "removed while the build ran"
 
 
-class NotebookFailedError(Exception):
-    """A notebook failed, and `nbcache_on_error = "stop"`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The result for one notebook of a plan.
@@ -81,6 +77,16 @@ class Run:
 
     notebooks: tuple[Settled, ...]
     seconds: float
+
+
+class NotebookFailedError(Exception):
+    """A notebook failed, and `nbcache_on_error = "stop"`.
+
+    Attributes:
+        run: The notebooks that were settled until then.
+    """
+
+    run: Run = Run((), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

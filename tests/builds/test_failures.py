@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -102,14 +103,41 @@ def test_on_error_stop_ends_the_build_at_once_but_keeps_what_was_computed(book: 
     built = book.build()
     assert built.status != 0
     assert built.ran == ("a.md", "b.md")
-    assert "Notebook failed" in built.warnings
-    assert "b.md: ValueError: no" in built.warnings
     again = book.build()
     assert again.status != 0
     assert again.ran == ()
-    assert "b.md: ValueError: no" in again.warnings
+    for stopped in (built, again):
+        assert (
+            "b.md:12: ERROR: the notebook failed in code cell 2, line 1: Value" in stopped.warnings
+        )
+        assert "b.md: ValueError: no" in stopped.warnings
     after = book.build("-D", "nbcache_on_error=warn")
     assert after.ran == ("c.md",)
+
+
+def test_a_build_that_stops_shows_the_traceback_and_writes_the_files_of_the_report(
+    book: Book,
+) -> None:
+    book.conf("suppress_warnings = ['nbcache']", on_error="stop", executor="local-serial")
+    book.index("a", "b", "c")
+    book.myst("a.md", "%%\nprint('fine')")
+    book.myst("b.md", "%%\ndef f():\n    raise ValueError('no')\nf()")
+    book.myst("c.md")
+    output = book.folder / "_build" / "html"
+    for _ in range(2):
+        built = book.build()
+        assert built.status == 2
+        # On Read the Docs, there is nothing else.
+        assert "----> 2     raise ValueError('no')" in built.warnings
+        assert "\x1b" not in built.warnings
+        # Sphinx does not take it for a defect.
+        for words in ("To report this error", "full traceback", "BuildStoppedError", "Loaded Ext"):
+            assert words not in built.warnings
+        assert "----> 2     raise" in (output / "reports" / "b.err.log").read_text()
+        report = json.loads((output / "nbcache-report.json").read_text())
+        assert {"a", "b"} <= {item["docname"] for item in report["notebooks"]}
+        assert (output / "nbcache-report.xml").is_file()
+        shutil.rmtree(output)
 
 
 NOTHING_CHANGED = "not tried again: nothing it depends on has changed (its last run failed: "
@@ -203,14 +231,32 @@ def test_allowed_errors_by_option_by_notebook_and_by_tag(book: Book) -> None:
 
 def test_a_cell_beyond_its_time_ends_the_notebook(book: Book) -> None:
     book.index("slow", "own")
-    book.conf(timeout=1)
+    book.conf("import logging\nlogging.basicConfig()", timeout=1)
     book.myst("slow.md", "%%\nprint('started')", "%%\nimport time; time.sleep(60)")
     book.myst("own.md", "%%\nimport time; time.sleep(1.5)", execution={"timeout": 30})
     built = book.build()
     assert "slow.md:16: WARNING: the notebook failed in code cell 3: CellTimeout" in built.warnings
+    assert "nbcache_timeout, or execution.timeout" in built.warnings
+    assert len(built.warnings.splitlines()) == 1  # neither nbclient nor asyncio adds any
     assert "own.md" not in built.warnings
     assert "started" in book.page("slow")
     assert "the cell took longer than 1 s" in book.page("slow")
+
+
+@pytest.mark.parametrize("start", ["auto", "spawn"])
+def test_an_output_that_cannot_be_used_is_one_warning_and_nothing_else_is_on_the_log(
+    book: Book, start: str
+) -> None:
+    book.conf(kernel_start=start)
+    book.index("bad")
+    show = "from IPython.display import display\ndisplay({'text/plain': None}, raw=True)"
+    book.myst("bad.md", "%%\nprint('kept')", f"%%\n{show}")
+    built = book.build()
+    assert "bad.md:16: WARNING: the notebook failed in code cell 3: " in built.warnings
+    assert "Error: the kernel sent an output that nbformat refuses (" in built.warnings
+    assert "; change what the cell displays; " in built.warnings
+    assert len(built.warnings.splitlines()) == 1
+    assert "kept" in book.page("bad")
 
 
 def test_a_kernel_that_dies_is_one_bad_notebook(book: Book) -> None:
@@ -220,6 +266,7 @@ def test_a_kernel_that_dies_is_one_bad_notebook(book: Book) -> None:
     built = book.build()
     assert built.status == 0
     assert "the notebook failed in code cell 3: DeadKernelError" in built.warnings
+    assert len(built.warnings.splitlines()) == 1
     assert "alive" in book.page("dead")
     assert "the kernel died" in book.page("dead")
     assert "fine" in book.page("good")

@@ -272,6 +272,16 @@ def in_ipynb(name: str, metadata: dict[str, object], place: str, words: str) -> 
     return Mistake(name, text.encode(), place, "config", words)
 
 
+SCRIPT = """\
+# ---
+# jupyter:
+#   kernelspec:
+#     name: python3
+# ---
+
+# %%
+print("printed", "by a script")
+"""
 GOOD = ipynb_text(["# T", "%%1"], {})
 FRONT = "---\nkernelspec:\n  name: python3\n---\n\n"
 CONFLICT = "kernelspec:\n<<<<<<< HEAD\n  name: python3\n=======\n  name: julia\n>>>>>>> fix\n"
@@ -343,6 +353,31 @@ MORE = [
         "tag",
         "tags = [1] of code cell 1 is not a list of texts",
     ),
+    Mistake("licence.py", f"# (C) me\n\n{SCRIPT}".encode(), "# ---", "source", "below other lines"),
+    Mistake(
+        "open.py",
+        SCRIPT.replace("# ---\n\n", "\n").encode(),
+        "# ---",
+        "source",
+        "the header does not end; put a commented `---` after it",
+    ),
+    Mistake(
+        "outside.py",
+        SCRIPT.replace("# jupyter:\n", "").replace("#   ", "# ").encode(),
+        "kernelspec",
+        "source",
+        "indent it below a line `jupyter:`",
+    ),
+    Mistake(
+        "latin_1.py", f"{SCRIPT}# Über\n".encode("latin-1"), "ber", "source", "; save it in UTF-8)"
+    ),
+    Mistake(
+        "encoding.py",
+        f"# coding: latin-1\n{SCRIPT}".encode(),
+        "coding",
+        "source",
+        "and write `utf-8` there",
+    ),
 ]
 
 
@@ -351,8 +386,11 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A book with further mistakes, in files of all kinds. It is built twice."""
     folder = tmp_path_factory.mktemp("more")
     book = Book(folder / "project" / "book", folder / "counter.txt")
-    book.conf(exclude=["[abc", "[z-a]/*", "never/*"], root="nowhere")
-    book.index(*(mistake.name.rpartition(".")[0] for mistake in MORE), "bom", "crlf", "folder")
+    book.conf(exclude=["[abc", "[z-a]/*", "never/*"], root="nowhere", formats={".py": "py:percent"})
+    documents = [mistake.name.rpartition(".")[0] for mistake in MORE]
+    book.index(*documents, "bom", "crlf", "folder", "script")
+    book.write("script.py", f"#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n{SCRIPT}")
+    (book.folder / "helper.py").write_bytes(b"# -*- coding: latin-1 -*-\nNAME = '\xfc'\n")
     for mistake in MORE:
         (book.folder / mistake.name).write_bytes(mistake.content)
     (book.folder / "folder.ipynb").mkdir()
@@ -379,6 +417,12 @@ def test_marks_of_editors_are_no_mistakes(more: Made) -> None:
     for name in ("bom", "crlf"):
         assert "out put" in more.book.page(name)
         assert f"{name}.md" not in more.first.warnings
+
+
+def test_half_a_header_makes_a_script_a_page_and_other_scripts_are_silent(more: Made) -> None:
+    assert "printed by a script" in more.book.page("script")
+    for name in ("script.py", "helper"):
+        assert name not in more.first.warnings
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from support import code_cell
 from support_cli import CommandLine, printing
@@ -102,6 +104,43 @@ def test_a_merge_needs_a_result_of_the_present_code(filled: CommandLine) -> None
     assert (done.code, done.out) == (2, "")
     assert "a.ipynb" in done.err
     assert not (filled.folder / "out.ipynb").exists()
+
+
+ODD = [None, [], [1], {}, "", "text", 3, [None], {"a": None}, {"a": [1]}]
+ODD_OUTPUTS = [[{"text": "an output"}], [{"output_type": "display_data", "data": None}]]
+
+
+@pytest.mark.parametrize("key", ["metadata", "outputs", "execution_count", "source", "attachments"])
+def test_notebooks_as_other_tools_and_hands_leave_them_end_no_command_with_a_traceback(
+    cli: CommandLine, key: str
+) -> None:
+    for number, written in enumerate(["missing", *ODD, *ODD_OUTPUTS]):
+        cells = [RUN, code_cell("2", "skip-execution"), {"cell_type": "markdown", "source": "# T"}]
+        cells = [{name: value for name, value in cell.items() if name != key} for cell in cells]
+        if written != "missing":
+            cells = [{**cell, key: written} for cell in cells]
+        name = f"{number}.ipynb"
+        notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+        cli.write(name, json.dumps(notebook))
+        cli("project", "add", name)
+        if cli("cache", "add", "--no-validate", name).code == 0:
+            for output in ("out.ipynb", "out.py"):
+                done = cli("project", "merge", name, output)
+                assert done.code == 0 or "not as nbformat 4 has it" in done.err
+        for command in (["show"], ["explain"], ["cache", "diff", "1"]):
+            cli(*command, name)
+    for command in (["plan"], ["report"], ["project", "clear", "--force"]):
+        cli(*command)
+
+
+def test_cells_without_metadata_outputs_and_counts_are_merged(cli: CommandLine) -> None:
+    cells = [{"cell_type": "markdown", "source": "# T"}, {"cell_type": "code", "source": "1"}]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    cli.write("a.ipynb", json.dumps(notebook))
+    cli.ok("project", "add", "a.ipynb")
+    cli.ok("cache", "add", "--no-validate", "a.ipynb")
+    cli.ok("project", "merge", "a.ipynb", "out.ipynb")
+    nbformat.validate(cli.read("out.ipynb"))
 
 
 def test_what_is_no_notebook_is_not_added_as_a_result(filled: CommandLine) -> None:

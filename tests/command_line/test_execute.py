@@ -198,3 +198,20 @@ def test_a_notebook_that_is_deleted_before_its_turn_is_said_to_be_removed(cli: C
     assert (gone["outcome"], gone["status"], gone["failed"]) == ("removed", None, False)
     assert gone["reason"] == "removed while the build ran"
     assert "b.ipynb was removed while the build ran" in done.err
+
+
+def test_a_project_that_stops_at_failures_has_a_summary_with_the_traceback(
+    book: Book, cli: CommandLine
+) -> None:
+    book.conf(on_error="stop", executor="local-serial")
+    for name in ("a", "b"):
+        book.ipynb(f"{name}.ipynb", "%%1 / 0")
+    cli.folder = book.folder
+    for _ in range(2):
+        done = cli("execute", "--conf", ".", "--show-traceback")
+        assert done.code == 1
+        assert "----> 1 1 / 0" in done.out
+        assert 'Stopped at the first failure, as nbcache_on_error is "stop"' in done.err
+    assert book.runs() == ("a.ipynb",)
+    (item,) = cli("execute", "--conf", ".", "--json").json["notebooks"]
+    assert (item["path"], item["failed"]) == ("a.ipynb", True)

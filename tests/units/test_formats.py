@@ -116,6 +116,67 @@ def test_a_script_whose_jupytext_header_cannot_be_parsed_is_a_notebook_that_cann
     assert SCRIPTS.format_of("b.py", "# ---\n# title: a: b\n# ---\n") is None
 
 
+KERNEL = "# jupyter:\n#   kernelspec:\n#     name: python3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        (f"# ---\n{KERNEL}\nx = 1\n", "does not end", 1),
+        (f"#!/bin/x\n# ---\n{KERNEL}x = 1\n# ---\n", "does not end", 2),
+        (f"# ---\n{KERNEL}\n#   own: 1\n# ---\n", "no blank line into it", 1),
+        ("# ---\n# a: 1\n# kernelspec:\n#   name: x\n# ---\n", "indent it below a line", 3),
+        ("# ---\n# jupytext:\n#   formats: ipynb,py\n# ---\n", "indent it below a line", 2),
+        ("# ---\n# jupyter:\n#   kernelspec: x\n# ---\n", "write the kernel's name", 3),
+        (f"# ---\n{KERNEL}# a: b: c\n# ---\n", "mapping values are not allowed", 5),
+        (f"# Copyright: me\n#\n\n# ---\n{KERNEL}# ---\n", "stands below other lines", 4),
+        (f"\n# ---\n{KERNEL}# ---\n", "stands below other lines", 2),
+    ],
+)
+def test_a_script_with_half_a_header_is_a_notebook_that_cannot_be_read(
+    tmp_path: Path, text: str, words: str, line: int
+) -> None:
+    with pytest.raises(NotebookError, match=words) as raised:
+        SCRIPTS.format_of("a.py", text)
+    assert raised.value.line == line
+    (tmp_path / "a.py").write_text(text)
+    assert list(not_documents(tmp_path, ["a.py"], SCRIPTS)) == []
+
+
+def test_a_script_that_is_not_utf8_is_a_document_only_if_it_is_a_notebook(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(header().encode() + "# %% [markdown]\n# ä\n".encode("latin-1"))
+    (tmp_path / "b.py").write_bytes(b"# -*- coding: latin-1 -*-\nx = '\xe4'\n")
+    assert list(not_documents(tmp_path, ["a.py", "b.py"], SCRIPTS)) == ["b.py"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf8", "UTF-8"])
+def test_an_encoding_line_that_jupytext_refuses_is_named_with_what_to_write(encoding: str) -> None:
+    text = f"#!/usr/bin/env python\n# -*- coding: {encoding} -*-\n{header()}"
+    fmt = SCRIPTS.format_of("a.py", text)
+    assert fmt is not None
+    with pytest.raises(NotebookError, match="write `utf-8` there") as raised:
+        read_notebook(text, fmt)
+    assert raised.value.line == 2
+
+
+def test_files_are_read_once_to_tell_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = write(
+        tmp_path, a__py=header(), a__ipynb="{}", b__py="x = 1\n", c__py=f"# ---\n{KERNEL}"
+    )
+    read: list[str] = []
+    read_bytes = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert set(not_documents(tmp_path, names, SCRIPTS)) == {"a.ipynb", "b.py"}
+    assert sorted(read) == ["a.py", "b.py", "c.py"]
+
+
 @pytest.mark.parametrize("text", [f"\n---\n{KERNELSPEC}---\n", f"----\n{KERNELSPEC}----\n", "# T"])
 def test_what_is_not_at_the_top_between_dashes_is_no_front_matter(text: str) -> None:
     assert Formats().format_of("page.md", text) is None
@@ -146,7 +207,14 @@ def test_other_suffixes_count_only_by_declaration() -> None:
         ("a.py", '"""Text."""\n' + header(), None),
         ("a.py", header().replace("# ", ""), None),
         ("a.py", "# ---\n# title: x\n# ---\n", None),
-        ("a.py", header().rpartition("# ---")[0] + "x = 1\n", None),
+        ("a.py", "# -*- coding: utf-8 -*-\n" + header(), "py:percent"),
+        ("a.py", f"# ---\n{KERNEL}# ---\n", "py:percent"),
+        ("a.py", "# ---\n# jupyter:\n#   jupytext:\n#     formats: py\n# ---\n", "py:percent"),
+        ("a.py", "# ---\n# title: x\n", None),
+        ("a.py", "# ---\n# jupyter: python3\n# ---\n", None),
+        ("a.py", "# Coding:\n# ---\n# title: x\n# ---\n", None),
+        ("a.py", f"# %% [markdown]\n# A header:\n# ---\n{KERNEL}# ---\n", None),
+        ("a.py", "# A rule:\n# ---\n# kernelspec: what it is\n", None),
         ("a.py", "# ---\n# a: [\n# ---\n", None),
         ("a.py", "# ---\n# date: 2024-13-45\n# ---\n", None),
         ("a.jl", "x = 1\n", None),

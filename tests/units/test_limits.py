@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import job, outcome_of
 
+from sphinx_nbcache.execution.runner import _in_thread
 from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.kernels.streams import OutputLimits
 from sphinx_nbcache.results.records import Status
@@ -108,3 +112,44 @@ def test_a_notebook_that_takes_too_long_is_ended_with_what_came_before(
     assert outcome.failure.position == 1
     assert outcome.outputs.cells[0][0]["text"] == "before\n"
     assert 5 < outcome.seconds < 30
+
+
+REFUSED = "from IPython.display import display\ndisplay({'text/plain': None}, raw=True)\n"
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    "then", ["print('more')", "import time; time.sleep(60)", "import os; os._exit(1)"]
+)
+def test_an_output_that_nbformat_refuses_fails_the_run_and_nothing_is_logged(
+    tmp_path: Path, starts: KernelStarts, caplog: pytest.LogCaptureFixture, then: str
+) -> None:
+    outcome = outcome_of(job(tmp_path, "1", REFUSED + then, timeout=3), starts)
+    gc.collect()  # asyncio logs an exception that no one has seen when its task is collected
+    assert outcome.failure is not None
+    assert outcome.failure.position == 1
+    assert caplog.text == ""
+
+
+def test_work_that_fails_after_its_run_was_cancelled_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        cancelled.wait(30)
+        raise OSError("the disk is full")
+
+    async def run() -> None:
+        task = asyncio.create_task(_in_thread(work))
+        await asyncio.to_thread(begun.wait, 30)
+        task.cancel()
+        await asyncio.sleep(0)
+        cancelled.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    gc.collect()
+    assert caplog.text == ""

@@ -74,14 +74,14 @@ def outputs(node: Any) -> list[tuple[int | None, list[str]]]:
 
 @pytest.mark.parametrize("minor", range(6))
 def test_everything_of_the_source_but_outputs_is_kept(minor: int) -> None:
-    ids = {"id": "my-id"} if minor == 5 else {}
+    ids = [{"id": name} if minor == 5 else {} for name in ("my-id", "Y_0", "cell-1")]
     image = {"a.png": {"image/png": "AAAA"}}
     source = ipynb(
         {"cell_type": "markdown", "source": "![](attachment:a.png)", "metadata": {"k": 1}}
         | {"attachments": image}
-        | ids,
-        code("x = 1\nx", metadata={"tags": ["a"], "own": {"deep": [1]}}, **ids),
-        {"cell_type": "raw", "source": "r", "metadata": {"format": "text/html"}},
+        | ids[0],
+        code("x = 1\nx", metadata={"tags": ["a"], "own": {"deep": [1]}}, **ids[1]),
+        {"cell_type": "raw", "source": "r", "metadata": {"format": "text/html"}} | ids[2],
         minor=minor,
         kernelspec={"name": "k", "display_name": "K", "language": "x", "extra": 1},
         own=[1, {"a": None}],
@@ -90,6 +90,48 @@ def test_everything_of_the_source_but_outputs_is_kept(minor: int) -> None:
     expected = json.loads(source)
     expected["cells"][1] |= {"outputs": [stream("1\n")], "execution_count": 1}
     assert json.loads(json.dumps(node)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([None, None, None], ["cell-1", "cell-2", "cell-3"]),
+        (["a", "a", "b"], ["a", "cell-2", "b"]),
+        (["cell-2", "", "cell-1"], ["cell-2", "cell-2-", "cell-1"]),
+        (["cell-2", "cell-2-", "cell-2"], ["cell-2", "cell-2-", "cell-3"]),
+        (["a b", "a\n", "ä"], ["cell-1", "cell-2", "cell-3"]),
+        (["x" * 64, "x" * 65, "-"], ["x" * 64, "cell-2", "-"]),
+        ([1, ["a"], {"a": 1}], ["cell-1", "cell-2", "cell-3"]),
+    ],
+)
+def test_ids_of_cells_are_valid_and_unique_and_good_ones_are_kept(
+    given: list[Any], expected: list[str]
+) -> None:
+    sources = ["1", "2", "3"]
+    ids = [{} if id_ is None else {"id": id_} for id_ in given]
+    cells = [code(source, **id_) for source, id_ in zip(sources, ids, strict=True)]
+    for _ in range(2):
+        node = merged(ipynb(*cells), "ipynb", run_of(*sources))
+        assert [cell.id for cell in node.cells] == expected
+        nbformat.validate(node)
+    old = merged(ipynb(*cells, minor=4), "ipynb", run_of(*sources))
+    assert not any("id" in cell for cell in old.cells)
+    nbformat.validate(old)
+
+
+@pytest.mark.parametrize("minor", [None, "5", []])
+def test_a_notebook_without_a_minor_version_is_merged(minor: Any) -> None:
+    node = merged(ipynb(code("1"), minor=minor), "ipynb", run_of("1"))
+    nbformat.validate(node)
+
+
+def test_a_notebook_of_nbformat_3_is_merged_into_the_same_file_each_time() -> None:
+    cell = {"cell_type": "code", "input": "1", "outputs": [], "language": "python"}
+    sheet = {"cells": [cell, cell], "metadata": {}}
+    text = json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [sheet]})
+    first, again = (merged(text, "ipynb", run_of("1", "1")) for _ in range(2))
+    assert first == again
+    assert [cell.id for cell in first.cells] == ["cell-1", "cell-2"]
 
 
 NESTED = """---
@@ -174,6 +216,37 @@ def test_sources_as_lists_of_lines_are_joined() -> None:
     node = merged(ipynb(code(["x = 1\n", "x"])), "ipynb", run_of("x = 1\nx"))
     assert node.cells[0].source == "x = 1\nx"
     assert outputs(node) == [(1, ["1\n"])]
+
+
+def test_what_nbformat_demands_of_a_cell_is_added(tmp_path: Path) -> None:
+    text: dict[str, Any] = {"cell_type": "markdown", "metadata": None, "attachments": None}
+    text |= {"outputs": [], "execution_count": None}
+    shown: list[dict[str, Any]] = [
+        {"output_type": kind, "data": {}} for kind in ("display_data", "execute_result")
+    ]
+    skipped: dict[str, Any] = {"cell_type": "code", "source": ["2"], "outputs": shown}
+    skipped["metadata"] = {"tags": ["skip-execution"]}
+    source = ipynb({"cell_type": "code", "source": "1"}, text, skipped, minor=4)
+    run = Executed([cell_digest("1"), cell_digest("2")], [[stream("1\n")], []], [1, None])
+    node = merged(source, "ipynb", run)
+    nbformat.validate(node)
+    assert node.cells[0].outputs == [stream("1\n")]
+    assert [output.data for output in node.cells[2].outputs] == [{}, {}]
+    write_notebook(node, tmp_path / "a.ipynb", Formats(), keep=[])
+
+
+@pytest.mark.parametrize("outputs", [[{}], [{"output_type": "stream"}], [{"text": "1"}]])
+def test_outputs_that_cannot_be_written_are_an_error_in_words(
+    tmp_path: Path, outputs: list[dict[str, Any]]
+) -> None:
+    node = merged(ipynb(code("1")), "ipynb", Executed([cell_digest("1")], [outputs], [1]))
+    with pytest.raises(MergeError, match="not as nbformat 4 has it"):
+        write_notebook(node, tmp_path / "a.ipynb", Formats(), keep=[])
+
+
+def test_outputs_that_are_replaced_may_be_anything() -> None:
+    broken = code("1", outputs=[{"output_type": "display_data", "data": None}])
+    assert outputs(merged(ipynb(broken), "ipynb", run_of("1"))) == [(1, ["1\n"])]
 
 
 def test_outputs_of_earlier_runs_go_also_from_blank_cells() -> None:

@@ -13,7 +13,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import nbformat
 import pytest
 from running import job, kernels, outcome_of, soon, text
 
@@ -22,7 +21,6 @@ from sphinx_nbcache.execution.executors import Parallel, first_done, make_execut
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelStarts
-from sphinx_nbcache.kernels.forked.manager import DeathWatch
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project import NotebookFailedError, Progress, Project, Settled
 from sphinx_nbcache.results.records import Status
@@ -133,13 +131,6 @@ def test_outputs_that_do_not_arrive_are_a_failure_that_says_so(
     assert outcome.status is Status.TIMEOUT
     assert outcome.failure is not None
     assert "its last outputs did not arrive" in outcome.failure.message
-
-
-def test_looking_whether_a_kernel_lives_ends_with_its_run() -> None:
-    client = DeathWatch(nbformat.v4.new_notebook())
-    assert client.kc is None  # as after a time-out of a kernel that takes its time to end
-    poll = client._async_poll_kernel_alive()  # noqa: SLF001 (nbclient calls it)
-    asyncio.run(asyncio.wait_for(poll, timeout=10))
 
 
 def test_a_kernel_that_dies_is_a_failure_of_its_cell_with_its_last_words(

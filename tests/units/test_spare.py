@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
+from jupyter_client.kernelspec import KernelSpec
 from running import job, kernels, soon, text, users_of
 
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.runner import run
-from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.kernels.fitting import KernelCommand, may_fork
+from sphinx_nbcache.kernels.forked.fork import ForkedKernel, Spare, Start
 from sphinx_nbcache.kernels.forked.starts import ForkStarts, kernel_starts
+from sphinx_nbcache.kernels.forked.zygote import Zygote
 from sphinx_nbcache.notices import say_nothing
 
 pytestmark = [
@@ -163,3 +168,21 @@ def test_of_one_that_nobody_used_nothing_is_left(tmp_path: Path) -> None:
     assert soon(lambda: not spare.is_running())
     assert users_of(tmp_path) == []
     assert open_files() <= descriptors
+
+
+def test_one_that_cannot_be_made_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def follow(spare: Spare) -> ForkedKernel | None:
+        # The zygote is not reached: there is no place for the files of the kernel.
+        first = Start(cast("Zygote", None), KernelCommand(("python",), ()), "/", {})
+        second = replace(first, environment={"A": "1"})
+        spare.expect("/")
+        for start in (first, second):
+            spare.follow(start, KernelSpec())
+            await asyncio.sleep(0.1)
+        return await spare.take(second)
+
+    assert asyncio.run(follow(Spare(lambda: tmp_path / "missing" / "kernel"))) is None
+    gc.collect()
+    assert caplog.text == ""

@@ -215,7 +215,7 @@ class Spare:
         coming, self._coming = self._coming, None
         try:
             kernel = await coming
-        except ForkError:
+        except (ForkError, OSError):
             return None
         if kernel.is_fresh:
             return kernel.taken()
@@ -240,5 +240,6 @@ class Spare:
 
 
 async def _drop(coming: asyncio.Task[ForkedKernel]) -> None:
-    with suppress(ForkError):
+    # No one awaits this: asyncio would log a traceback of a kernel that no one needs.
+    with suppress(ForkError, OSError):
         await (await coming).end()

@@ -100,9 +100,37 @@ class ForkClient(KernelClient):
 class DeathWatch(nbclient.NotebookClient):
     """nbclient's client, which notices the end of a forked kernel at once, not within a second.
 
-    It relies on two private names of nbclient. If they change, a death is noticed later. It also
-    takes kernel infos from the zygote.
+    It relies on three private names of nbclient. If they change, a death is noticed later. It also
+    takes kernel infos from the zygote, and lets no task of a cell outlive that cell.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._tasks_of_cell: set[asyncio.Task[Any]] = set()
+
+    async def async_execute_cell(self, *arguments: Any, **options: Any) -> Any:
+        """Execute a cell, and end the tasks that wait for its outputs and for its kernel's end."""
+        try:
+            return await super().async_execute_cell(*arguments, **options)
+        finally:
+            # nbclient 0.11 leaves them behind when an output cannot be used, a time limit is
+            # exceeded or the run is cancelled. They would fail without the client of the kernel,
+            # and asyncio would log the traceback:
+            # https://docs.python.org/3/library/asyncio-dev.html#detect-never-retrieved-exceptions
+            tasks, self._tasks_of_cell = self._tasks_of_cell, set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _note_task(self) -> None:
+        """Note that the running task belongs to the running cell."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks_of_cell.add(task)
+
+    async def _async_poll_output_msg(self, *arguments: Any, **options: Any) -> None:
+        self._note_task()
+        await super()._async_poll_output_msg(*arguments, **options)
 
     async def async_wait_for_reply(self, msg_id: str, cell: Any = None) -> dict[str, Any] | None:
         """Wait for the reply to a request, unless the answer is already known."""
@@ -115,20 +143,17 @@ class DeathWatch(nbclient.NotebookClient):
         return reply
 
     async def _async_poll_kernel_alive(self) -> None:
+        self._note_task()
         fork: ForkProvisioner | None = getattr(self.km, "fork", None)
-        # nbclient 0.11 does not cancel this task with the run, and drops its client, so that an
-        # assertion fails in a task that no one awaits.
         if fork is None:
-            with suppress(AssertionError):
-                await super()._async_poll_kernel_alive()
+            await super()._async_poll_kernel_alive()
             return
         await fork.ended()
         # The task that waits for outputs still has to fetch the last ones.
         is_silent = False
         while not is_silent:
             await asyncio.sleep(_SILENCE_SECONDS)
-            if self.kc is None:
-                return  # the run has ended in the meantime, for example after a time-out
+            assert self.kc is not None  # the task ends with its cell, the client with the run
             is_silent = not await self.kc.iopub_channel.msg_ready()
         # As nbclient does for a dead kernel: `async_execute_cell` then raises DeadKernelError.
         if self.task_poll_for_reply is not None:
