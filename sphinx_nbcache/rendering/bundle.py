@@ -21,7 +21,14 @@ from sphinx_nbcache.rendering.markup import (
     render_latex,
     render_raw_latex,
 )
-from sphinx_nbcache.rendering.nodes import Context, OutputForm, OutputForms, text_block
+from sphinx_nbcache.rendering.nodes import (
+    FORMATS_WITH_OUR_NODES,
+    Context,
+    OutputForm,
+    OutputForms,
+    text_block,
+    use_plain_nodes,
+)
 
 Renderer = Callable[[Any, Context], list[nodes.Node]]
 
@@ -39,6 +46,9 @@ RENDERERS: Mapping[str, Renderer] = {
     LATEX_RAW: render_raw_latex,
     **{mime: partial(render_image, mime=mime) for mime in SUFFIXES},
 }
+# The formats of Sphinx's own builders that show no images; those that write no pages have none.
+_FORMATS_WITHOUT_IMAGES = frozenset({"", "man", "pseudoxml", "text", "xml"})
+_USUAL_IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
 _TEXT_FORMS = ("text/latex", "text/markdown", "text/plain")
 
 
@@ -70,6 +80,10 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
 def preferred_forms(builder: Builder) -> list[str]:
     """Return the MIME types that a builder can show, the best first."""
     images = [mime for mime in SUFFIXES if mime in builder.supported_image_types]
+    if not builder.supported_image_types and builder.format not in _FORMATS_WITHOUT_IMAGES:
+        # Builders of other packages often name none, although their format has images: Markdown and
+        # reStructuredText (sphinx-markdown-builder 0.6, sphinxcontrib-restbuilder 0.3).
+        images = list(_USUAL_IMAGES)
     if builder.format == "html":
         return ["text/html", *images, "text/markdown", "text/latex", "text/plain"]
     if builder.format == "latex":
@@ -99,3 +113,5 @@ class ChooseForms(SphinxPostTransform):
             if best is not None and is_xhtml:
                 write_as_xhtml(best)
             forms.replace_self(best.children if best is not None else [])
+        if self.app.builder.format not in FORMATS_WITH_OUR_NODES:
+            use_plain_nodes(self.document)

@@ -101,6 +101,17 @@ class OutputForm(nodes.container):
     """One form of an output, with its MIME type in the attribute `mime`."""
 
 
+FORMATS_WITH_OUR_NODES = frozenset({"html", "latex", "man", "texinfo", "text"})
+"""The formats whose writers in Sphinx find a visitor for the nodes of this package."""
+_PLAIN: Mapping[type[nodes.Node], type[nodes.Element]] = {
+    AnsiBlock: nodes.literal_block,
+    HtmlWithFormulas: nodes.raw,
+    OutputCaption: nodes.caption,
+    OutputFigure: nodes.figure,
+    OutputTable: nodes.figure,
+}
+
+
 def register_nodes(app: Sphinx) -> None:
     """Tell Sphinx how each builder writes the nodes of this package."""
     shown: dict[str, Any] = dict.fromkeys(_OTHER_FORMATS, (_nothing, _nothing))
@@ -115,6 +126,22 @@ def register_nodes(app: Sphinx) -> None:
     app.add_enumerable_node(OutputTable, "table", html=figure, latex=table)
     app.add_node(AnsiBlock, html=(_open_ansi, _close_ansi))
     app.add_node(HtmlWithFormulas, html=(_show_formulas, None))
+
+
+def use_plain_nodes(document: nodes.document) -> None:
+    """Replace the nodes of this package by those of docutils, which any writer knows."""
+    for node in list(document.findall(nodes.Element)):
+        if isinstance(node, HiddenBlock):
+            node.parent.replace(node, node.children)
+        elif (plain := _PLAIN.get(type(node))) is not None:
+            # The coloured parts of a text become one.
+            is_text = isinstance(node, AnsiBlock)
+            content = [nodes.Text(node.astext())] if is_text else node.children
+            made = plain(node.astext() if is_text else node.rawsource)
+            made += content
+            made.update_all_atts(node)
+            made.source, made.line = node.source, node.line
+            node.parent.replace(node, made)
 
 
 def _nothing(_translator: Any, _node: nodes.Element) -> None:

@@ -159,3 +159,58 @@ def test_a_look_counts_in_the_project_a_notebook_and_a_cell(
     # It changes no result.
     book.conf(**({} if place == "project" else option))
     assert book.build().ran == ()
+
+
+ANOTHER_FORMAT = '''
+from docutils import nodes
+from docutils.io import StringOutput
+from sphinx.builders.text import TextBuilder
+from sphinx.util.docutils import SphinxTranslator
+
+
+class Translator(SphinxTranslator):
+    """Writes the names of docutils' own nodes, as a builder of another package; no others."""
+
+    def __init__(self, document, builder):
+        super().__init__(document, builder)
+        self.body = ""
+
+    def dispatch_visit(self, node):
+        assert node.__class__.__module__.startswith(("docutils", "sphinx.")), node
+        self.body += f"<{node.__class__.__name__} {node.get('uri', '')}>" if isinstance(
+            node, nodes.Element) else str(node)
+
+    def dispatch_departure(self, node):
+        pass
+
+
+class Builder(TextBuilder):
+    name, format = "other", "other"
+
+    def write_doc(self, docname, doctree):
+        translator = Translator(doctree, self)
+        doctree.walkabout(translator)
+        (self.outdir / f"{docname}.txt").write_text(translator.body)
+
+
+def setup(app):
+    app.add_builder(Builder)
+'''
+
+
+def test_a_builder_of_another_package_gets_images_and_only_nodes_that_it_knows(
+    book: Book,
+) -> None:
+    book.write("other_format.py", ANOTHER_FORMAT)
+    path = str(book.folder)
+    book.conf(f"import sys; sys.path.insert(0, {path!r}); extensions.append('other_format')")
+    coloured = '%%print("\\x1b[31mred\\x1b[0m plain")'
+    hidden = "```{code-cell}\n:tags: [hide-cell]\n1 + 1\n```"
+    formulas = "%%from IPython.display import HTML\nHTML('<b>$a$</b>')"
+    book.myst("one.md", FIGURE, TABLE, coloured, hidden, formulas)
+    book.index("one")
+    built = book.build(builder="other")
+    assert built.status == 0, built.warnings
+    text = (book.folder / "_build" / "other" / "one.txt").read_text()
+    assert re.search(r"<figure ><image [^>]*\.svg><caption >A <emphasis >caption", text)
+    assert "red plain" in text
