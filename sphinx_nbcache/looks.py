@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
-from sphinx_nbcache import values
+from sphinx_nbcache import look_values, values
 from sphinx_nbcache.options import Option, option
 from sphinx_nbcache.text import did_you_mean
 
@@ -66,7 +66,7 @@ class Looks:
     )
     emphasize_lines: str = _look(
         "",
-        values.line_numbers,
+        look_values.line_numbers,
         "emphasize_lines",
         "emphasize_lines",
         is_project_wide=False,
@@ -99,7 +99,7 @@ class Looks:
     )
     code_prompt_show: str = _look(
         "Show code cell {type}",
-        values.words,
+        look_values.words,
         "code_prompt_show",
         "code_prompt_show",
         expects="a text",
@@ -108,7 +108,7 @@ class Looks:
     )
     code_prompt_hide: str = _look(
         "Hide code cell {type}",
-        values.words,
+        look_values.words,
         "code_prompt_hide",
         "code_prompt_hide",
         expects="a text",
@@ -135,7 +135,7 @@ class Looks:
     )
     text_lexer: str = _look(
         "",
-        values.lexer,
+        look_values.lexer,
         "text_lexer",
         "text_lexer",
         in_myst_nb="render_text_lexer",
@@ -145,7 +145,7 @@ class Looks:
     )
     error_lexer: str = _look(
         "",
-        values.lexer,
+        look_values.lexer,
         "error_lexer",
         "error_lexer",
         in_myst_nb="render_error_lexer",
@@ -154,7 +154,7 @@ class Looks:
     )
     image: Mapping[str, Any] = _look(
         {},
-        values.image_options,
+        look_values.image_options,
         "image",
         "image",
         in_myst_nb="render_image_options",
@@ -164,7 +164,7 @@ class Looks:
     )
     figure: Mapping[str, Any] = _look(
         {},
-        values.figure_options,
+        look_values.figure_options,
         "figure",
         "figure",
         in_myst_nb="render_figure_options",
@@ -175,14 +175,14 @@ class Looks:
     )
     table: Mapping[str, Any] = _look(
         {},
-        values.figure_options,
+        look_values.figure_options,
         "table",
         expects="a dictionary as for `nbcache_figure`",
         help="The same for tables: the output is numbered among tables.",
     )
     markdown: Dialect = _look(
         "gfm",
-        values.dialect,
+        look_values.dialect,
         "markdown",
         "markdown_format",
         in_myst_nb="render_markdown_format",
@@ -193,7 +193,7 @@ class Looks:
     )
     mime_priority: tuple[str, ...] = _look(
         [],
-        values.mime_types,
+        look_values.mime_types,
         "mime_priority",
         "render_priority",
         in_myst_nb="render_priority",

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.metadata import entry_points
+from functools import partial
 from typing import Any
 
 from docutils import nodes
-from pygments.lexer import Lexer
-from pygments.lexers import get_all_lexers, get_lexer_by_name
-from pygments.util import ClassNotFound
 from sphinx.environment import BuildEnvironment
-from sphinx.highlighting import lexer_classes
 
 from sphinx_nbcache.extension.directives import CodeCellNode
 from sphinx_nbcache.extension.handover import outputs_of
+from sphinx_nbcache.extension.lexers import is_lexer, kernels_lexer
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.tokens import show_translated
 from sphinx_nbcache.files.atomic import trouble_in_words
@@ -37,58 +33,10 @@ from sphinx_nbcache.rendering.cells import (
 from sphinx_nbcache.rendering.images import image_folder, image_uri
 from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, OutputFigure
 from sphinx_nbcache.report.selection import cell_id
-from sphinx_nbcache.results.records import Result, Stored
+from sphinx_nbcache.results.records import Result
 from sphinx_nbcache.text import one_line
 
-_GROUP = "pygments.lexers"
 _Output = Mapping[str, Any]
-
-
-def is_lexer(name: str) -> bool:
-    """Tell whether there is a highlighter of this name; if so, Sphinx finds it from then on.
-
-    For a name such as `ipython3` Pygments would load those of every installed package, and the
-    packages with them: those of MyST-NB, for example, load all of IPython.
-    """
-    return name in lexer_classes or _is_found(name)
-
-
-def load_lexers(names: Iterable[str]) -> None:
-    """Load highlighters once, instead of in each of Sphinx's worker processes."""
-    for name in set(names):
-        is_lexer(name)
-
-
-@cache
-def _is_found(name: str) -> bool:
-    # `plugins=False`: Pygments imports the lexers of all packages at each look-up of a name that is
-    # not its own (https://github.com/pygments/pygments/issues/2479).
-    if any(name.lower() in aliases for _, aliases, *_ in get_all_lexers(plugins=False)):
-        return True
-    if (found := _announced(name)) is not None:
-        # The registry behind `app.add_lexer`: Sphinx highlights with it before it asks Pygments
-        # (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
-        lexer_classes[name] = found
-        return True
-    try:
-        get_lexer_by_name(name)
-    except ClassNotFound:
-        return False
-    return True
-
-
-def _announced(name: str) -> type[Lexer] | None:
-    """Return the highlighter that a package announces under this very name."""
-    for point in entry_points(group=_GROUP, name=name):
-        try:
-            found = point.load()
-        except Exception:  # noqa: BLE001, S112 (another package's code)
-            continue
-        # The name of an entry point need not be an alias of its lexer, and Pygments goes by
-        # aliases.
-        if isinstance(found, type) and issubclass(found, Lexer) and name in found.aliases:
-            return found
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +188,6 @@ class _Warnings:
             )
 
 
-def lexers_of(results: Iterable[Stored | None]) -> set[str]:
-    """Return the names of the highlighters that pages of these results need."""
-    return {_kernels_lexer(stored.result) for stored in results if stored is not None}
-
-
 def fill_unplanned(env: BuildEnvironment, document: nodes.document) -> None:
     """Fill the placeholders of a notebook that did not exist when notebooks were executed."""
     if document.next_node(CodeCellNode) is None:
@@ -332,15 +275,8 @@ def _container_for(node: CodeCellNode) -> nodes.container:
 
 def _lexer(node: CodeCellNode, shown: ShownResult) -> str:
     """Return the language for highlighting: the kernel's, else the file's."""
-    named = _kernels_lexer(shown.result) if shown.result is not None else ""
+    named = kernels_lexer(shown.result) if shown.result is not None else ""
     return named or str(node["lexer"])
-
-
-def _kernels_lexer(result: Result) -> str:
-    info = result.language_info
-    # `pygments_lexer` is optional in a kernel's info
-    # (https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-info).
-    return str(info.get("pygments_lexer") or info.get("name") or "")
 
 
 def _known_lexer(name: str, warn: Any) -> str:

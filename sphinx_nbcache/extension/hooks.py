@@ -206,7 +206,7 @@ class Hooks:
         """`env-before-read-docs`: load lexers once, instead of in each reader."""
         # Other renderers find their highlighters themselves, and may find others of the same name.
         if docnames and app.parallel >= _WORKERS and not self.renderers:
-            from sphinx_nbcache.extension.fill import lexers_of, load_lexers
+            from sphinx_nbcache.extension.lexers import lexers_of, load_lexers
 
             load_lexers(lexers_of(item.result for item in self.settled.values()))
 

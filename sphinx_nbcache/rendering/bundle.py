@@ -13,8 +13,9 @@ from sphinx.builders._epub_base import EpubBuilder
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.rendering.completing import write_as_xhtml
 from sphinx_nbcache.rendering.images import SUFFIXES, render_image
-from sphinx_nbcache.rendering.markdown import render_markdown, write_as_xhtml
+from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.markup import (
     LATEX_RAW,
     render_html,

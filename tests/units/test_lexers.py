@@ -9,7 +9,7 @@ import pytest
 from pygments.lexers import PythonLexer
 from sphinx.highlighting import lexer_classes
 
-from sphinx_nbcache.extension.fill import is_lexer, load_lexers
+from sphinx_nbcache.extension.lexers import is_lexer, load_lexers
 
 
 @pytest.mark.parametrize("name", ["python", "Python", "ipython3", "r", "none"])
@@ -30,7 +30,7 @@ def test_what_an_extension_has_registered_is_known(monkeypatch: pytest.MonkeyPat
 def test_only_the_highlighter_that_is_asked_for_is_loaded() -> None:
     code = (
         "import sys\n"
-        "from sphinx_nbcache.extension.fill import load_lexers\n"
+        "from sphinx_nbcache.extension.lexers import load_lexers\n"
         "from sphinx.highlighting import lexer_classes\n"
         "load_lexers(['ipython3', 'no-such'])\n"
         "import pygments.plugin\n"
