@@ -206,6 +206,7 @@ SVG_LINK = (
             "<svg><a xlink:href='x'><path d='M0'/></a></svg>",
             SVG_LINK,
         ),
+        ("<svg><link>", '<svg xmlns="http://www.w3.org/2000/svg"><link></link></svg>'),
         ("<script>a < b && c</script>", "<script>a &lt; b &amp;&amp; c</script>"),
         ("<p hidden @click=x a:b=y>z", '<p hidden="">z</p>'),
         ("<noscript>a<br></noscript>", "a<br />"),

@@ -65,11 +65,14 @@ def may_stand_in(name: str, *, is_in_select: bool) -> bool:
     return not is_in_select or name in _CHOICES
 
 
-def start_tag(name: str, attributes: Mapping[str, str | None], *, xml: bool) -> str:
+def start_tag(
+    name: str, attributes: Mapping[str, str | None], *, xml: bool, is_html: bool = True
+) -> str:
     """Return a start tag; nothing for a name that XML does not know."""
     if xml and not _XML_NAME.fullmatch(name):
         return ""
-    return "".join(_start(_shown(name), attributes, xml=xml))
+    is_empty = xml and is_html and name in VOID
+    return "".join([*_start(_shown(name), attributes, xml=xml), " />" if is_empty else ">"])
 
 
 def end_tag(name: str, *, xml: bool = False) -> str:
@@ -100,7 +103,6 @@ def _start(name: str, attributes: Mapping[str, str | None], *, xml: bool) -> Ite
             yield f' {key}="{escape(value or "")}"'
     if xml and any(key.startswith("xlink:") for key in attributes):
         yield ' xmlns:xlink="http://www.w3.org/1999/xlink"'
-    yield " />" if xml and name in VOID else ">"
 
 
 class OpenTags:
@@ -214,7 +216,7 @@ class Writer:
             if not may_stand_in(name, is_in_select=item.is_in_select):
                 todo += [item._replace(node=child) for child in children[::-1]]
                 return
-        start = start_tag(name, attributes, xml=self._xml)
+        start = start_tag(name, attributes, xml=self._xml, is_html=space == "html")
         if self._xml and start and space != item.space:
             declared = f' xmlns="{_NAMESPACES.get(space, _NAMESPACES["html"])}"'
             start = f"<{name}{declared}{start[len(name) + 1 :]}"
