@@ -11,7 +11,8 @@ import msgspec
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-from sphinx_nbcache.extension.config_values import executed_folder, launched_folder, settings_of
+from sphinx_nbcache.config import Settings
+from sphinx_nbcache.extension.config_values import executed_folder, launched_folder
 from sphinx_nbcache.extension.handover import Build, PageContent, content_of
 from sphinx_nbcache.extension.log import notifier
 from sphinx_nbcache.files.atomic import trouble_in_words
@@ -49,12 +50,12 @@ class ExecutedFiles:
         self.changed: list[Path] = []
 
 
-def write_executed(app: Sphinx, build: Build) -> ExecutedFiles:
+def write_executed(app: Sphinx, settings: Settings, build: Build) -> ExecutedFiles:
     """Write the notebooks of a build with their outputs, if the option says so.
 
     Only notebooks that changed since their file was written are read.
     """
-    place = executed_folder(app, settings_of(app.config)[0])
+    place = executed_folder(app, settings)
     written = ExecutedFiles(is_on=place is not None)
     notify = notifier(app)
     expected = launched_folder(app)
@@ -70,7 +71,7 @@ def write_executed(app: Sphinx, build: Build) -> ExecutedFiles:
         return written
     if why := why_not_owned(place, Path(app.srcdir)):
         text = (
-            f"executed notebooks are not written into {place}: {why}; remove it, or name another"
+            f"executed notebooks are not written into {place}: {why}; name another"
             f" folder in {OPTION}"
         )
         notify(Notice(Topic.EXECUTED, text, option=OPTION))
@@ -80,8 +81,8 @@ def write_executed(app: Sphinx, build: Build) -> ExecutedFiles:
         for docname, settled in sorted(build.settled.items()):
             try:
                 _write(folder, docname, settled, build, written)
-            except ForeignFileError:
-                foreign.append(docname + IPYNB_SUFFIX)
+            except ForeignFileError as error:
+                foreign.append(f"{docname}{IPYNB_SUFFIX} ({error})")
             except (MergeError, NotebookError, OSError) as error:
                 why = trouble_in_words(error) if isinstance(error, OSError) else str(error)
                 text = f"its executed copy is not written: {why}"
@@ -97,9 +98,8 @@ def write_executed(app: Sphinx, build: Build) -> ExecutedFiles:
         shown = ", ".join(foreign[:_SHOWN_AT_MOST])
         more = " and more" if len(foreign) > _SHOWN_AT_MOST else ""
         text = (
-            f"{counted(len(foreign), 'file')} in {place} stays as it is, because no build has"
-            f" written its present content: {shown}{more}; move it away, or name another folder in"
-            f" {OPTION}"
+            f"{counted(len(foreign), 'executed notebook')} not written into {place}: {shown}{more};"
+            f" move away what is yours, or name another folder in {OPTION}"
         )
         notify(Notice(Topic.EXECUTED, text, option=OPTION))
     return written

@@ -186,7 +186,7 @@ class Hooks:
             project.notebooks.set_built(names, project.name_of(project.base))
             self._make_report(project)
             if not self.renderers:
-                self.executed = write_executed(app, self)
+                self.executed = write_executed(app, project.settings, self)
                 found |= readers_of(env, self.executed)
             project.forget()
         finally:

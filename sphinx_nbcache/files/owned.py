@@ -52,7 +52,8 @@ def why_not_owned(folder: Path, base: Path) -> str:
         return ""
     except OSError as error:
         return error.strerror or str(error)
-    return "" if is_free else "it has files that no build of this extension has written"
+    foreign = "it has files that no build of this extension has written; move them away"
+    return "" if is_free else foreign
 
 
 class OwnedFolder:
@@ -97,8 +98,13 @@ class OwnedFolder:
             raise ForeignFileError("no build has written what is there")
         if found != digest:
             self._mark()
-            with open_folder(self.folder, name, create=True) as (folder, _):
-                place(folder, move_of(name, found), found, [content], _MODE)
+            try:
+                with open_folder(self.folder, name, create=True) as (folder, _):
+                    place(folder, move_of(name, found), found, [content], _MODE)
+            except ForeignFileError:
+                # Another build may have written the same at the same time.
+                if _digest_at(path) != digest:
+                    raise
         self._files[name] = _File(state, digest, Stat.of(path))
         return found != digest
 

@@ -122,6 +122,17 @@ def test_two_builders_share_the_files_also_if_one_leaves_out_a_notebook(small: B
     assert stats(folder_of(small)) == before
 
 
+def test_two_builds_at_once_write_the_same_files(small: Book) -> None:
+    builds = [small.start(builder=name, trees=name) for name in ("html", "text")]
+    logs = [build.communicate(timeout=200)[0] for build in builds]
+    assert [build.returncode for build in builds] == [0, 0], logs
+    assert not any("nbcache.executed" in log for log in logs), logs
+    assert outputs_in(written(small, "guide/fit")) == ["fitted\n"]
+    assert len([*folder_of(small).rglob("*")]) == len(["guide", LIST, "fit", "ipy", "bad"])
+    small.build("-D", "nbcache_execute=frozen")
+    assert outputs_in(written(small, "guide/fit")) == ["fitted\n"]
+
+
 def test_a_notebook_that_is_shown_as_it_is_is_written_as_it_is(book: Book) -> None:
     book.conf(write_executed=True, exclude=["stored.ipynb", "text.md"])
     book.index("stored", "text")
@@ -155,8 +166,8 @@ def test_a_copy_that_the_user_has_edited_stays_and_is_named(small: Book) -> None
     fit.write_text("mine", "utf-8")
     for _ in range(2):
         built = small.build()
-        assert "1 file in" in built.warnings
-        assert "guide/fit.ipynb" in built.warnings
+        assert "1 executed notebook not written" in built.warnings
+        assert "guide/fit.ipynb (no build has written what is there)" in built.warnings
         assert "nbcache_write_executed" in built.warnings
         assert fit.read_text("utf-8") == "mine"
     (small.folder / "guide" / "fit.md").unlink()
