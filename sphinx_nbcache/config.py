@@ -299,6 +299,17 @@ class Settings(Looks):
         help='The effect of a failed notebook. `"warn"`: a warning. `"fail"`: the build goes on to'
         ' its end, and exits with status 1. `"stop"`: the build ends at once.',
     )
+    write_executed: bool | str = option(
+        AUTO,
+        values.switch_or_path,
+        expects='`"auto"`, `True`, `False`, or a path relative to the source directory',
+        help="Where each notebook is written as an `.ipynb` file, with the outputs that its page"
+        " shows (see [](../how-to/executed-notebooks.md)). `True`: in the folder `jupyter_execute`"
+        " next to the output directory, where launch buttons of themes expect it. A path: in that"
+        " folder, which must be new, empty, or written by an earlier build. `False`: nowhere."
+        ' `"auto"`: as with `True` if `html_theme_options` has `launch_buttons`, else nowhere.'
+        " Where nbsphinx or MyST-NB renders the notebooks, the option has no effect.",
+    )
     ci: Ci = option(
         AUTO,
         values.one_of(AUTO, "github", "off"),

@@ -55,6 +55,8 @@ class Topic(StrEnum):
     """Pygments has no lexer for a cell's language."""
     STDERR = "stderr"
     """A cell wrote to its standard error stream, and `nbcache_output_stderr` asks for a word."""
+    EXECUTED = "executed"
+    """An executed notebook is not written as a file, or `nb-download` finds none."""
     REPORT = "report"
     """The report cannot be written into the output directory."""
     CLI = "cli"

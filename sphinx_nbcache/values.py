@@ -270,6 +270,22 @@ def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
     return globs
 
 
+def switch_or_path(value: Any) -> bool | str:
+    """Return a switch, `"auto"`, or a path."""
+    try:
+        return value if value == AUTO else switch(value)
+    except (TypeError, ValueError):
+        pass
+    expected = "'auto', True, False, or a path"
+    try:
+        text = path(value)
+    except ValueError:
+        raise ValueError(expected) from None
+    if text is None:
+        raise ValueError(expected)
+    return text
+
+
 def formats(value: Any) -> dict[str, str]:
     """Return a mapping from suffixes to formats or readers."""
     return _checked_entries(mapping(value, "a dictionary of strings").items(), _format, dict)

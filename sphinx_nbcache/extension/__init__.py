@@ -21,6 +21,7 @@ def connect(app: Sphinx) -> None:
     from sphinx_nbcache.extension.config_values import register_options
     from sphinx_nbcache.extension.directives import JcacheReport, JcacheStatus
     from sphinx_nbcache.extension.domain import NotebookDomain
+    from sphinx_nbcache.extension.downloads import NbDownload
     from sphinx_nbcache.extension.galleries import leave_out_galleries
     from sphinx_nbcache.extension.handover import renderers_in_charge
     from sphinx_nbcache.extension.hooks import Hooks
@@ -51,6 +52,8 @@ def connect(app: Sphinx) -> None:
     hooks.connect(app)
     if renderers:
         _hand_over(app, hooks, renderers)
+    else:
+        app.add_role("nb-download", NbDownload(hooks))
 
 
 def _hand_over(app: Sphinx, hooks: Hooks, renderers: Sequence[str]) -> None:

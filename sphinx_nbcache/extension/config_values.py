@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,9 +16,10 @@ from sphinx.util.matching import get_matching_files
 
 from sphinx_nbcache.config import Settings, declared_options, read_settings, unknown_option
 from sphinx_nbcache.extension.log import line_in_conf, notifier, place_of_option
+from sphinx_nbcache.files.owned import LIST, why_not_owned
 from sphinx_nbcache.notebooks.formats import Formats, is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
-from sphinx_nbcache.options import PREFIX, OptionError, OptionProblem
+from sphinx_nbcache.options import AUTO, PREFIX, OptionError, OptionProblem
 from sphinx_nbcache.project.locations import store_place
 
 # Prefixes of the options of MyST-NB and nbsphinx.
@@ -30,6 +32,7 @@ _TYPES_OF_OTHERS = frozenset({"myst-nb", "jupyter_notebook"})
 # They write each page that they have executed as a notebook next to the output directory
 # (jupyter-sphinx 0.5.3, `utils.output_directory`; MyST-NB 1.4, `nb_output_folder`).
 _KEEPS_NOTEBOOKS = frozenset({"jupyter_sphinx", "myst_nb"})
+_EXECUTED = "jupyter_execute"
 CHECKPOINTS = "**.ipynb_checkpoints"
 
 
@@ -243,12 +246,39 @@ def _outputs(app: Sphinx) -> list[str]:
     base, output = Path(app.srcdir), Path(app.outdir)
     # Also folders of other builders: `make html latexpdf` writes both next to each other.
     folders = {output, Path(app.doctreedir), store_place(base, output.parent, settings)}
-    if not _KEEPS_NOTEBOOKS.isdisjoint(app.extensions):
-        folders.add(output.parent / "jupyter_execute")
+    usual = output.parent / _EXECUTED
+    # Also if they are not written any more.
+    if not _KEEPS_NOTEBOOKS.isdisjoint(app.extensions) or (usual / LIST).is_file():
+        folders.add(usual)
+    executed = executed_folder(app, settings)
+    # A folder of the user's stays a folder of documents.
+    if executed is not None and not why_not_owned(executed, base):
+        folders.add(executed)
     if output.parent.is_dir():
         folders.update(folder for folder in output.parent.iterdir() if is_output(folder))
     inside = (folder for folder in folders if base in folder.parents)
     return sorted(_glob_of(folder.relative_to(base).as_posix()) for folder in inside)
+
+
+def executed_folder(app: Sphinx, settings: Settings) -> Path | None:
+    """Return the folder for executed notebooks; `None` if none are written."""
+    wanted = settings.write_executed
+    if wanted == AUTO:
+        return launched_folder(app)
+    if isinstance(wanted, str):
+        return Path(os.path.normpath(Path(app.srcdir) / wanted))
+    return Path(app.outdir).parent / _EXECUTED if wanted else None
+
+
+def launched_folder(app: Sphinx) -> Path | None:
+    """Return the folder in which launch buttons expect executed notebooks, if there are any.
+
+    sphinx-book-theme (1.4) copies the executed notebook of each page that is not `.ipynb`, and ends
+    the build if it is not there (`header_buttons/launch.py`).
+    """
+    options: Any = app.config.html_theme_options
+    is_wanted = isinstance(options, Mapping) and options.get("launch_buttons")
+    return Path(app.outdir).parent / _EXECUTED if is_wanted else None
 
 
 def _glob_of(name: str) -> str:

@@ -21,6 +21,7 @@ from sphinx_nbcache.extension.config_values import (
     check_names,
     check_options,
     exclude_non_documents,
+    executed_folder,
     leave_out_outputs,
     options_for_commands,
     register_formats,
@@ -28,6 +29,7 @@ from sphinx_nbcache.extension.config_values import (
     take_over_suffixes,
 )
 from sphinx_nbcache.extension.domain import WrittenPages, notebook_domain
+from sphinx_nbcache.extension.executed_files import ExecutedFiles, readers_of, write_executed
 from sphinx_nbcache.extension.handover import pasted_from
 from sphinx_nbcache.extension.log import (
     annotate,
@@ -129,6 +131,7 @@ class Hooks:
         self.seconds = 0.0
         self.report: BuildReport | None = None
         self.written: WrittenPages | None = None
+        self.executed = ExecutedFiles()
         self.signals = SignalHandlers(say_interrupted)
 
     def connect(self, app: Sphinx) -> None:
@@ -182,6 +185,9 @@ class Hooks:
             names = sorted(item.planned.name for item in self.settled.values())
             project.notebooks.set_built(names, project.name_of(project.base))
             self._make_report(project)
+            if not self.renderers:
+                self.executed = write_executed(app, project.settings, self)
+                found |= readers_of(env, self.executed)
             project.forget()
         finally:
             # Before readers are forked: nothing may remain open, locked or running.
@@ -303,7 +309,9 @@ class Hooks:
         # The hooks live as long as the application, which may build more than once.
         self.settled, self.seconds = {}, 0.0
         self._shown.clear()
-        quiet = Path(app.outdir), Path(app.doctreedir)
+        quiet = [Path(app.outdir), Path(app.doctreedir)]
+        if (executed := executed_folder(app, settings)) is not None:
+            quiet.append(executed)
         self.project = Project(
             (), base=base, place=place, settings=settings, notify=notifier(app), quiet=quiet
         )

@@ -214,14 +214,23 @@ def write_notebook(node: Any, target: Path, formats: Formats, *, keep: Iterable[
     fmt = target_format(target, formats)
     if any(_is_same_file(target, path) for path in keep):
         raise MergeError(f"{target} is the source of a notebook; write to another file")
-    text = _text(node, fmt)
+    text = notebook_text(node, fmt)
     try:
         replace_file(target, text)
     except OSError as error:
         raise MergeError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
-def _text(node: Any, fmt: str) -> str:
+def notebook_text(node: Any, fmt: str) -> str:
+    """Return the text of a notebook in a format.
+
+    Args:
+        node: The notebook, an nbformat node.
+        fmt: `ipynb`, or the name of a jupytext format.
+
+    Raises:
+        MergeError: It cannot be written in this format.
+    """
     if fmt == IPYNB:
         from nbformat import v4
 
