@@ -17,6 +17,7 @@ from sphinx.util.tags import Tags
 from sphinx_nbcache.config import Settings, checked_settings, declared_options, read_settings
 from sphinx_nbcache.extension.config_values import CHECKPOINTS, notice_of_unknown, unknown_options
 from sphinx_nbcache.extension.handover import renderers_in_charge
+from sphinx_nbcache.extension.left_over import left_over_in, options_left_over
 from sphinx_nbcache.extension.log import line_in_conf
 from sphinx_nbcache.extension.their_options import Their, file_types_in, options_of
 from sphinx_nbcache.notebooks.formats import not_documents
@@ -104,18 +105,22 @@ def _documents(base: Path, values: dict[str, Any]) -> Iterator[str]:
 
 def _of_renderers(base: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Return the options that follow from those of nbsphinx or MyST-NB in a `conf.py`."""
-    wanted = values.get(PREFIX + "renderer", AUTO)
+    wanted, extensions = values.get(PREFIX + "renderer", AUTO), values.get("extensions", ())
     try:
-        renderers = renderers_in_charge(values.get("extensions", ()), wanted)
+        renderers = renderers_in_charge(extensions, wanted)
     except ConfigError as error:
         raise ProjectError(str(error)) from None
+    documents = partial(_documents, base, values)
+    if not renderers:
+        loaded = renderers_in_charge(extensions, AUTO)
+        return options_left_over(left_over_in(values, loaded, base, documents))
 
     def get(name: str) -> Any:
         return values.get(name, _DEFAULTS.get(name))
 
-    their = Their(get, values.__contains__, base, partial(_documents, base, values))
+    their = Their(get, values.__contains__, base, documents)
     try:
-        return options_of(renderers, file_types_in(values), their) if renderers else {}
+        return options_of(renderers, file_types_in(values), their)
     except OptionError as error:
         raise ProjectError(str(error)) from None
 
