@@ -17,8 +17,9 @@ from sphinx.util.tags import Tags
 from sphinx_nbcache.config import Settings, checked_settings, declared_options, read_settings
 from sphinx_nbcache.extension.config_values import CHECKPOINTS, notice_of_unknown, unknown_options
 from sphinx_nbcache.extension.handover import renderers_in_charge
-from sphinx_nbcache.extension.left_over import left_over_in, options_left_over
+from sphinx_nbcache.extension.left_over import left_over_in, meanings, options_left_over
 from sphinx_nbcache.extension.log import line_in_conf
+from sphinx_nbcache.extension.migrating import migrated
 from sphinx_nbcache.extension.their_options import Their, file_types_in, options_of
 from sphinx_nbcache.notebooks.formats import not_documents
 from sphinx_nbcache.notebooks.renderers import MODE_OPTIONS
@@ -84,6 +85,21 @@ def find_conf_store(folder: Path) -> tuple[Path, Settings]:
     values = _values(base)
     settings, _ = read_settings(_lasting(values) | _of_renderers(base, values))
     return _store_of(base, settings).resolve(), settings
+
+
+def migrated_conf(folder: Path) -> tuple[str, str]:
+    """Return the text of a `conf.py`, and the one with our extension and options in it.
+
+    Raises:
+        ProjectError: There is no `conf.py`, or it fails.
+    """
+    base = folder.resolve()
+    values = _values(base)
+    their = left_over_in(values, (), base, partial(_documents, base, values))
+    # Bytes, so that line ends and a byte order mark stay.
+    text = (base / "conf.py").read_bytes().decode()
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    return text, mark + migrated(text.removeprefix(mark), values, meanings(their))
 
 
 def _lasting(values: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ to [](take_left_over) is a pure function of the configuration.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,6 +265,8 @@ def _meaning(derived: Derived, their: Their) -> Meaning:
         new = taken(derived, their)
         assert new is not None
         value_here = _as_globs(value, new[0], their) if derived.adds else new[0]
+        if derived.option == "store":
+            value_here = _relative(value_here, their.base)
         checked = declared.check(value_here)
     except ValueError as expected:
         text = (
@@ -289,6 +292,14 @@ def _as_globs(patterns: Iterable[str], excluded: list[str], their: Their) -> lis
     globs = [f"**/{pattern}" for pattern in patterns]
     found = {name for name in their.documents() if matching_glob(name, globs)}
     return globs if found == {*excluded} else excluded
+
+
+def _relative(path: Any, base: Path) -> Any:
+    """Return a path relative to the source directory, so that it names no machine."""
+    try:
+        return Path(os.path.relpath(path, base)).as_posix()
+    except (TypeError, ValueError):
+        return path  # empty, or on another drive of Windows
 
 
 def _lost(source: str, their: Their) -> str:

@@ -52,7 +52,7 @@ def options(*documents: str, **set_names: Any) -> dict[str, Any]:
         ("nb_execution_raise_on_error", True, "on_error", "stop"),
         ("nb_execution_raise_on_error", False, "on_error", "warn"),
         ("nb_execution_allow_errors", True, "allow_errors", True),
-        ("nb_execution_cache_path", "/c", "store", "/c"),
+        ("nb_execution_cache_path", "/c", "store", "../c"),
         ("nb_kernel_rgx_aliases", {"a": "b"}, "kernel_aliases", {"a": "b"}),
         ("nb_custom_formats", {".py": "jupytext.reads"}, "formats", {".py": "jupytext"}),
         ("nb_merge_streams", True, "merge_streams", True),
