@@ -34,7 +34,7 @@ class Topic(StrEnum):
     CONFIG = "config"
     """An option in ``conf.py`` or in a notebook has an invalid value."""
     OPTION = "option"
-    """``conf.py`` or the command line sets an ``nbcache_…`` option that does not exist."""
+    """An option that is set does not exist, or is of another tool and has no counterpart here."""
     METADATA = "metadata"
     """The metadata of a notebook or cell has an unknown key."""
     TAG = "tag"

@@ -36,7 +36,7 @@ class Commands(Generated):
             *_options(jcache, common=False),
         ]
         root = click.Context(jcache, info_name=PROGRAM)
-        for name in ("execute", "explain", "report"):
+        for name in ("execute", "explain", "report", "migrate"):
             lines += _command(jcache.commands[name], [name], root, level=2)
         for group in (project, cache):
             context = click.Context(group, info_name=group.name, parent=root)

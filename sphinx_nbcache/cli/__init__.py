@@ -12,6 +12,7 @@ from sphinx_nbcache import __version__
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.cache_commands import cache_group as cache
 from sphinx_nbcache.cli.groups import Group, kept
+from sphinx_nbcache.cli.migrating import migrate
 from sphinx_nbcache.cli.options import USUAL
 from sphinx_nbcache.cli.project_commands import list_notebooks, show_notebook
 from sphinx_nbcache.cli.project_commands import project_group as project
@@ -74,6 +75,7 @@ jcache.add(project)
 jcache.add(notebook)
 jcache.add(cache)
 jcache.add(quickstart)
+jcache.add(migrate)
 
 
 def main() -> None:

@@ -17,7 +17,9 @@ from sphinx.util.tags import Tags
 from sphinx_nbcache.config import Settings, checked_settings, declared_options, read_settings
 from sphinx_nbcache.extension.config_values import CHECKPOINTS, notice_of_unknown, unknown_options
 from sphinx_nbcache.extension.handover import renderers_in_charge
+from sphinx_nbcache.extension.left_over import left_over_in, meanings, options_left_over
 from sphinx_nbcache.extension.log import line_in_conf
+from sphinx_nbcache.extension.migrating import migrated
 from sphinx_nbcache.extension.their_options import Their, file_types_in, options_of
 from sphinx_nbcache.notebooks.formats import not_documents
 from sphinx_nbcache.notebooks.renderers import MODE_OPTIONS
@@ -85,6 +87,21 @@ def find_conf_store(folder: Path) -> tuple[Path, Settings]:
     return _store_of(base, settings).resolve(), settings
 
 
+def migrated_conf(folder: Path) -> tuple[str, str]:
+    """Return the text of a `conf.py`, and the one with our extension and options in it.
+
+    Raises:
+        ProjectError: There is no `conf.py`, or it fails.
+    """
+    base = folder.resolve()
+    values = _values(base)
+    their = left_over_in(values, (), base, partial(_documents, base, values))
+    # Bytes, so that line ends and a byte order mark stay.
+    text = (base / "conf.py").read_bytes().decode()
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    return text, mark + migrated(text.removeprefix(mark), values, meanings(their))
+
+
 def _lasting(values: dict[str, Any]) -> dict[str, Any]:
     """Return our lasting options in a `conf.py`, by name without `nbcache_`."""
     return {
@@ -104,18 +121,22 @@ def _documents(base: Path, values: dict[str, Any]) -> Iterator[str]:
 
 def _of_renderers(base: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Return the options that follow from those of nbsphinx or MyST-NB in a `conf.py`."""
-    wanted = values.get(PREFIX + "renderer", AUTO)
+    wanted, extensions = values.get(PREFIX + "renderer", AUTO), values.get("extensions", ())
     try:
-        renderers = renderers_in_charge(values.get("extensions", ()), wanted)
+        renderers = renderers_in_charge(extensions, wanted)
     except ConfigError as error:
         raise ProjectError(str(error)) from None
+    documents = partial(_documents, base, values)
+    if not renderers:
+        loaded = renderers_in_charge(extensions, AUTO)
+        return options_left_over(left_over_in(values, loaded, base, documents))
 
     def get(name: str) -> Any:
         return values.get(name, _DEFAULTS.get(name))
 
-    their = Their(get, values.__contains__, base, partial(_documents, base, values))
+    their = Their(get, values.__contains__, base, documents)
     try:
-        return options_of(renderers, file_types_in(values), their) if renderers else {}
+        return options_of(renderers, file_types_in(values), their)
     except OptionError as error:
         raise ProjectError(str(error)) from None
 

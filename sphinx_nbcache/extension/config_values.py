@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
+from sphinx.project import EXCLUDE_PATHS
 from sphinx.util.matching import get_matching_files
 
 from sphinx_nbcache.config import Settings, declared_options, read_settings, unknown_option
+from sphinx_nbcache.extension.left_over import is_setting
 from sphinx_nbcache.extension.log import line_in_conf, notifier, place_of_option
 from sphinx_nbcache.files.owned import LIST, why_not_owned
 from sphinx_nbcache.notebooks.formats import Formats, is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.options import AUTO, PREFIX, OptionError, OptionProblem
 from sphinx_nbcache.project.locations import store_place
+from sphinx_nbcache.text import did_you_mean
 
-# Prefixes of the options of MyST-NB and nbsphinx.
-_OTHERS = ("nb_", "nbsphinx_")
 FILE_TYPE = "nbcache"
 # Before and after Sphinx merges the suffixes of extensions with those of `conf.py` (800).
 BEFORE_SUFFIXES, AFTER_SUFFIXES = 700, 900
@@ -44,7 +44,7 @@ def unknown_options(set_names: Mapping[str, Any]) -> Iterator[str]:
     """
     known = {PREFIX + name for name in declared_options()}
     for name, value in set_names.items():
-        if name.startswith(PREFIX) and name not in known and _is_setting(value):
+        if name.startswith(PREFIX) and name not in known and is_setting(value):
             yield name
 
 
@@ -58,33 +58,6 @@ def notice_of_unknown(option: str, conf: Path, *, is_in_conf: bool) -> Notice:
     """
     line = line_in_conf(option, conf) if is_in_conf else None
     return Notice(Topic.OPTION, unknown_option(option), conf if is_in_conf else None, line)
-
-
-def left_over(set_names: Mapping[str, Any], is_read: Callable[[str], bool]) -> str:
-    """Return one line on the options of other notebook extensions that nothing reads.
-
-    It is empty if there are none.
-
-    Args:
-        set_names: The names that a `conf.py` defines.
-        is_read: Tells whether a loaded extension has registered an option.
-    """
-    names = [
-        name
-        for name, value in set_names.items()
-        if name.startswith(_OTHERS) and not is_read(name) and _is_setting(value)
-    ]
-    return f"no loaded extension reads {_listed(names)} of conf.py" if names else ""
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
-
-
-# A `conf.py` is a module: everything in it is a name that could be an option.
-def _is_setting(value: Any) -> bool:
-    """Tell whether a value could be that of an option: modules and functions are helpers."""
-    return not isinstance(value, ModuleType) and not callable(value)
 
 
 def register_options(app: Sphinx) -> None:
@@ -102,16 +75,20 @@ def raw_options(config: Config) -> dict[str, Any]:
     return {name: config[PREFIX + name] for name in declared_options()}
 
 
-def options_for_commands(config: Config) -> dict[str, Any]:
+def options_for_commands(config: Config, usual: str) -> dict[str, Any]:
     """Return the values that count for the commands after this build, too.
 
     Users give `-D nbcache_execute=force` to run everything once; the commands would run everything
     each time if it lasted.
+
+    Args:
+        config: The configuration.
+        usual: The execution mode where neither `conf.py` nor the command line has the option.
     """
     raw, name = raw_options(config), PREFIX + "execute"
     if name in config.overrides:
         # In the configuration, the value of the command line has replaced that of `conf.py`.
-        raw["execute"] = config._raw_config.get(name, "renderer")  # noqa: SLF001 (no public API)
+        raw["execute"] = config._raw_config.get(name, usual)  # noqa: SLF001 (no public API)
     return raw
 
 
@@ -166,7 +143,7 @@ def _missing_root(settings: Settings, srcdir: Path) -> Iterator[OptionProblem]:
 
 
 def check_names(app: Sphinx, config: Config) -> None:
-    """Warn about unknown options; name those of other extensions that nothing reads."""
+    """Warn about unknown options."""
     conf, notify = Path(app.confdir) / "conf.py", notifier(app)
     # Sphinx keeps the names of `conf.py` in a private attribute only: values of unregistered names
     # are otherwise dropped silently.
@@ -177,8 +154,6 @@ def check_names(app: Sphinx, config: Config) -> None:
     for option in unknown_options(config.overrides):
         if option not in in_conf:
             notify(notice_of_unknown(option, conf, is_in_conf=False))
-    if text := left_over(in_conf, config.__contains__):
-        notify(Notice(Topic.OPTION, text, is_information=True))
 
 
 def take_over_suffixes(app: Sphinx, config: Config) -> None:
@@ -198,6 +173,37 @@ def take_over_suffixes(app: Sphinx, config: Config) -> None:
         listed = ", ".join(f"`{suffix}` (`{kind}`)" for suffix, kind in taken.items())
         text = f"source_suffix names parsers of other extensions; sphinx_nbcache reads {listed}"
         notifier(app)(Notice(Topic.OPTION, text, is_information=True))
+
+
+def check_parsers(app: Sphinx, config: Config) -> None:
+    """End a build that could not read a document, before notebooks are run.
+
+    Sphinx looks for a parser when it reads the first page that needs it.
+
+    Raises:
+        ConfigError: No loaded extension reads the file type of a document.
+    """
+    known = [*app.registry.source_parsers]
+    without = {
+        suffix: kind
+        for suffix, kind in config.source_suffix.items()
+        if (kind or "restructuredtext") not in known
+    }
+    if not without:
+        return
+    left_out = [*config.exclude_patterns, *EXCLUDE_PATHS, *_outputs(app)]
+    for name in get_matching_files(app.srcdir, config.include_patterns, left_out):
+        # The first suffix that fits, as in `sphinx.util.get_filetype` (9.0).
+        suffix = next((suffix for suffix in config.source_suffix if name.endswith(suffix)), "")
+        if suffix in without:
+            kind = without[suffix]
+            text = (
+                f"source_suffix names the file type {kind!r} for `{suffix}` ({name}), which no"
+                f" loaded extension reads{did_you_mean(kind, known) or '.'} Write a type that one"
+                ' reads, such as "restructuredtext" or "markdown", or add the extension that reads'
+                " it to `extensions`; no notebook has been run"
+            )
+            raise config_error(app, OptionError("source_suffix", text))
 
 
 def exclude_non_documents(app: Sphinx, config: Config) -> None:

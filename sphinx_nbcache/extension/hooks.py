@@ -20,6 +20,7 @@ from sphinx_nbcache.extension.config_values import (
     BEFORE_SUFFIXES,
     check_names,
     check_options,
+    check_parsers,
     exclude_non_documents,
     executed_folder,
     leave_out_outputs,
@@ -31,6 +32,11 @@ from sphinx_nbcache.extension.config_values import (
 from sphinx_nbcache.extension.domain import WrittenPages, notebook_domain
 from sphinx_nbcache.extension.executed_files import ExecutedFiles, readers_of, write_executed
 from sphinx_nbcache.extension.handover import pasted_from
+from sphinx_nbcache.extension.left_over import (
+    execute_left_over,
+    name_left_over,
+    take_left_over,
+)
 from sphinx_nbcache.extension.log import (
     annotate,
     is_command_line,
@@ -141,12 +147,17 @@ class Hooks:
             self.signals.install()
         # The order of these events in a build:
         # https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html
+        if not self.renderers:
+            # Before the check of ours, which they become.
+            app.connect("config-inited", take_left_over, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
         if not self.renderers:
             app.connect("config-inited", register_formats, priority=BEFORE_SUFFIXES)
             app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)
             app.connect("config-inited", exclude_non_documents, priority=AFTER_SUFFIXES)
         app.connect("config-inited", check_names, priority=AFTER_SUFFIXES)
+        app.connect("config-inited", name_left_over, priority=AFTER_SUFFIXES)
+        app.connect("config-inited", check_parsers, priority=AFTER_SUFFIXES)
         app.connect("builder-inited", leave_out_outputs)
         # The last event before Sphinx reads pages, and the first that knows which documents exist.
         app.connect("env-get-outdated", self.execute)
@@ -315,7 +326,9 @@ class Hooks:
         self.project = Project(
             (), base=base, place=place, settings=settings, notify=notifier(app), quiet=quiet
         )
-        write_project_file(place, base, self.project.root, options_for_commands(app.config), quiet)
+        usual = "renderer" if self.renderers else execute_left_over(app)
+        options = options_for_commands(app.config, usual)
+        write_project_file(place, base, self.project.root, options, quiet)
         return self.project
 
     def _carry_out(self, app: Sphinx, env: BuildEnvironment, to_read: set[str]) -> bool:

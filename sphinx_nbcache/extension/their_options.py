@@ -30,7 +30,7 @@ from sphinx_nbcache.options import PREFIX, OptionError
 
 # The file types for which they register their parsers.
 FILE_TYPES: Mapping[str, str] = {"jupyter_notebook": NBSPHINX, "myst-nb": MYST_NB}
-_CUSTOM_FORMATS = {NBSPHINX: "nbsphinx_custom_formats", MYST_NB: "nb_custom_formats"}
+CUSTOM_FORMATS = {NBSPHINX: "nbsphinx_custom_formats", MYST_NB: "nb_custom_formats"}
 _JUPYTEXT = "jupytext.reads"
 # Former names of MyST-NB's options, which count if they are set, and the value of those that are
 # not (`NbParserConfig` in `myst_nb/core/config.py`, `_UNSET` in `myst_nb/sphinx_ext.py`, 1.4).
@@ -76,7 +76,7 @@ class Derived:
 
     Attributes:
         option: Our option, without `nbcache_`.
-        value: Its raw value.
+        translate: Returns its raw value for a value of theirs; `ValueError` says what is expected.
         source: Their option.
         source_value: The value of that option.
         is_default: Whether the user has not set it.
@@ -84,11 +84,16 @@ class Derived:
     """
 
     option: str
-    value: Any
+    translate: Callable[[Any], Any]
     source: str
     source_value: Any
     is_default: bool = False
     adds: bool = False
+
+    @property
+    def value(self) -> Any:
+        """The raw value of our option."""
+        return self.translate(self.source_value)
 
 
 def mode_in(renderer: str, their: Their) -> str:
@@ -110,16 +115,14 @@ def derived_options(renderer: str, their: Their) -> Iterator[Derived]:
 
     The mode is not among them: it may differ between two renderers (see [](formats_of)).
     """
-    translations = _OF_NBSPHINX if renderer == NBSPHINX else _OF_MYST_NB
-    for name, (option, translate) in translations.items():
+    for name, (option, translate) in TRANSLATIONS[renderer].items():
         source, value = their.effective(name)
         is_set = their.is_set(source)
         if is_set and value:
-            adds = option == "exclude"
-            yield Derived(option, translate(value), source, value, adds=adds)
+            yield Derived(option, translate, source, value, adds=option == "exclude")
         elif renderer == NBSPHINX and option == "timeout":
             # nbsphinx has no time limit unless one is set, and its users rely on that.
-            yield Derived(option, None, source, value, is_default=not is_set)
+            yield Derived(option, lambda _: None, source, value, is_default=not is_set)
 
 
 def options_of(
@@ -157,12 +160,13 @@ def taken(derived: Derived, their: Their) -> tuple[Any] | None:
     is_set = their.is_set(name)
     if is_set and not derived.adds:
         return None
+    value = derived.value
     if not derived.adds:
-        declared_options()[derived.option][0].check(derived.value)
-        return (derived.value,)
+        declared_options()[derived.option][0].check(value)
+        return (value,)
     own = their.get(name) if is_set else ()
     paths = (their.base / document for document in their.documents())
-    return ([*values.strings(own or ()), *excluded(derived.value, paths, their.base)],)
+    return ([*values.strings(own or ()), *excluded(value, paths, their.base)],)
 
 
 def _identical(value: Any) -> Any:
@@ -170,26 +174,33 @@ def _identical(value: Any) -> Any:
 
 
 def _absolute(path: Any) -> Any:
-    return str(Path(path).absolute()) if isinstance(path, str | os.PathLike) else path
+    return str(Path(path).absolute()) if isinstance(path, str | os.PathLike) and path else path
 
 
-_Translation = tuple[str, Callable[[Any], Any]]
-_OF_NBSPHINX: Mapping[str, _Translation] = {
-    "nbsphinx_timeout": ("timeout", _identical),
-    "nbsphinx_allow_errors": ("allow_errors", _identical),
-    # It replaces the kernel that a notebook names.
-    "nbsphinx_kernel_name": ("kernel_aliases", lambda name: {".*": name}),
-    "nbsphinx_execute_arguments": ("kernel_arguments", _identical),
-}
-_OF_MYST_NB: Mapping[str, _Translation] = {
-    "nb_execution_timeout": ("timeout", _identical),
-    "nb_execution_allow_errors": ("allow_errors", _identical),
-    "nb_execution_excludepatterns": ("exclude", _identical),
-    "nb_execution_in_temp": ("run_in", lambda _: "temp"),
-    "nb_execution_raise_on_error": ("on_error", lambda _: "stop"),
-    "nb_kernel_rgx_aliases": ("kernel_aliases", _identical),
-    # It is relative to the working directory of the build.
-    "nb_execution_cache_path": ("store", _absolute),
+def _of_switch(on: str, off: str) -> Callable[[Any], str]:
+    return lambda value: on if values.switch(value) else off
+
+
+Translation = tuple[str, Callable[[Any], Any]]
+# Their options, with ours and what translates a value.
+TRANSLATIONS: Mapping[str, Mapping[str, Translation]] = {
+    NBSPHINX: {
+        "nbsphinx_timeout": ("timeout", _identical),
+        "nbsphinx_allow_errors": ("allow_errors", _identical),
+        # It replaces the kernel that a notebook names.
+        "nbsphinx_kernel_name": ("kernel_aliases", lambda name: {".*": name} if name else {}),
+        "nbsphinx_execute_arguments": ("kernel_arguments", _identical),
+    },
+    MYST_NB: {
+        "nb_execution_timeout": ("timeout", _identical),
+        "nb_execution_allow_errors": ("allow_errors", _identical),
+        "nb_execution_excludepatterns": ("exclude", _identical),
+        "nb_execution_in_temp": ("run_in", _of_switch("temp", "notebook")),
+        "nb_execution_raise_on_error": ("on_error", _of_switch("stop", "warn")),
+        "nb_kernel_rgx_aliases": ("kernel_aliases", _identical),
+        # It is relative to the working directory of the build.
+        "nb_execution_cache_path": ("store", _absolute),
+    },
 }
 
 
@@ -258,7 +269,7 @@ def _reader(renderer: str, suffix: str, their: Their) -> str | None:
 
 
 def _custom_formats(renderer: str, their: Their) -> Mapping[str, Any]:
-    custom = their.get(_CUSTOM_FORMATS[renderer])
+    custom = their.get(CUSTOM_FORMATS[renderer])
     return custom if isinstance(custom, Mapping) else {}
 
 
@@ -323,10 +334,10 @@ def file_types_in(values: Mapping[str, Any]) -> dict[str, str]:
     loaded = values.get("extensions", ())
     found: dict[str, str] = {}
     if "nbsphinx" in loaded:
-        suffixes = (IPYNB_SUFFIX, *values.get(_CUSTOM_FORMATS[NBSPHINX], ()))
+        suffixes = (IPYNB_SUFFIX, *values.get(CUSTOM_FORMATS[NBSPHINX], ()))
         found |= dict.fromkeys(suffixes, "jupyter_notebook")
     if "myst_nb" in loaded:
-        suffixes = (IPYNB_SUFFIX, MARKDOWN_SUFFIX, *values.get(_CUSTOM_FORMATS[MYST_NB], ()))
+        suffixes = (IPYNB_SUFFIX, MARKDOWN_SUFFIX, *values.get(CUSTOM_FORMATS[MYST_NB], ()))
         found |= dict.fromkeys(suffixes, "myst-nb")
     named = values.get("source_suffix")
     return found | (dict(named) if isinstance(named, Mapping) else {})

@@ -82,7 +82,7 @@ def write_book(book: Book) -> None:
         }
         nbcache_formats = {".py": "py:percent", ".jl": "jl:percnt"}
         nb_execution_mode = "cache"
-        nbsphinx_allow_errors = True
+        nbsphinx_prolog = "text"
         """,
         exclude=["never/*", 3],
     )
@@ -148,9 +148,17 @@ def test_a_bad_entry_of_a_list_costs_no_other(made: Made) -> None:
     assert "nbcache_exclude[1] = 3 is not a glob" in made.told(f"conf.py:{line}", "config")
 
 
-def test_options_of_extensions_that_are_not_loaded(made: Made) -> None:
-    text = "no loaded extension reads `nb_execution_mode`, `nbsphinx_allow_errors` of conf.py"
+def test_an_option_of_another_extension_with_a_counterpart(made: Made) -> None:
+    text = "conf.py: nb_execution_mode = 'cache' counts as nbcache_execute = 'changed'"
     assert made.first.log.count(text) == made.second.log.count(text) == 1
+
+
+def test_an_option_of_another_extension_without_a_counterpart(made: Made) -> None:
+    line = line_of(made, "conf.py", "nbsphinx_prolog")
+    told = made.told(f"conf.py:{line}", "option")
+    assert told.startswith(
+        "WARNING: nbsphinx_prolog has no counterpart: remove it; write the text into"
+    )
 
 
 def test_a_syntax_error_in_an_ipynb_file(made: Made) -> None:
@@ -463,7 +471,7 @@ def test_a_name_that_is_no_text_is_left_out(book: Book) -> None:
 
 def test_every_mistake_has_one_message_and_no_other_message_is_there(made: Made) -> None:
     lines = [line for line in made.first.warnings.splitlines() if "[nbcache." in line]
-    assert len(lines) == len(set(lines)) == 22, made.first.warnings
+    assert len(lines) == len(set(lines)) == 23, made.first.warnings
     assert all(re.search(r"\w+\.\w+(:\d+)?: WARNING: ", line) for line in lines)
 
 

@@ -1,0 +1,74 @@
+"""Projects that come from MyST-NB or nbsphinx by one changed line in `conf.py`."""
+
+from __future__ import annotations
+
+import pytest
+from support import Book, code_cell
+from support_cli import CommandLine
+
+pytestmark = pytest.mark.kernel
+
+
+def test_options_of_myst_nb_count(book: Book) -> None:
+    book.conf(
+        """\
+        nb_execution_mode = "cache"
+        nb_execution_excludepatterns = ["never*"]
+        nb_execution_allow_errors = True
+        nb_execution_timeout = 40
+        nb_number_source_lines = True
+        nb_render_plugin = "own"
+        """,
+        timeout=50,
+    )
+    book.index("a", "never")
+    book.myst("a.md", "%%1 / 0")
+    book.myst("never.md")
+    built = book.build()
+    assert built.ran == ("a.md",)
+    assert "linenos" in book.page("a")
+    line = (
+        "conf.py: nb_execution_mode = 'cache' counts as nbcache_execute = 'changed';"
+        " nbcache_timeout counts, not nb_execution_timeout;"
+        " nb_execution_allow_errors = True counts as nbcache_allow_errors = True;"
+        " nb_execution_excludepatterns = ['never*'] counts as nbcache_exclude = ['**/never*'];"
+        " nb_number_source_lines = True counts as nbcache_number_source_lines = True\n"
+    )
+    assert built.log.count(line) == 1
+    (warning,) = built.warnings.splitlines()
+    assert f"{book.folder / 'conf.py'}:10: WARNING: nb_render_plugin has no counterpart" in warning
+    assert warning.endswith("[nbcache.option]")
+    assert book.build().ran == ()
+
+
+def test_commands_know_the_options_that_are_left_over(book: Book, cli: CommandLine) -> None:
+    book.conf("nb_execution_mode = 'auto'")
+    book.index("a")
+    # As it has been executed, this mode leaves it alone.
+    book.ipynb("a.ipynb", code_cell("1") | {"execution_count": 3})
+    cli.folder = book.folder
+    (planned,) = cli.ok("plan", "--json", "--conf", ".").json["notebooks"]
+    assert planned["action"] == "as-is"
+    assert book.build("-D", "nbcache_execute=force").ran == ("a.ipynb",)
+    # The mode of that build does not last.
+    (planned,) = cli.ok("plan", "--json", "-p", book.store).json["notebooks"]
+    assert planned["action"] == "as-is"
+
+
+def test_a_file_type_that_nothing_reads_ends_the_build_before_a_notebook_runs(book: Book) -> None:
+    book.conf(
+        "source_suffix = {'.rst': 'restructuredtext', '.md': 'markdwon', '.txt': 'nothing'}",
+    )
+    book.index("a", "b")
+    book.ipynb("a.ipynb")
+    book.write("b.md", "# B")
+    built = book.build()
+    assert (built.status, built.ran) == (2, ())
+    assert (
+        f"{book.folder / 'conf.py'}:4: source_suffix names the file type 'markdwon' for `.md`"
+        " (b.md), which no loaded extension reads; did you mean `markdown`?"
+    ) in built.warnings
+    # No document has the other suffix, so it does no harm.
+    (book.folder / "b.md").unlink()
+    book.index("a")
+    assert book.build().status == 0
