@@ -31,6 +31,12 @@ from sphinx_nbcache.text import for_markup
 
 _MARK = "data-nbcache-end"
 _OTHER_CONTENT = "<p>x</p>"
+# The elements in which an output may stand. A stray end tag would end one of them.
+_ELEMENTS_AROUND = (
+    "main article section aside header footer figure blockquote details center form fieldset"
+    " table tbody tr td ul li dl dd ol li div div"
+).split()
+_AROUND = "".join(f"<{name}>" for name in _ELEMENTS_AROUND)
 _NOT_AROUND_OTHERS = LEFT_OUT | {"template"}
 
 
@@ -68,9 +74,13 @@ def contained(html: str, *, formulas: bool = False) -> ContainedHtml | None:
 
 def _is_whole(html: str) -> bool:
     """Tell whether what follows HTML stands behind it, and not inside or outside of it."""
-    (outer,) = parsed(f"<div><i></i>{html}<i {_MARK}></i></div>").children[:1]
-    last = outer.children[-1:]
-    return bool(last) and _MARK in (getattr(last[0], "attrs", None) or ())
+    node = parsed(f"{_AROUND}{html}<i {_MARK}></i>")
+    for name in (*_ELEMENTS_AROUND, "i"):
+        children = node.children or [node]
+        node = children[-1]
+        if node.name != name:
+            return False
+    return _MARK in (node.attrs or ())
 
 
 def as_xhtml(html: str) -> str:

@@ -20,6 +20,9 @@ _SKIPS_NEWLINE = frozenset({"pre", "textarea", "listing"})
 _CHOICES = frozenset({"option", "optgroup", "hr", "script"})
 # They change the page around them: its attributes, where its links lead, and which page is shown.
 LEFT_OUT = frozenset({"base", "body", "frame", "frameset", "head", "html"})
+# The lists of items, and the elements in which these may stand.
+_LISTS = {"li": "ul", "dd": "dl", "dt": "dl"}
+_MAY_HOLD = {"ul": ("ul", "ol", "menu"), "dl": ("dl", "div")}
 _NAMESPACES = {
     "html": "http://www.w3.org/1999/xhtml",
     "svg": "http://www.w3.org/2000/svg",
@@ -169,7 +172,7 @@ class Writer:
         parts: list[str] = []
         # Not recursive: an output may nest elements more deeply than Python does calls.
         todo: list[_Todo | str] = [
-            _Todo(node, "div", "html", formulas=self._formulas) for node in _children(root)[::-1]
+            _Todo(node, "", "html", formulas=self._formulas) for node in _children(root)[::-1]
         ]
         while todo:
             item = todo.pop()
@@ -220,6 +223,11 @@ class Writer:
         if self._xml and start and space != item.space:
             declared = f' xmlns="{_NAMESPACES.get(space, _NAMESPACES["html"])}"'
             start = f"<{name}{declared}{start[len(name) + 1 :]}"
+        around = _LISTS.get(name, "") if space == "html" else ""
+        if around and item.parent not in _MAY_HOLD[around]:
+            # Alone, it would end the item of a list in which the output stands.
+            parts.append(start_tag(around, {}, xml=self._xml))
+            todo.append(end_tag(around))
         parts.append(start)
         if space == "html" and name in VOID:
             return
