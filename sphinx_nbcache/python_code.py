@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import warnings
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
@@ -12,6 +14,9 @@ T = TypeVar("T")
 # The race needs another thread that is interrupted within `ast.parse` at the same moment.
 ATTEMPTS = 10
 _lock = Lock()
+# Python warns about code that it parses, such as `"\d"`. The kernel says so too, and where.
+_FILE = "<nbcache>"
+_QUIET = ("ignore", None, Warning, re.compile(re.escape(_FILE)), 0)
 
 
 def parse_code(text: str) -> ast.Module:
@@ -20,7 +25,7 @@ def parse_code(text: str) -> ast.Module:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: As `ast.parse` does.
     """
-    return _attempted(ast.parse, text)
+    return _attempted(_parsed, text)
 
 
 def parse_literal(text: str) -> Any:
@@ -30,6 +35,14 @@ def parse_literal(text: str) -> Any:
         SyntaxError, ValueError, TypeError, RecursionError, MemoryError: As `ast.literal_eval` does.
     """
     return _attempted(ast.literal_eval, text)
+
+
+def _parsed(text: str) -> ast.Module:
+    # `warnings.catch_warnings` would put the filters of other threads back, and each change through
+    # the functions of `warnings` makes warnings appear again that were shown once.
+    if _QUIET not in warnings.filters:
+        warnings.filters.insert(0, _QUIET)  # type: ignore[attr-defined]
+    return ast.parse(text, _FILE)
 
 
 def _attempted(function: Callable[[str], T], text: str) -> T:

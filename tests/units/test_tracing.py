@@ -916,6 +916,17 @@ def test_an_error_of_user_code_is_none_of_the_tracer(project: Project) -> None:
     assert traced.paths(Absent) == ["missing"]
 
 
+def test_warnings_about_the_code_of_a_cell_come_from_ipython_alone(project: Project) -> None:
+    traced = project.run(
+        "import warnings; seen = []; before = list(warnings.filters)\n"
+        "warnings.simplefilter('always')\n"
+        "warnings.showwarning = lambda *parts, **more: seen.append(parts[2])",
+        r"x = '\d'",
+        "print({'<unknown>', '<nbcache>'} & set(seen), seen != [], warnings.filters[1:] == before)",
+    )
+    assert traced.output == "set() True True\n"
+
+
 def test_odd_arguments_make_no_trouble(project: Project) -> None:
     traced = project.run(
         "import os\nfor p in ['', b'x', 'a\\0b', 10**6, '\\udc80', None]:\n"
@@ -941,3 +952,15 @@ def test_a_text_that_is_shown_is_looked_for_as_a_file_if_it_could_be_one(project
     assert "# Title and text… was not there" in words
     project.write("a.md", "found")
     assert project.says(traced) == "a.md appeared"
+
+
+def test_a_text_that_is_too_long_for_a_path_is_not_kept(project: Project) -> None:
+    traced = project.run(
+        "import os; from pathlib import Path; from IPython.display import HTML\n"
+        "text = '<a href=\"../up\">' + 'pictures/of/an/animation/' * 40_000",
+        "HTML(text)",
+        "Path(text).exists(), os.path.exists(text.encode())",
+        "try: open(text)\nexcept OSError: pass",
+    )
+    assert max(map(len, traced.report["reads"])) < 1000
+    assert project.says(traced) is None

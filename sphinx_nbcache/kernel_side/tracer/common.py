@@ -14,6 +14,9 @@ import threading
 _MOST_ERRORS = 20
 _IS_POSIX = os.name == "posix"
 _DOT, _DOUBLE = os.sep + ".", os.sep * 2
+# Characters: `PATH_MAX` of Linux, in bytes and with a final null, and the longest path on Windows
+# (https://learn.microsoft.com/en-us/windows/win32/fileio/maximum-file-path-limitation).
+_LONGEST_PATH = 4096 if _IS_POSIX else 32_767
 # Modules that handle paths on behalf of other code.
 PATHS = (
     *("<frozen ", "<nbcache", os.__file__, os.path.__file__, genericpath.__file__),
@@ -28,6 +31,16 @@ HERE = []
 ENTERED = []
 # The unwrapped function: the wrapped one would record the tracer's own looks.
 _stat = os.stat
+
+
+def is_too_long(path):
+    """Tell whether nothing can be at a path because of its length.
+
+    IPython looks for the texts that it shows (https://github.com/ipython/ipython/issues/14820). An
+    animation has megabytes of text with a hundred thousand slashes: every step up through so many
+    directories copies them, and keeping such texts would take the memory of the kernel.
+    """
+    return len(os.fspath(path)) > _LONGEST_PATH
 
 
 def absolute(path):

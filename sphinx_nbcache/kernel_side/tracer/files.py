@@ -7,7 +7,7 @@ import stat as modes
 import sys
 import time
 
-from .common import ENTERED, HERE, absolute, outer, source_of, without_dots
+from .common import ENTERED, HERE, absolute, is_too_long, outer, source_of, without_dots
 from .lookups import Looks
 from .watch import Proof, Watch, short
 
@@ -146,7 +146,7 @@ class Files:
         if seen is None:
             seen = self.seen[flags] = set()
         # An int is a descriptor that is wrapped in a file object: opening it has been seen.
-        if type(path) is int or not path or path in seen:
+        if type(path) is int or not path or path in seen or is_too_long(path):
             return False
         full = absolute(path)
         seen.add(path)

@@ -10,7 +10,7 @@ import re
 import struct
 import sys
 
-from .common import IMPORTLIB, PATHS, absolute, is_folder, outer
+from .common import IMPORTLIB, PATHS, absolute, is_folder, is_too_long, outer
 
 # Arguments for `Files.read`, which tell it that nothing is at a path, or to look there itself.
 _NOTHING, _UNSEEN = (None,), ()
@@ -197,6 +197,8 @@ class Probes:
         if self.own.is_working():
             return
         with self.own:
+            if is_too_long(path):
+                return
             if type(path) is str:
                 self.files.probed.add(path)
             full = absolute(path)

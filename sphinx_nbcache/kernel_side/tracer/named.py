@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import types
+import warnings
 
 from .changes import OTHER, OWN
 from .common import absolute, is_folder, shell
@@ -31,6 +32,24 @@ _DEEPEST = 2
 # with CONFIG_HZ=100).
 _TICK_NS = 10_000_000
 _LONGEST_COMMAND = 10_000
+_FILE = "<nbcache>"
+_QUIET = ("ignore", None, Warning, re.compile(_FILE), 0)
+
+
+def parsed(code):
+    """Return the tree of a cell's code, without the warnings of Python about it.
+
+    Python warns about code, such as an invalid escape, whenever it parses it. IPython parses the
+    cell as well, so the page would show the warning once more.
+    """
+    # The functions of `warnings` would make all warnings appear again that were shown once.
+    filters = warnings.filters
+    filters.insert(0, _QUIET)
+    try:
+        return ast.parse(code, _FILE)
+    finally:
+        if _QUIET in filters:
+            filters.remove(_QUIET)
 
 
 class Code(ast.NodeVisitor):
@@ -42,7 +61,7 @@ class Code(ast.NodeVisitor):
         self.imports = set()
         self.has_magics = False
         try:
-            self.visit(ast.parse(transformed or shell().transform_cell(source)))
+            self.visit(parsed(transformed or shell().transform_cell(source)))
         except (SyntaxError, ValueError, RecursionError):
             return  # it will not run either
         self.has_magics = "get_ipython" in self.names
