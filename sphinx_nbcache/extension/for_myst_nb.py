@@ -49,7 +49,12 @@ def fits() -> bool:
     except ImportError:
         return False
     maker = getattr(myst_nb.sphinx_, _MAKER, None)
-    if maker is None or tuple(inspect.signature(maker).parameters) != _PARAMETERS:
+    if maker is None:
+        return False
+    # Further ones may be left out: 1.5 adds `kernel_manager_class`, for clients that run something.
+    parameters = inspect.signature(maker).parameters.items()
+    known = [name for name, one in parameters if one.default is one.empty or name in _PARAMETERS]
+    if tuple(known) != _PARAMETERS:
         return False
     return all(hasattr(NotebookClientBase, name) for name in ("start_client", "exec_metadata"))
 
@@ -182,6 +187,6 @@ def say_unfit(app: Sphinx) -> None:
 
     text = (
         f"MyST-NB {__version__} makes its clients in a way that is not known here, so it runs its"
-        " notebooks itself; versions 1.1 to 1.4 are known"
+        " notebooks itself; versions 1.1 to 1.5 are known"
     )
     notifier(app)(Notice(Topic.CONFIG, text))
