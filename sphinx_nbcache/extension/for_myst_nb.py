@@ -33,7 +33,7 @@ from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.results.records import Failure
 from sphinx_nbcache.text import colourless
 
-# `myst_nb.sphinx_.Parser.parse` (MyST-NB 1.1 to 1.4) calls this function for each notebook.
+# `myst_nb.sphinx_.Parser.parse` (MyST-NB 1.1 to 1.5) calls this function for each notebook.
 _MAKER = "create_client"
 _PARAMETERS = ("notebook", "source", "nb_config", "logger", "read_fmt")
 # Names of errors in MyST-NB's tables and logs: those of nbclient's exceptions.

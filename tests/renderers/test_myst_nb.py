@@ -353,7 +353,7 @@ module.create_client = lambda *given: usual(*given)
     notebook(book, "fit.md", "%%print('by MyST-NB')")
     built = book.build()
     assert built.status == 0
-    assert "so it runs its notebooks itself; versions 1.1 to 1.4 are known" in built.warnings
+    assert "so it runs its notebooks itself; versions 1.1 to 1.5 are known" in built.warnings
     assert "by MyST-NB" in words(book.page("fit"))
     assert "notebooks executed" not in built.log
 
