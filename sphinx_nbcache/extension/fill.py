@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from docutils import nodes
+from sphinx import version_info as sphinx_version
 from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.extension.directives import CodeCellNode
@@ -136,9 +137,9 @@ def fill_document(env: BuildEnvironment, document: nodes.document, shown: ShownR
             _fill_cell(env, document, node, ShownResult(), warnings)
             fits = False  # the next build tries it again
     warnings.issue()
-    if document.next_node(_has_formulas) is not None:
-        # Before Sphinx 8.2 MathJax is loaded on the pages that this domain knows, and it has looked
-        # at the page before its outputs were there (sphinx/domains/math.py, Sphinx 8.0).
+    # Before Sphinx 8.2 MathJax is loaded on the pages that this domain knows, and it has looked at
+    # the page before its outputs were there (sphinx/domains/math.py, Sphinx 8.0).
+    if sphinx_version < (8, 2) and document.next_node(_has_formulas) is not None:
         env.get_domain("math").data["has_equations"][env.docname] = True
     return fits
 
@@ -226,9 +227,10 @@ def _fill_cell(
     # A copy: a second try finds the figure as it was.
     figure = next((child.deepcopy() for child in node.findall(OutputFigure)), None)
     rendered = render_outputs(outputs, cell.tags, context, figure)
-    for made in (part for root in rendered for part in root.findall(OutputFigure)):
-        if not made["ids"]:
-            document.set_id(made)  # by which Sphinx numbers it
+    for part in rendered if figure is not None else ():
+        for made in part.findall(OutputFigure):
+            if not made["ids"]:
+                document.set_id(made)  # by which Sphinx numbers it
     tags = cell.tags
     if text := shown.failure_at(node["position"]):
         if removed := removing_tags(tags):
