@@ -12,8 +12,9 @@ from sphinx_nbcache.values import mapping, one_of, switch
 dialect = one_of("gfm", "commonmark", "myst")
 # The lexers of MyST-NB for text with colours, which is shown with its colours anyway.
 _LEXERS_FOR_COLOURS = frozenset({"myst-ansi", "ipythontb"})
-_LINE_NUMBERS = re.compile(r"\d+(?:-\d*)?(?:\s*,\s*\d+(?:-\d*)?)*")
+_LINE_NUMBERS = re.compile(r"\d{1,7}(?:-\d{0,7})?(?:\s*,\s*\d{1,7}(?:-\d{0,7})?)*")
 _LENGTH = re.compile(r"\d*\.?\d+\s*(?:em|ex|px|in|cm|mm|pt|pc|rem|ch|vw|vh|%|)")
+_DIGITS = 6
 _ALIGNMENTS = ("left", "center", "right")
 _MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+;= -]+")
 
@@ -84,7 +85,7 @@ def _length(value: Any) -> str:
 
 def _percentage(value: Any) -> int:
     text = str(value).strip().removesuffix("%").strip()
-    if isinstance(value, bool) or not text.isdecimal():
+    if isinstance(value, bool) or not (text.isdecimal() and len(text) <= _DIGITS):
         raise ValueError("a dictionary with a scale in per cent")
     return int(text)
 
