@@ -6,15 +6,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sphinx_nbcache.text import did_you_mean
+from sphinx_nbcache.text import did_you_mean, for_markup
 from sphinx_nbcache.values import mapping, one_of, switch
 
 dialect = one_of("gfm", "commonmark", "myst")
 # The lexers of MyST-NB for text with colours, which is shown with its colours anyway.
 _LEXERS_FOR_COLOURS = frozenset({"myst-ansi", "ipythontb"})
-_LINE_NUMBERS = re.compile(r"\d{1,7}(?:-\d{0,7})?(?:\s*,\s*\d{1,7}(?:-\d{0,7})?)*")
-_LENGTH = re.compile(r"\d*\.?\d+\s*(?:em|ex|px|in|cm|mm|pt|pc|rem|ch|vw|vh|%|)")
-_DIGITS = 6
+_LINE_NUMBERS = re.compile(r"\d{1,7}(?:-\d{0,7})?(?:\s*,\s*\d{1,7}(?:-\d{0,7})?)*", re.ASCII)
+_LENGTH = re.compile(r"\d*\.?\d+\s*(?:em|ex|px|in|cm|mm|pt|pc|rem|ch|vw|vh|%|)", re.ASCII)
+_SCALE = re.compile(r"\d{1,6}", re.ASCII)
+_LONGEST = 20
 _ALIGNMENTS = ("left", "center", "right")
 _MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+;= -]+")
 
@@ -76,16 +77,17 @@ def _of_directive(value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
     return options
 
 
-def _length(value: Any) -> str:
+def length(value: Any) -> str:
+    """Return a length, as docutils takes it; a number without a unit is one in pixels."""
     text = str(value).strip() if isinstance(value, str | int | float) else "?"
-    if isinstance(value, bool) or not _LENGTH.fullmatch(text):
+    if isinstance(value, bool) or len(text) > _LONGEST or not _LENGTH.fullmatch(text):
         raise ValueError('a dictionary with a length such as "60%" or "200px"')
     return text
 
 
 def _percentage(value: Any) -> int:
     text = str(value).strip().removesuffix("%").strip()
-    if isinstance(value, bool) or not (text.isdecimal() and len(text) <= _DIGITS):
+    if isinstance(value, bool) or not _SCALE.fullmatch(text):
         raise ValueError("a dictionary with a scale in per cent")
     return int(text)
 
@@ -100,19 +102,19 @@ def _alignment(value: Any) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("a dictionary of texts")  # noqa: TRY004
-    return value
+    return for_markup(value)
 
 
 def _classes(value: Any) -> list[str]:
     names = value.replace(",", " ").split() if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise ValueError("a dictionary with a list of classes")
-    return list(names)
+    return [for_markup(name) for name in names]
 
 
 _DIRECTIVE_OPTIONS: Mapping[str, Callable[[Any], Any]] = {
-    "width": _length,
-    "height": _length,
+    "width": length,
+    "height": length,
     "scale": _percentage,
     "align": _alignment,
     "alt": _text,

@@ -69,7 +69,13 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
     for mime, value in data.items():
         if renderer := RENDERERS.get(mime):
             own = metadata.get(mime)
-            shown = renderer(value, replace(context, metadata=own if isinstance(own, dict) else {}))
+            try:
+                shown = renderer(
+                    value, replace(context, metadata=own if isinstance(own, dict) else {})
+                )
+            except RecursionError:
+                context.warn(Topic.MIME, f"an output of type {mime} is nested too deeply")
+                continue
             if shown:
                 forms += OutputForm("", *shown, mime=mime)
     if data and not forms.children:

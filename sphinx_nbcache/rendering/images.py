@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from docutils import nodes
 from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.files.atomic import replace_file
+from sphinx_nbcache.look_values import length
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.nodes import Context
+from sphinx_nbcache.results.terminal import strip_controls
+from sphinx_nbcache.text import for_markup, shortened
 
+_WORDS = re.compile(r"[^`$\\{}\[\]<>*_]*")
 # The order is that of preference: vectors first.
 SUFFIXES = {
     "image/svg+xml": ".svg",
@@ -43,14 +48,20 @@ def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
     # A repr (`<Figure size 640x480 with 1 Axes>`) tells users of screen readers nothing.
     described = "" if context.plain.startswith("<") else context.plain
     caption = context.looks.figure.get("caption", "")
-    image["alt"] = str(
-        alt or context.metadata.get("alt") or described or caption or "output of a code cell"
-    )
+    if not _WORDS.fullmatch(caption):
+        caption = ""  # its markup would be read aloud
+    described = alt or context.metadata.get("alt") or described or caption
+    image["alt"] = for_markup(strip_controls(str(described or "output of a code cell")))
     # A size in the metadata of the output takes precedence.
     for side in ("width", "height"):
-        if isinstance(size := context.metadata.get(side), int | float | str):
+        if (size := context.metadata.get(side)) is None:
+            continue
+        try:
             # docutils writers take text only, as from the options of a directive.
-            image[side] = str(size)
+            image[side] = length(size)
+        except ValueError:
+            text = f"an image has the {side} {shortened(repr(size), 40)}, which is no length"
+            context.warn(Topic.MIME, f"{text}; it has its own size")
     return [image]
 
 

@@ -40,7 +40,8 @@ _NO_FORMULAS = frozenset("script noscript style textarea pre code".split())
 _IGNORED_CLASS = re.compile(r"(?:^|\s)(?:tex2jax_ignore|mathjax_ignore)(?:\s|$)")
 _FORMULA = re.compile(
     r"(?<!\\)(?:\$\$(?P<dollars>.+?)(?<!\\)\$\$|\$(?P<dollar>(?:\\.|[^$\\])+)\$"
-    r"|\\\[(?P<brackets>.+?)\\\]|\\\((?P<parentheses>.+?)\\\))",
+    # Without another beginning in it, so that each is looked at once.
+    r"|\\\[(?P<brackets>(?:(?!\\\[).)+?)\\\]|\\\((?P<parentheses>(?:(?!\\\().)+?)\\\))",
     re.DOTALL,
 )
 
@@ -242,7 +243,8 @@ class Writer:
     def _noscript(self, children: Sequence[Any]) -> str:
         """Return what browsers without scripts show: its content is text for all others."""
         html = "".join(child.data or "" for child in children if child.name == "#text")
-        text = Writer(xml=self._xml).write(parsed(html)) if html.strip() else ""
+        is_nested = "<noscript" in html.lower()
+        text = "" if is_nested else Writer(xml=self._xml).write(parsed(html))
         if self._xml:
             return text  # `noscript` is not part of XHTML
         return f"<noscript>{text}</noscript>" if "</noscript" not in text.lower() else ""
