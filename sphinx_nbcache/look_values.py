@@ -82,7 +82,7 @@ def length(value: Any) -> str:
     text = str(value).strip() if isinstance(value, str | int | float) else "?"
     if isinstance(value, bool) or len(text) > _LONGEST or not _LENGTH.fullmatch(text):
         raise ValueError('a dictionary with a length such as "60%" or "200px"')
-    return text
+    return "".join(text.split())
 
 
 def _percentage(value: Any) -> int:

@@ -226,8 +226,12 @@ def looks_in(
     changes: dict[str, Any] = {}
     problems: list[str] = []
     for section in (MYST_NB, OURS):
-        given = metadata.get(section)
+        given = metadata.get(section, {})
+        # Those of a notebook below our own key are checked with its other settings.
+        is_checked = section == OURS and not is_cell
         if not isinstance(given, Mapping):
+            if not is_checked:
+                problems.append(f"{section} = {given!r:.200} is not a mapping")
             continue
         names = dict(_names(section, is_cell=is_cell))
         for key, value in given.items():
@@ -236,7 +240,8 @@ def looks_in(
                 try:
                     changes[name] = check(value)
                 except ValueError as expected:
-                    problems.append(f"{section}.{key} = {value!r:.200} is not {expected}")
+                    if not is_checked:
+                        problems.append(f"{section}.{key} = {value!r:.200} is not {expected}")
             elif is_cell:
                 problems.append(f"nothing reads `{section}.{key}`{did_you_mean(key, names)}")
     return (replace(looks, **changes) if changes else looks), problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -213,7 +213,7 @@ def _fill_cell(
     warn = partial(warnings.add, node)
     outputs = shown.outputs_of(node)
     folder = image_folder(env)
-    looks: Looks = node["looks"]
+    looks: Looks = _with_known_lexers(node["looks"], warn)
     context = Context(
         document,
         folder,
@@ -233,9 +233,10 @@ def _fill_cell(
                 document.set_id(made)  # by which Sphinx numbers it
     tags = cell.tags
     if text := shown.failure_at(node["position"]):
-        if removed := removing_tags(tags):
+        if (removed := removing_tags(tags)) or looks.remove_code_outputs:
             # Tags control how the cell looks. A failure must be visible all the same.
             rendered, tags = [render_traceback(text, looks)], tags - removed | _shown_of(removed)
+            looks = replace(looks, remove_code_outputs=False)
         # Failures such as a time limit have no error output; the others would show their traceback
         # twice.
         elif not any(output.get("output_type") == "error" for output in outputs):
@@ -279,6 +280,19 @@ def _lexer(node: CodeCellNode, shown: ShownResult) -> str:
     """Return the language for highlighting: the kernel's, else the file's."""
     named = kernels_lexer(shown.result) if shown.result is not None else ""
     return named or str(node["lexer"])
+
+
+def _with_known_lexers(looks: Looks, warn: Any) -> Looks:
+    """Return looks without highlighters that do not exist."""
+    unknown: dict[str, Any] = {}
+    for option in ("text_lexer", "error_lexer"):
+        name = getattr(looks, option)
+        if name and not is_lexer(name):
+            unknown[option] = ""
+            warn(
+                Topic.LEXER, f"{option} = {name!r} names no highlighter; its own colours are shown"
+            )
+    return replace(looks, **unknown) if unknown else looks
 
 
 def _known_lexer(name: str, warn: Any) -> str:

@@ -43,6 +43,7 @@ from sphinx_nbcache.rendering.images import (
     image_uri,
     write_image,
 )
+from sphinx_nbcache.text import for_markup
 
 # Syntax of Jupyter's Markdown cells beyond CommonMark and MyST, and blocks of MyST pages.
 _EXTENSIONS = frozenset({"dollarmath", "amsmath", "colon_fence"})
@@ -187,7 +188,7 @@ class NotebookRenderer(SphinxRenderer):
         looks, problems = looks_in(self.looks, cell.metadata, is_cell=True)
         node = CodeCellNode(
             "",
-            classes=["cell", *(f"tag_{tag.replace(' ', '_')}" for tag in sorted(item.cell.tags))],
+            classes=["cell", *(f"tag_{_class(tag)}" for tag in sorted(item.cell.tags))],
             nb_element="cell_code",
             cell=cell,
             number=item.number,
@@ -198,8 +199,9 @@ class NotebookRenderer(SphinxRenderer):
         )
         for problem in problems:
             self._warn(f"code cell {item.number}: in its metadata, {problem}", cell.line)
-        if (looks.figure or looks.table) and not removing_tags(cell.tags):
-            node += self._figure(looks, cell)
+        is_shown = not (removing_tags(cell.tags) or looks.remove_code_outputs)
+        if (looks.figure or looks.table) and is_shown:
+            node += self._figure(looks, item)
         return node
 
     @cached_property
@@ -211,20 +213,31 @@ class NotebookRenderer(SphinxRenderer):
             self._warn(f"in the metadata of the notebook, {problem}", 1)
         return looks
 
-    def _figure(self, looks: Looks, cell: Cell) -> nodes.figure:
+    def _figure(self, looks: Looks, item: NumberedCell) -> nodes.figure:
         """Return the figure for the outputs of a cell, which has the caption but no output.
 
         Sphinx collects names and numbers from pages that have no outputs yet.
         """
-        options = looks.table or looks.figure
+        options, cell = looks.table or looks.figure, item.cell
         content = nodes.Element()
-        if caption := options.get("caption"):
+        if caption := str(options.get("caption", "")):
             with self.current_node_context(content):
                 self.nested_render_text(caption, max(cell.line - 1, 0))
-        figure = new_figure(options, content.children, is_table=bool(looks.table))
-        if name := options.get("name"):
-            figure["names"].append(nodes.fully_normalize_name(name))
-            self.document.note_explicit_target(figure, figure)
+        parts = content.children
+        if parts and not isinstance(parts[0], nodes.paragraph):
+            # Writers expect words in a caption.
+            words = caption.strip().partition("\n")[0]
+            parts = [nodes.paragraph(words, words), *parts]
+            text = "the caption of its figure must begin with a paragraph"
+            self._warn(f"code cell {item.number}: {text}", cell.line)
+        figure = new_figure(options, parts, is_table=bool(looks.table))
+        if name := nodes.fully_normalize_name(options.get("name", "")):
+            if name in self.document.nameids:
+                text = f"the name {name!r} of its figure is there already; write another"
+                self._warn(f"code cell {item.number}: {text}", cell.line)
+            else:
+                figure["names"].append(name)
+                self.document.note_explicit_target(figure, figure)
         return figure
 
     def _warn(self, text: str, line: int) -> None:
@@ -235,6 +248,10 @@ class NotebookRenderer(SphinxRenderer):
             subtype=Topic.CONFIG.value,
             location=(self.sphinx_env.docname, line or None),
         )
+
+
+def _class(tag: str) -> str:
+    return "_".join(for_markup(tag).split())
 
 
 def _is_own_text(env: BuildEnvironment, document: nodes.document, path: Path) -> bool:

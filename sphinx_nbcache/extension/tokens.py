@@ -19,6 +19,8 @@ from sphinx.util.i18n import docname_to_domain
 
 from sphinx_nbcache.notebooks.notebook import Cell, Notebook
 from sphinx_nbcache.rendering.cells import has_tag
+from sphinx_nbcache.results.terminal import is_plain, strip_controls
+from sphinx_nbcache.text import for_markup
 
 CODE_CELL_TOKEN = "nbcache_code_cell"  # noqa: S105 (not a password)
 RAW_CELL_TOKEN = "nbcache_raw_cell"  # noqa: S105 (not a password)
@@ -90,10 +92,14 @@ def _cell_tokens(
     env: dict[str, Any],
 ) -> list[Token]:
     line = max(cell.line - 1, 0)
+    # Control characters cannot stand in XML, such as that of an EPUB.
+    source = cell.source
+    if cell.kind != "code" and not is_plain(source):
+        source = for_markup(strip_controls(source))
     if cell.kind == "markdown":
         if has_tag(cell.tags, "remove-cell"):
             return []
-        state = StateCore(cell.source, parser, env)
+        state = StateCore(source, parser, env)
         for rule in block_rules:
             rule(state)
         for token in state.tokens:
@@ -101,9 +107,9 @@ def _cell_tokens(
                 # Lines of a cell become lines of the file: warnings of myst-parser name them.
                 token.map = [token.map[0] + line, token.map[1] + line]
             token.meta = {**token.meta, "cell": cell} if token.type == "inline" else token.meta
-        return state.tokens + _closing_html(cell.source, state.tokens, line)
+        return state.tokens + _closing_html(source, state.tokens, line)
     kind = CODE_CELL_TOKEN if cell.kind == "code" else RAW_CELL_TOKEN
-    token = Token(kind, "", 0, content=cell.source, map=[line, line + 1])
+    token = Token(kind, "", 0, content=source, map=[line, line + 1])
     token.meta = {"cell": cell, "position": position}
     return [token]
 

@@ -78,7 +78,8 @@ def _leads_nowhere(node: nodes.Element, context: Context) -> bool:
 def _is_unfinished(node: nodes.Element) -> bool:
     if isinstance(node, addnodes.pending_xref):
         return False  # Sphinx resolves it when the page is written
-    if isinstance(node, nodes.reference):
+    # Not its subclasses, such as downloads, which Sphinx finishes when the page is written.
+    if type(node) is nodes.reference:
         # Ids of outputs are left out, and with them what leads to one.
         return "refuri" not in node or node["refuri"].startswith("#")
     return isinstance(

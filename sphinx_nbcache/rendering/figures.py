@@ -54,7 +54,11 @@ def framed(
         bundles: The outputs among them that may be in figures.
         figure: The figure, without content.
     """
-    rich = [bundle for bundle in bundles if _is_rich(bundle)] or list(bundles)
+    rich = [bundle for bundle in bundles if _is_rich(bundle)]
+    if not rich and not figure["names"]:
+        # Such as plain text, in a notebook whose metadata make figures of all outputs.
+        return list(shown)
+    rich = rich or list(bundles)
     framed_by = {id(bundle): figure if n == 0 else _copied(figure) for n, bundle in enumerate(rich)}
     result: list[nodes.Node] = []
     for node in shown:
@@ -75,5 +79,6 @@ def _is_rich(bundle: nodes.Element) -> bool:
 def _copied(figure: OutputFigure) -> OutputFigure:
     """Return a copy without its name."""
     copy = figure.deepcopy()
-    copy["ids"], copy["names"] = [], []
+    for node in copy.findall(nodes.Element):
+        node["ids"], node["names"] = [], []
     return copy

@@ -25,6 +25,12 @@ _DELIMITED = re.compile(
 _MATHS = re.compile(
     r"\s*\\begin\{(?:equation|align|gather|multline|eqnarray|alignat|flalign)\*?\}.*", re.DOTALL
 )
+# Environments and groups; escaped characters and comments are neither.
+_GROUP = re.compile(
+    r"\\begin\s*\{(?P<begin>[^{}]*)\}|\\end\s*\{(?P<end>[^{}]*)\}|\\.|%[^\n]*"
+    r"|(?P<brace>\{)|(?P<close>\})",
+    re.DOTALL,
+)
 
 
 def render_html(value: Any, context: Context) -> list[nodes.Node]:
@@ -42,6 +48,9 @@ def render_html(value: Any, context: Context) -> list[nodes.Node]:
 def render_latex(value: Any, context: Context) -> list[nodes.Node]:
     """Return LaTeX as a formula, or as text with formulas."""
     text = for_markup(strip_controls(str(value)))
+    if not _is_balanced(text):
+        context.warn(Topic.MIME, "an output has LaTeX that does not end what it begins")
+        return []
     if match := _DELIMITED.fullmatch(text):
         return [_formula(next(group for group in match.groups() if group is not None))]
     if _MATHS.fullmatch(text):
@@ -54,9 +63,27 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
 def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:
     """Return LaTeX that is not a formula, such as a table, for LaTeX builders."""
     text = for_markup(strip_controls(str(value)))
-    if _DELIMITED.fullmatch(text) or _MATHS.fullmatch(text) or "\\begin{" not in text:
+    if (
+        not _is_balanced(text)
+        or _DELIMITED.fullmatch(text)
+        or _MATHS.fullmatch(text)
+        or "\\begin{" not in text
+    ):
         return []
     return [nodes.raw(text, text, format="latex", classes=["output", "text_latex"])]
+
+
+def _is_balanced(text: str) -> bool:
+    """Tell whether LaTeX closes what it opens, and nothing else: a document would end there."""
+    open_groups: list[str] = []
+    for match in _GROUP.finditer(text):
+        if opened := match["begin"] or match["brace"]:
+            open_groups.append(opened)
+        elif closed := match["end"] or match["close"]:
+            wanted = "{" if closed == "}" else closed
+            if not open_groups or open_groups.pop() != wanted:
+                return False
+    return not open_groups
 
 
 def _formula(text: str, *, nowrap: bool = False) -> nodes.math_block:

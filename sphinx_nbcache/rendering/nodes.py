@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,9 @@ class Warn(Protocol):
 
     def __call__(self, topic: Topic, text: str, *, is_error: bool = False) -> None:
         """Issue it."""
+
+
+_MOST_PIECES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,10 @@ def _close_caption(translator: Any, node: OutputCaption) -> None:
 
 
 def _open_latex_table(translator: Any, _node: OutputTable) -> None:
-    translator.body.append("\n\\begin{table}[htbp]\n\\centering\n\\capstart\n")
+    # As for figures: in a box, such as an admonition, nothing may float
+    # (`visit_figure` in sphinx/writers/latex.py, 9.0).
+    place = "H" if getattr(translator, "no_latex_floats", 0) else "htbp"
+    translator.body.append(f"\n\\begin{{table}}[{place}]\n\\centering\n\\capstart\n")
 
 
 def _close_latex_table(translator: Any, _node: OutputTable) -> None:
@@ -221,8 +228,11 @@ def ansi_block(text: str, classes: Sequence[str]) -> nodes.literal_block:
     """Return the block that shows a text with its colours."""
     # A line break at the end of a stream would be an empty line in the block.
     text = _LAST_NEWLINES.sub(r"\1", text)
-    parts = [([], text)] if is_plain(text) else pieces(text)
-    shown = [(styles, for_markup(part)) for styles, part in parts]
+    parts = iter([([], text)]) if is_plain(text) else pieces(text)
+    shown = [(styles, for_markup(part)) for styles, part in islice(parts, _MOST_PIECES)]
+    # A page with a node for each of a million coloured pieces would take minutes.
+    if rest := "".join(for_markup(part) for _, part in parts):
+        shown.append(([], rest))
     if not any(styles for styles, _ in shown):
         text = "".join(piece for _, piece in shown)
         return nodes.literal_block(text, text, classes=list(classes), language="none")

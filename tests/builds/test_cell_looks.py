@@ -214,3 +214,94 @@ def test_a_builder_of_another_package_gets_images_and_only_nodes_that_it_knows(
     text = (book.folder / "_build" / "other" / "one.txt").read_text()
     assert re.search(r"<figure ><image [^>]*\.svg><caption >A <emphasis >caption", text)
     assert "red plain" in text
+
+
+SHOWN_SVG = {
+    "output_type": "display_data",
+    "metadata": {},
+    "data": {"image/svg+xml": '<svg xmlns="http://www.w3.org/2000/svg"/>', "text/plain": "p"},
+}
+
+
+def shown_cell(*outputs: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    """Return a cell that shows these outputs without being run."""
+    cell = {"cell_type": "code", "source": "x", "outputs": list(outputs), "execution_count": 1}
+    return {**cell, "metadata": metadata}
+
+
+def text_of(mime: str, text: str, **metadata: Any) -> dict[str, Any]:
+    """Return an output with one form."""
+    return {"output_type": "display_data", "metadata": metadata, "data": {mime: text}}
+
+
+def test_a_figure_of_the_notebook_is_around_each_rich_output_only(book: Book) -> None:
+    book.conf("numfig = True", execute="off")
+    stream = {"output_type": "stream", "name": "stdout", "text": "s"}
+    cells = [shown_cell(), shown_cell(stream), shown_cell(SHOWN_SVG), shown_cell(SHOWN_SVG)]
+    book.ipynb("one.ipynb", "# One", *cells, counts=False, nbcache={"figure": {"caption": "C"}})
+    book.index("one")
+    assert book.build().warnings == ""
+    assert re.findall(r"Fig\. \d", book.page("one")) == ["Fig. 1", "Fig. 2"]
+
+
+FIGURE_A = {"figure": {"caption": "A", "name": "fig-a"}}
+MISTAKES: list[tuple[list[dict[str, Any]], str]] = [
+    (
+        [shown_cell(SHOWN_SVG, nbcache=FIGURE_A), shown_cell(SHOWN_SVG, nbcache=FIGURE_A)],
+        "code cell 2: the name 'fig-a' of its figure is there already",
+    ),
+    (
+        [shown_cell(SHOWN_SVG, nbcache={"figure": {"caption": "$$a$$ (eqq)\n\nlegend"}})],
+        "the caption of its figure must begin with a paragraph",
+    ),
+    ([shown_cell(SHOWN_SVG, nbcache={"figure": {"caption": "- a\n- b"}})], "must begin with a par"),
+    ([shown_cell(nbcache=5)], "nbcache = 5 is not a mapping"),
+    ([shown_cell(mystnb={"figure": 1})], "mystnb.figure = 1 is not a dictionary"),
+    (
+        [shown_cell(nbcache={"figrue": {}})],
+        "nothing reads `nbcache.figrue`; did you mean `figure`?",
+    ),
+    ([shown_cell(nbcache={"emphasize_lines": "1-99999999999"})], "a list of line numbers"),
+    ([shown_cell(nbcache={"image": {"scale": 10**400}})], "a scale in per cent"),
+    ([shown_cell(nbcache={"text_lexer": "nope"})], "text_lexer = 'nope' names no highlighter"),
+    ([shown_cell(text_of("text/markdown", "*" * 500 + "a" + "*" * 500))], "nested too deeply"),
+    ([shown_cell(text_of("text/latex", "$\\end{document}$"))], "does not end what it begins"),
+    ([shown_cell(text_of("text/html", "<td>" * 40_000))], "would change the page around it"),
+]
+
+
+@pytest.mark.parametrize(("cells", "warning"), MISTAKES)
+@pytest.mark.parametrize("builder", ["html", "latex"])
+def test_a_mistake_in_a_cell_is_a_warning_with_its_cell(
+    book: Book, cells: list[dict[str, Any]], warning: str, builder: str
+) -> None:
+    book.conf("numfig = True", execute="off")
+    book.ipynb("one.ipynb", "# One", *cells, counts=False)
+    book.index("one")
+    built = book.build(builder=builder)
+    assert built.status == 0
+    assert warning in built.warnings
+    assert "code cell" in built.warnings
+    assert "\\end{document}$" not in built.warnings
+
+
+def test_control_characters_in_tags_and_captions_reach_no_page(book: Book) -> None:
+    book.conf(execute="off")
+    figure = {"figure": {"caption": "a\x01b", "classes": ["c\x02"]}}
+    cell = shown_cell(SHOWN_SVG, tags=["a\x00b", "x\ty"], nbcache=figure)
+    book.ipynb("one.ipynb", "# One", cell, counts=False)
+    book.write("two.md", "---\nkernelspec:\n  name: python3\n---\n# Two\x1b[31m\x0c\n")
+    book.index("one", "two")
+    assert book.build(builder="epub").status == 0
+    for path in (book.folder / "_build" / "epub").glob("*.xhtml"):
+        ET.parse(path)
+
+
+def test_a_failure_is_visible_although_outputs_are_left_out(book: Book) -> None:
+    book.conf(remove_code_outputs=True)
+    book.myst("one.md", "%%print('out')", "%%1 / 0")
+    book.index("one")
+    book.build()
+    page = book.page("one")
+    assert "ZeroDivisionError" in page
+    assert ">out" not in page

@@ -213,7 +213,7 @@ def test_no_text_is_an_error_and_classes_are_known(text: str) -> None:
         ("10%\rok", "ok%"),
         ("abc\b\bX", "aXc"),
         ("\b\b\bx", "x"),
-        ("a\r\nb\r\n", "a\nb\r"),
+        ("a\r\nb\r\n", "a\nb"),
         # Erase in Line.
         (f"abcdef\r{ESC}[Kx", "x"),
         (f"abc{ESC}[2K\rdone", "done"),

@@ -11,6 +11,7 @@ import pytest
 from docutils import nodes
 from docutils.utils import new_document
 
+from sphinx_nbcache.looks import Looks
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.images import SUFFIXES, image_content, render_image, write_image
 from sphinx_nbcache.rendering.nodes import Context
@@ -128,9 +129,26 @@ def test_the_text_instead_of_the_image_is_the_best_there_is(page: Page) -> None:
 def test_a_size_is_taken_from_the_metadata(page: Page) -> None:
     image = page.image(ENCODED, metadata={"width": 300, "height": "50%", "other": 1})
     assert (image["width"], image["height"], image.get("other")) == ("300", "50%", None)
-    odd = page.image(ENCODED, metadata={"width": [1], "height": None})
-    assert "width" not in odd
-    assert "height" not in odd
+
+
+@pytest.mark.parametrize(
+    "size", [[1], "auto", "", "100 of 5", True, float("nan"), 1e300, "\u0663px"]
+)
+def test_a_size_that_is_no_length_is_left_out_with_a_word(page: Page, size: object) -> None:
+    (image,) = page.render(ENCODED, metadata={"width": size, "height": None})
+    assert isinstance(image, nodes.image)
+    assert "width" not in image
+    assert "height" not in image
+    ((topic, text),) = page.warnings
+    assert topic is Topic.MIME
+    assert "which is no length" in text
+
+
+def test_an_alternative_text_has_no_control_characters_and_no_markup(page: Page) -> None:
+    assert page.image(ENCODED, plain="a\x00b\x1b[31mc\ufffe")["alt"] == "abc\ufffd"
+    looks = Looks(figure={"caption": "See[^1] and {ref}`x`"})
+    assert page.image(ENCODED, looks=looks)["alt"] == "output of a code cell"
+    assert page.image(ENCODED, looks=Looks(figure={"caption": "A sine"}))["alt"] == "A sine"
 
 
 def test_half_a_surrogate_pair_in_an_svg_is_no_error() -> None:

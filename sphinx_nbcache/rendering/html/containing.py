@@ -30,6 +30,8 @@ from sphinx_nbcache.results.terminal import strip_controls
 from sphinx_nbcache.text import for_markup
 
 _MARK = "data-nbcache-end"
+# The parser takes seconds for more, if they are not closed (justhtml 3.16).
+_MOST_TAGS = 30_000
 _OTHER_CONTENT = "<p>x</p>"
 # The elements in which an output may stand. A stray end tag would end one of them.
 _ELEMENTS_AROUND = (
@@ -64,9 +66,11 @@ def contained(html: str, *, formulas: bool = False) -> ContainedHtml | None:
     Returns: The HTML; `None` if there is none of which this is sure.
     """
     html = for_markup(strip_controls(html))
-    formulas = formulas and has_formula(html)
+    formulas = formulas and html.count("<") <= _MOST_TAGS and has_formula(html)
     if not formulas and is_clean(html):
         return ContainedHtml(html)
+    if html.count("<") > _MOST_TAGS:
+        return None
     writer = Writer(formulas=formulas)
     text = writer.write(parsed(html))
     return ContainedHtml(text, writer.has_formulas) if _is_whole(text) else None
