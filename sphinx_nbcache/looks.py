@@ -227,7 +227,7 @@ def looks_in(
     problems: list[str] = []
     for section in (MYST_NB, OURS):
         given = metadata.get(section, {})
-        # Those of a notebook below our own key are checked with its other settings.
+        # The settings of a notebook below our own key are checked with its other ones.
         is_checked = section == OURS and not is_cell
         if not isinstance(given, Mapping):
             if not is_checked:

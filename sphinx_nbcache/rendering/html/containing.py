@@ -33,12 +33,13 @@ _MARK = "data-nbcache-end"
 # The parser takes seconds for more, if they are not closed (justhtml 3.16).
 _MOST_TAGS = 30_000
 _OTHER_CONTENT = "<p>x</p>"
-# The elements in which an output may stand. A stray end tag would end one of them.
-_ELEMENTS_AROUND = (
+# The elements in which an output may stand. A stray end tag would end one of them; a cell of a table
+# protects those around it.
+_AROUND = (
     "main article section aside header footer figure blockquote details center form fieldset"
-    " table tbody tr td ul li dl dd ol li div div"
-).split()
-_AROUND = "".join(f"<{name}>" for name in _ELEMENTS_AROUND)
+    " ul li dl dd ol li div div".split(),
+    "table tbody tr td ul li div".split(),
+)
 _NOT_AROUND_OTHERS = LEFT_OUT | {"template"}
 
 
@@ -78,8 +79,13 @@ def contained(html: str, *, formulas: bool = False) -> ContainedHtml | None:
 
 def _is_whole(html: str) -> bool:
     """Tell whether what follows HTML stands behind it, and not inside or outside of it."""
-    node = parsed(f"{_AROUND}{html}<i {_MARK}></i>")
-    for name in (*_ELEMENTS_AROUND, "i"):
+    return all(_is_whole_in(names, html) for names in _AROUND)
+
+
+def _is_whole_in(names: Sequence[str], html: str) -> bool:
+    around = "".join(f"<{name}>" for name in names)
+    node = parsed(f"{around}{html}<i {_MARK}></i>")
+    for name in (*names, "i"):
         children = node.children or [node]
         node = children[-1]
         if node.name != name:
