@@ -33,8 +33,8 @@ _MARK = "data-nbcache-end"
 # The parser takes seconds for more, if they are not closed (justhtml 3.16).
 _MOST_TAGS = 30_000
 _OTHER_CONTENT = "<p>x</p>"
-# The elements in which an output may stand. A stray end tag would end one of them; a cell of a table
-# protects those around it.
+# The elements in which an output may stand. A stray end tag would end one of them. A cell of a
+# table protects those around it.
 _AROUND = (
     "main article section aside header footer figure blockquote details center form fieldset"
     " ul li dl dd ol li div div".split(),
