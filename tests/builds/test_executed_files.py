@@ -356,6 +356,27 @@ def test_a_new_folder_in_the_source_directory_is_written_and_not_read(book: Book
     assert built.ran == ()
 
 
+@pytest.mark.parametrize(
+    "later", ["", "nbcache_write_executed = False", "nbcache_write_executed = 'other'"]
+)
+def test_a_folder_that_the_option_no_longer_names_has_no_documents(book: Book, later: str) -> None:
+    book.index("guide/fit")
+    book.myst("guide/fit.md", "%%\nprint('fitted')")
+    book.conf(write_executed="old/executed")
+    book.build()
+    # The user's own notebook next to that folder stays a document.
+    book.ipynb("old/mine.ipynb", "%%\nprint('mine')")
+    book.index("guide/fit", "old/mine")
+    book.conf(later)
+    for _ in range(2):
+        built = book.build()
+        assert built.warnings == ""
+        assert not (book.folder / "_build" / "html" / "old" / "executed").exists()
+    assert "mine" in book.page("old/mine")
+    assert built.read == (0, 0, 0)
+    assert book.runs() == ("guide/fit.md", "old/mine.ipynb")
+
+
 def test_a_list_that_others_have_written_removes_nothing_elsewhere(small: Book) -> None:
     small.build()
     mine = small.write("mine.ipynb.txt", "mine")
