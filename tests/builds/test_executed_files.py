@@ -273,13 +273,14 @@ def test_a_list_that_is_no_file_is_not_replaced(small: Book, kind: str) -> None:
     assert stats(folder_of(small)) == before
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("what", ["folder", "list"])
 def test_a_folder_or_list_that_cannot_be_read_is_refused(small: Book, what: str) -> None:
     small.build()
     path = folder_of(small) / (LIST if what == "list" else "")
     path.chmod(0)
     try:
+        if os.access(path, os.R_OK):
+            pytest.skip("this account may read everything")
         built = small.build()
     finally:
         path.chmod(0o755)
