@@ -52,7 +52,7 @@ def connect(app: Sphinx) -> None:
     hooks.connect(app)
     if renderers:
         _hand_over(app, hooks, renderers)
-    else:
+    if "myst_nb" not in extensions:  # which has the role itself
         app.add_role("nb-download", NbDownload(hooks))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sphinx.util.matching import get_matching_files
 from sphinx_nbcache.config import Settings, declared_options, read_settings, unknown_option
 from sphinx_nbcache.extension.left_over import is_setting
 from sphinx_nbcache.extension.log import line_in_conf, notifier, place_of_option
-from sphinx_nbcache.files.owned import LIST, why_not_owned
+from sphinx_nbcache.files.owned import is_listed, why_not_owned
 from sphinx_nbcache.notebooks.formats import Formats, is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.options import AUTO, PREFIX, OptionError, OptionProblem
@@ -220,12 +221,32 @@ def exclude_non_documents(app: Sphinx, config: Config) -> None:
         for name in get_matching_files(app.srcdir, config.include_patterns, left_out)
         if formats.suffix_of(name)
     ]
+    listed = _listed_folders(Path(app.srcdir), candidates)
+    candidates = [name for name in candidates if listed.isdisjoint(_folders_of(name))]
     no_documents = not_documents(app.srcdir, candidates, formats)
-    excluded |= {_glob_of(name): None for name in no_documents}
+    excluded |= {_glob_of(name): None for name in (*sorted(listed), *no_documents)}
     for notice in no_documents.notices:
         notifier(app)(notice)
     # A new list: the old one may be the default, which all configurations share.
     config.exclude_patterns = list(excluded)
+
+
+def _listed_folders(srcdir: Path, names: Iterable[str]) -> set[str]:
+    """Return the folders above these files that hold executed notebooks of any build.
+
+    The option may have named them before. Their files are not documents, and are not run.
+    """
+    return {
+        folder
+        for folder in {folder for name in names for folder in _folders_of(name)}
+        if is_listed(srcdir / folder)
+    }
+
+
+def _folders_of(name: str) -> Iterator[str]:
+    """Yield the folders above a file, below the source directory."""
+    while name := posixpath.dirname(name):
+        yield name
 
 
 def leave_out_outputs(app: Sphinx) -> None:
@@ -254,7 +275,7 @@ def _outputs(app: Sphinx) -> list[str]:
     folders = {output, Path(app.doctreedir), store_place(base, output.parent, settings)}
     usual = output.parent / _EXECUTED
     # Also if they are not written any more.
-    if not _KEEPS_NOTEBOOKS.isdisjoint(app.extensions) or (usual / LIST).is_file():
+    if not _KEEPS_NOTEBOOKS.isdisjoint(app.extensions) or is_listed(usual):
         folders.add(usual)
     executed = executed_folder(app, settings)
     # A folder of the user's stays a folder of documents.

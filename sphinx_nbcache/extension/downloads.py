@@ -16,6 +16,7 @@ from sphinx_nbcache.extension.executed_files import OPTION, ExecutedFiles
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.files.atomic import replace_if_changed, trouble_in_words
 from sphinx_nbcache.notebooks.merging import MergeError, notebook_text
+from sphinx_nbcache.notebooks.renderers import TITLES
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.project import Settled
 from sphinx_nbcache.text import did_you_mean
@@ -28,6 +29,7 @@ _SCRIPTS = "nbcache-scripts"
 class LinkedBuild(Protocol):
     """The state of a build that links need."""
 
+    renderers: tuple[str, ...]
     settled: dict[str, Settled]
     executed: ExecutedFiles
 
@@ -72,6 +74,11 @@ class NbDownload(ReferenceRole):
             MergeError: It cannot be written as a script.
             OSError: The script cannot be written.
         """
+        if renderers := self._build.renderers:
+            named = " and ".join(TITLES[renderer] for renderer in renderers)
+            raise LookupError(
+                f"{named} renders the notebooks, and {OPTION} has no effect; use a link"
+            )
         name, suffix = posixpath.splitext(self.target)
         docname = docname_join(self.env.docname, name)
         if docname not in self._build.settled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ OPTION = PREFIX + "write_executed"
 # Part of each state: raised when the same result is written differently.
 _VERSION = 1
 _SHOWN_AT_MOST = 3
+# Bytes of notebooks in memory: their digests are listed before they are written.
+_BATCH = 1 << 24
 
 
 class ExecutedFiles:
@@ -76,24 +79,33 @@ def write_executed(app: Sphinx, settings: Settings, build: Build) -> ExecutedFil
         )
         notify(Notice(Topic.EXECUTED, text, option=OPTION))
         return written
-    folder, foreign = OwnedFolder(place), []
+    foreign: list[str] = []
     try:
-        for docname, settled in sorted(build.settled.items()):
-            try:
-                _write(folder, docname, settled, build, written)
-            except ForeignFileError as error:
-                foreign.append(f"{docname}{IPYNB_SUFFIX} ({error})")
-            except (MergeError, NotebookError, OSError) as error:
-                why = trouble_in_words(error) if isinstance(error, OSError) else str(error)
-                text = f"its executed copy is not written: {why}"
-                notify(Notice(Topic.EXECUTED, text, settled.planned.path))
-        _remove_gone(folder, app, build)
-    finally:
+        folder = OwnedFolder(place, Path(app.srcdir))
         try:
+            for docname, outcome in _outcomes(folder, build):
+                path = place / (docname + IPYNB_SUFFIX)
+                if isinstance(outcome, ForeignFileError):
+                    foreign.append(f"{docname}{IPYNB_SUFFIX} ({outcome})")
+                elif isinstance(outcome, Exception):
+                    why = (
+                        trouble_in_words(outcome) if isinstance(outcome, OSError) else str(outcome)
+                    )
+                    text = f"its executed copy is not written: {why}"
+                    notify(Notice(Topic.EXECUTED, text, build.settled[docname].planned.path))
+                else:
+                    written.paths[docname] = path
+                    if outcome:
+                        written.changed.append(path)
+            _remove_gone(folder, app, build)
+        finally:
             folder.save()
-        except OSError as error:
-            text = f"{place} has no list of its files: {trouble_in_words(error)}"
-            notify(Notice(Topic.EXECUTED, text))
+    except OSError as error:
+        text = (
+            f"the list of the executed notebooks in {place} cannot be written:"
+            f" {trouble_in_words(error)}"
+        )
+        notify(Notice(Topic.EXECUTED, text, option=OPTION))
     if foreign:
         shown = ", ".join(foreign[:_SHOWN_AT_MOST])
         more = " and more" if len(foreign) > _SHOWN_AT_MOST else ""
@@ -121,23 +133,48 @@ def readers_of(env: BuildEnvironment, files: ExecutedFiles) -> set[str]:
     }
 
 
-def _write(
-    folder: OwnedFolder, docname: str, settled: Settled, build: Build, written: ExecutedFiles
-) -> None:
-    """Write one notebook, if its file is not the one that is to be there."""
-    if settled.planned.decision.action is Action.UNREADABLE or settled.is_gone:
-        return
-    name, state = docname + IPYNB_SUFFIX, _state_of(settled)
-    path = folder.folder / name
-    if not folder.is_current(name, state):
+def _outcomes(
+    folder: OwnedFolder, build: Build
+) -> Iterator[tuple[str, bool | OSError | MergeError | NotebookError]]:
+    """Write the notebooks whose files are not those that are to be there.
+
+    Yields:
+        Each notebook that has a file, and whether that was written, or why it is not.
+
+    Raises:
+        OSError: The folder has no list of its files.
+    """
+    wanted: dict[str, tuple[str, bytes]] = {}
+    size = 0
+    for docname, settled in sorted(build.settled.items()):
+        if settled.planned.decision.action is Action.UNREADABLE or settled.is_gone:
+            continue
+        name, state = docname + IPYNB_SUFFIX, _state_of(settled)
+        if folder.is_current(name, state):
+            yield docname, False
+            continue
         content = content_of(build, docname)
         if content is None:
-            return
+            continue
+        try:
+            text = _text_of(settled, content)
+        except (MergeError, NotebookError, OSError) as error:
+            yield docname, error
+            continue
         # Outputs that the store has lost are looked for again by the next build.
-        text = _text_of(settled, content)
-        if folder.write(name, state if content.is_final else "", text):
-            written.changed.append(path)
-    written.paths[docname] = path
+        wanted[name] = (state if content.is_final else "", text)
+        size += len(text)
+        if size > _BATCH:
+            yield from _written(folder, wanted)
+            wanted, size = {}, 0
+    yield from _written(folder, wanted)
+
+
+def _written(
+    folder: OwnedFolder, wanted: Mapping[str, tuple[str, bytes]]
+) -> Iterator[tuple[str, bool | OSError]]:
+    for name, outcome in folder.write(wanted).items():
+        yield name.removesuffix(IPYNB_SUFFIX), outcome
 
 
 def _state_of(settled: Settled) -> str:

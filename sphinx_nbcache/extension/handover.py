@@ -17,7 +17,7 @@ from sphinx.config import Config
 from sphinx.errors import ConfigError
 from sphinx.util.matching import get_matching_files
 
-from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES, config_error
+from sphinx_nbcache.extension.config_values import AFTER_SUFFIXES, config_error, settings_of
 from sphinx_nbcache.extension.log import LOGGER, notifier
 from sphinx_nbcache.extension.their_options import (
     Derived,
@@ -40,7 +40,7 @@ from sphinx_nbcache.notebooks.renderers import (
     TITLES,
 )
 from sphinx_nbcache.notices import WARNING_TYPE, Notice, Topic
-from sphinx_nbcache.options import PREFIX, OptionError
+from sphinx_nbcache.options import AUTO, PREFIX, OptionError
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.handed_in import executed_of
@@ -50,6 +50,13 @@ from sphinx_nbcache.results.records import Failure, Stored
 # Extensions that load nbsphinx themselves.
 _LOADS_NBSPHINX = frozenset({"nbsphinx_link"})
 _FORMATS, _EXECUTE = PREFIX + "formats", PREFIX + "execute"
+_WRITTEN = PREFIX + "write_executed"
+# Where the renderers write executed notebooks (nbsphinx 0.9.8, `html_collect_pages`; MyST-NB 1.4,
+# `nb_output_folder`).
+_WRITES_TO = {
+    NBSPHINX: "next to the pages",
+    MYST_NB: "to jupyter_execute next to the output directory",
+}
 
 
 class Build(Protocol):
@@ -155,6 +162,13 @@ def take_options(app: Sphinx, config: Config, renderers: Sequence[str]) -> None:
         text = f"nbcache_formats has no effect: {named} decides what is a notebook"
         notify(Notice(Topic.CONFIG, text, option=_FORMATS))
     config[_FORMATS] = formats
+    if their.is_set(_WRITTEN) and settings_of(config)[0].write_executed not in (AUTO, False):
+        for renderer in renderers:
+            text = (
+                f"{_WRITTEN} has no effect: {TITLES[renderer]} renders the notebooks, and writes"
+                f" executed ones {_WRITES_TO[renderer]}; remove the option"
+            )
+            notify(Notice(Topic.OPTION, text, option=_WRITTEN))
     if not their.is_set(_EXECUTE):
         config[_EXECUTE] = "renderer"
     for renderer in renderers:

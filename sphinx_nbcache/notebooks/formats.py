@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -211,7 +212,8 @@ def read_notebook(text: str, fmt: str, folder: Path | None = None) -> Notebook:
 
 def is_output(folder: Path) -> bool:
     """Tell whether Sphinx has written pages to a folder."""
-    return (folder / _OUTPUT_MARK).is_file()
+    # `Path.is_file` raises in a folder that may not be entered (Python before 3.14).
+    return os.path.isfile(folder / _OUTPUT_MARK)  # noqa: PTH113 (see above)
 
 
 @dataclass(frozen=True, slots=True)

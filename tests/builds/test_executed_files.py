@@ -175,6 +175,146 @@ def test_a_copy_that_the_user_has_edited_stays_and_is_named(small: Book) -> None
     assert fit.read_text("utf-8") == "mine"
 
 
+def copied(book: Book) -> dict[str, bytes]:
+    """Return the executed copies, by name."""
+    found = folder_of(book).rglob("*.ipynb")
+    return {path.relative_to(folder_of(book)).as_posix(): path.read_bytes() for path in found}
+
+
+def test_a_file_of_the_user_with_the_same_content_is_linked_to_and_never_removed(
+    small: Book,
+) -> None:
+    small.write("page.md", "# Page\n\n{nb-download}`ipy.ipynb`\n")
+    small.index("guide/fit", "ipy", "bad", "page")
+    small.build()
+    listed = folder_of(small) / LIST
+    kept = json.loads(listed.read_text("utf-8"))
+    # From now on, no build has written it.
+    del kept["files"]["ipy.ipynb"]
+    listed.write_text(json.dumps(kept), "utf-8")
+    mine = copied(small)["ipy.ipynb"]
+    built = small.build(output="again")
+    assert built.warnings.count("nbcache.executed") == 0
+    assert "from ipynb" in downloads(small, "again")["ipy.ipynb"]
+    (small.folder / "ipy.ipynb").unlink()
+    (small.folder / "page.md").unlink()
+    small.build()
+    assert copied(small)["ipy.ipynb"] == mine
+
+
+KILLED = """
+import os, signal
+from sphinx_nbcache.files import owned
+before, place = [], owned.place
+def die(*arguments):
+    if len(before) == {files}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    before.append(place(*arguments))
+owned.place = die
+"""
+
+
+@pytest.mark.parametrize("files", [0, 1, 2])
+def test_files_of_a_build_that_was_killed_are_replaced_and_removed_later(
+    small: Book, files: int
+) -> None:
+    small.conf(KILLED.format(files=files), write_executed=True)
+    small.start().communicate(timeout=200)
+    assert len(copied(small)) == files
+    small.myst("bad.md", "%%\nprint('other')")
+    small.myst("guide/fit.md", "%%\nprint('other')")
+    small.conf(write_executed=True)
+    assert "nbcache.executed" not in small.build().warnings
+    assert outputs_in(written(small, "bad")) == ["other\n"]
+    # And a build that is killed while it replaces them.
+    small.myst("bad.md", "%%\nprint('third')")
+    small.myst("guide/fit.md", "%%\nprint('third')")
+    small.conf(KILLED.format(files=1), write_executed=True)
+    small.start().communicate(timeout=200)
+    for name in ("bad.md", "guide/fit.md", "ipy.ipynb"):
+        (small.folder / name).unlink()
+    small.conf(write_executed=True)
+    assert "nbcache.executed" not in small.build().warnings
+    assert copied(small) == {}
+
+
+FOREIGN_LISTS = {
+    "mine": '{"mine": 1}',
+    "no JSON": "mine",
+    "another version": '{"writer": "sphinx_nbcache", "version": 3, "source": "../..", "files": {}}',
+    "another writer": '{"writer": "me", "version": 2, "source": "../..", "files": {}}',
+    "no files": '{"writer": "sphinx_nbcache", "version": 2, "source": "../..", "files": 1}',
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN_LISTS.values(), ids=FOREIGN_LISTS)
+def test_a_folder_whose_list_no_build_has_written_is_refused(small: Book, text: str) -> None:
+    small.write(f"_build/jupyter_execute/{LIST}", text)
+    built = small.build()
+    assert "is not a list that a build has written" in built.warnings
+    assert "nbcache_write_executed" in built.warnings
+    assert stats(folder_of(small)).keys() == {LIST}
+    assert (folder_of(small) / LIST).read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_a_list_that_is_no_file_is_not_replaced(small: Book, kind: str) -> None:
+    listed = folder_of(small) / LIST
+    listed.parent.mkdir(parents=True)
+    mine = small.write("mine.json", "{}")
+    if kind == "link":
+        listed.symlink_to(mine)
+    elif kind == "folder":
+        listed.mkdir()
+    else:
+        os.mkfifo(listed)
+    before = stats(folder_of(small))
+    assert "nbcache_write_executed" in small.build().warnings
+    assert stats(folder_of(small)) == before
+
+
+@pytest.mark.parametrize("what", ["folder", "list"])
+def test_a_folder_or_list_that_cannot_be_read_is_refused(small: Book, what: str) -> None:
+    small.build()
+    path = folder_of(small) / (LIST if what == "list" else "")
+    path.chmod(0)
+    try:
+        if os.access(path, os.R_OK):
+            pytest.skip("this account may read everything")
+        built = small.build()
+    finally:
+        path.chmod(0o755)
+    assert built.status == 0
+    assert "Permission denied; name another folder in nbcache_write_executed" in built.warnings
+    assert small.build().warnings.count("nbcache.executed") == 0
+
+
+def test_a_link_that_leads_to_itself_is_refused(small: Book) -> None:
+    folder_of(small).parent.mkdir()
+    folder_of(small).symlink_to(folder_of(small))
+    built = small.build()
+    assert built.status == 0
+    assert "name another folder in nbcache_write_executed" in built.warnings
+
+
+def test_a_folder_of_another_project_is_refused(small: Book, tmp_path: Path) -> None:
+    other = Book(tmp_path / "other", tmp_path / "their counter.txt")
+    shared = tmp_path / "shared"
+    small.conf(write_executed=str(shared))
+    other.conf(write_executed=str(shared))
+    other.index("theirs")
+    other.myst("theirs.md", "%%\nprint('theirs')")
+    small.build()
+    before = stats(shared)
+    built = other.build()
+    assert "the executed notebooks of another project" in built.warnings
+    assert "name another folder in nbcache_write_executed" in built.warnings
+    assert stats(shared) == before
+    assert str(tmp_path) not in (shared / LIST).read_text("utf-8")
+    assert "nbcache.executed" not in small.build().warnings
+    assert stats(shared) == before
+
+
 def test_a_link_in_the_place_of_a_copy_is_not_followed(small: Book, tmp_path: Path) -> None:
     small.build()
     mine = tmp_path / "mine.ipynb"
@@ -217,6 +357,27 @@ def test_a_new_folder_in_the_source_directory_is_written_and_not_read(book: Book
     assert built.ran == ()
 
 
+@pytest.mark.parametrize(
+    "later", ["", "nbcache_write_executed = False", "nbcache_write_executed = 'other'"]
+)
+def test_a_folder_that_the_option_no_longer_names_has_no_documents(book: Book, later: str) -> None:
+    book.index("guide/fit")
+    book.myst("guide/fit.md", "%%\nprint('fitted')")
+    book.conf(write_executed="old/executed")
+    book.build()
+    # The user's own notebook next to that folder stays a document.
+    book.ipynb("old/mine.ipynb", "%%\nprint('mine')")
+    book.index("guide/fit", "old/mine")
+    book.conf(later)
+    for _ in range(2):
+        built = book.build()
+        assert built.warnings == ""
+        assert not (book.folder / "_build" / "html" / "old" / "executed").exists()
+    assert "mine" in book.page("old/mine")
+    assert built.read == (0, 0, 0)
+    assert book.runs() == ("guide/fit.md", "old/mine.ipynb")
+
+
 def test_a_list_that_others_have_written_removes_nothing_elsewhere(small: Book) -> None:
     small.build()
     mine = small.write("mine.ipynb.txt", "mine")
@@ -225,7 +386,7 @@ def test_a_list_that_others_have_written_removes_nothing_elsewhere(small: Book) 
     entry = next(iter(kept["files"].values()))
     digest = hashlib.sha256(b"mine").hexdigest()
     for name in ("../../mine.ipynb.txt", str(mine), "../x/../../mine.ipynb.txt"):
-        kept["files"][name] = [entry[0], digest, entry[2]]
+        kept["files"][name] = [entry[0], [digest], entry[2]]
     listed.write_text(json.dumps(kept), "utf-8")
     small.build()
     assert mine.read_text("utf-8") == "mine"

@@ -374,3 +374,15 @@ def test_a_page_that_pastes_a_value_of_another_one_follows_it(book: Book) -> Non
     assert book.build().ran == ("source.md",)
     assert "second" in words(book.page("page"))
     assert book.build("-j2").read == (0, 0, 0)
+
+
+def test_executed_notebooks_are_those_of_myst_nb_and_the_option_says_so(book: Book) -> None:
+    book.conf(CACHE, write_executed="executed")
+    book.index("fit")
+    book.ipynb("fit.ipynb", "%%1")
+    built = book.build()
+    assert "nbcache_write_executed has no effect: MyST-NB renders the notebooks" in built.warnings
+    assert "[nbcache.option]" in built.warnings
+    assert not (book.folder / "executed").exists()
+    # These need no word.
+    assert "write_executed" not in book.build("-D", "nbcache_write_executed=0").warnings

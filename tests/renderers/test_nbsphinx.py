@@ -299,3 +299,16 @@ def test_a_misspelt_mode_is_an_error_with_its_line(book: Book) -> None:
     built = book.build()
     assert built.status == 2
     assert re.search(r"conf\.py:\d+: nbsphinx_execute = 'alway' is not one of", built.warnings)
+
+
+def test_executed_notebooks_are_those_of_nbsphinx_and_the_option_says_so(book: Book) -> None:
+    book.conf(ORDERS[0], write_executed="executed")
+    book.index("fit", text=":nb-download:`fit.ipynb`")
+    book.ipynb("fit.ipynb", "%%1")
+    built = book.build()
+    assert "nbcache_write_executed has no effect: nbsphinx renders the notebooks" in built.warnings
+    assert "[nbcache.option]" in built.warnings
+    assert "index.rst:4: WARNING: nb-download: nbsphinx renders the notebooks" in built.warnings
+    assert not (book.folder / "executed").exists()
+    # These need no word.
+    assert "write_executed" not in book.build("-D", "nbcache_write_executed=0").warnings
