@@ -20,7 +20,7 @@ from sphinx_nbcache.extension.listed_extensions import (
     with_statements,
 )
 from sphinx_nbcache.options import PREFIX
-from sphinx_nbcache.text import one_line, shortened, shown
+from sphinx_nbcache.text import counted, one_line, shortened, shown
 
 # A part of the text: its first byte, the byte after it, and what takes its place.
 _Edit = tuple[int, int, str]
@@ -58,8 +58,8 @@ def migrated(text: str, values: Mapping[str, Any], found: Iterable[Meaning]) -> 
     try:
         new = with_ours(text, values.get("extensions"))
     except NotSureError as error:
-        options = f", and then run this again: {len(meanings)} options wait for it"
-        return Migrated(text, (f"{error}{options if meanings else ''}",))
+        waiting = f", and then run this again for {counted(len(meanings), 'option')}"
+        return Migrated(text, (f"{error}{waiting if meanings else ''}",))
     conf = _Conf(new)
     edits: list[_Edit] = []
     notices: list[str] = []
