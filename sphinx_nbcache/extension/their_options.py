@@ -361,4 +361,10 @@ def file_types_in(values: Mapping[str, Any]) -> dict[str, str]:
         suffixes = (IPYNB_SUFFIX, MARKDOWN_SUFFIX, *values.get(CUSTOM_FORMATS[MYST_NB], ()))
         found |= dict.fromkeys(suffixes, "myst-nb")
     named = values.get("source_suffix")
-    return found | (dict(named) if isinstance(named, Mapping) else {})
+    entries = named.items() if isinstance(named, Mapping) else ()
+    # A build ends at entries of other types.
+    return found | {
+        suffix: kind or ""
+        for suffix, kind in entries
+        if isinstance(suffix, str) and isinstance(kind, str | None)
+    }
