@@ -26,7 +26,7 @@ from sphinx_nbcache.options import (
     OptionProblem,
     option,
 )
-from sphinx_nbcache.text import did_you_mean
+from sphinx_nbcache.text import did_you_mean, shown
 
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen", "renderer"]
 OnError = Literal["warn", "fail", "stop"]
@@ -442,12 +442,14 @@ def _checked(
     # Before ValueError, its base class: only the bad entries are left out.
     except values.BadEntriesError as error:
         texts = (
-            _sentence(f"{name}[{key!r}] = {entry!r} is not {expected}", "that entry is left out")
+            _sentence(
+                f"{name}[{shown(key)}] = {shown(entry)} is not {expected}", "that entry is left out"
+            )
             for key, entry, expected in error.bad
         )
         return error.usable, [OptionProblem(name, text) for text in texts]
     except ValueError as expected:
-        wrong = f"{name} = {value!r} is not {expected}"
+        wrong = f"{name} = {shown(value)} is not {expected}"
         # A default for such an option could run, or skip, every notebook of the project.
         if declared.is_strict:
             raise OptionError(name, wrong) from None

@@ -150,6 +150,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def shown(value: object) -> str:
+    """Return a value of a user's as Python code in one line; its type if it cannot be shown."""
+    try:
+        return shortened(repr(value), 200)
+    except Exception:  # noqa: BLE001 (it may raise anything, and is only part of a message)
+        return f"a value of the type {type(value).__name__}, which has no representation,"
+
+
 def shortened(text: str, length: int = 160) -> str:
     """Return a text as one line, cut to a maximum length."""
     line = " ".join(text.split())

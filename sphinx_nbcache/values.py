@@ -43,12 +43,17 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     """Return a function that accepts one of these words."""
 
     def check(value: Any) -> str:
-        if value not in choices:
+        if not _is_word(value, *choices):
             listed = ", ".join(map(repr, choices))
             raise ValueError(f"one of {listed}{did_you_mean(value, choices)}")
         return str(value)
 
     return check
+
+
+def _is_word(value: Any, *words: str) -> bool:
+    # The type comes first: arrays are compared item by item, and a comparison may raise anything.
+    return isinstance(value, str) and value in words
 
 
 EXECUTE_MODES = ("changed", "missing", "force", "off", "frozen", "renderer")
@@ -67,7 +72,8 @@ def execute_mode(value: Any) -> str:
     """Return an execution mode."""
     if isinstance(value, str) and value in EXECUTE_MODES:
         return value
-    meant = _OTHER_MODES.get(str(value).lower(), value)
+    word = str(value).lower() if isinstance(value, str | int | None) else ""
+    meant = _OTHER_MODES.get(word, value)
     listed = ", ".join(map(repr, EXECUTE_MODES))
     raise ValueError(f"one of {listed}{did_you_mean(meant, EXECUTE_MODES)}")
 
@@ -85,7 +91,7 @@ def name(value: Any) -> str:
 
 def path(value: Any) -> str | None:
     """Return a path; `None` if none is given."""
-    if value is None or value == "":
+    if value is None or _is_word(value, ""):
         return None
     if not isinstance(value, str | os.PathLike):
         raise ValueError("a path")  # noqa: TRY004 (one error type for all values)
@@ -101,7 +107,7 @@ def switch(value: Any) -> bool:
     flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     flag = flags.get(value.lower()) if isinstance(value, str) else value
     # Sphinx's documentation uses 0 and 1 for `-D`, so a `conf.py` may have the numbers as well.
-    if not isinstance(flag, bool) and flag not in (0, 1):
+    if not isinstance(flag, int) or flag not in (0, 1):
         raise ValueError("True or False")
     return bool(flag)
 
@@ -122,7 +128,7 @@ def time_limit(value: Any) -> float | None:
     """Return a time limit in seconds; `None`, 0 and negative numbers mean no limit."""
     # nbclient and MyST-NB use -1 for no limit
     # (https://nbclient.readthedocs.io/en/latest/reference/nbclient.html).
-    if value is None or value in ("", "none", "None"):
+    if value is None or _is_word(value, "", "none", "None"):
         return None
     try:
         limit = float(value)
@@ -273,7 +279,7 @@ def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
 def switch_or_path(value: Any) -> bool | str:
     """Return a switch, `"auto"`, or a path."""
     try:
-        return value if value == AUTO else switch(value)
+        return AUTO if _is_word(value, AUTO) else switch(value)
     except (TypeError, ValueError):
         pass
     expected = "'auto', True, False, or a path"
@@ -359,7 +365,7 @@ def _variable(variable: Any, text: Any) -> str | None:
 
 def jobs(value: Any) -> int | None:
     """Return the number of notebooks to run in parallel; `None` means one per core."""
-    if value in (AUTO, None):
+    if value is None or _is_word(value, AUTO):
         return None
     try:
         number = int(value)
@@ -372,7 +378,7 @@ def jobs(value: Any) -> int | None:
 
 def preloaded_modules(value: Any) -> tuple[str, ...] | str:
     """Return the modules to preload, or `"auto"`."""
-    if value in (AUTO, None):
+    if value is None or _is_word(value, AUTO):
         return AUTO
     names = strings(value)
     if not all(part.isidentifier() for module in names for part in module.split(".")):

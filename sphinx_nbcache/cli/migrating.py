@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import shlex
 from pathlib import Path
 
 import click
 
 from sphinx_nbcache.cli import options
 from sphinx_nbcache.cli.groups import Command, Exit, Stopped
-from sphinx_nbcache.cli.output import from_here, say, tell
+from sphinx_nbcache.cli.output import from_here, say_exactly, tell
 
 
 @click.command(cls=Command)
@@ -28,12 +31,34 @@ def migrate(*, path: Path) -> None:
         old, new = migrated_conf(conf.parent)
     except (OSError, UnicodeDecodeError) as error:
         raise Stopped(f"{conf} cannot be read: {error}", Exit.USAGE) from None
-    name = Path(from_here(conf.resolve())).as_posix()
-    lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{name}", f"b/{name}"
-    )
-    if diff := "".join(lines):
-        say(diff.removesuffix("\n"))
-        tell("Nothing was written. To change the file: sphinx-nbcache migrate | patch -p1")
-    else:
+    target = conf.resolve()
+    here = from_here(target)
+    # `patch` takes no path that leaves its folder.
+    is_below = not Path(here).is_absolute()
+    name = Path(here).as_posix() if is_below else target.name
+    for notice in new.notices:
+        tell(notice)
+    if diff := unified_diff(old, new.text, name):
+        say_exactly(diff)
+        command = ["sphinx-nbcache", "migrate", *([] if path == Path() else [os.fspath(path)])]
+        where = [] if is_below else ["-d", os.fspath(target.parent)]
+        apply = f"{shlex.join(command)} | {shlex.join(['patch', '-p1', *where])}"
+        tell(f"Nothing was written. To change the file: {apply}")
+    elif not new.notices:
         tell(f"There is nothing to change in {name}.")
+
+
+def unified_diff(old: str, new: str, name: str) -> str:
+    """Return a diff that `patch -p1` applies."""
+    # As `diff -u` does: without the tab, `patch` would end a name at its first blank.
+    end = "\t" if " " in name else ""
+    lines = difflib.unified_diff(
+        _lines(old), _lines(new), f"a/{name}{end}", f"b/{name}{end}", lineterm="\n"
+    )
+    no_newline = "\n\\ No newline at end of file\n"
+    return "".join(line if line.endswith("\n") else line + no_newline for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text as `patch` counts them: only line feeds end them."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)

@@ -27,6 +27,15 @@ def say(text: str) -> None:
     click.echo(harmless(text))
 
 
+def say_exactly(text: str) -> None:
+    """Write to the standard output what another program may read: every byte counts there."""
+    if sys.stdout.isatty():
+        click.echo(harmless(text), nl=False)
+    else:
+        # Bytes, so that no line ends are converted.
+        click.echo(text.encode(), nl=False)
+
+
 def say_done(text: str) -> None:
     """Report a change on standard output, unless the user asked for less output."""
     if given().verbosity >= USUAL:

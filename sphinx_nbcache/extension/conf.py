@@ -19,7 +19,7 @@ from sphinx_nbcache.extension.config_values import CHECKPOINTS, notice_of_unknow
 from sphinx_nbcache.extension.handover import renderers_in_charge
 from sphinx_nbcache.extension.left_over import left_over_in, meanings, options_left_over
 from sphinx_nbcache.extension.log import line_in_conf
-from sphinx_nbcache.extension.migrating import migrated
+from sphinx_nbcache.extension.migrating import Migrated, migrated
 from sphinx_nbcache.extension.their_options import Their, file_types_in, options_of
 from sphinx_nbcache.notebooks.formats import not_documents
 from sphinx_nbcache.notebooks.renderers import MODE_OPTIONS
@@ -87,8 +87,8 @@ def find_conf_store(folder: Path) -> tuple[Path, Settings]:
     return _store_of(base, settings).resolve(), settings
 
 
-def migrated_conf(folder: Path) -> tuple[str, str]:
-    """Return the text of a `conf.py`, and the one with our extension and options in it.
+def migrated_conf(folder: Path) -> tuple[str, Migrated]:
+    """Return the text of a `conf.py`, and its migration to our extension and options.
 
     Raises:
         ProjectError: There is no `conf.py`, or it fails.
@@ -99,7 +99,8 @@ def migrated_conf(folder: Path) -> tuple[str, str]:
     # Bytes, so that line ends and a byte order mark stay.
     text = (base / "conf.py").read_bytes().decode()
     mark = "\ufeff" if text.startswith("\ufeff") else ""
-    return text, mark + migrated(text.removeprefix(mark), values, meanings(their))
+    new = migrated(text.removeprefix(mark), values, meanings(their))
+    return text, Migrated(mark + new.text, new.notices)
 
 
 def _lasting(values: dict[str, Any]) -> dict[str, Any]:

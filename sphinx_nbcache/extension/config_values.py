@@ -23,7 +23,7 @@ from sphinx_nbcache.notebooks.formats import Formats, is_output, not_documents
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.options import AUTO, PREFIX, OptionError, OptionProblem
 from sphinx_nbcache.project.locations import store_place
-from sphinx_nbcache.text import did_you_mean
+from sphinx_nbcache.text import did_you_mean, shown
 
 FILE_TYPE = "nbcache"
 # Before and after Sphinx merges the suffixes of extensions with those of `conf.py` (800).
@@ -155,6 +155,26 @@ def check_names(app: Sphinx, config: Config) -> None:
     for option in unknown_options(config.overrides):
         if option not in in_conf:
             notify(notice_of_unknown(option, conf, is_in_conf=False))
+
+
+def check_suffixes(app: Sphinx, config: Config) -> None:
+    """End a build whose `source_suffix` has suffixes or file types that are no strings.
+
+    Sphinx would end it with a traceback.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    suffixes = config.source_suffix
+    if not isinstance(suffixes, dict):
+        suffixes = dict.fromkeys(suffixes) if isinstance(suffixes, list | tuple) else {}
+    for suffix, kind in suffixes.items():
+        if not isinstance(suffix, str) or not isinstance(kind, str | None):
+            text = (
+                f"source_suffix has the entry {shown({suffix: kind})}, which is not a file type by"
+                ' a suffix; write both as strings, such as {".ipynb": "nbcache"}'
+            )
+            raise config_error(app, OptionError("source_suffix", text))
 
 
 def take_over_suffixes(app: Sphinx, config: Config) -> None:

@@ -46,6 +46,7 @@ from sphinx_nbcache.project import Project, Settled
 from sphinx_nbcache.project.handed_in import executed_of
 from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.results.records import Failure, Stored
+from sphinx_nbcache.text import shown
 
 # Extensions that load nbsphinx themselves.
 _LOADS_NBSPHINX = frozenset({"nbsphinx_link"})
@@ -207,13 +208,13 @@ def _take(config: Config, their: Their, derived: Derived) -> Iterator[Notice]:
     try:
         value = taken(derived, their)
     except ValueError as expected:
-        text = f"{derived.source} = {derived.source_value!r:.200} is not used: it is not {expected}"
+        text = f"{derived.source} = {shown(derived.source_value)} is not used: it is not {expected}"
         yield Notice(Topic.CONFIG, text, option=derived.source)
         return
     text = f"{ours} counts, not {derived.source}"
     if value is not None:
         config[ours] = value[0]
-        text = f"{derived.source} = {derived.source_value!r:.200} counts as {ours}"
+        text = f"{derived.source} = {shown(derived.source_value)} counts as {ours}"
     if not derived.is_default:
         yield Notice(Topic.OPTION, text, is_information=True)
 

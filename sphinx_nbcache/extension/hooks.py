@@ -21,6 +21,7 @@ from sphinx_nbcache.extension.config_values import (
     check_names,
     check_options,
     check_parsers,
+    check_suffixes,
     exclude_non_documents,
     executed_folder,
     leave_out_outputs,
@@ -151,6 +152,7 @@ class Hooks:
             # Before the check of ours, which they become.
             app.connect("config-inited", take_left_over, priority=BEFORE_SUFFIXES)
         app.connect("config-inited", check_options, priority=BEFORE_SUFFIXES)
+        app.connect("config-inited", check_suffixes, priority=BEFORE_SUFFIXES)
         if not self.renderers:
             app.connect("config-inited", register_formats, priority=BEFORE_SUFFIXES)
             app.connect("config-inited", take_over_suffixes, priority=BEFORE_SUFFIXES)

@@ -26,6 +26,7 @@ from sphinx_nbcache.extension.their_options import (
     Derived,
     Their,
     Translation,
+    has_effect,
     reader_for,
     taken,
     unnamed_converters,
@@ -34,7 +35,7 @@ from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.notebooks.renderers import INLINE, MODE_OPTIONS, MODES, MYST_NB, NBSPHINX
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.options import PREFIX
-from sphinx_nbcache.text import shortened
+from sphinx_nbcache.text import shown
 
 _PREFIXES = ("nb_", "nbsphinx_")
 _MIME, _FORMER_MIME = "nb_mime_priority_overrides", "nb_render_priority"
@@ -121,10 +122,10 @@ def meanings(their: Their) -> Iterator[Meaning]:
             yield Meaning(source, problem=f"{source} counts only in part: {lost}")
     for name, remedy in WITHOUT_COUNTERPART.items():
         source, value = their.effective(name)
-        if their.is_set(source) and value:
+        if their.is_set(source) and has_effect(value):
             yield Meaning(source, problem=f"{source} has no counterpart: {remedy}")
         elif their.is_set(source):
-            yield Meaning(source, f"{source} = {value!r} is not needed")
+            yield Meaning(source, f"{source} = {shown(value)} is not needed")
 
 
 def translations() -> dict[str, Translation]:
@@ -254,7 +255,7 @@ def _meaning(derived: Derived, their: Their) -> Meaning:
     # Unlike next to MyST-NB, nothing is added to what is set: whoever has set it has moved on.
     if their.is_set(ours):
         return Meaning(source, f"{ours} counts, not {source}")
-    if value == INLINE and derived.option == "execute":
+    if isinstance(value, str) and value == INLINE and derived.option == "execute":
         text = (
             f'{source} = "{INLINE}" has no counterpart: notebooks are run before their pages are'
             f" read; remove it, or write `{ours}`"
@@ -270,14 +271,14 @@ def _meaning(derived: Derived, their: Their) -> Meaning:
         checked = declared.check(value_here)
     except ValueError as expected:
         text = (
-            f"{source} does not count, and {ours} has its default: {value!r:.200} is not {expected}"
+            f"{source} does not count, and {ours} has its default: {shown(value)} is not {expected}"
         )
         return Meaning(source, problem=text, topic=Topic.CONFIG)
-    if value_here in ([], {}) and (lost := _lost(source, their)):
+    if isinstance(value_here, list | dict) and not value_here and (lost := _lost(source, their)):
         return Meaning(source, problem=f"{source} does not count: {lost}")
     # As a list, which is what a `conf.py` has.
     written = [*checked] if isinstance(checked, tuple) else checked
-    said = f"{shortened(f'{source} = {value!r}', 200)} counts as {ours} = {written!r}"
+    said = f"{source} = {shown(value)} counts as {ours} = {written!r}"
     return Meaning(source, said, option=derived.option, value=value_here, checked=written)
 
 
@@ -307,7 +308,7 @@ def _lost(source: str, their: Their) -> str:
     if source == _MIME:
         lost = [entry for entry in their.get(source) if not _comes_first(*entry)]
         text = (
-            f"{shortened(repr(lost), 200)}; `nbcache_mime_priority` names, for all builders, what"
+            f"{shown(lost)}; `nbcache_mime_priority` names, for all builders, what"
             " comes first; write it instead"
         )
         return text if lost else ""

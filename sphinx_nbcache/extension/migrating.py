@@ -1,40 +1,83 @@
-"""The text of a `conf.py` with our extension and options in place of MyST-NB's and nbsphinx's."""
+"""The text of a `conf.py` with our extension and options in place of MyST-NB's and nbsphinx's.
+
+Only what is certain is changed. All else gets a comment or a notice that says what to do by hand.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import Any
 
 from sphinx_nbcache.extension.left_over import Meaning
-from sphinx_nbcache.notebooks.renderers import MYST_NB, NBSPHINX
+from sphinx_nbcache.extension.listed_extensions import (
+    NotSureError,
+    line_starts,
+    span,
+    with_ours,
+    with_statements,
+)
 from sphinx_nbcache.options import PREFIX
+from sphinx_nbcache.text import counted, one_line, shortened, shown
 
-_OURS = "sphinx_nbcache"
 # A part of the text: its first byte, the byte after it, and what takes its place.
 _Edit = tuple[int, int, str]
+# The options of ours whose values have another form than those that they follow from.
+_OTHER_VALUES = frozenset(
+    {"execute", "exclude", "run_in", "on_error", "store", "formats", "mime_priority"}
+)
+_LONGEST = 400
 
 
-def migrated(text: str, values: Mapping[str, Any], found: Iterable[Meaning]) -> str:
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """The outcome of a migration.
+
+    Attributes:
+        text: The text of the `conf.py`.
+        notices: Steps to be done by hand for which the text has no place.
+    """
+
+    text: str
+    notices: tuple[str, ...] = ()
+
+
+def migrated(text: str, values: Mapping[str, Any], found: Iterable[Meaning]) -> Migrated:
     """Return the text of a `conf.py` in which options that are left over became ours.
 
-    Everything else stays as it is. An option that cannot be translated gets a comment.
+    Everything else stays as it is. An option that is not certain to mean the same gets a comment.
 
     Args:
         text: The text.
         values: The names that it defines.
         found: The meanings of the options that are left over.
     """
-    conf = _Conf(text)
-    edits = [*conf.extensions()]
-    for meaning in found:
-        edits += conf.option(meaning, values.get(meaning.source))
+    meanings = [*found]
+    try:
+        new = with_ours(text, values.get("extensions"))
+    except NotSureError as error:
+        waiting = f", and then run this again for {counted(len(meanings), 'option')}"
+        return Migrated(text, (f"{error}{waiting if meanings else ''}",))
+    conf = _Conf(new)
+    edits: list[_Edit] = []
+    notices: list[str] = []
+    for meaning in meanings:
+        made = [*conf.option(meaning, values.get(meaning.source))]
+        edits += [edit for edit in made if not isinstance(edit, str)]
+        notices += [notice for notice in made if isinstance(notice, str)]
     data = conf.data
     # From the end, so that offsets stay valid. A comment goes before what begins at the same place.
-    for start, end, new in sorted(edits, key=lambda edit: edit[:2], reverse=True):
-        data = data[:start] + new.encode() + data[end:]
-    return data.decode()
+    for start, end, written in sorted(edits, key=lambda edit: edit[:2], reverse=True):
+        data = data[:start] + written.encode() + data[end:]
+    changed = data.decode()
+    try:
+        ast.parse(changed)
+    except (SyntaxError, ValueError):
+        reason = "nothing is changed: with the changes, conf.py would not be valid Python"
+        return Migrated(text, (f"{reason}; change it by hand",))
+    return Migrated(changed, tuple(notices))
 
 
 class _Conf:
@@ -42,95 +85,104 @@ class _Conf:
 
     def __init__(self, text: str) -> None:
         self.data = text.encode()
-        lines = self.data.splitlines(keepends=True)
-        self._starts = [0, *accumulate(map(len, lines))]
+        self._starts = line_starts(self.data)
         self._newline = "\r\n" if b"\r\n" in self.data else "\n"
-        self._nodes = [*ast.walk(ast.parse(text))]
+        self._tree = ast.parse(text)
+        self._mentions: dict[str, list[ast.stmt]] = {}
+        for statement, node in with_statements(self._tree):
+            for name in _names_in(node):
+                self._mentions.setdefault(name, []).append(statement)
 
-    def extensions(self) -> Iterator[_Edit]:
-        """Yield the edits that replace the extensions."""
-        listed = [
-            node
-            for statement in self._nodes
-            if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Expr)
-            and _names_extensions(statement)
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Constant)
-        ]
-        is_there = any(node.value == _OURS for node in listed)
-        for node in listed:
-            start, end = self._span(node)
-            written = self.data[start:end].decode()
-            if node.value in (MYST_NB, NBSPHINX) and written[1:-1] == node.value:
-                if is_there:
-                    yield self._without(start, end)
-                else:
-                    yield start, end, written[0] + _OURS + written[-1]
-                is_there = True
-
-    def option(self, meaning: Meaning, value: Any) -> Iterator[_Edit]:
-        """Yield the edits for one option that is left over."""
-        named = [n for n in self._nodes if isinstance(n, ast.Name) and n.id == meaning.source]
-        if not named:
-            return
+    def option(self, meaning: Meaning, value: Any) -> Iterator[_Edit | str]:
+        """Yield the edits for one option that is left over, or a notice."""
         if not meaning.option:
-            yield from self._comment(named[0], _words(meaning))
+            yield self._comment(meaning.source, _words(meaning))
             return
-        ours = PREFIX + meaning.option
-        assigned = [
-            node
-            for node in self._nodes
-            if isinstance(node, ast.Assign) and node.targets == [named[0]]
-        ]
-        if meaning.value == value:
-            for name in named:
-                yield (*self._span(name), ours)
-        elif len(named) == 1 and assigned and not self._has_comments(assigned[0].value):
-            yield (*self._span(named[0]), ours)
-            yield (*self._span(assigned[0].value), _quoted(meaning.checked))
+        ours, is_same = PREFIX + meaning.option, _is_same(meaning.value, value)
+        new = _quoted(meaning.checked)
+        assigned = self._literal(meaning.source, value)
+        if assigned is None or ours in self._mentions:
+            text = f"{meaning.source}: write {ours} instead"
+            if meaning.option in _OTHER_VALUES or not is_same:
+                text += f"; its values differ, {shown(value)} is {ours} = {shortened(new, 200)}"
+            yield self._comment(meaning.source, text)
+            return
+        name, literal = assigned
+        start, end = span(self._starts, literal)
+        if is_same:
+            yield (*span(self._starts, name), ours)
+        # A comment in the value would be lost.
+        elif _is_literal(new, meaning.checked) and b"#" not in self.data[start:end]:
+            yield (*span(self._starts, name), ours)
+            yield start, end, new
         else:
-            text = f"{meaning.source}: write {ours} = {_quoted(meaning.checked)} instead"
-            yield from self._comment(named[0], text)
+            text = f"{meaning.source}: write {ours} = {shortened(new, 200)} instead"
+            yield self._comment(meaning.source, text)
 
-    def _span(self, node: ast.expr) -> tuple[int, int]:
-        first, last = self._starts[node.lineno - 1], self._starts[(node.end_lineno or 1) - 1]
-        return first + node.col_offset, last + (node.end_col_offset or 0)
+    def _literal(self, name: str, value: Any) -> tuple[ast.expr, ast.expr] | None:
+        """Return the name and the value of the only statement with a name.
 
-    def _without(self, start: int, end: int) -> _Edit:
-        """Return the edit that takes an item out of a list, with its line if it stands alone."""
-        first = self.data.rfind(b"\n", 0, start) + 1
-        last = self.data.find(b"\n", end) + 1 or len(self.data)
-        if not self.data[first:start].strip() and self.data[end:last].strip() in (b"", b","):
-            return first, last, ""
-        rest = self.data[end:last]
-        after = rest.lstrip(b" ").removeprefix(b",").lstrip(b" ")
-        if rest.lstrip(b" ").startswith(b","):
-            return start, last - len(after), ""
-        before = self.data[:start].rstrip(b" ").removesuffix(b",")
-        return len(before), end, ""
+        Returns:
+            `None` if this is no top-level assignment of a literal, or not what counts.
+        """
+        mentions = self._mentions.get(name, [])
+        if len(mentions) != 1 or mentions[0] not in self._tree.body:
+            return None
+        match mentions[0]:
+            case ast.Assign(targets=[ast.Name(id=target) as node], value=literal):
+                is_it = target == name and _is_literal(literal, value)
+                return (node, literal) if is_it else None
+        return None
 
-    def _has_comments(self, node: ast.expr) -> bool:
-        start, end = self._span(node)
-        return any(b"#" in line for line in self.data[start:end].splitlines()[:-1])
+    def _comment(self, name: str, text: str) -> _Edit | str:
+        """Return the edit that puts a comment above the first statement with a name.
 
-    def _comment(self, name: ast.Name, text: str) -> Iterator[_Edit]:
-        """Yield the edit that puts a comment above the statement with a name."""
-        around = [
-            node
-            for node in self._nodes
-            if isinstance(node, ast.stmt)
-            and node.lineno <= name.lineno <= (node.end_lineno or node.lineno)
-        ]
-        inner = max(around, key=lambda node: node.lineno)
-        at = self._starts[inner.lineno - 1]
-        line = f"{' ' * inner.col_offset}# {text}{self._newline}"
+        Returns:
+            A notice, if there is no line for the comment.
+        """
+        text = one_line(shortened(text, _LONGEST))
+        if name not in self._mentions:
+            return f"{text} (conf.py does not name it; look where it gets its value)"
+        statement = self._mentions[name][0]
+        at = self._starts[statement.lineno - 1]
+        indent = self.data[at : at + statement.col_offset]
+        continues = re.search(rb"\\\r?\n?\Z", self.data[:at])
+        if indent.strip() or continues:
+            return f"conf.py:{statement.lineno}: {text}"
+        line = f"{indent.decode()}# {text}{self._newline}"
         # A migration may be repeated.
-        if line.encode() not in self.data:
-            yield at, at, line
+        return at, at, "" if line.encode() in self.data else line
 
 
-def _names_extensions(statement: ast.stmt) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == "extensions" for n in ast.walk(statement))
+def _names_in(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a node reads, binds or deletes, and what may name one of those."""
+    match node:
+        case ast.Constant(value=str(name)):
+            yield name  # such as `globals()["nb_execution_mode"]`
+        case ast.Global(names=names) | ast.Nonlocal(names=names):
+            yield from names
+        case _:
+            fields = (getattr(node, field, None) for field in _NAMING)
+            yield from (name for name in fields if isinstance(name, str))
+
+
+_NAMING = ("id", "name", "asname", "arg", "rest")
+
+
+def _is_literal(written: str | ast.expr, value: Any) -> bool:
+    """Tell whether code is a literal for a value."""
+    try:
+        return _is_same(ast.literal_eval(written), value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    # Arrays cannot be compared, and True is not 1 here.
+    try:
+        return type(one) is type(other) and repr(one) == repr(other)
+    except Exception:  # noqa: BLE001 (the value may raise anything)
+        return False
 
 
 def _quoted(value: Any) -> str:

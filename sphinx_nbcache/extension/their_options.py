@@ -27,6 +27,7 @@ from sphinx_nbcache.notebooks.renderers import (
     myst_reader,
 )
 from sphinx_nbcache.options import PREFIX, OptionError
+from sphinx_nbcache.text import shown
 
 # The file types for which they register their parsers.
 FILE_TYPES: Mapping[str, str] = {"jupyter_notebook": NBSPHINX, "myst-nb": MYST_NB}
@@ -44,6 +45,11 @@ FORMER_NAMES: Mapping[str, str] = {
     "nb_execution_show_tb": "execution_show_tb",
 }
 UNSET = "--unset--"
+
+
+def _is_unset(value: Any) -> bool:
+    # An array would be compared item by item.
+    return isinstance(value, str) and value == UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Their:
     def effective(self, name: str) -> tuple[str, Any]:
         """Return the name under which an option of MyST-NB is set, and its value."""
         former = FORMER_NAMES.get(name)
-        if former is not None and self.is_set(former) and self.get(former) != UNSET:
+        if former is not None and self.is_set(former) and not _is_unset(self.get(former)):
             return former, self.get(former)
         return name, self.get(name)
 
@@ -96,6 +102,14 @@ class Derived:
         return self.translate(self.source_value)
 
 
+def has_effect(value: Any) -> bool:
+    """Tell whether a value is more than nothing; arrays and the like have no truth value."""
+    try:
+        return bool(value)
+    except Exception:  # noqa: BLE001 (the value may raise anything)
+        return True
+
+
 def mode_in(renderer: str, their: Their) -> str:
     """Return the execution mode of a renderer, in its own words.
 
@@ -104,9 +118,9 @@ def mode_in(renderer: str, their: Their) -> str:
     """
     option, mode = their.effective(MODE_OPTIONS[renderer])
     modes = (*MODES[renderer], INLINE) if renderer == MYST_NB else tuple(MODES[renderer])
-    if mode not in modes:
+    if not isinstance(mode, str) or mode not in modes:
         listed = ", ".join(map(repr, modes))
-        raise OptionError(option, f"{option} = {mode!r:.200} is not one of {listed}")
+        raise OptionError(option, f"{option} = {shown(mode)} is not one of {listed}")
     return str(mode)
 
 
@@ -118,7 +132,7 @@ def derived_options(renderer: str, their: Their) -> Iterator[Derived]:
     for name, (option, translate) in TRANSLATIONS[renderer].items():
         source, value = their.effective(name)
         is_set = their.is_set(source)
-        if is_set and value:
+        if is_set and has_effect(value):
             yield Derived(option, translate, source, value, adds=option == "exclude")
         elif renderer == NBSPHINX and option == "timeout":
             # nbsphinx has no time limit unless one is set, and its users rely on that.
@@ -181,6 +195,10 @@ def _of_switch(on: str, off: str) -> Callable[[Any], str]:
     return lambda value: on if values.switch(value) else off
 
 
+def _alias_of_all(name: Any) -> dict[str, Any]:
+    return {".*": name} if has_effect(name) else {}
+
+
 Translation = tuple[str, Callable[[Any], Any]]
 # Their options, with ours and what translates a value.
 TRANSLATIONS: Mapping[str, Mapping[str, Translation]] = {
@@ -188,7 +206,10 @@ TRANSLATIONS: Mapping[str, Mapping[str, Translation]] = {
         "nbsphinx_timeout": ("timeout", _identical),
         "nbsphinx_allow_errors": ("allow_errors", _identical),
         # It replaces the kernel that a notebook names.
-        "nbsphinx_kernel_name": ("kernel_aliases", lambda name: {".*": name} if name else {}),
+        "nbsphinx_kernel_name": (
+            "kernel_aliases",
+            _alias_of_all,
+        ),
         "nbsphinx_execute_arguments": ("kernel_arguments", _identical),
     },
     MYST_NB: {
@@ -340,4 +361,10 @@ def file_types_in(values: Mapping[str, Any]) -> dict[str, str]:
         suffixes = (IPYNB_SUFFIX, MARKDOWN_SUFFIX, *values.get(CUSTOM_FORMATS[MYST_NB], ()))
         found |= dict.fromkeys(suffixes, "myst-nb")
     named = values.get("source_suffix")
-    return found | (dict(named) if isinstance(named, Mapping) else {})
+    entries = named.items() if isinstance(named, Mapping) else ()
+    # A build ends at entries of other types.
+    return found | {
+        suffix: kind or ""
+        for suffix, kind in entries
+        if isinstance(suffix, str) and isinstance(kind, str | None)
+    }

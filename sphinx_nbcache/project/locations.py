@@ -147,13 +147,16 @@ def project_file(place: Path) -> Path:
 
 def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that differ from their defaults, converted to JSON types."""
-    declared = declared_options()
-    changed = {
-        name: value
-        for name, value in raw.items()
-        if declared[name][0].is_lasting and value != declared[name][1]
-    }
-    return {name: msgspec.to_builtins(value, enc_hook=os.fspath) for name, value in changed.items()}
+    plain: dict[str, Any] = {}
+    for name, (declared, default) in declared_options().items():
+        if not declared.is_lasting or name not in raw:
+            continue
+        # A value that JSON does not have is none that an option can have: a build warns about it.
+        with suppress(TypeError, ValueError):
+            value = msgspec.to_builtins(raw[name], enc_hook=os.fspath)
+            if value != msgspec.to_builtins(default, enc_hook=os.fspath):
+                plain[name] = value
+    return plain
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -72,3 +72,32 @@ def test_a_file_type_that_nothing_reads_ends_the_build_before_a_notebook_runs(bo
     (book.folder / "b.md").unlink()
     book.index("a")
     assert book.build().status == 0
+
+
+@pytest.mark.parametrize("entry", ["'.ipynb': ['jupyter_notebook']", "5: 'restructuredtext'"])
+def test_a_file_type_that_is_no_string_ends_the_build_with_its_line(book: Book, entry: str) -> None:
+    book.conf(f"source_suffix = {{'.rst': 'restructuredtext', {entry}}}")
+    book.index()
+    built = book.build()
+    assert built.status == 2
+    assert f"{book.folder / 'conf.py'}:4: source_suffix has the entry {{{entry}}}" in built.warnings
+
+
+def test_values_that_cannot_be_compared_or_shown_are_warnings(book: Book) -> None:
+    book.conf(
+        """\
+        class Odd:
+            __eq__ = __bool__ = __repr__ = lambda *_: 1 / 0
+            __hash__ = None
+        nb_merge_streams = nb_execution_mode = Odd()
+        nb_render_plugin = nb_execution_timeout = nbsphinx_kernel_name = Odd()
+        nbcache_number_source_lines = 1 + 0j
+        """
+    )
+    book.index("a")
+    book.ipynb("a.ipynb")
+    built = book.build()
+    assert built.status == 0
+    for name in ("nb_merge_streams", "nb_execution_mode", "nbcache_number_source_lines"):
+        assert f"{name} " in built.warnings
+    assert "a value of the type Odd" in built.warnings

@@ -281,7 +281,7 @@ def test_a_value_that_cannot_be_used_costs_that_option_only(name: str, value: An
     (problem,) = problems
     assert problem.option == f"nbcache_{name}"
     assert f"nbcache_{name} " in problem.text
-    assert repr(value) in problem.text
+    assert repr(value)[:150] in problem.text
     assert repr(OPTIONS[name][1]) in problem.text
 
 

@@ -127,6 +127,24 @@ def test_a_value_that_cannot_be_used_is_named_and_the_default_counts(
     assert options(**{name: value}) == {}
 
 
+class Items(list[object]):
+    """An array as NumPy has it: comparisons are item by item and have no truth value."""
+
+    def __eq__(self, other: object) -> Any:
+        return Items([item == other for item in self])
+
+    __hash__ = None
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+
+@pytest.mark.parametrize("name", sorted(translations()))
+def test_an_array_is_never_compared(name: str) -> None:
+    for meaning in meanings_of(**{name: Items([1, 2])}):
+        assert "ambiguous" not in meaning.said + meaning.problem
+
+
 def test_notebooks_cannot_run_while_their_pages_are_read() -> None:
     (meaning,) = meanings_of(nb_execution_mode="inline")
     assert meaning.problem.startswith('nb_execution_mode = "inline" has no counterpart')

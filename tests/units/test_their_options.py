@@ -179,6 +179,7 @@ def test_file_types_without_sphinx_are_those_with_it() -> None:
     assert both == {".ipynb": "myst-nb", ".md": "myst-nb"}
     named = {"extensions": ["myst_nb"], "source_suffix": {".ipynb": "jupyter_notebook"}}
     assert file_types_in(named)[".ipynb"] == "jupyter_notebook"
+    assert file_types_in({"source_suffix": {".ipynb": ["myst-nb"], 5: "myst-nb"}}) == {}
 
 
 @pytest.mark.parametrize(
