@@ -19,8 +19,7 @@ from sphinx.util.i18n import docname_to_domain
 
 from sphinx_nbcache.notebooks.notebook import Cell, Notebook
 from sphinx_nbcache.rendering.cells import has_tag
-from sphinx_nbcache.results.terminal import is_plain, strip_controls
-from sphinx_nbcache.text import for_markup
+from sphinx_nbcache.results.terminal import printable
 
 CODE_CELL_TOKEN = "nbcache_code_cell"  # noqa: S105 (not a password)
 RAW_CELL_TOKEN = "nbcache_raw_cell"  # noqa: S105 (not a password)
@@ -93,9 +92,7 @@ def _cell_tokens(
 ) -> list[Token]:
     line = max(cell.line - 1, 0)
     # Control characters cannot stand in XML, such as that of an EPUB.
-    source = cell.source
-    if cell.kind != "code" and not is_plain(source):
-        source = for_markup(strip_controls(source))
+    source = cell.source if cell.kind == "code" else printable(cell.source)
     if cell.kind == "markdown":
         if has_tag(cell.tags, "remove-cell"):
             return []

@@ -13,8 +13,7 @@ from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.bundle import render_bundle
 from sphinx_nbcache.rendering.figures import framed
 from sphinx_nbcache.rendering.nodes import Context, HiddenBlock, OutputFigure, text_block
-from sphinx_nbcache.results.terminal import is_plain, strip_controls
-from sphinx_nbcache.text import for_markup
+from sphinx_nbcache.results.terminal import printable
 
 Outputs = Sequence[Mapping[str, Any]]
 
@@ -41,7 +40,7 @@ def render_source(source: str, lexer: str, looks: Looks, prompt: str = "") -> no
         prompt: The execution count to show, in words; empty for none.
     """
     # Form feeds, for example, which separate sections, cannot stand in XML.
-    source = source if is_plain(source) else for_markup(strip_controls(source))
+    source = printable(source)
     block = nodes.literal_block(source, source, language=lexer, linenos=looks.number_source_lines)
     count = source.count("\n") + 1
     if lines := looks.lines_to_emphasize(count):

@@ -17,8 +17,8 @@ from sphinx_nbcache.files.atomic import replace_file
 from sphinx_nbcache.look_values import length
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.nodes import Context
-from sphinx_nbcache.results.terminal import strip_controls
-from sphinx_nbcache.text import for_markup, shortened
+from sphinx_nbcache.results.terminal import printable
+from sphinx_nbcache.text import shortened
 
 _WORDS = re.compile(r"[^`$\\{}\[\]<>*_]*")
 # The order is that of preference: vectors first.
@@ -51,7 +51,7 @@ def render_image(value: Any, context: Context, mime: str) -> list[nodes.Node]:
     if not _WORDS.fullmatch(caption):
         caption = ""  # its markup would be read aloud
     described = alt or context.metadata.get("alt") or described or caption
-    image["alt"] = for_markup(strip_controls(str(described or "output of a code cell")))
+    image["alt"] = printable(str(described or "output of a code cell"))
     # A size in the metadata of the output takes precedence.
     for side in ("width", "height"):
         if (size := context.metadata.get(side)) is None:

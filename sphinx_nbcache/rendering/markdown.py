@@ -22,8 +22,7 @@ from sphinx_nbcache.rendering.completing import (
     leave_out_files,
 )
 from sphinx_nbcache.rendering.nodes import Context
-from sphinx_nbcache.results.terminal import strip_controls
-from sphinx_nbcache.text import for_markup
+from sphinx_nbcache.results.terminal import printable
 
 COMMONMARK, GFM, MYST = "commonmark", "gfm", "myst"
 # Syntax of MyST that is text in the other dialects.
@@ -45,7 +44,7 @@ def render_markdown(value: Any, context: Context) -> list[nodes.Node]:
     Its definitions (link references, footnotes, targets) stay local. It can refer only to files in
     the source directory.
     """
-    text = for_markup(strip_controls(str(value)))
+    text = printable(str(value))
     # A document of its own: names of targets and footnotes of outputs would otherwise collide with
     # those of the page.
     settings = copy(context.document.settings)

@@ -11,8 +11,7 @@ from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.html.containing import contained
 from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, ansi_block
-from sphinx_nbcache.results.terminal import strip_controls
-from sphinx_nbcache.text import for_markup
+from sphinx_nbcache.results.terminal import printable
 
 LATEX_RAW = "text/latex; raw"
 """LaTeX that is not a formula: only LaTeX builders can show it."""
@@ -47,7 +46,7 @@ def render_html(value: Any, context: Context) -> list[nodes.Node]:
 
 def render_latex(value: Any, context: Context) -> list[nodes.Node]:
     """Return LaTeX as a formula, or as text with formulas."""
-    text = for_markup(strip_controls(str(value)))
+    text = printable(str(value))
     if not _is_balanced(text):
         context.warn(Topic.MIME, "an output has LaTeX that does not end what it begins")
         return []
@@ -62,7 +61,7 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
 
 def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:
     """Return LaTeX that is not a formula, such as a table, for LaTeX builders."""
-    text = for_markup(strip_controls(str(value)))
+    text = printable(str(value))
     if (
         not _is_balanced(text)
         or _DELIMITED.fullmatch(text)

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 
 from sphinx_nbcache.looks import Looks
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.results.terminal import is_plain, pieces, strip_controls
+from sphinx_nbcache.results.terminal import is_plain, pieces, printable
 from sphinx_nbcache.text import for_markup
 
 _OTHER_FORMATS = ("latex", "text", "man", "texinfo")
@@ -220,7 +220,7 @@ def text_block(text: str, classes: Sequence[str], lexer: str = "") -> nodes.lite
     """Return the block that shows a text, with its own colours or those of a lexer."""
     if not lexer:
         return ansi_block(text, classes)
-    shown = for_markup(strip_controls(text)).rstrip("\n")
+    shown = printable(text).rstrip("\n")
     return nodes.literal_block(shown, shown, classes=list(classes), language=lexer)
 
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from sphinx_nbcache.notices import Notice, Topic
 from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
-from sphinx_nbcache.results.terminal import strip_ansi, strip_controls
+from sphinx_nbcache.results.terminal import printable, strip_ansi
 from sphinx_nbcache.text import duration_in_words, for_markup, one_line
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -255,5 +255,5 @@ def _failed(entry: ReportEntry) -> ET.Element:
     where = f" (code {failure.place})" if failure.place else ""
     attributes = {"message": for_markup(failure.headline + where), "type": for_markup(failure.name)}
     element = ET.Element("failure", attributes)
-    element.text = for_markup(strip_controls(failure.traceback))
+    element.text = printable(failure.traceback)
     return element

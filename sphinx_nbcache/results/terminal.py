@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import groupby
 
+from sphinx_nbcache.text import for_markup
+
 # The forms of escape sequences, sections 5.3 to 5.6 of ECMA-48
 # (https://ecma-international.org/publications-and-standards/standards/ecma-48/): control sequences,
 # of which Select Graphic Rendition (`m`) sets colours and Erase in Line (`K`) erases; strings, such
@@ -91,9 +93,11 @@ def strip_ansi(text: str) -> str:
     return _ESCAPES.sub("", text)
 
 
-def strip_controls(text: str) -> str:
-    """Return a text without escape sequences and other control characters."""
-    return text if is_plain(text) else _SILENT.sub("", strip_ansi(text)).replace("\b", "")
+def printable(text: str) -> str:
+    """Return a text without escape sequences and what HTML and XML cannot contain."""
+    if not is_plain(text):
+        text = _SILENT.sub("", strip_ansi(text)).replace("\b", "")
+    return for_markup(text)
 
 
 def pieces(text: str) -> Iterator[tuple[list[str], str]]:

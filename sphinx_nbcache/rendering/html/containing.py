@@ -26,8 +26,7 @@ from sphinx_nbcache.rendering.html.writing import (
     start_tag,
     written_text,
 )
-from sphinx_nbcache.results.terminal import strip_controls
-from sphinx_nbcache.text import for_markup
+from sphinx_nbcache.results.terminal import printable
 
 _MARK = "data-nbcache-end"
 # The parser takes seconds for more, if they are not closed (justhtml 3.16).
@@ -66,7 +65,7 @@ def contained(html: str, *, formulas: bool = False) -> ContainedHtml | None:
 
     Returns: The HTML; `None` if there is none of which this is sure.
     """
-    html = for_markup(strip_controls(html))
+    html = printable(html)
     formulas = formulas and html.count("<") <= _MOST_TAGS and has_formula(html)
     if not formulas and is_clean(html):
         return ContainedHtml(html)
@@ -95,7 +94,7 @@ def _is_whole_in(names: Sequence[str], html: str) -> bool:
 
 def as_xhtml(html: str) -> str:
     """Return HTML as well-formed XML, for EPUB (https://www.w3.org/TR/epub-33/#sec-xhtml)."""
-    return Writer(xml=True).write(parsed(for_markup(strip_controls(html))))
+    return Writer(xml=True).write(parsed(printable(html)))
 
 
 def contained_pieces(pieces: Sequence[str], *, xml: bool = False) -> list[str]:
@@ -110,7 +109,7 @@ def contained_pieces(pieces: Sequence[str], *, xml: bool = False) -> list[str]:
     open_tags = OpenTags()
     written = []
     for piece in pieces:
-        html = for_markup(strip_controls(piece))
+        html = printable(piece)
         if open_tags or not _is_complete(html):
             written.append("".join(_balanced(html, open_tags, xml=xml)))
         elif xml:
@@ -128,7 +127,7 @@ def contained_pieces(pieces: Sequence[str], *, xml: bool = False) -> list[str]:
 
 
 def _text_of(html: str) -> str:
-    texts = (value for kind, value in _events(for_markup(strip_controls(html))) if kind == "text")
+    texts = (value for kind, value in _events(printable(html)) if kind == "text")
     return written_text("".join(texts), "div", xml=False)
 
 
