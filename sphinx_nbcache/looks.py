@@ -21,7 +21,7 @@ _Looks = TypeVar("_Looks", bound="Looks")
 
 
 def _look(
-    default: Any, check: Callable[[Any], Any], name: str, theirs: str = "", **declared: Any
+    default: Any, check: Callable[[Any], Any], name: str, theirs: str | None = None, **declared: Any
 ) -> Any:
     """Declare an option that notebooks and cells may override.
 
@@ -29,10 +29,11 @@ def _look(
         default: Its raw value.
         check: Its check.
         name: Its name.
-        theirs: Its name in the metadata of cells for MyST-NB; the whole name there begins with
-            `render_` for some.
+        theirs: Its name in the metadata of cells for MyST-NB, if it is not the same; empty if
+            MyST-NB has none.
         declared: The rest of the declaration.
     """
+    theirs = name if theirs is None else theirs
     return option(
         default,
         check,
@@ -45,62 +46,47 @@ def _look(
     )
 
 
+def _switch(name: str, **declared: Any) -> Any:
+    """Declare an option that is off by default."""
+    return _look(False, values.switch, name, expects="`True` or `False`", **declared)  # noqa: FBT003
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Looks:
     """The options on how cells look."""
 
-    prompts: bool = _look(
-        False,  # noqa: FBT003 (a default, not a call's flag)
-        values.switch,
+    prompts: bool = _switch(
         "prompts",
-        expects="`True` or `False`",
+        theirs="",
         help="Show the execution count of each cell, as Jupyter does: `[3]:`.",
     )
-    number_source_lines: bool = _look(
-        False,  # noqa: FBT003
-        values.switch,
+    number_source_lines: bool = _switch(
         "number_source_lines",
-        "number_source_lines",
-        expects="`True` or `False`",
         help="Number the lines of code cells.",
     )
     emphasize_lines: str = _look(
         "",
         look_values.line_numbers,
         "emphasize_lines",
-        "emphasize_lines",
         is_project_wide=False,
         expects="line numbers and ranges, such as `1,3-5`",
         help="The lines of a code cell that are emphasised.",
     )
-    remove_code_source: bool = _look(
-        False,  # noqa: FBT003
-        values.switch,
+    remove_code_source: bool = _switch(
         "remove_code_source",
-        "remove_code_source",
-        expects="`True` or `False`",
         help="Leave out the code of cells.",
     )
-    remove_code_outputs: bool = _look(
-        False,  # noqa: FBT003
-        values.switch,
+    remove_code_outputs: bool = _switch(
         "remove_code_outputs",
-        "remove_code_outputs",
-        expects="`True` or `False`",
         help="Leave out the outputs of cells.",
     )
-    scroll_outputs: bool = _look(
-        False,  # noqa: FBT003
-        values.switch,
+    scroll_outputs: bool = _switch(
         "scroll_outputs",
-        "scroll_outputs",
-        expects="`True` or `False`",
         help="Show long outputs in a box that scrolls.",
     )
     code_prompt_show: str = _look(
         "Show code cell {type}",
         look_values.words,
-        "code_prompt_show",
         "code_prompt_show",
         expects="a text",
         help="The words that unfold what a tag `hide-…` folds. `{type}` is `content`, `source`,"
@@ -110,7 +96,6 @@ class Looks:
         "Hide code cell {type}",
         look_values.words,
         "code_prompt_hide",
-        "code_prompt_hide",
         expects="a text",
         help="The words that fold it again.",
     )
@@ -118,25 +103,19 @@ class Looks:
         "show",
         values.one_of("show", "remove", "remove-warn", "warn", "error", "severe"),
         "output_stderr",
-        "output_stderr",
         expects='`"show"`, `"remove"`, `"remove-warn"`, `"warn"`, `"error"`, `"severe"`',
         help='What happens to standard error output. `"show"`: the page shows it. `"remove"`: it'
         ' does not. `"remove-warn"`: it does not, and a warning says so. `"warn"`, `"error"`,'
         ' `"severe"`: the page shows it, and a warning or an error names its cell.',
     )
-    merge_streams: bool = _look(
-        False,  # noqa: FBT003
-        values.switch,
+    merge_streams: bool = _switch(
         "merge_streams",
-        "merge_streams",
-        expects="`True` or `False`",
         help="Join the texts of one stream among the outputs that are stored in a file. Those of a"
         " run are always joined.",
     )
     text_lexer: str = _look(
         "",
         look_values.lexer,
-        "text_lexer",
         "text_lexer",
         in_myst_nb="render_text_lexer",
         expects="the name of a lexer of Pygments",
@@ -147,7 +126,6 @@ class Looks:
         "",
         look_values.lexer,
         "error_lexer",
-        "error_lexer",
         in_myst_nb="render_error_lexer",
         expects="the name of a lexer of Pygments",
         help="The lexer for tracebacks. By default they have the colours of the kernel.",
@@ -155,7 +133,6 @@ class Looks:
     image: Mapping[str, Any] = _look(
         {},
         look_values.image_options,
-        "image",
         "image",
         in_myst_nb="render_image_options",
         expects="a dictionary with any of `width`, `height`, `scale`, `align`, `alt`, `classes`",
@@ -165,7 +142,6 @@ class Looks:
     figure: Mapping[str, Any] = _look(
         {},
         look_values.figure_options,
-        "figure",
         "figure",
         in_myst_nb="render_figure_options",
         expects="a dictionary with any of `caption`, `caption_before`, `name`, `align`, `width`,"
@@ -177,6 +153,7 @@ class Looks:
         {},
         look_values.figure_options,
         "table",
+        "",
         expects="a dictionary as for `nbcache_figure`",
         help="The same for tables: the output is numbered among tables.",
     )
