@@ -108,9 +108,11 @@ def contained_pieces(pieces: Sequence[str], *, xml: bool = False) -> list[str]:
     """
     open_tags = OpenTags()
     written = []
+    is_interrupted = False
     for piece in pieces:
         html = printable(piece)
         if open_tags or not _is_complete(html):
+            is_interrupted = True
             written.append("".join(_balanced(html, open_tags, xml=xml)))
         elif xml:
             written.append(as_xhtml(html))
@@ -121,7 +123,7 @@ def contained_pieces(pieces: Sequence[str], *, xml: bool = False) -> list[str]:
         written[-1] += "".join(end_tag(name, xml=xml) for name in open_tags.close_all())
     # Some elements end others, such as a `li` one that has a `div` in it. Their end tags would then
     # end the elements around the output.
-    if not xml and not _is_whole(_OTHER_CONTENT.join(["", *written, ""])):
+    if is_interrupted and not xml and not _is_whole(_OTHER_CONTENT.join(["", *written, ""])):
         return [_text_of(piece) for piece in pieces]
     return written
 
