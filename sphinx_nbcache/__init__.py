@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
 
     from sphinx_nbcache.config import Settings
+    from sphinx_nbcache.kernel_side.gluing import glue
     from sphinx_nbcache.planning import Action, Decision, Plan, Reason
     from sphinx_nbcache.project import Project, ProjectError, open_project
 
@@ -23,6 +24,7 @@ __all__ = [
     "Reason",
     "Settings",
     "__version__",
+    "glue",
     "open_project",
     "setup",
 ]
@@ -37,6 +39,7 @@ _HOMES = {
     "ProjectError": "sphinx_nbcache.project",
     "Reason": "sphinx_nbcache.planning",
     "Settings": "sphinx_nbcache.config",
+    "glue": "sphinx_nbcache.kernel_side.gluing",
     "open_project": "sphinx_nbcache.project",
 }
 

@@ -57,6 +57,8 @@ class Topic(StrEnum):
     """A cell wrote to its standard error stream, and `nbcache_output_stderr` asks for a word."""
     EXECUTED = "executed"
     """An executed notebook is not written as a file, or `nb-download` finds none."""
+    VALUE = "value"
+    """A value that a page shows from a notebook is missing, or cannot be shown as it is meant."""
     REPORT = "report"
     """The report cannot be written into the output directory."""
     CLI = "cli"

@@ -439,6 +439,7 @@ def history_of(
         assets=planned.key.assets,
         arguments=planned.key.arguments,
         options=dict(planned.key.options) or msgspec.UNSET,
+        expressions=planned.key.expressions,
         runs=_with_run(
             former.runs if former is not None else (),
             result.result,
@@ -533,6 +534,8 @@ def _describe_change(evidence: Evidence, history: History) -> Reason | None:
         return Reason(Why.KERNEL_CHANGED, f"kernel changed: {old} → {new}")
     if text := describe_cells(history.cells, evidence.notebook.scan.cells):
         return Reason(Why.CODE_CHANGED, text)
+    if history.expressions != key.expressions:
+        return Reason(Why.CODE_CHANGED, "the expressions in its text changed")
     if text := _describe_options(history.options or {}, key.options):
         return Reason(Why.OPTION_CHANGED, text)
     text = _describe_place(history, key)

@@ -7,13 +7,13 @@ import atexit
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import ValidationError, from_dict
+from nbformat import NotebookNode, ValidationError, from_dict
 
 from sphinx_nbcache.bounded import LONGEST_MESSAGE, LONGEST_TEXT, clipped, count_or_none
 from sphinx_nbcache.execution.job import Job, JobCell, Outcome
@@ -34,6 +34,7 @@ from sphinx_nbcache.kernels.tracing import RunTracer
 from sphinx_nbcache.notebooks.executed import WIDGET_STATE
 from sphinx_nbcache.notebooks.ipynb import plain_data
 from sphinx_nbcache.notebooks.notebook import RAISES_TAG, SKIP_TAG
+from sphinx_nbcache.results.named_values import evaluated
 from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import CellRun, Failure, Status
 from sphinx_nbcache.results.tracebacks import without_own_file
@@ -91,6 +92,7 @@ class Attempt:
         self.is_python = False
         self.bases: dict[int, tuple[str, ...]] = {}
         self.started = time.time()
+        self.leading: list[NotebookNode] = []
 
     async def outcome(self) -> Outcome:
         """Run the notebook and return the outcome."""
@@ -247,23 +249,29 @@ class Attempt:
             record_timing=False,
             coalesce_streams=False,  # see `streams`
             log=_LOGGER,
-            on_cell_start=self._on_start,
         )
-        # Not an argument, since the callback needs the client. nbclient awaits what it returns.
+        # Not arguments, since the callbacks need the client. nbclient awaits what they return.
+        client.on_cell_start = partial(self._on_start, client)
         client.on_cell_executed = partial(self._on_end, client)
         client.tracer = self.tracer
         if self.is_python:
             client.before = preparing_code()
         return client
 
-    def _on_start(self, cell: Any, cell_index: int) -> None:
+    async def _on_start(self, client: Client, cell: Any, cell_index: int) -> None:
         # nbclient calls this for each cell, before it skips some.
         if SKIP_TAG not in cell.metadata.get("tags", ()):
+            if self.clock.current is None:
+                self.leading = await _values(client, self.job.leading)
             self.clock.start(cell_index)
             self.on_cell(self.job, cell_index)
 
     async def _on_end(self, client: Client, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.clock.end()
+        if (execute_reply or {}).get("content", {}).get("status") == "ok":
+            cell.outputs += await _values(client, self.job.cells[cell_index].expressions)
+        # They belong to no cell; a result has the outputs of cells only.
+        cell.outputs[:0], self.leading = self.leading, []
         promised = self.job.rules.promised_at(cell_index)
         reply = execute_reply["content"] if promised and execute_reply is not None else {}
         if reply.get("status") != "error":
@@ -311,6 +319,15 @@ class Attempt:
     def _widgets(self) -> dict[str, Any]:
         state = self.notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {})
         return plain_data(state) if state.get("state") else {}
+
+
+async def _values(client: Client, expressions: Sequence[str]) -> list[NotebookNode]:
+    """Return the values of expressions in the text, as outputs that cells do not show."""
+    if not expressions:
+        return []
+    replies = await client.values_of(expressions)
+    pairs = zip(expressions, replies, strict=True)
+    return [NotebookNode(evaluated(expression, reply)) for expression, reply in pairs]
 
 
 def _log_of(client: Client) -> str:

@@ -19,6 +19,8 @@ class JobCell(msgspec.Struct, frozen=True, array_like=True):
     digest: str
     source: str
     skipped: bool
+    expressions: tuple[str, ...] = ()
+    """Expressions to evaluate after it, for the text of the notebook."""
 
 
 class Asset(msgspec.Struct, frozen=True, array_like=True):
@@ -63,6 +65,8 @@ class Job(msgspec.Struct, frozen=True):
     """The temporary folder in which the kernel works, if any."""
     tracing: Tracing | None = None
     """How the run is traced, if it is."""
+    leading: tuple[str, ...] = ()
+    """Expressions to evaluate before the first cell that is run."""
 
 
 class Outcome(msgspec.Struct, frozen=True):

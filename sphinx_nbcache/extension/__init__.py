@@ -70,10 +70,25 @@ def _add_parser(app: Sphinx) -> None:
     """Register our parser, and the directive that it needs."""
     from sphinx_nbcache.extension.directives import CodeCell
     from sphinx_nbcache.extension.parser import NotebookParser
+    from sphinx_nbcache.extension.value_directives import (
+        Eval,
+        EvalDomain,
+        EvalRole,
+        Glue,
+        GlueDomain,
+        GlueRole,
+    )
 
     # Before our parser: myst-parser registers one for the same file types, which ours overrides.
     app.setup_extension("myst_parser")
     # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
     app.add_source_parser(NotebookParser, override=True)
     app.add_source_suffix(".ipynb", "nbcache")
+    app.add_domain(GlueDomain)
+    app.add_domain(EvalDomain)
+    # Without a colon, Sphinx looks for the names outside of these domains.
+    app.add_role("glue", GlueRole())
+    app.add_role("eval", EvalRole())
+    app.add_directive("glue", Glue)
+    app.add_directive("eval", Eval)
     app.add_directive("code-cell", CodeCell)

@@ -86,7 +86,7 @@ class NotebookDomain(Domain):
     label = "notebooks"
     # Sphinx drops an environment with another version, and reads every page again
     # (https://www.sphinx-doc.org/en/master/extdev/domainapi.html).
-    data_version = 5
+    data_version = 6
     initial_data: ClassVar[dict[str, Any]] = {
         "render_ids": {},
         "reports": [],
@@ -114,9 +114,9 @@ class NotebookDomain(Domain):
         return targets
 
     @property
-    def pasted(self) -> dict[str, list[str]]:
-        """Docname → the documents from which it shows outputs."""
-        sources: dict[str, list[str]] = self.data["pasted"]
+    def pasted(self) -> dict[str, dict[str, str]]:
+        """Docname → the documents of whose notebooks it shows values, with their render ids."""
+        sources: dict[str, dict[str, str]] = self.data["pasted"]
         return sources
 
     @property

@@ -32,7 +32,7 @@ from sphinx_nbcache.rendering.cells import (
     render_traceback,
 )
 from sphinx_nbcache.rendering.images import image_folder, image_uri
-from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, OutputFigure
+from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, OutputFigure, Warn
 from sphinx_nbcache.report.selection import cell_id
 from sphinx_nbcache.results.records import Result
 from sphinx_nbcache.text import one_line
@@ -212,18 +212,8 @@ def _fill_cell(
     cell = node["cell"]
     warn = partial(warnings.add, node)
     outputs = shown.outputs_of(node)
-    folder = image_folder(env)
-    looks: Looks = _with_known_lexers(node["looks"], warn)
-    context = Context(
-        document,
-        folder,
-        lambda path: image_uri(env, path),
-        warn,
-        is_lexer=is_lexer,
-        line=node.line,
-        looks=looks,
-        formulas=_shows_formulas(env),
-    )
+    looks: Looks = known_lexers(node["looks"], warn)
+    context = context_for(env, document, node.line, looks, warn)
     # A copy: a second try finds the figure as it was.
     figure = next((child.deepcopy() for child in node.findall(OutputFigure)), None)
     rendered = render_outputs(outputs, cell.tags, context, figure)
@@ -282,7 +272,31 @@ def _lexer(node: CodeCellNode, shown: ShownResult) -> str:
     return named or str(node["lexer"])
 
 
-def _with_known_lexers(looks: Looks, warn: Any) -> Looks:
+def context_for(
+    env: BuildEnvironment, document: nodes.document, line: int | None, looks: Looks, warn: Warn
+) -> Context:
+    """Return the surroundings of an output in a document.
+
+    Args:
+        env: The environment.
+        document: The document.
+        line: The line of the cell, or of the place.
+        looks: How it looks.
+        warn: Issues a warning about it.
+    """
+    return Context(
+        document,
+        image_folder(env),
+        lambda path: image_uri(env, path),
+        warn,
+        is_lexer=is_lexer,
+        line=line,
+        looks=looks,
+        formulas=_shows_formulas(env),
+    )
+
+
+def known_lexers(looks: Looks, warn: Any) -> Looks:
     """Return looks without highlighters that do not exist."""
     unknown: dict[str, Any] = {}
     for option in ("text_lexer", "error_lexer"):

@@ -283,19 +283,18 @@ def put_into(node: Any, content: PageContent, docname: str, build: Build) -> Non
         build.note_shown(docname)
 
 
-def pasted_from(document: nodes.document) -> list[str]:
+def pasted_from(document: nodes.document) -> set[str]:
     """Return the documents from which a page shows values that a notebook has glued.
 
     MyST-NB (1.4) fills them in when it writes the page, but does not write a page again when such a
     value has changed.
     """
     # By name: MyST-NB need not be installed.
-    sources = {
-        getattr(node, "refdoc", "")
+    return {
+        str(getattr(node, "refdoc", ""))
         for node in document.findall(nodes.Element)
         if type(node).__name__ == "PendingGlueReference"
     }
-    return sorted(map(str, sources))
 
 
 def _with_failure(executed: Executed, failure: Failure | None) -> Executed:

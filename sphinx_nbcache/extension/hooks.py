@@ -6,9 +6,10 @@ import gc
 import os
 import sys
 from bdb import BdbQuit
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -30,7 +31,7 @@ from sphinx_nbcache.extension.config_values import (
     settings_of,
     take_over_suffixes,
 )
-from sphinx_nbcache.extension.domain import WrittenPages, notebook_domain
+from sphinx_nbcache.extension.domain import NotebookDomain, WrittenPages, notebook_domain
 from sphinx_nbcache.extension.executed_files import ExecutedFiles, readers_of, write_executed
 from sphinx_nbcache.extension.handover import pasted_from
 from sphinx_nbcache.extension.left_over import (
@@ -61,6 +62,9 @@ from sphinx_nbcache.report.pages import REPORT_DOCNAME, add_report_document, is_
 from sphinx_nbcache.report.side_files import files_state, write_files
 from sphinx_nbcache.results.records import Result
 from sphinx_nbcache.signals import SignalHandlers
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.extension.pasting import ValuesOfBuild
 
 # Sphinx's collectors of images, labels and the like run at 500: they must see the outputs.
 _BEFORE_COLLECTORS = 400
@@ -133,6 +137,7 @@ class Hooks:
     def __init__(self, renderers: Sequence[str] = ()) -> None:
         self.renderers = tuple(renderers)
         self._shown: set[str] = set()
+        self._values: ValuesOfBuild | None = None
         self.project: Project | None = None
         self.settled: dict[str, Settled] = {}
         self.seconds = 0.0
@@ -218,6 +223,11 @@ class Hooks:
             for docname, settled in self.settled.items()
             if docname in env.all_docs and domain.render_ids.get(docname) != render_id_of(settled)
         )
+        found.update(
+            docname
+            for docname, sources in domain.pasted.items()
+            if docname in env.all_docs and sources != self._ids_of(sources)
+        )
         set_aside(has_garbage=any(item.ran_here for item in self.settled.values()))
         return sorted(found)
 
@@ -232,26 +242,45 @@ class Hooks:
     def fill(self, app: Sphinx, doctree: nodes.document) -> None:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
         from sphinx_nbcache.extension.fill import fill_document, fill_unplanned, shown_by
+        from sphinx_nbcache.extension.pasting import ValuesOfBuild, name_doubled, paste_values
 
         docname, domain = app.env.docname, notebook_domain(app.env)
         if docname == REPORT_DOCNAME:
             domain.report_is_ours = is_report_ours(app.env)
         settled = self.settled.get(docname)
-        if MYST_NB in self.renderers and (sources := pasted_from(doctree)):
-            domain.pasted[docname] = sources
-        if settled is not None and self.renderers:
-            if docname in self._shown:
+        if self.renderers:
+            if MYST_NB in self.renderers:
+                self._note_pasted(domain, docname, pasted_from(doctree))
+            if settled is not None and docname in self._shown:
                 domain.render_ids[docname] = render_id_of(settled)
             return
+        shows_it = True
+        self._values = self._values or ValuesOfBuild(self)
         if settled is None or self.project is None:
             fill_unplanned(app.env, doctree)
+        else:
+            shown = shown_by(self.project, settled, docname)
+            shows_it = fill_document(app.env, doctree, shown)
+            if shown.result is not None:
+                name_doubled(self._values.put(docname, shown.outputs), docname)
+        sources = paste_values(app.env, doctree, self._values, has_own=shows_it)
+        self._note_pasted(domain, docname, sources)
+        if settled is None or self.project is None:
             return
-        shown = shown_by(self.project, settled, docname)
-        shows_it = fill_document(app.env, doctree, shown)
         # Without an id, the page is read again by the next build: outputs that vanished from the
         # store are looked for once more.
         if shows_it and (shown.result is not None or settled.result is None):
             domain.render_ids[docname] = render_id_of(settled)
+
+    def _note_pasted(self, domain: NotebookDomain, docname: str, sources: Collection[str]) -> None:
+        """Note that a page shows values of other pages' notebooks."""
+        if sources:
+            domain.pasted[docname] = self._ids_of(sources)
+
+    def _ids_of(self, docnames: Iterable[str]) -> dict[str, str]:
+        """Return the render ids of notebooks; empty ones for documents that are no notebooks."""
+        found = {docname: self.settled.get(docname) for docname in docnames}
+        return {name: "" if item is None else render_id_of(item) for name, item in found.items()}
 
     def note_shown(self, docname: str) -> None:
         """Note that a page that another extension renders shows what was decided for it."""
@@ -272,9 +301,6 @@ class Hooks:
         digests = shown_digests(domain, self.report) if self.report is not None else {}
         for docname, digest in digests.items():
             ids[docname] = f"{ids[docname]}|{digest}"
-        for docname, sources in domain.pasted.items():
-            shown = [domain.render_ids.get(source, "") for source in sources]
-            ids[docname] = "|".join([ids[docname], *shown])
         if self.project is not None:
             self.project.close()  # pages may have been filled in this process; writers are forked
         outdated = self.written.outdated(ids) if self.written is not None else []
@@ -321,6 +347,7 @@ class Hooks:
         place = store_place(base, Path(app.outdir).parent, settings)
         # The hooks live as long as the application, which may build more than once.
         self.settled, self.seconds = {}, 0.0
+        self._values = None
         self._shown.clear()
         quiet = [Path(app.outdir), Path(app.doctreedir)]
         if (executed := executed_folder(app, settings)) is not None:

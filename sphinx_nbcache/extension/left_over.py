@@ -46,6 +46,7 @@ _STYLE = "remove it, and use a style sheet (`html_css_files`)"
 _WIDGETS = "remove it; interactive widgets are shown in their plain text form"
 _PROMPT = "remove it; `nbcache_prompts = True` shows the execution counts, as `[3]:`"
 _ON_EACH_PAGE = "remove it; write the text into the notebooks, or into a template of the theme"
+_USUAL_MODE = "changed"
 _KEY = "remove it, and name the section `nbcache` or `mystnb` in the metadata"
 # The options that have no counterpart, with what to do about them.
 WITHOUT_COUNTERPART: Mapping[str, str] = {
@@ -53,7 +54,7 @@ WITHOUT_COUNTERPART: Mapping[str, str] = {
     "nb_metadata_key": _KEY,
     "nb_cell_metadata_key": _KEY,
     "nb_render_key": _KEY,
-    "nb_eval_name_regex": "remove it; the role `eval` is not there",
+    "nb_eval_name_regex": "remove it; the role `eval` takes any expression",
     "nb_render_plugin": "remove it; outputs are rendered by this extension alone",
     "nb_ipywidgets_js": _WIDGETS,
     _FORMER_MIME: "write `nbcache_mime_priority`, one list for all builders",
@@ -256,11 +257,9 @@ def _meaning(derived: Derived, their: Their) -> Meaning:
     if their.is_set(ours):
         return Meaning(source, f"{ours} counts, not {source}")
     if isinstance(value, str) and value == INLINE and derived.option == "execute":
-        text = (
-            f'{source} = "{INLINE}" has no counterpart: notebooks are run before their pages are'
-            f" read; remove it, or write `{ours}`"
-        )
-        return Meaning(source, problem=text)
+        # MyST-NB needs this mode for expressions in the text, which are evaluated in any mode here.
+        said = f"{source} = {INLINE!r} counts as {ours} = {_USUAL_MODE!r}"
+        return Meaning(source, said, option=derived.option, value=_USUAL_MODE, checked=_USUAL_MODE)
     declared, _ = declared_options()[derived.option]
     try:
         new = taken(derived, their)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -102,6 +102,22 @@ class Client(DeathWatch):
             return ()
         # The kernel may have stored another exception.
         return tuple(map(str, found)) if found and found[0] == name else ()
+
+    async def values_of(self, expressions: Sequence[str]) -> list[dict[str, Any]]:
+        """Evaluate expressions in the kernel, in their order.
+
+        Returns:
+            The replies to them, as the protocol of kernels has them: with `data` and `metadata`, or
+            with `ename` and `evalue`; empty ones if the kernel knows no expressions
+            (https://jupyter-client.readthedocs.io/en/stable/messaging.html#execution-results).
+        """
+        names = [f"_{number}" for number in range(len(expressions))]
+        asked = dict(zip(names, expressions, strict=True))
+        reply = await self._silently("", user_expressions=asked)
+        values = reply.get("user_expressions")
+        values = values if isinstance(values, dict) else {}
+        found = [values.get(name) for name in names]
+        return [value if isinstance(value, dict) else {} for value in found]
 
     async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
         """Execute code that is not part of the notebook; return the content of the reply."""

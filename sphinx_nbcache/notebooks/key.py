@@ -49,6 +49,10 @@ class KeyParts(msgspec.Struct, frozen=True, omit_defaults=True):
     """Additional command-line arguments of the kernel, besides those of its kernelspec."""
     options: Mapping[str, str] = {}
     """The options whose values are part of the key, as JSON; without those that have defaults."""
+    expressions: tuple[tuple[str, ...], ...] = ()
+    """The expressions in the text before the first cell and after each one, whose values are part
+    of the result; empty if there are none at all.
+    """
 
     def digest(self) -> str:
         """Return the code key, in hexadecimal."""
@@ -83,6 +87,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
     # A notebook that names neither is run by the default kernel, as in nbclient and MyST-NB.
     is_python = scan.language in ("", "python")
     started = kernel or (DEFAULT_KERNEL if is_python else "")
+    expressions = (scan.leading, *(cell.expressions for cell in scan.cells))
     return KeyParts(
         kernel=kernel,
         language=scan.language,
@@ -101,6 +106,7 @@ def key_parts(  # noqa: PLR0913 (what a key is made of)
             name: msgspec.json.encode(options[name], order="deterministic").decode()
             for name in sorted(options)
         },
+        expressions=expressions if any(expressions) else (),
     )
 
 

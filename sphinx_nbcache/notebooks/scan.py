@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from sphinx_nbcache.bounded import (
     Position,
     ShortDigest,
     State,
+    Text,
 )
 from sphinx_nbcache.config import (
     ExecuteMode,
@@ -36,6 +37,7 @@ from sphinx_nbcache.files.paths import is_inner_path
 from sphinx_nbcache.files.stats import Stat, stat_or_none
 from sphinx_nbcache.notebooks.formats import Formats, read_notebook
 from sphinx_nbcache.notebooks.front_matter import MYST
+from sphinx_nbcache.notebooks.inline_values import LEADING, expressions_after
 from sphinx_nbcache.notebooks.notebook import (
     RAISES_TAG,
     SKIP_TAG,
@@ -52,7 +54,7 @@ from sphinx_nbcache.notebooks.renderers import MYST_NB, myst_extensions, taken_a
 _UNKNOWN = "unknown"
 # Incremented when the scan of an unchanged file changes. Results are not affected, unlike by the
 # store's schema.
-_READING = "5"
+_READING = "6"
 
 
 class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
@@ -72,6 +74,8 @@ class ScannedCell(msgspec.Struct, frozen=True, array_like=True):
     """Names of the exceptions of which the cell raises one, according to its metadata."""
     has_lines: bool = True
     """Whether each line of its source is a line of the file."""
+    expressions: Annotated[tuple[Text, ...], Many] = ()
+    """Expressions in the text after it, whose values its page shows."""
 
     def line_in_file(self, line: int) -> int | None:
         """Return the line of the file for a line of the source, if it is known."""
@@ -122,6 +126,8 @@ class Scan(msgspec.Struct, frozen=True):
     """Digest of the whole notebook if third-party code read it, as that code may change."""
     loaded: Annotated[tuple[tuple[Name, Stat | None], ...], Many] = ()
     """Files from which its code was loaded, relative to its folder, and their stats then."""
+    leading: Annotated[tuple[Text, ...], Many] = ()
+    """Expressions in the text before the first cell that is run."""
     decodable: bool = True
     """Whether the file is UTF-8; Sphinx cannot even open one that is not."""
     options: Annotated[dict[Name, Any], Many] | msgspec.UnsetType = msgspec.UNSET
@@ -258,6 +264,7 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
         text: The source text, to find the lines of problems.
     """
     declared = taken_apart(scan.declared)
+    expressions = expressions_for(scan, notebook)
     own, without_field = own_settings(notebook, text, declared), _without_field()
     problems = (SettingProblem(problem.text, problem.line) for problem in notebook.problems)
     return msgspec.structs.replace(
@@ -278,14 +285,22 @@ def scan_notebook(scan: Scan, notebook: Notebook, text: str = "") -> Scan:
                 raises=RAISES_TAG in numbered.cell.tags,
                 promised=own.promises.get(numbered.number, ()),
                 has_lines=numbered.cell.has_lines,
+                expressions=expressions.get(position, ()),
             )
-            for numbered in notebook.code_cells
+            for position, numbered in enumerate(notebook.code_cells)
         ),
+        leading=expressions.get(LEADING, ()),
         problems=(*own.problems, *problems),
         reading=_reading(notebook) if is_foreign(scan.fmt or "") else "",
         **{name: v for name, v in own.settings.items() if name in Scan.__struct_fields__},
         options={n: own.written[n] for n in without_field if n in own.written} or msgspec.UNSET,
     )
+
+
+def expressions_for(scan: Scan, notebook: Notebook) -> Mapping[int, tuple[str, ...]]:
+    """Return the expressions that are evaluated after each code cell that has code."""
+    # MyST-NB evaluates them itself, and nbsphinx does not know them.
+    return {} if taken_apart(scan.declared).renderer else expressions_after(notebook)
 
 
 def _without_field() -> list[str]:

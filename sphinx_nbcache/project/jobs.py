@@ -14,8 +14,9 @@ import msgspec
 from sphinx_nbcache.bounded import DEEPEST, Count, Json, Name, duration, is_deep, time_or
 from sphinx_nbcache.files.paths import is_inner_path
 from sphinx_nbcache.notebooks.formats import read_notebook
+from sphinx_nbcache.notebooks.inline_values import LEADING
 from sphinx_nbcache.notebooks.notebook import Notebook, decode_source
-from sphinx_nbcache.notebooks.scan import cell_digest
+from sphinx_nbcache.notebooks.scan import cell_digest, expressions_for
 from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.validity import Worlds
 from sphinx_nbcache.results.artifacts import MadeFile
@@ -246,10 +247,16 @@ def make_job(
     """
     from sphinx_nbcache.execution.job import Asset, Job, JobCell, TemporaryFolder
 
-    sources = [item.cell.source for item in read_planned(planned).code_cells]
+    notebook = read_planned(planned)
+    sources = [item.cell.source for item in notebook.code_cells]
     # Compare the sources that are about to run: a check of the file's stat would leave a race
     # between the check and the read.
-    if [cell_digest(source) for source in sources] != [c.digest for c in planned.scan.cells]:
+    found = expressions_for(planned.scan, notebook)
+    cells = [(cell_digest(source), found.get(n, ())) for n, source in enumerate(sources)]
+    if (found.get(LEADING, ()), cells) != (
+        planned.scan.leading,
+        [(cell.digest, cell.expressions) for cell in planned.scan.cells],
+    ):
         raise SourceChangedError(planned.name)
     folder = planned.path.parent
     assets = tuple(Asset(path, str(folder / path)) for path in planned.key.assets)
@@ -260,7 +267,7 @@ def make_job(
         kernel=planned.key.kernel,
         language=planned.key.language,
         cells=tuple(
-            JobCell(cell.digest, source, cell.skipped)
+            JobCell(cell.digest, source, cell.skipped, cell.expressions)
             for cell, source in zip(planned.scan.cells, sources, strict=True)
         ),
         rules=planned.rules,
@@ -268,6 +275,7 @@ def make_job(
         environment=dict(environment),
         temporary=TemporaryFolder(assets, str(below)) if planned.key.temporary else None,
         tracing=tracing,
+        leading=planned.scan.leading,
     )
 
 

@@ -13,6 +13,7 @@ from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.bundle import render_bundle
 from sphinx_nbcache.rendering.figures import framed
 from sphinx_nbcache.rendering.nodes import Context, HiddenBlock, OutputFigure, text_block
+from sphinx_nbcache.results.named_values import is_hidden
 from sphinx_nbcache.results.terminal import printable
 
 Outputs = Sequence[Mapping[str, Any]]
@@ -73,7 +74,7 @@ def render_outputs(
                 shown += _stream(output, context)
         elif output.get("output_type") == "error":
             shown.append(render_traceback(_traceback(output), context.looks))
-        else:
+        elif not is_hidden(output):
             bundle = render_bundle(output, context)
             bundles += [forms for forms in bundle if isinstance(forms, nodes.Element)]
             shown += bundle

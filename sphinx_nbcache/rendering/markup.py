@@ -59,6 +59,16 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
     return [] if "\\begin{" in text else render_markdown(text, context)
 
 
+def formula_in(text: str) -> str | None:
+    """Return LaTeX as a formula without its delimiters; `None` if it would end its surroundings."""
+    text = printable(text)
+    if not _is_balanced(text):
+        return None
+    match = _DELIMITED.fullmatch(text)
+    inner = text if match is None else next(group for group in match.groups() if group is not None)
+    return inner.strip()
+
+
 def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:
     """Return LaTeX that is not a formula, such as a table, for LaTeX builders."""
     text = printable(str(value))

@@ -230,6 +230,8 @@ class History(msgspec.Struct, frozen=True):
     """The last runs, including runs of other code, the oldest first."""
     options: Annotated[dict[Name, Text], Many] | msgspec.UnsetType = msgspec.UNSET
     """The options in the code key, as JSON."""
+    expressions: Annotated[tuple[Annotated[tuple[Text, ...], Many], ...], PerCell] = ()
+    """The expressions in the text before the first cell, and after each one."""
 
 
 class Registration(msgspec.Struct, frozen=True, array_like=True):

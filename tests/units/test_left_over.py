@@ -145,10 +145,10 @@ def test_an_array_is_never_compared(name: str) -> None:
         assert "ambiguous" not in meaning.said + meaning.problem
 
 
-def test_notebooks_cannot_run_while_their_pages_are_read() -> None:
+def test_expressions_in_the_text_need_no_mode_of_their_own() -> None:
+    assert options(nb_execution_mode="inline") == {"execute": "changed"}
     (meaning,) = meanings_of(nb_execution_mode="inline")
-    assert meaning.problem.startswith('nb_execution_mode = "inline" has no counterpart')
-    assert (meaning.topic, meaning.option) == (Topic.OPTION, "")
+    assert meaning.said == "nb_execution_mode = 'inline' counts as nbcache_execute = 'changed'"
 
 
 def test_forms_that_come_first_for_every_builder_count() -> None:

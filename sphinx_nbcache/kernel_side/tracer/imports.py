@@ -11,6 +11,12 @@ from .common import IMPORTLIB, absolute, outer, source_of
 # The base of every notebook. Its own imports are not followed.
 _BASE = frozenset(("IPython", "ipykernel"))
 
+# The modules that `from sphinx_nbcache import glue` loads. They make outputs in a way that does not
+# change with the version, so an upgrade of this package must not run all notebooks that use it.
+_GLUE = frozenset(
+    ("sphinx_nbcache", "sphinx_nbcache.kernel_side", "sphinx_nbcache.kernel_side.gluing")
+)
+
 # The modules that a kernel had in memory before its first cell, by the folder of their files, as
 # reported by the process that it was forked from. Looking at each of them would take long, because
 # the memory pages that are looked at are copied.
@@ -119,7 +125,8 @@ class Imports:
         """
         modules, reached = {}, set()
         for name in list(sys.modules):
-            modules.setdefault(name.partition(".")[0], []).append(name)
+            if name not in _GLUE:
+                modules.setdefault(name.partition(".")[0], []).append(name)
         edges, known = self._seen_edges()
         waiting = set(self.wanted) | edges.get("", set())
         for name in local:

@@ -1,0 +1,79 @@
+"""Expressions in the text of a notebook, whose values the page shows: `` {eval}`x` ``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.myst_role import myst_role_plugin
+
+from sphinx_nbcache.notebooks.notebook import SKIP_TAG, Notebook
+
+EVAL, EVAL_FIGURE = "eval", "eval:figure"
+# Role and directives, as in MyST-NB.
+_NAMES = frozenset({EVAL, EVAL_FIGURE})
+_SIGN = "{eval"
+_DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
+# Directives whose content is no Markdown.
+_VERBATIM = frozenset(
+    "code code-block sourcecode literalinclude parsed-literal highlight raw math eval-rst doctest"
+    " testcode testoutput prompt mermaid graphviz digraph graph plantuml code-cell raw-cell".split()
+)
+_DEEPEST = 20
+
+
+LEADING = -1
+"""The position of expressions that stand before the first cell that is run."""
+
+
+def expressions_after(notebook: Notebook) -> dict[int, tuple[str, ...]]:
+    """Return the expressions in the text after each code cell.
+
+    Keys are positions among the code cells that have code. An expression belongs to the last cell
+    before it that is run.
+    """
+    found: dict[int, list[str]] = {}
+    position, last = -1, LEADING
+    for cell in notebook.cells:
+        if cell.kind == "code" and cell.source.strip():
+            position += 1
+            last = last if SKIP_TAG in cell.tags else position
+        elif cell.kind == "markdown" and _SIGN in cell.source:
+            found.setdefault(last, []).extend(expressions_in(cell.source))
+    return {position: tuple(texts) for position, texts in found.items() if texts}
+
+
+def expressions_in(text: str, depth: int = 0) -> Iterator[str]:
+    """Yield the expressions in Markdown, in the order of the text."""
+    if depth > _DEEPEST:
+        return
+    for token in _parser().parse(text):
+        if token.type in ("fence", "colon_fence"):
+            yield from _in_fence(token, depth)
+        for child in token.children or ():
+            if child.type == "myst_role" and child.meta.get("name") == EVAL:
+                yield " ".join(child.content.split())
+
+
+def _in_fence(token: Token, depth: int) -> Iterator[str]:
+    match = _DIRECTIVE.fullmatch(token.info.strip())
+    if match is None or match[1] in _VERBATIM:
+        return
+    if match[1] in _NAMES:
+        yield " ".join(match[2].split())
+    elif _SIGN in match[2]:
+        yield from expressions_in(match[2], depth + 1)  # the title of an admonition
+    if _SIGN in token.content:
+        yield from expressions_in(token.content, depth + 1)
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark").enable("table").use(myst_role_plugin)
+    return parser.use(colon_fence_plugin).use(dollarmath_plugin).use(deflist_plugin)
