@@ -39,8 +39,6 @@ def connect(app: Sphinx) -> None:
     app.add_domain(NotebookDomain)
     app.setup_extension("sphinx_nbcache.rendering")
     app.add_directive("jcache-report", JcacheReport)
-    if not renderers:
-        _add_parser(app)
     if "myst_nb" not in extensions:
         app.add_directive("nb-exec-table", JcacheReport)  # the name in MyST-NB
     app.add_role("jcache-status", JcacheStatus())
@@ -52,6 +50,9 @@ def connect(app: Sphinx) -> None:
     hooks.connect(app)
     if renderers:
         _hand_over(app, hooks, renderers)
+    else:
+        _add_parser(app)
+        _add_values(app, hooks)
     if "myst_nb" not in extensions:  # which has the role itself
         app.add_role("nb-download", NbDownload(hooks))
 
@@ -70,6 +71,18 @@ def _add_parser(app: Sphinx) -> None:
     """Register our parser, and the directive that it needs."""
     from sphinx_nbcache.extension.directives import CodeCell
     from sphinx_nbcache.extension.parser import NotebookParser
+
+    # Before our parser: myst-parser registers one for the same file types, which ours overrides.
+    app.setup_extension("myst_parser")
+    # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
+    app.add_source_parser(NotebookParser, override=True)
+    app.add_source_suffix(".ipynb", "nbcache")
+    app.add_directive("code-cell", CodeCell)
+
+
+def _add_values(app: Sphinx, hooks: Hooks) -> None:
+    """Register the roles and directives that show values of notebooks."""
+    from sphinx_nbcache.extension.pasting import transform_with
     from sphinx_nbcache.extension.value_directives import (
         Eval,
         EvalDomain,
@@ -79,11 +92,6 @@ def _add_parser(app: Sphinx) -> None:
         GlueRole,
     )
 
-    # Before our parser: myst-parser registers one for the same file types, which ours overrides.
-    app.setup_extension("myst_parser")
-    # One parser reads all Markdown: it distinguishes notebooks from ordinary pages.
-    app.add_source_parser(NotebookParser, override=True)
-    app.add_source_suffix(".ipynb", "nbcache")
     app.add_domain(GlueDomain)
     app.add_domain(EvalDomain)
     # Without a colon, Sphinx looks for the names outside of these domains.
@@ -91,4 +99,4 @@ def _add_parser(app: Sphinx) -> None:
     app.add_role("eval", EvalRole())
     app.add_directive("glue", Glue)
     app.add_directive("eval", Eval)
-    app.add_directive("code-cell", CodeCell)
+    app.add_transform(transform_with(hooks.paste))

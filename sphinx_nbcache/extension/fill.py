@@ -99,6 +99,12 @@ def shown_by(project: Project, settled: Settled, docname: str) -> ShownResult:
     return ShownResult(settled.result.result, outputs.cells)
 
 
+def is_of_notebook(document: nodes.document, result: Result) -> bool:
+    """Tell whether a result belongs to the code of the page, which was not edited meanwhile."""
+    shown = ShownResult(result)
+    return all(shown.is_of(node["code"]) for node in document.findall(CodeCellNode))
+
+
 def fill_document(env: BuildEnvironment, document: nodes.document, shown: ShownResult) -> bool:
     """Replace each placeholder of a document by the cell with its outputs.
 

@@ -242,7 +242,7 @@ class Hooks:
     def fill(self, app: Sphinx, doctree: nodes.document) -> None:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
         from sphinx_nbcache.extension.fill import fill_document, fill_unplanned, shown_by
-        from sphinx_nbcache.extension.pasting import ValuesOfBuild, name_doubled, paste_values
+        from sphinx_nbcache.extension.pasting import name_doubled
 
         docname, domain = app.env.docname, notebook_domain(app.env)
         if docname == REPORT_DOCNAME:
@@ -254,23 +254,28 @@ class Hooks:
             if settled is not None and docname in self._shown:
                 domain.render_ids[docname] = render_id_of(settled)
             return
-        shows_it = True
-        self._values = self._values or ValuesOfBuild(self)
         if settled is None or self.project is None:
             fill_unplanned(app.env, doctree)
-        else:
-            shown = shown_by(self.project, settled, docname)
-            shows_it = fill_document(app.env, doctree, shown)
-            if shown.result is not None:
-                name_doubled(self._values.put(docname, shown.outputs), docname)
-        sources = paste_values(app.env, doctree, self._values, has_own=shows_it)
-        self._note_pasted(domain, docname, sources)
-        if settled is None or self.project is None:
             return
+        shown = shown_by(self.project, settled, docname)
+        name_doubled(shown.outputs, docname)
+        shows_it = fill_document(app.env, doctree, shown)
         # Without an id, the page is read again by the next build: outputs that vanished from the
         # store are looked for once more.
         if shows_it and (shown.result is not None or settled.result is None):
             domain.render_ids[docname] = render_id_of(settled)
+
+    def paste(self, env: BuildEnvironment, document: nodes.document) -> None:
+        """Put the values of notebooks into a page that has places for them."""
+        from sphinx_nbcache.extension.fill import is_of_notebook
+        from sphinx_nbcache.extension.pasting import ValuesOfBuild, paste_values
+
+        self._values = self._values or ValuesOfBuild(self)
+        settled = self.settled.get(env.docname)
+        stored = settled.result if settled is not None else None
+        has_own = stored is None or is_of_notebook(document, stored.result)
+        sources = paste_values(env, document, self._values, has_own=has_own)
+        self._note_pasted(notebook_domain(env), env.docname, sources)
 
     def _note_pasted(self, domain: NotebookDomain, docname: str, sources: Collection[str]) -> None:
         """Note that a page shows values of other pages' notebooks."""

@@ -1,4 +1,4 @@
-"""`doctree-read`: puts the values of notebooks where pages show them.
+"""Puts the values of notebooks where pages show them, while a page is read.
 
 Values are there when the first page is read, since all notebooks have been run by then. So each
 page has them whatever the builder is, and the order of the pages does not matter.
@@ -6,12 +6,13 @@ page has them whatever the builder is, and the order of the pages does not matte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from docutils import nodes
 from sphinx.environment import BuildEnvironment
+from sphinx.transforms import SphinxTransform
 
 from sphinx_nbcache.extension.config_values import settings_of
 from sphinx_nbcache.extension.fill import context_for, known_lexers
@@ -70,17 +71,30 @@ def note_place(env: BuildEnvironment) -> None:
     env.temp_data[_HAS_PLACES] = True
 
 
+def transform_with(
+    paste: Callable[[BuildEnvironment, nodes.document], None],
+) -> type[SphinxTransform]:
+    """Return the transform that pastes values into each document by calling a function."""
+
+    class PasteValues(SphinxTransform):
+        # Before domains look at the page (850), which keep the texts of titles and captions for
+        # references to them, and after quotes were made typographic (750): values stay as they are
+        # (sphinx/transforms/__init__.py, Sphinx 9.0).
+        default_priority = 840
+
+        def apply(self, **_kwargs: Any) -> None:
+            if _HAS_PLACES in self.env.temp_data:
+                paste(self.env, self.document)
+
+    return PasteValues
+
+
 class ValuesOfBuild:
     """The values of the notebooks of a build, each loaded at most once in a process."""
 
     def __init__(self, build: Build) -> None:
         self._build = build
         self._loaded: dict[str, NamedValues] = {}
-
-    def put(self, docname: str, cells: Sequence[Sequence[Mapping[str, Any]]]) -> NamedValues:
-        """Take and return the values in the outputs of a notebook, which need not be loaded."""
-        values = self._loaded[docname] = values_in(cells)
-        return values
 
     def of(self, docname: str) -> NamedValues:
         """Return the values of the notebook of a document."""
@@ -136,8 +150,6 @@ def paste_values(
 
     Returns: The other documents whose values it shows.
     """
-    if _HAS_PLACES not in env.temp_data:
-        return set()
     own = env.docname
     # A list, because pasting replaces nodes, and `findall` is lazy.
     places = list(document.findall(_is_place))
@@ -350,9 +362,9 @@ def _in_words(place: Place) -> str:
     return f"{what} {shortened(place.name, 80)!r}"
 
 
-def name_doubled(values: NamedValues, docname: str) -> None:
-    """Warn about names that more than one cell of a notebook gives."""
-    for name in values.doubled:
+def name_doubled(cells: Sequence[Sequence[Mapping[str, Any]]], docname: str) -> None:
+    """Warn about names that more than one cell of a notebook gives, by its outputs."""
+    for name in values_in(cells).doubled:
         LOGGER.warning(
             "more than one cell glues a value as %r: the last one counts; choose another name",
             one_line(name),

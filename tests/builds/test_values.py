@@ -105,6 +105,19 @@ def test_a_notebook_shows_its_values_in_its_text(values: Book) -> None:
     assert 'href="#equation-the-formula">(1)</a>' in page
 
 
+def test_references_to_titles_and_captions_have_their_values(values: Book) -> None:
+    values.write(
+        "rest.rst",
+        "Rest\n====\n\n.. _here:\n\nPi is :glue:text:`values::pi:.1f`\n" + "-" * 40 + "\n\n"
+        ":ref:`here`, :ref:`the-picture`\n",
+    )
+    assert values.build().warnings == ""
+    page = values.page("rest")
+    assert '<span class="std std-ref">Pi is 3.1</span>' in page
+    assert '<span class="std std-ref">A picture of Ada.</span>' in page
+    assert ">Pi is 3.1</a>" in page  # in the contents
+
+
 def test_values_that_cells_do_not_display_are_not_below_them(values: Book) -> None:
     values.build()
     page = main(values.page("values"))
