@@ -115,7 +115,7 @@ def test_references_to_titles_and_captions_have_their_values(values: Book) -> No
     page = values.page("rest")
     assert '<span class="std std-ref">Pi is 3.1</span>' in page
     assert '<span class="std std-ref">A picture of Ada.</span>' in page
-    assert ">Pi is 3.1</a>" in values.page("index")
+    assert 'Pi is <span class="pasted-text">3.1</span></a>' in values.page("index")
 
 
 def test_values_that_cells_do_not_display_are_not_below_them(values: Book) -> None:
