@@ -36,6 +36,12 @@ figure, axes = pyplot.subplots(figsize=(12, 3))
 axes.fill_between(range(5), range(5))
 pyplot.show()
 """
+TABLE = """%%
+---
+nbcache: {table: {caption: Two numbers, name: numbers}}
+---
+pandas.DataFrame({'a': [1, 2]})
+"""
 # What reaches beyond the page, and stands in no box that scrolls.
 TOO_WIDE = """
 [...document.querySelectorAll("div.cell, div.cell *")].filter(element => {
@@ -69,7 +75,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     tagged = (
         f"%%\n---\ntags: [{tags}]\n---\n{code}" if tags else f"%%\n{code}" for tags, code in CELLS
     )
-    made.myst("cells.md", "# Cells", *tagged, IMAGE, counts=False)
+    made.myst("cells.md", "# Cells", *tagged, IMAGE, TABLE, counts=False)
     for theme in THEMES:
         built = made.build("-D", f"html_theme={theme}", output=theme)
         assert built.status == 0
@@ -184,9 +190,22 @@ def test_long_outputs_scroll_in_their_box(opened: Visit) -> None:
 def test_images_and_figures_have_their_words(opened: Visit) -> None:
     page = opened.page
     expect(page.get_by_role("img", name="A blue area")).to_be_visible()
-    figure = page.get_by_role("figure")
-    expect(figure).to_contain_text("The area")
-    assert figure.get_attribute("id") == "area"
+    expect(page.locator("figure#area")).to_contain_text("The area")
+    expect(page.locator("figure#numbers")).to_contain_text("Two numbers")
+
+
+def test_a_table_with_a_caption_stands_in_the_middle_below_it(opened: Visit) -> None:
+    middle = "box => { const r = box.getBoundingClientRect(); return r.left + r.width / 2 }"
+    table, figure = (
+        opened.page.locator(f"#numbers{inner}").evaluate(middle) for inner in (" table", "")
+    )
+    assert abs(table - figure) < 2
+
+
+def test_a_fold_has_one_edge_and_its_source_none(opened: Visit) -> None:
+    folded = opened.page.locator("details.hide div.cell_input > div")
+    edge = "all => all.map(box => getComputedStyle(box).borderLeftWidth)"
+    assert set(folded.evaluate_all(edge)) == {"0px"}
 
 
 def test_whatever_is_folded_is_printed(opened: Visit) -> None:
