@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import compileall
 import os
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,18 +14,20 @@ from pathlib import Path
 
 from books import Tool
 
-import sphinx_nbcache
 
-
-def compile_packages() -> None:
+def compile_packages(python: str = sys.executable) -> None:
     """Compile all that is installed, as pip does; not every installer does.
 
     Without bytecode each process compiles what it imports. That would be unfair to tools that
     start a process for each notebook.
     """
-    folders = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    for folder in {*folders, str(Path(sphinx_nbcache.__file__).parent)}:
-        compileall.compile_dir(folder, quiet=2)
+    script = (
+        "import compileall, sysconfig, sphinx_nbcache\n"
+        "folders = {sysconfig.get_path(name) for name in ('purelib', 'platlib')}\n"
+        "for folder in {*folders, *sphinx_nbcache.__path__}:\n"
+        "    compileall.compile_dir(folder, quiet=2)\n"
+    )
+    subprocess.run([python, "-c", script], check=True)
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Build:
     mebibytes: float
 
 
-def build(folder: Path, *arguments: str) -> Build:
-    """Build a book."""
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", *arguments, str(folder)]
+def build(folder: Path, *arguments: str, python: str = sys.executable) -> Build:
+    """Build a book, in the environment of an interpreter."""
+    command = [python, "-m", "sphinx", "-q", "-b", "html", *arguments, str(folder)]
     return timed([*command, str(folder / "_build" / "html")], folder)
 
 
@@ -47,9 +47,11 @@ def timed(command: Sequence[str], folder: Path) -> Build:
 
     The memory is that of the largest single process; it is measured on Linux and macOS.
     """
+    path = os.pathsep.join([str(Path(command[0]).parent), os.environ["PATH"]])
+    activated = {**os.environ, "PATH": path}
     with tempfile.TemporaryFile() as log:
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=activated)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)

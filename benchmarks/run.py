@@ -1,11 +1,13 @@
 """All benchmarks, or some of them, in one run.
 
-    python benchmarks/run.py [pages kernels executions renderers traces plans] [--pages 300 1000]
+    python benchmarks/run.py [pages kernels executions renderers projects traces plans]
+        [--pages 300 1000] [--projects ROOT:DOCS:PYTHON …]
 
 What counts are the ratios; absolute times are for information. Pages: whole `sphinx-build`
 processes of plain MyST pages, of this extension, and of MyST-NB with its cache; medians over the
 repeats. Kernels: notebooks that are run, and one of them after an edit. Executions: many notebooks
-from an empty store, by each tool. Renderers: nbsphinx and MyST-NB, alone and with this extension.
+from an empty store, by each tool. Renderers: nbsphinx and MyST-NB, alone and with this extension,
+for books that are made here. Projects: the same for real ones, which `--projects` names.
 Traces: what following a notebook's dependencies costs it. Plans: how long it takes to find out that
 nothing has changed.
 """
@@ -23,6 +25,7 @@ from pathlib import Path
 from books import OURS, PEER, PLAIN, Tool, fill_store, page_path, page_text, write_book
 from execution import executions as executions_table
 from measure import Build, Row, build, compare, compile_packages, table
+from projects import real_project, side_by_side
 from renderers import hand_over
 from tracing import overhead
 from validity import Size
@@ -102,6 +105,10 @@ def renderers(options: argparse.Namespace, scratch: Path) -> str:
     return hand_over(scratch, max(options.executions), options.repeats)
 
 
+def projects(options: argparse.Namespace, scratch: Path) -> str:
+    return side_by_side(scratch, options.projects, options.repeats)
+
+
 def traces(options: argparse.Namespace, _scratch: Path) -> str:
     return overhead(options.repeats)
 
@@ -112,7 +119,7 @@ def plans(options: argparse.Namespace, _scratch: Path) -> str:
 
 BENCHMARKS = {
     function.__name__: function
-    for function in (pages, kernels, executions, renderers, traces, plans)
+    for function in (pages, kernels, executions, renderers, projects, traces, plans)
 }
 
 
@@ -123,6 +130,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--notebooks", type=int, default=20)
     parser.add_argument("--executions", type=int, nargs="*", default=[100, 1])
+    parser.add_argument(
+        "--projects",
+        type=real_project,
+        nargs="+",
+        default=[],
+        metavar="ROOT:DOCS:PYTHON",
+        help="folders of real projects, whose conf.py loads nbsphinx or myst_nb",
+    )
     parser.add_argument("--plans", type=int, nargs="*", default=[1_000, 3_000, 10_000])
     options = parser.parse_args()
     if unknown := set(options.which) - set(BENCHMARKS):

@@ -19,7 +19,7 @@ def connect(app: Sphinx) -> None:
         ConfigError: The wanted renderer cannot be in charge.
     """
     from sphinx_nbcache.extension.config_values import register_options
-    from sphinx_nbcache.extension.directives import JcacheReport, JcacheStatus
+    from sphinx_nbcache.extension.directives import JcacheReport, JcacheStatus, NbExecTable
     from sphinx_nbcache.extension.domain import NotebookDomain
     from sphinx_nbcache.extension.downloads import NbDownload
     from sphinx_nbcache.extension.galleries import leave_out_galleries
@@ -40,7 +40,7 @@ def connect(app: Sphinx) -> None:
     app.setup_extension("sphinx_nbcache.rendering")
     app.add_directive("jcache-report", JcacheReport)
     if "myst_nb" not in extensions:
-        app.add_directive("nb-exec-table", JcacheReport)  # the name in MyST-NB
+        app.add_directive("nb-exec-table", NbExecTable)  # which MyST-NB has itself
     app.add_role("jcache-status", JcacheStatus())
     app.setup_extension("sphinx_nbcache.click_pages")
     connect_report(app)

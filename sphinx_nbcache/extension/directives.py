@@ -1,4 +1,4 @@
-"""`code-cell`, for code cells inside other blocks, `jcache-report` and `jcache-status`."""
+"""`code-cell` inside other blocks, `jcache-report`, `nb-exec-table` and `jcache-status`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from sphinx_nbcache.extension.domain import notebook_domain
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.report.pages import FACTS, ReportNode, StatusNode
-from sphinx_nbcache.report.selection import COLUMNS, PARTS, SORTS, STATUSES, Selection, words
+from sphinx_nbcache.report.selection import (
+    COLUMNS,
+    EXEC_TABLE,
+    PARTS,
+    SORTS,
+    STATUSES,
+    Selection,
+    words,
+)
 
 
 class CodeCellNode(nodes.container):
@@ -93,9 +101,25 @@ class JcacheReport(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the placeholder for the report, and note that this document shows it."""
         notebook_domain(self.env).note_report(self.env.docname)
-        place = ReportNode(selection=Selection(**self.options))
+        place = ReportNode(selection=self.selection())
         self.set_source_info(place)
         return [place]
+
+    def selection(self) -> Selection:
+        """Return the part of the report to show."""
+        return Selection(**self.options)
+
+
+class NbExecTable(JcacheReport):
+    """Shows a plain table of the notebooks, as the directive of this name in MyST-NB does."""
+
+    # MyST-NB allows content, and ignores it.
+    has_content = True
+    option_spec: ClassVar = {}
+
+    def selection(self) -> Selection:
+        """Return all notebooks, with the columns of MyST-NB."""
+        return Selection(columns=tuple(EXEC_TABLE))
 
 
 class JcacheStatus(ReferenceRole):

@@ -12,10 +12,12 @@ from sphinx_nbcache.looks import Looks
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.bundle import render_bundle
 from sphinx_nbcache.rendering.figures import framed
-from sphinx_nbcache.rendering.nodes import Context, HiddenBlock, OutputFigure, text_block
+from sphinx_nbcache.rendering.nodes import Context, HiddenBlock, OutputFigure, ScrollBox, text_block
 from sphinx_nbcache.results.named_values import is_hidden
 from sphinx_nbcache.results.terminal import printable
 
+# The second is the one of Jupyter Book.
+_SCROLLED = frozenset({"scroll-output", "scroll_output", "output_scroll"})
 Outputs = Sequence[Mapping[str, Any]]
 
 
@@ -101,18 +103,27 @@ def put_together(
     if looks.scroll_outputs:
         cell["classes"].append("config_scroll_outputs")
     parts: list[nodes.Element] = []
+    if has_tag(tags, "scroll-input"):
+        source = ScrollBox("", *source.children, classes=source["classes"])
     shows_source = not (has_tag(tags, "remove-input") or looks.remove_code_source)
     if shows_source:
         hides = has_tag(tags, "hide-input")
         parts.append(_hidden([source], "source", "above-input", looks) if hides else source)
     if outputs and not (has_tag(tags, "remove-output") or looks.remove_code_outputs):
-        shown = nodes.container("", *outputs, classes=["cell_output"])
+        scrolls = looks.scroll_outputs or bool(tags & _SCROLLED) or any(map(_is_wide, outputs))
+        box = ScrollBox if scrolls else nodes.container
+        shown = box("", *outputs, classes=["cell_output"])
         hides = has_tag(tags, "hide-output")
         what = "output" if shows_source else "outputs"
         parts.append(_hidden([shown], what, "above-output", looks) if hides else shown)
     if has_tag(tags, "hide-cell") and parts:
         parts = [_hidden(parts, "content", "above-input", looks)]
     cell += parts
+
+
+def _is_wide(output: nodes.Node) -> bool:
+    """Tell whether an output has a table, which may be wider than the page."""
+    return any("<table" in raw.astext() for raw in output.findall(nodes.raw))
 
 
 def _hidden(content: Sequence[nodes.Element], what: str, place: str, looks: Looks) -> nodes.Element:

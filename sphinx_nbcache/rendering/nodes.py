@@ -77,6 +77,14 @@ class HiddenBlock(nodes.General, nodes.Element):
     """
 
 
+class ScrollBox(nodes.container):
+    """A box that may scroll: readers reach it with the keyboard in HTML, to scroll it.
+
+    Chromium and Firefox do so with any box that scrolls; Safari does not. For all builders but HTML
+    it is a container like any other.
+    """
+
+
 class OutputFigure(nodes.figure):
     """A figure around an output, with a caption before or after it.
 
@@ -113,6 +121,7 @@ _PLAIN: Mapping[type[nodes.Node], type[nodes.Element]] = {
     OutputCaption: nodes.caption,
     OutputFigure: nodes.figure,
     OutputTable: nodes.figure,
+    ScrollBox: nodes.container,
 }
 
 
@@ -129,6 +138,7 @@ def register_nodes(app: Sphinx) -> None:
     table = _open_latex_table, _close_latex_table
     app.add_enumerable_node(OutputTable, "table", html=figure, latex=table)
     app.add_node(AnsiBlock, html=(_open_ansi, _close_ansi))
+    app.add_node(ScrollBox, html=(_open_box, _close_box))
     app.add_node(HtmlWithFormulas, html=(_show_formulas, None))
 
 
@@ -165,14 +175,21 @@ def _open_hidden(translator: Any, node: HiddenBlock) -> None:
         f'<p class="{state} admonition-title">{escape(words)}</p>'
         for state, words in (("collapsed", node["show"]), ("expanded", node["hide"]))
     )
-    translator.body.append(
-        f'<details class="{classes}">\n'
-        f'<summary aria-label="Toggle hidden content">\n{prompts}\n</summary>\n'
-    )
+    translator.body.append(f'<details class="{classes}">\n<summary>\n{prompts}\n</summary>\n')
 
 
 def _close_hidden(translator: Any, _node: HiddenBlock) -> None:
     translator.body.append("</details>\n")
+
+
+def _open_box(translator: Any, node: ScrollBox) -> None:
+    translator.body.append(
+        translator.starttag(node, "div", CLASS="docutils container", tabindex="0")
+    )
+
+
+def _close_box(translator: Any, _node: ScrollBox) -> None:
+    translator.body.append("</div>\n")
 
 
 def _open_figure(translator: Any, node: OutputFigure) -> None:

@@ -25,7 +25,7 @@ from sphinx_nbcache.planning import utc
 from sphinx_nbcache.rendering.nodes import ansi_block
 from sphinx_nbcache.report.html.page import report_pieces
 from sphinx_nbcache.report.model import Report, ReportEntry
-from sphinx_nbcache.report.selection import COLUMNS, Links, Selection
+from sphinx_nbcache.report.selection import COLUMNS, EXEC_TABLE, Links, Selection
 from sphinx_nbcache.text import duration_in_words, shortened, size_in_words
 
 FACTS = ("state", "time", "date", "decision", "reason", "memory", "kernel", "executor")
@@ -41,14 +41,18 @@ _NAMES = frozenset(
 # Relative widths, for LaTeX and text; browsers compute their own.
 _WIDTHS = {
     "notebook": 26,
+    "document": 26,
     "reason": 34,
     "changed": 30,
     "depends": 34,
     "produced": 26,
     "date": 14,
+    "modified": 20,
+    "seconds": 14,
     "slowest": 12,
 }
 _USUAL_WIDTH = 10
+_HEADS = {**COLUMNS, **EXEC_TABLE}
 _LISTED, _LENGTH = 6, 200
 _NOTHING = "-"
 # Characters in a raw node.
@@ -323,7 +327,7 @@ def _table(entries: Sequence[ReportEntry], columns: Sequence[str], links: Links)
         return nodes.paragraph("", "No notebook matches.")
     group = nodes.tgroup("", cols=len(columns))
     group += [nodes.colspec("", colwidth=_WIDTHS.get(name, _USUAL_WIDTH)) for name in columns]
-    heads = [nodes.entry("", nodes.paragraph("", COLUMNS[name])) for name in columns]
+    heads = [nodes.entry("", nodes.paragraph("", _HEADS[name])) for name in columns]
     group += nodes.thead("", nodes.row("", *heads))
     group += nodes.tbody("", *(_row(entry, columns, links) for entry in entries))
     return nodes.table("", group, classes=["nbcache-list", "colwidths-auto"])
@@ -338,6 +342,8 @@ def _shown(entry: ReportEntry, column: str, links: Links) -> nodes.Node:
     """Return the content of a column for a notebook."""
     if column == "notebook":
         return _link(entry.name, links.page(entry.docname) if entry.docname else "")
+    if column == "document":
+        return _link(entry.docname or entry.name, links.page(entry.docname))
     if column == "slowest":
         number = entry.slowest[0].number if entry.slowest else None
         text = _NOTHING if number is None else f"cell {number}"
@@ -365,6 +371,9 @@ def _listed(texts: Sequence[str]) -> str:
 _WRITTEN: Mapping[str, Callable[[ReportEntry], str]] = {
     "date": _date,
     "time": lambda entry: "" if entry.seconds is None else duration_in_words(entry.seconds),
+    "modified": lambda entry: "" if entry.started is None else utc(entry.started),
+    "method": lambda entry: entry.decision,
+    "seconds": lambda entry: "" if entry.seconds is None else f"{entry.seconds:.2f}",
     "memory": lambda entry: "" if entry.peak_memory is None else size_in_words(entry.peak_memory),
     "status": lambda entry: entry.state,
     "reason": lambda entry: shortened(entry.reason, _LENGTH),

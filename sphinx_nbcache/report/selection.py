@@ -32,10 +32,19 @@ COLUMNS: Mapping[str, str] = {
     "produced": "Produced",
 }
 """The columns of a table, by name."""
+EXEC_TABLE: Mapping[str, str] = {
+    "document": "Document",
+    "modified": "Modified",
+    "method": "Method",
+    "seconds": "Run Time (s)",
+    "status": "Status",
+}
+"""The columns of `nb-exec-table`, by name. Their heads are those of MyST-NB."""
 
 USUAL_COLUMNS = ("notebook", "decision", "reason", "status", "date", "time")
 # Columns that would make two builds of the same sources differ.
 _VARYING = frozenset({"decision", "reason", "date", "time", "slowest", "memory", "changed"})
+_VARYING |= {"modified", "method", "seconds"}
 
 _SORTS: Mapping[str, Callable[[ReportEntry], Any]] = {
     "notebook": lambda entry: entry.name,
@@ -96,7 +105,8 @@ class Selection:
 
     Attributes:
         status: Show notebooks with one of these [](STATUSES); empty: all.
-        columns: Show only a table with these [](COLUMNS); empty: the whole report.
+        columns: Show only a table with these [](COLUMNS) or [](EXEC_TABLE); empty: the whole
+            report.
         limit: The maximum number of notebooks.
         sort: The column to sort by, one of [](SORTS); a leading `-` reverses the order.
         docs: Show notebooks whose document matches one of these globs; empty: all.

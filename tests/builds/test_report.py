@@ -370,7 +370,7 @@ def test_the_directive_chooses_sorts_and_limits(book: Book) -> None:
    :limit: 2
    :docs: part/*
 
-.. nb-exec-table::
+.. jcache-report::
    :status: failed
    :columns: notebook
 """
@@ -382,6 +382,52 @@ def test_the_directive_chooses_sorts_and_limits(book: Book) -> None:
     assert re.findall(r"\| (\S+\.md) +\|", page) == ["part/c.md", "part/b.md"]
     assert "Slowest cell" in page
     assert "No notebook matches." in page
+
+
+@pytest.mark.parametrize("builder", ["html", "text", "latex", "man", "texinfo", "epub", "xml"])
+def test_nb_exec_table_is_a_plain_table_in_every_builder(book: Book, builder: str) -> None:
+    book.index("good", "part/bad", text=".. nb-exec-table::\n\n   What MyST-NB ignores.")
+    book.myst("good.md", "%%print('good')")
+    book.myst("part/bad.md", "%%1 / 0")
+    book.build(builder=builder)
+    outputs = (book.folder / "_build" / builder).iterdir()
+    endings = (".html", ".xhtml", ".txt", ".tex", ".1", ".texi", ".xml")
+    files = [file for file in outputs if file.suffix in endings and "report" not in file.name]
+    text = "\n".join(file.read_text("utf-8") for file in files)
+    for head in ("Document", "Modified", "Method", "Run Time (s)", "Status"):
+        assert head in text
+    assert "executed" in text
+    assert "What MyST-NB ignores" not in text
+
+
+def test_nb_exec_table_says_what_this_build_did_in_the_columns_of_myst_nb(book: Book) -> None:
+    book.index("good", "part/bad", text=".. nb-exec-table::\n")
+    book.myst("good.md", "%%print('good')")
+    book.myst("part/bad.md", "%%1 / 0")
+    book.build()
+
+    def rows() -> list[list[str]]:
+        table = re.search(r"<table.*?</table>", book.page("index"), re.DOTALL)
+        assert table is not None
+        found = re.findall(r"<tr.*?</tr>", table[0], re.DOTALL)
+        cells = [re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL) for row in found]
+        return [[re.sub(r"<.*?>", "", cell).strip() for cell in row] for row in cells]
+
+    head, good, bad = rows()
+    assert head == ["Document", "Modified", "Method", "Run Time (s)", "Status"]
+    assert (good[0], good[2], good[4]) == ("good", "executed", "ok")
+    assert (bad[0], bad[2], bad[4]) == ("part/bad", "executed", "failed")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", good[1])
+    assert re.fullmatch(r"\d+\.\d\d", good[3])
+    assert 'href="part/bad.html"' in book.page("index")
+    # Nothing but one table.
+    assert "nbcache-totals" not in book.page("index")
+    assert "traceback" not in book.page("index")
+    book.build()
+    assert [row[2] for row in rows()] == ["Method", "reused", "reused"]
+    book.myst("good.md", "%%print('better')")
+    book.build()
+    assert [row[2] for row in rows()] == ["Method", "executed", "reused"]
 
 
 def test_columns_tell_what_notebooks_depend_on_and_have_written(book: Book) -> None:
