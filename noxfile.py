@@ -100,8 +100,8 @@ def smoke(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Look at the report in a real browser; Chromium is installed where `apt-get` may do so."""
-    session.install("-e", ".", *groups("test", "book"))
+    """Look at pages in a real browser; Chromium is installed where `apt-get` may do so."""
+    session.install("-e", ".", *groups("test", "book", "charts"))
     if not has_browser() and shutil.which("apt-get") and os.geteuid() == 0:
         for command in (["update"], ["install", "-y", "chromium"]):
             session.run("apt-get", "-qq", *command, external=True, success_codes=[0, 100])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import processes
 import pytest
@@ -16,6 +18,11 @@ from support_cli import CommandLine
 
 from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.kernels.fitting import may_fork
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -128,3 +135,21 @@ def cli(
     folder = tmp_path / "work"
     folder.mkdir()
     return CommandLine(folder, capsys)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start the browser of the machine."""
+    # Only the tests of pages need it.
+    from playwright.sync_api import sync_playwright
+
+    installed = filter(None, map(shutil.which, BROWSERS))
+    found = os.environ.get("NBCACHE_BROWSER") or next(installed, None)
+    if found is None and "NBCACHE_NEEDS_BROWSER" in os.environ:
+        pytest.fail("there is no Chromium or Chrome")
+    if found is None:
+        pytest.skip("there is no Chromium or Chrome; NBCACHE_BROWSER can name one")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any
 
 from docutils import nodes
-from sphinx.builders import Builder
-from sphinx.builders._epub_base import EpubBuilder
-from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.rendering.completing import write_as_xhtml
 from sphinx_nbcache.rendering.images import SUFFIXES, render_image
+from sphinx_nbcache.rendering.live.charts import (
+    PLOTLY_MIME,
+    VEGA_MIMES,
+    render_plotly,
+    render_vega,
+)
 from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.markup import (
     LATEX_RAW,
@@ -22,14 +24,7 @@ from sphinx_nbcache.rendering.markup import (
     render_latex,
     render_raw_latex,
 )
-from sphinx_nbcache.rendering.nodes import (
-    FORMATS_WITH_OUR_NODES,
-    Context,
-    OutputForm,
-    OutputForms,
-    text_block,
-    use_plain_nodes,
-)
+from sphinx_nbcache.rendering.nodes import Context, OutputForm, OutputForms, text_block
 
 Renderer = Callable[[Any, Context], list[nodes.Node]]
 
@@ -46,11 +41,17 @@ RENDERERS: Mapping[str, Renderer] = {
     "text/latex": render_latex,
     LATEX_RAW: render_raw_latex,
     **{mime: partial(render_image, mime=mime) for mime in SUFFIXES},
+    PLOTLY_MIME: render_plotly,
+    **{mime: partial(render_vega, mime=mime) for mime in VEGA_MIMES},
 }
-# The formats of Sphinx's own builders that show no images; those that write no pages have none.
-_FORMATS_WITHOUT_IMAGES = frozenset({"", "man", "pseudoxml", "text", "xml"})
-_USUAL_IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
-_TEXT_FORMS = ("text/latex", "text/markdown", "text/plain")
+LIVE = frozenset({PLOTLY_MIME, *VEGA_MIMES})
+"""The MIME types whose forms only scripts can show."""
+_NOTE = "This output is interactive: the HTML pages show it."
+
+
+def _note() -> nodes.Node:
+    """Return the form of an output that has no other one for a book or a text."""
+    return nodes.paragraph("", _NOTE, classes=["output", "nbcache-note"])
 
 
 def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Node]:
@@ -66,6 +67,7 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
     plain = data.get("text/plain")
     context = replace(context, plain=plain if isinstance(plain, str) else "")
     forms = OutputForms("", priority=list(context.looks.mime_priority))
+    shown_mimes: list[str] = []
     for mime, value in data.items():
         if renderer := RENDERERS.get(mime):
             own = metadata.get(mime)
@@ -78,47 +80,10 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
                 continue
             if shown:
                 forms += OutputForm("", *shown, mime=mime)
+                shown_mimes.append(mime)
+    if forms.children and LIVE.issuperset(shown_mimes):
+        forms += OutputForm("", _note(), mime="text/plain")
     if data and not forms.children:
         known = ", ".join(data)
         context.warn(Topic.MIME, f"an output has only forms that cannot be shown: {known}")
     return [forms] if forms.children else []
-
-
-def preferred_forms(builder: Builder) -> list[str]:
-    """Return the MIME types that a builder can show, the best first."""
-    images = [mime for mime in SUFFIXES if mime in builder.supported_image_types]
-    if not builder.supported_image_types and builder.format not in _FORMATS_WITHOUT_IMAGES:
-        # Builders of other packages often name none, although their format has images: Markdown and
-        # reStructuredText (sphinx-markdown-builder 0.6, sphinxcontrib-restbuilder 0.3).
-        images = list(_USUAL_IMAGES)
-    if builder.format == "html":
-        return ["text/html", *images, "text/markdown", "text/latex", "text/plain"]
-    if builder.format == "latex":
-        # A PDF is the sharpest; the other images follow in the order of their suffixes.
-        images.sort(key=lambda mime: mime != "application/pdf")
-        return [*images, LATEX_RAW, *_TEXT_FORMS]
-    return [*images, *_TEXT_FORMS]
-
-
-class ChooseForms(SphinxPostTransform):
-    """Keeps the form of each output that suits the builder best."""
-
-    # Before references are resolved (10) and images are collected for the writer (100), or Sphinx
-    # would warn about references in forms that no one sees, and copy their images
-    # (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
-    default_priority = 4
-
-    def run(self, **_kwargs: Any) -> None:
-        """Replace each [](OutputForms) by the content of one of its forms."""
-        preferred = preferred_forms(self.app.builder)
-        is_xhtml = isinstance(self.app.builder, EpubBuilder)
-        # The choice is made here, not when the page is read: builders share doctrees.
-        for forms in list(self.document.findall(OutputForms)):
-            by_mime = {form["mime"]: form for form in forms.findall(OutputForm)}
-            wanted = [mime for mime in forms["priority"] if mime in preferred]
-            best = next((by_mime[m] for m in (*wanted, *preferred) if m in by_mime), None)
-            if best is not None and is_xhtml:
-                write_as_xhtml(best)
-            forms.replace_self(best.children if best is not None else [])
-        if self.app.builder.format not in FORMATS_WITH_OUR_NODES:
-            use_plain_nodes(self.document)

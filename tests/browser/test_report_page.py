@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support_report import EXECUTED, FAILED, REPORT, REUSED, many
 
 from sphinx_nbcache.report.html.page import standalone_page
@@ -19,7 +17,6 @@ from sphinx_nbcache.report.model import Report
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 SORT_SECONDS = 0.2
 TOO_WIDE = """
 [...document.querySelectorAll(".nbcache-report *")]
@@ -27,19 +24,6 @@ TOO_WIDE = """
   .filter(e => e.getBoundingClientRect().right > innerWidth)
   .map(e => e.outerHTML)
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = os.environ.get("NBCACHE_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None and "NBCACHE_NEEDS_BROWSER" in os.environ:
-        pytest.fail("there is no Chromium or Chrome")
-    if found is None:
-        pytest.skip("there is no Chromium or Chrome; NBCACHE_BROWSER can name one")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
