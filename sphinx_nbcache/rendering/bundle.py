@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,18 @@ from sphinx_nbcache.rendering.live.charts import (
     render_plotly,
     render_vega,
 )
+from sphinx_nbcache.rendering.live.javascript import (
+    JAVASCRIPT_MIMES,
+    only_loads_bokeh,
+    render_javascript,
+)
+from sphinx_nbcache.rendering.live.json_tree import (
+    JSON_MIME,
+    JSON_TEXT,
+    render_json,
+    render_json_text,
+)
+from sphinx_nbcache.rendering.live.places import needs_scripts
 from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.markup import (
     LATEX_RAW,
@@ -41,23 +54,26 @@ RENDERERS: Mapping[str, Renderer] = {
     "text/latex": render_latex,
     LATEX_RAW: render_raw_latex,
     **{mime: partial(render_image, mime=mime) for mime in SUFFIXES},
+    JSON_MIME: render_json,
+    JSON_TEXT: render_json_text,
+    **dict.fromkeys(JAVASCRIPT_MIMES, render_javascript),
     PLOTLY_MIME: render_plotly,
     **{mime: partial(render_vega, mime=mime) for mime in VEGA_MIMES},
 }
-LIVE = frozenset({PLOTLY_MIME, *VEGA_MIMES})
-"""The MIME types whose forms only scripts can show."""
+# Second forms of one MIME type.
+_OURS = frozenset({JSON_TEXT, LATEX_RAW})
 _NOTE = "This output is interactive: the HTML pages show it."
-
-
-def _note() -> nodes.Node:
-    """Return the form of an output that has no other one for a book or a text."""
-    return nodes.paragraph("", _NOTE, classes=["output", "nbcache-note"])
+_NAME_OF_OBJECT = re.compile(r"<IPython\.core\.display\.\w+ object>")
 
 
 def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Node]:
     """Return a MIME bundle in all forms that can be shown."""
     data = output.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
+    if only_loads_bokeh(data):
+        return []
+    if JSON_MIME in data:
+        data[JSON_TEXT] = data[JSON_MIME]
     if "text/latex" in data:
         # One MIME type, two forms: MathJax shows formulas only, LaTeX anything.
         data[LATEX_RAW] = data["text/latex"]
@@ -67,7 +83,7 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
     plain = data.get("text/plain")
     context = replace(context, plain=plain if isinstance(plain, str) else "")
     forms = OutputForms("", priority=list(context.looks.mime_priority))
-    shown_mimes: list[str] = []
+    static: list[str] = []
     for mime, value in data.items():
         if renderer := RENDERERS.get(mime):
             own = metadata.get(mime)
@@ -79,11 +95,24 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
                 context.warn(Topic.MIME, f"an output of type {mime} is nested too deeply")
                 continue
             if shown:
-                forms += OutputForm("", *shown, mime=mime)
-                shown_mimes.append(mime)
-    if forms.children and LIVE.issuperset(shown_mimes):
-        forms += OutputForm("", _note(), mime="text/plain")
+                form = OutputForm("", *shown, mime=mime)
+                forms += form
+                if not needs_scripts(form):
+                    static.append(mime)
+    _say_that_scripts_show_it(forms, static, context.plain)
     if data and not forms.children:
-        known = ", ".join(data)
+        known = ", ".join(mime for mime in data if mime not in _OURS)
         context.warn(Topic.MIME, f"an output has only forms that cannot be shown: {known}")
     return [forms] if forms.children else []
+
+
+def _say_that_scripts_show_it(forms: OutputForms, static: Sequence[str], plain: str) -> None:
+    """Add a form for books and texts, if there is none but a name such as `<HTML object>`."""
+    if len(static) == len(forms.children) or set(static) - {"text/plain"}:
+        return
+    if static and not _NAME_OF_OBJECT.fullmatch(plain.strip()):
+        return
+    for form in list(forms.children):
+        if isinstance(form, OutputForm) and form["mime"] == "text/plain":
+            forms.remove(form)
+    forms += OutputForm("", nodes.paragraph("", _NOTE, classes=["output"]), mime="text/plain")

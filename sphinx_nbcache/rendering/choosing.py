@@ -15,7 +15,16 @@ from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.rendering.completing import write_as_xhtml
 from sphinx_nbcache.rendering.images import SUFFIXES
 from sphinx_nbcache.rendering.live.charts import PLOTLY_MIME, VEGA_MIMES
-from sphinx_nbcache.rendering.live.places import Place, place_of_scripts, runs_scripts, why_not
+from sphinx_nbcache.rendering.live.javascript import JAVASCRIPT_MIMES
+from sphinx_nbcache.rendering.live.json_tree import JSON_MIME, JSON_TEXT
+from sphinx_nbcache.rendering.live.places import (
+    Place,
+    needs_scripts,
+    place_of_scripts,
+    runs_scripts,
+    why_not,
+    without_other_hosts,
+)
 from sphinx_nbcache.rendering.markup import LATEX_RAW
 from sphinx_nbcache.rendering.nodes import (
     FORMATS_WITH_OUR_NODES,
@@ -23,13 +32,16 @@ from sphinx_nbcache.rendering.nodes import (
     OutputForms,
     use_plain_nodes,
 )
+from sphinx_nbcache.text import shown
 
 _LOGGER = getLogger(__name__)
 # The formats of Sphinx's own builders that show no images; those that write no pages have none.
 _FORMATS_WITHOUT_IMAGES = frozenset({"", "man", "pseudoxml", "text", "xml"})
 _USUAL_IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
-_TEXT_FORMS = ("text/latex", "text/markdown", "text/plain")
-_LIVE_FORMS = (PLOTLY_MIME, *VEGA_MIMES)
+_TEXT_FORMS = ("text/latex", "text/markdown", JSON_TEXT, "text/plain")
+_TEXT_FORMS_OF_HTML = ("text/markdown", "text/latex", "text/plain")
+_LIVE_FORMS = (PLOTLY_MIME, *VEGA_MIMES, *JAVASCRIPT_MIMES)
+_LOADS = "it loads {} from another host, which nbcache_scripts rules out"
 
 
 def preferred_forms(builder: Builder) -> list[str]:
@@ -41,7 +53,7 @@ def preferred_forms(builder: Builder) -> list[str]:
         images = list(_USUAL_IMAGES)
     if builder.format == "html":
         live = _LIVE_FORMS if runs_scripts(builder) else ()
-        return [*live, "text/html", *images, "text/markdown", "text/latex", "text/plain"]
+        return [*live, "text/html", *images, JSON_MIME, *_TEXT_FORMS_OF_HTML]
     if builder.format == "latex":
         # A PDF is the sharpest; the other images follow in the order of their suffixes.
         images.sort(key=lambda mime: mime != "application/pdf")
@@ -62,13 +74,19 @@ class ChooseForms(SphinxPostTransform):
         builder = self.app.builder
         preferred = preferred_forms(builder)
         is_xhtml = isinstance(builder, EpubBuilder)
-        place = place_of_scripts(self.app) if runs_scripts(builder) else Place(is_local=True)
+        place = place_of_scripts(self.app) if runs_scripts(builder) else None
         warned: set[str] = set()
         # The choice is made here, not when the page is read: builders share doctrees.
         for forms in list(self.document.findall(OutputForms)):
             best, problems = _best(forms, preferred, place)
+            if best is not None and (place is None or place.is_local):
+                left_out = without_other_hosts(best)
+                if place is not None:
+                    problems += [
+                        f"{_LOADS.format(shown(url))}; that is left out" for url in left_out
+                    ]
             for problem in problems:
-                if problem not in warned and runs_scripts(builder):
+                if problem not in warned:
                     warned.add(problem)
                     _warn(problem, forms)
             if best is not None and is_xhtml:
@@ -79,9 +97,15 @@ class ChooseForms(SphinxPostTransform):
 
 
 def _best(
-    forms: OutputForms, preferred: Sequence[str], place: Place
+    forms: OutputForms, preferred: Sequence[str], place: Place | None
 ) -> tuple[OutputForm | None, list[str]]:
-    """Return the form to show, and why better ones cannot be shown."""
+    """Return the form to show, and why better ones cannot be shown.
+
+    Args:
+        forms: The forms.
+        preferred: The MIME types that the builder can show, the best first.
+        place: Where scripts come from; `None` if the builder has none.
+    """
     by_mime: Mapping[str, OutputForm] = {form["mime"]: form for form in forms.findall(OutputForm)}
     wanted = [mime for mime in forms["priority"] if mime in preferred]
     problems: list[str] = []
@@ -89,9 +113,13 @@ def _best(
         form = by_mime.get(mime)
         if form is None:
             continue
-        if not (found := why_not(form, place)):
+        if place is None:
+            if not needs_scripts(form):
+                return form, []
+        elif not (found := why_not(form, place)):
             return form, problems
-        problems += found
+        else:
+            problems += found
     return None, problems
 
 

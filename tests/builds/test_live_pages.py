@@ -114,7 +114,9 @@ def test_other_builders_show_another_form_or_say_where_it_is(live: Book) -> None
 
 def test_in_local_mode_libraries_come_from_a_folder(live: Book) -> None:
     for name in VEGA:
-        live.write(f"npm/{name}", f"// {name}")
+        package = name.removesuffix(".min.js")
+        live.write(f"npm/node_modules/{package}/build/{name}", f"// {name}")
+        live.write(f"npm/node_modules/{package}/README.md", "no document")
     page = page_of(live, cell({VEGALITE: CHART}), options="-D nbcache_scripts=npm")
     found = scripts(page)
     assert len(found) == 4
@@ -163,3 +165,63 @@ def test_a_value_that_is_nested_too_deeply_is_a_warning(live: Book, tmp_path: Pa
         deep = [deep]
     live.ipynb("page.ipynb", "# Page", cell({PLOTLY: {"data": deep}}), counts=False)
     assert live.build().status == 0
+
+
+BOKEH = 'Bokeh.embed.embed_items({"version":"3.4.1"})'
+
+
+def test_javascript_is_json_in_the_page_and_nothing_elsewhere(live: Book) -> None:
+    bundle = {
+        "application/javascript": "element.append('</script>')",
+        "text/plain": "<IPython.core.display.Javascript object>",
+    }
+    page = page_of(live, cell(bundle))
+    assert page.count("</script>') ") == 0
+    (text,) = re.findall(r'kind="javascript"><script type="application/json">(.*?)<', page)
+    assert json.loads(text) == "element.append('</script>')"
+    (ours,) = scripts(page)
+    assert "nbcache-live.js" in ours
+    text = page_of(live, cell(bundle), builder="text")
+    assert "Javascript object" not in text
+    assert "This output is interactive" in text
+
+
+def test_bokeh_is_loaded_once_in_the_version_of_the_plots(live: Book) -> None:
+    loading = {
+        "application/javascript": "root._bokeh_is_loading = 1",
+        "application/vnd.bokehjs_load.v0+json": "root._bokeh_is_loading = 1",
+    }
+    plot = {"application/javascript": BOKEH, "application/vnd.bokehjs_exec.v0+json": ""}
+    page = page_of(live, cell(loading), cell(plot, plot))
+    bokeh, _ = scripts(page)
+    assert bokeh == "https://cdn.bokeh.org/bokeh/release/bokeh-3.4.1.min.js"
+    assert "_bokeh_is_loading" not in page
+
+
+def test_json_is_a_tree_and_text_elsewhere(live: Book) -> None:
+    bundle = {
+        "application/json": {"a": ["<b>"]},
+        "text/plain": "<IPython.core.display.JSON object>",
+    }
+    page = page_of(live, cell(bundle))
+    assert "&lt;b&gt;" in page
+    assert "<details" in page
+    assert scripts(page) == []
+    text = page_of(live, cell(bundle), builder="text")
+    assert '"<b>"' in text
+    assert "JSON object" not in text
+
+
+def test_scripts_of_other_hosts_are_left_out_in_local_mode(live: Book) -> None:
+    html = '<b>kept</b><script src="https://a.example.org/x.js"></script>'
+    live.ipynb("page.ipynb", "# Page", cell({"text/html": html}), counts=False)
+    assert live.build("-W").status == 0
+    assert "a.example.org/x.js" in read(live, "page.html")
+    built = live.build("-D", "nbcache_scripts=local")
+    assert "https://a.example.org/x.js" in built.warnings
+    assert "nbcache.scripts" in built.warnings
+    page = read(live, "page.html")
+    assert "<b>kept</b>" in page
+    assert "example.org" not in page
+    live.build(builder="epub")
+    assert "example.org" not in read(live, "page.xhtml", "epub")

@@ -16,6 +16,8 @@ HAS_SCRIPT = "nbcache_script"
 """The attribute of nodes that our own script draws."""
 HOSTS = "nbcache_hosts"
 """The attribute of nodes that names what they load from other hosts."""
+LOCALLY = "nbcache_locally"
+"""The attribute of nodes that has their HTML without what loads from other hosts."""
 
 
 class LiveOutput(nodes.raw):

@@ -15,7 +15,7 @@ from sphinx.builders import Builder
 from sphinx_nbcache.config import declared_options
 from sphinx_nbcache.files.atomic import replace_file
 from sphinx_nbcache.rendering.live.libraries import Library, libraries_for, local_file
-from sphinx_nbcache.rendering.live.nodes import HOSTS, LIBRARIES, LiveOutput
+from sphinx_nbcache.rendering.live.nodes import HAS_SCRIPT, HOSTS, LIBRARIES, LOCALLY, LiveOutput
 
 CDN, LOCAL = "cdn", "local"
 FOLDER = "nbcache-scripts"
@@ -81,7 +81,7 @@ def why_not(form: nodes.Element, place: Place) -> list[str]:
         return []
     problems: list[str] = []
     for node in form.findall(LiveOutput):
-        hosts: list[str] = node.get(HOSTS, [])
+        hosts: list[str] = [] if LOCALLY in node else node.get(HOSTS, [])
         problems += [
             f"{missing.package} {missing.version} is not on this machine: {missing.remedy}"
             for missing in place.missing(node[LIBRARIES])
@@ -91,6 +91,22 @@ def why_not(form: nodes.Element, place: Place) -> list[str]:
             for address in hosts
         ]
     return problems
+
+
+def needs_scripts(form: nodes.Element) -> bool:
+    """Tell whether only scripts can show a form."""
+    return any(node[LIBRARIES] or node[HAS_SCRIPT] for node in form.findall(LiveOutput))
+
+
+def without_other_hosts(form: nodes.Element) -> list[str]:
+    """Take out of the HTML of a form whatever loads from another host; return the addresses."""
+    left_out: list[str] = []
+    for node in form.findall(LiveOutput):
+        if LOCALLY in node:
+            node.rawsource, node.children = node[LOCALLY], []
+            node.append(nodes.Text(node[LOCALLY]))
+            left_out += node[HOSTS]
+    return left_out
 
 
 def copied(wanted: Library, place: Place, static: Path) -> str:
