@@ -43,7 +43,7 @@ _MIME, _FORMER_MIME = "nb_mime_priority_overrides", "nb_render_priority"
 # (`base_render_priority` in `myst_nb/core/render.py`, 1.4).
 _FIRST = 30
 _STYLE = "remove it, and use a style sheet (`html_css_files`)"
-_WIDGETS = "remove it; interactive widgets are shown in their plain text form"
+_WIDGETS = "remove it; pages with widgets load their scripts, from where `nbcache_scripts` says"
 _PROMPT = "remove it; `nbcache_prompts = True` shows the execution counts, as `[3]:`"
 _ON_EACH_PAGE = "remove it; write the text into the notebooks, or into a template of the theme"
 _KEY = "remove it, and name the section `nbcache` or `mystnb` in the metadata"

@@ -30,6 +30,7 @@ from sphinx_nbcache.rendering.live.json_tree import (
     render_json_text,
 )
 from sphinx_nbcache.rendering.live.places import needs_scripts
+from sphinx_nbcache.rendering.live.widgets import WIDGET_MIME, render_widget
 from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.markup import (
     LATEX_RAW,
@@ -58,6 +59,7 @@ RENDERERS: Mapping[str, Renderer] = {
     JSON_TEXT: render_json_text,
     **dict.fromkeys(JAVASCRIPT_MIMES, render_javascript),
     PLOTLY_MIME: render_plotly,
+    WIDGET_MIME: render_widget,
     **{mime: partial(render_vega, mime=mime) for mime in VEGA_MIMES},
 }
 # Second forms of one MIME type.

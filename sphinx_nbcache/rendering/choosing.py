@@ -25,6 +25,7 @@ from sphinx_nbcache.rendering.live.places import (
     why_not,
     without_other_hosts,
 )
+from sphinx_nbcache.rendering.live.widgets import WIDGET_MIME, put_state
 from sphinx_nbcache.rendering.markup import LATEX_RAW
 from sphinx_nbcache.rendering.nodes import (
     FORMATS_WITH_OUR_NODES,
@@ -40,7 +41,7 @@ _FORMATS_WITHOUT_IMAGES = frozenset({"", "man", "pseudoxml", "text", "xml"})
 _USUAL_IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
 _TEXT_FORMS = ("text/latex", "text/markdown", JSON_TEXT, "text/plain")
 _TEXT_FORMS_OF_HTML = ("text/markdown", "text/latex", "text/plain")
-_LIVE_FORMS = (PLOTLY_MIME, *VEGA_MIMES, *JAVASCRIPT_MIMES)
+_LIVE_FORMS = (WIDGET_MIME, PLOTLY_MIME, *VEGA_MIMES, *JAVASCRIPT_MIMES)
 _LOADS = "it loads {} from another host, which nbcache_scripts rules out"
 
 
@@ -92,6 +93,7 @@ class ChooseForms(SphinxPostTransform):
             if best is not None and is_xhtml:
                 write_as_xhtml(best)
             forms.replace_self(best.children if best is not None else [])
+        put_state(self.document)
         if builder.format not in FORMATS_WITH_OUR_NODES:
             use_plain_nodes(self.document)
 

@@ -48,6 +48,7 @@ class Context:
         formulas: Whether formulas in HTML are shown.
         metadata: The output's metadata for the current MIME type.
         plain: The output's `text/plain` form, if it has one.
+        widgets: The models of the notebook's widgets, by their ids.
     """
 
     document: nodes.document
@@ -60,6 +61,7 @@ class Context:
     formulas: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     plain: str = ""
+    widgets: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AnsiBlock(nodes.literal_block):

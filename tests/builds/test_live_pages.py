@@ -225,3 +225,67 @@ def test_scripts_of_other_hosts_are_left_out_in_local_mode(live: Book) -> None:
     assert "example.org" not in page
     live.build(builder="epub")
     assert "example.org" not in read(live, "page.xhtml", "epub")
+
+
+def stored_widgets(**models: Any) -> dict[str, Any]:
+    """Return the metadata of a notebook with these models of widgets."""
+    state = {
+        name: {
+            "model_name": "IntProgressModel",
+            "model_module": module,
+            "model_module_version": "2.0.0",
+            "state": {},
+        }
+        for name, module in models.items()
+    }
+    return {"widgets": {"application/vnd.jupyter.widget-state+json": {"state": state}}}
+
+
+def widget(name: str) -> dict[str, Any]:
+    return {
+        "application/vnd.jupyter.widget-view+json": {"model_id": name},
+        "text/plain": f"Widget({name})",
+    }
+
+
+def test_stored_widgets_are_shown_with_their_state(live: Book) -> None:
+    metadata = stored_widgets(a="@jupyter-widgets/controls", c="@jupyter-widgets/controls")
+    views = cell(widget("a"), widget("b"))
+    live.ipynb("page.ipynb", "# Page", views, counts=False, **metadata)
+    assert live.build("-W").status == 0
+    page = read(live, "page.html")
+    require, manager = scripts(page)
+    assert "/requirejs@" in require
+    assert manager.endswith("/dist/embed-amd.js")
+    assert page.count("widget-view+json") == page.count("widget-state+json") == 1
+    assert '"c"' not in page
+    assert "Widget(b)" in page
+    assert "Widget(a)" not in page
+    live.build(builder="text")
+    assert "Widget(a)" in read(live, "page.txt", "text")
+
+
+def test_widgets_of_other_packages_are_text_in_local_mode(live: Book) -> None:
+    metadata = stored_widgets(a="jupyter-leaflet")
+    live.ipynb("page.ipynb", "# Page", cell(widget("a")), counts=False, **metadata)
+    live.write("npm/require.js", "")
+    live.write("npm/embed-amd.js", "")
+    built = live.build("-D", "nbcache_scripts=npm")
+    assert "the widgets of jupyter-leaflet" in built.warnings
+    page = read(live, "page.html")
+    assert "Widget(a)" in page
+    assert "widget-state" not in page
+
+
+@pytest.mark.kernel
+def test_a_bar_that_a_run_filled_is_full_in_its_page(book: Book) -> None:
+    book.conf()
+    book.index("page")
+    code = "import ipywidgets as w\nbar = w.IntProgress(max=3)\ndisplay(bar)\nbar.value = 3"
+    book.myst("page.md", f"%%{code}")
+    assert book.build("-W").status == 0
+    page = read(book, "page.html")
+    (text,) = re.findall(r'widget-state\+json">(.*?)</script>', page)
+    models = json.loads(text)["state"].values()
+    (value,) = [m["state"]["value"] for m in models if m["model_name"] == "IntProgressModel"]
+    assert value == 3

@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import shutil
-import subprocess
-import tarfile
 from pathlib import Path
 
+import npm_files
 import pytest
 
 from sphinx_nbcache.rendering.live.libraries import (
@@ -84,22 +81,8 @@ def test_another_major_version_in_the_folder_does_not_count(tmp_path: Path) -> N
     assert local_file(LIBRARIES["vega@5"], tmp_path) == file
 
 
-@pytest.mark.skipif("NBCACHE_NPM" not in os.environ, reason="it loads packages from npm")
+@pytest.mark.skipif(not npm_files.ASKED, reason=npm_files.WHY_SKIPPED)
 @pytest.mark.parametrize("wanted", LIBRARIES.values(), ids=str)
 def test_the_hashes_are_those_of_the_files(tmp_path: Path, wanted: Library) -> None:
-    npm = shutil.which("npm")
-    assert npm is not None
-    command = [
-        npm,
-        "pack",
-        f"{wanted.package}@{wanted.version}",
-        "--pack-destination",
-        str(tmp_path),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    (archive,) = tmp_path.glob("*.tgz")
-    with tarfile.open(archive) as packed:
-        file = packed.extractfile(f"package/{wanted.path}")
-        assert file is not None
-        digest = hashlib.sha384(file.read()).digest()
+    digest = hashlib.sha384(npm_files.content(wanted, tmp_path)).digest()
     assert wanted.integrity == f"sha384-{base64.b64encode(digest).decode()}"

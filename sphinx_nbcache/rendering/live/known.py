@@ -35,7 +35,7 @@ _BOKEH_PARTS = {
     "bokeh-gl": re.compile(r'"output_backend":\s*"webgl"'),
     "bokeh-mathjax": re.compile(r'"name":\s*"(?:TeX|MathML|Ascii)"|\$\$|\\\\\\\\[(\[]'),
 }
-# What a script would load from another host: its address ends like a script, or is that of a CDN.
+# The addresses that a script would load: they end like a script, or are those of a CDN.
 _LOADED = re.compile(
     r"[\"'`](?P<url>(?:https?:)?//[^\"'`\s<>]+?(?:\.m?js|\.css|/npm/[^\"'`\s<>]*|/\+esm)(?:\?[^\"'`\s<>]*)?)[\"'`]"
 )
