@@ -38,7 +38,14 @@ from sphinx_nbcache.rendering.markup import (
     render_latex,
     render_raw_latex,
 )
-from sphinx_nbcache.rendering.nodes import Context, OutputForm, OutputForms, text_block
+from sphinx_nbcache.rendering.nodes import (
+    BY_OTHERS,
+    Context,
+    OutputForm,
+    OutputForms,
+    text_block,
+)
+from sphinx_nbcache.rendering.plugins import render_by_plugin
 
 Renderer = Callable[[Any, Context], list[nodes.Node]]
 
@@ -84,28 +91,39 @@ def render_bundle(output: Mapping[str, Any], context: Context) -> list[nodes.Nod
     # Images take their alternative text from it.
     plain = data.get("text/plain")
     context = replace(context, plain=plain if isinstance(plain, str) else "")
-    forms = OutputForms("", priority=list(context.looks.mime_priority))
+    priority = context.looks.mime_priority
+    forms = OutputForms("", priority=priority if isinstance(priority, Mapping) else [*priority])
     static: list[str] = []
     for mime, value in data.items():
-        if renderer := RENDERERS.get(mime):
-            own = metadata.get(mime)
-            try:
-                shown = renderer(
-                    value, replace(context, metadata=own if isinstance(own, dict) else {})
-                )
-            except RecursionError:
-                context.warn(Topic.MIME, f"an output of type {mime} is nested too deeply")
-                continue
-            if shown:
-                form = OutputForm("", *shown, mime=mime)
-                forms += form
-                if not needs_scripts(form):
-                    static.append(mime)
+        own = metadata.get(mime)
+        form = _form(mime, value, replace(context, metadata=own if isinstance(own, dict) else {}))
+        if form is not None:
+            forms += form
+            if not needs_scripts(form):
+                static.append(mime)
     _say_that_scripts_show_it(forms, static, context.plain)
     if data and not forms.children:
         known = ", ".join(mime for mime in data if mime not in _OURS)
         context.warn(Topic.MIME, f"an output has only forms that cannot be shown: {known}")
     return [forms] if forms.children else []
+
+
+def _form(mime: str, value: Any, context: Context) -> OutputForm | None:
+    """Return a form of an output; `None` if it cannot be shown."""
+    renderer = RENDERERS.get(mime)
+    try:
+        if renderer is not None:
+            shown = renderer(value, context)
+        else:
+            shown = render_by_plugin(mime, value, context)
+    except RecursionError:
+        context.warn(Topic.MIME, f"an output of type {mime} is nested too deeply")
+        return None
+    if not shown:
+        return None
+    form = OutputForm("", *shown, mime=mime)
+    form[BY_OTHERS] = renderer is None
+    return form
 
 
 def _say_that_scripts_show_it(forms: OutputForms, static: Sequence[str], plain: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from docutils import nodes
@@ -17,6 +17,7 @@ from sphinx_nbcache.rendering.images import SUFFIXES
 from sphinx_nbcache.rendering.live.charts import PLOTLY_MIME, VEGA_MIMES
 from sphinx_nbcache.rendering.live.javascript import JAVASCRIPT_MIMES
 from sphinx_nbcache.rendering.live.json_tree import JSON_MIME, JSON_TEXT
+from sphinx_nbcache.rendering.live.nodes import NEEDS_SCRIPTS, LiveOutput
 from sphinx_nbcache.rendering.live.places import (
     Place,
     needs_scripts,
@@ -28,12 +29,12 @@ from sphinx_nbcache.rendering.live.places import (
 from sphinx_nbcache.rendering.live.widgets import WIDGET_MIME, put_state
 from sphinx_nbcache.rendering.markup import LATEX_RAW
 from sphinx_nbcache.rendering.nodes import (
+    BY_OTHERS,
     FORMATS_WITH_OUR_NODES,
     OutputForm,
     OutputForms,
     use_plain_nodes,
 )
-from sphinx_nbcache.text import shown
 
 _LOGGER = getLogger(__name__)
 # The formats of Sphinx's own builders that show no images; those that write no pages have none.
@@ -42,7 +43,7 @@ _USUAL_IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image
 _TEXT_FORMS = ("text/latex", "text/markdown", JSON_TEXT, "text/plain")
 _TEXT_FORMS_OF_HTML = ("text/markdown", "text/latex", "text/plain")
 _LIVE_FORMS = (WIDGET_MIME, PLOTLY_MIME, *VEGA_MIMES, *JAVASCRIPT_MIMES)
-_LOADS = "it loads {} from another host, which nbcache_scripts rules out"
+_LOADS = "it loads {!r:.100} from another host, which nbcache_scripts rules out"
 
 
 def preferred_forms(builder: Builder) -> list[str]:
@@ -77,41 +78,47 @@ class ChooseForms(SphinxPostTransform):
         is_xhtml = isinstance(builder, EpubBuilder)
         place = place_of_scripts(self.app) if runs_scripts(builder) else None
         warned: set[str] = set()
+        is_live = False
         # The choice is made here, not when the page is read: builders share doctrees.
         for forms in list(self.document.findall(OutputForms)):
-            best, problems = _best(forms, preferred, place)
+            best, problems = _best(forms, builder.name, preferred, place)
             if best is not None and (place is None or place.is_local):
-                left_out = without_other_hosts(best)
-                if place is not None:
-                    problems += [
-                        f"{_LOADS.format(shown(url))}; that is left out" for url in left_out
-                    ]
+                problems += [
+                    f"{_LOADS.format(a)}; it is left out" for a in without_other_hosts(best)
+                ]
             for problem in problems:
-                if problem not in warned:
+                if problem not in warned and place is not None:
                     warned.add(problem)
                     _warn(problem, forms)
-            if best is not None and is_xhtml:
-                write_as_xhtml(best)
+            if best is not None:
+                is_live = is_live or best.next_node(LiveOutput) is not None
+                if is_xhtml:
+                    write_as_xhtml(best)
             forms.replace_self(best.children if best is not None else [])
-        put_state(self.document)
+        if is_live and place is not None:
+            put_state(self.document)
+            self.document[NEEDS_SCRIPTS] = True
         if builder.format not in FORMATS_WITH_OUR_NODES:
             use_plain_nodes(self.document)
 
 
 def _best(
-    forms: OutputForms, preferred: Sequence[str], place: Place | None
+    forms: OutputForms, builder: str, preferred: Sequence[str], place: Place | None
 ) -> tuple[OutputForm | None, list[str]]:
     """Return the form to show, and why better ones cannot be shown.
 
     Args:
         forms: The forms.
+        builder: The name of the builder.
         preferred: The MIME types that the builder can show, the best first.
         place: Where scripts come from; `None` if the builder has none.
     """
     by_mime: Mapping[str, OutputForm] = {form["mime"]: form for form in forms.findall(OutputForm)}
-    wanted = [mime for mime in forms["priority"] if mime in preferred]
+    # A renderer for a type is installed to be seen.
+    by_others = [mime for mime, form in by_mime.items() if form.get(BY_OTHERS)]
+    ranked = list(ranked_types(forms["priority"], builder, [*by_others, *preferred]))
     problems: list[str] = []
-    for mime in (*wanted, *preferred):
+    for mime in ranked:
         form = by_mime.get(mime)
         if form is None:
             continue
@@ -123,6 +130,17 @@ def _best(
         else:
             problems += found
     return None, problems
+
+
+def ranked_types(
+    priority: Sequence[str] | Mapping[str, Sequence[str]], builder: str, preferred: Sequence[str]
+) -> Iterator[str]:
+    """Yield MIME types, the best first, as the option `nbcache_mime_priority` says."""
+    if isinstance(priority, Mapping):
+        priority = priority.get(builder, priority.get("*", ()))
+    yield from (mime for mime in priority if mime in preferred)
+    never = {mime.removeprefix("-") for mime in priority if mime.startswith("-")}
+    yield from (mime for mime in preferred if mime not in never)
 
 
 def _warn(problem: str, forms: nodes.Element) -> None:

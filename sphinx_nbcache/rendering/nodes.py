@@ -107,6 +107,8 @@ class OutputForm(nodes.container):
     """One form of an output, with its MIME type in the attribute `mime`."""
 
 
+BY_OTHERS = "by_others"
+"""The attribute of an [](OutputForm) that a renderer of another package made."""
 FORMATS_WITH_OUR_NODES = frozenset({"html", "latex", "man", "texinfo", "text"})
 """The formats whose writers in Sphinx find a visitor for the nodes of this package."""
 _PLAIN: Mapping[type[nodes.Node], type[nodes.Element]] = {

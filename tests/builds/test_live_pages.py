@@ -289,3 +289,16 @@ def test_a_bar_that_a_run_filled_is_full_in_its_page(book: Book) -> None:
     models = json.loads(text)["state"].values()
     (value,) = [m["state"]["value"] for m in models if m["model_name"] == "IntProgressModel"]
     assert value == 3
+
+
+def test_forms_are_chosen_by_builder(live: Book) -> None:
+    priority = {"html": ["text/plain"], "*": ["-text/plain", "text/markdown"]}
+    live.conf(execute="off", mime_priority=priority)
+    bundle = {"text/html": "<b>rich</b>", "text/plain": "plain", "text/markdown": "*soft*"}
+    page = page_of(live, cell(bundle, {"text/plain": "only"}))
+    assert "plain" in page
+    assert "rich" not in page
+    text = page_of(live, cell(bundle, {"text/plain": "only"}), builder="text")
+    assert "*soft*" in text
+    assert "plain" not in text
+    assert "only" not in text

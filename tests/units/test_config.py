@@ -65,7 +65,7 @@ INVALID: dict[str, list[Any]] = {
     "figure": [1, {"caption": 1}, {"name": None}, {"classes": 1}, {"captoin": "x"}],
     "table": [1, {"caption": 1}, {"width": True}, {"height": "1px"}],
     "markdown": ["markdown", "", None, 1, []],
-    "mime_priority": [1, None, ["png"], [1], {}],
+    "mime_priority": [1, None, ["png"], [1], {"html": ["png"]}, {1: ["image/png"]}, {"a": 1}],
 }
 
 # Entries that cost no other entry: the option, a bad entry, and a good one beside it.
@@ -123,6 +123,12 @@ VALID: list[tuple[str, Any, Any]] = [
     ("scripts", "local", "local"),
     ("scripts", "cdn", "cdn"),
     ("scripts", Path("npm/files"), "npm/files"),
+    ("mime_priority", {}, {}),
+    (
+        "mime_priority",
+        {"*": ["-text/html"], "latex": "image/png"},
+        {"*": ("-text/html",), "latex": ("image/png",)},
+    ),
     ("rerun", "guide/fit, a.md", ("guide/fit", "a.md")),
     ("rerun", ["guide/fit", " a.md"], ("guide/fit", "a.md")),
     ("track", ["versions", " files"], ("files", "versions")),

@@ -16,6 +16,8 @@ HAS_SCRIPT = "nbcache_script"
 """The attribute of nodes that our own script draws."""
 HOSTS = "nbcache_hosts"
 """The attribute of nodes that names what they load from other hosts."""
+NEEDS_SCRIPTS = "nbcache_needs_scripts"
+"""The attribute of documents that have such nodes, when they are written."""
 LOCALLY = "nbcache_locally"
 """The attribute of nodes that has their HTML without what loads from other hosts."""
 

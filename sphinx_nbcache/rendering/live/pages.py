@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sphinx_nbcache.rendering.live.libraries import Library, libraries_for
-from sphinx_nbcache.rendering.live.nodes import HAS_SCRIPT, LIBRARIES, LiveOutput
+from sphinx_nbcache.rendering.live.nodes import HAS_SCRIPT, LIBRARIES, NEEDS_SCRIPTS, LiveOutput
 from sphinx_nbcache.rendering.live.places import (
     FOLDER,
     copied,
     place_of_scripts,
-    runs_scripts,
 )
 
 if TYPE_CHECKING:
@@ -32,11 +31,10 @@ def add_scripts(
     doctree: document | None,
 ) -> None:
     """Add the scripts of a page, each once and in order."""
-    if doctree is None or not runs_scripts(app.builder):
+    # No other page is searched.
+    if doctree is None or not doctree.get(NEEDS_SCRIPTS):
         return
     found = list(doctree.findall(LiveOutput))
-    if not found:
-        return
     place = place_of_scripts(app)
     static = Path(app.outdir, "_static")
     for wanted in libraries_for(name for node in found for name in node[LIBRARIES]):
