@@ -46,8 +46,7 @@
     }
   };
 
-  defineLibraries();
-  for (const place of document.querySelectorAll("[data-nbcache-kind]")) {
+  const show = (place) => {
     const source = place.querySelector('script[type="application/json"]') || place;
     try {
       const value = JSON.parse(source.textContent);
@@ -58,5 +57,24 @@
     } catch (error) {
       complain(place, error);
     }
-  }
+  };
+
+  // A chart takes the width of its place, and what is folded away has none.
+  const showWhenUnfolded = (place, folded) => {
+    const again = () => {
+      folded.removeEventListener("toggle", again);
+      showInTurn(place);
+    };
+    folded.addEventListener("toggle", again);
+  };
+
+  const showInTurn = (place) => {
+    const isChart = ["plotly", "vega"].includes(place.dataset.nbcacheKind);
+    const folded = isChart && place.closest("details:not([open])");
+    if (folded) showWhenUnfolded(place, folded);
+    else show(place);
+  };
+
+  defineLibraries();
+  document.querySelectorAll("[data-nbcache-kind]").forEach(showInTurn);
 })();

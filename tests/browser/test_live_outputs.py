@@ -209,3 +209,21 @@ def test_charts_and_widgets_of_a_run_are_drawn_from_this_site_alone(
         width = page.locator(".progress-bar").evaluate("bar => bar.style.width")
         assert width == "100%"
         assert seen == Seen()
+
+
+def test_a_folded_figure_is_drawn_in_its_width_when_it_is_unfolded(
+    browser: Browser, tmp_path: Path
+) -> None:
+    pytest.importorskip("plotly")
+    book = made(tmp_path, showing({PLOTLY: FIGURE}, tags=["hide-output"]), scripts="local")
+    assert book.build("-W").status == 0
+    with opened(browser, book.folder / "_build" / "html", "page.html") as (page, seen):
+        assert page.locator("svg.main-svg").count() == 0
+        page.locator("details summary").click()
+        page.wait_for_selector("svg.main-svg")
+        widths = [
+            page.locator(selector).first.evaluate("e => e.getBoundingClientRect().width")
+            for selector in ("svg.main-svg", ".nbcache-live")
+        ]
+        assert widths[0] == pytest.approx(widths[1], abs=1)
+        assert seen == Seen()
