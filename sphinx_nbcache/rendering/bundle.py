@@ -71,7 +71,7 @@ RENDERERS: Mapping[str, Renderer] = {
 }
 # Second forms of one MIME type.
 _OURS = frozenset({JSON_TEXT, LATEX_RAW})
-_NOTE = "This output is interactive: the HTML pages show it."
+_NOTE = "This output is interactive, and cannot be shown here."
 _NAME_OF_OBJECT = re.compile(r"<IPython\.core\.display\.\w+ object>")
 
 

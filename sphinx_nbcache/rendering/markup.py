@@ -14,7 +14,7 @@ from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, ansi_block
 from sphinx_nbcache.results.terminal import printable
 
-_MAY_LOAD = re.compile(r"<(?:script|link)\b", re.IGNORECASE)
+_MAY_LOAD = re.compile(r"<(?:script|link)\b|@import\b", re.IGNORECASE)
 LATEX_RAW = "text/latex; raw"
 """LaTeX that is not a formula: only LaTeX builders can show it."""
 

@@ -102,7 +102,16 @@ def test_other_builders_show_another_form_or_say_where_it_is(live: Book) -> None
     page = read(live, "page.xhtml", "epub")
     assert "<script" not in page
     assert "alt.Chart(...)" in page
-    for builder in ("singlehtml", "dirhtml", "latex", "man", "gettext", "pseudoxml", "json"):
+    for builder in (
+        "singlehtml",
+        "dirhtml",
+        "latex",
+        "man",
+        "gettext",
+        "pseudoxml",
+        "json",
+        "linkcheck",
+    ):
         # Sphinx lets gettext share doctrees with no other builder.
         trees = ["-d", str(live.folder / "_build" / "texts")] if builder == "gettext" else []
         built = live.build(*trees, builder=builder)
@@ -117,7 +126,7 @@ def test_in_local_mode_libraries_come_from_a_folder(live: Book) -> None:
         package = name.removesuffix(".min.js")
         live.write(f"npm/node_modules/{package}/build/{name}", f"// {name}")
         live.write(f"npm/node_modules/{package}/README.md", "no document")
-    page = page_of(live, cell({VEGALITE: CHART}), options="-D nbcache_scripts=npm")
+    page = page_of(live, cell({VEGALITE: CHART}), options="-D nbcache_scripts=npm -j2")
     found = scripts(page)
     assert len(found) == 4
     for address, name in zip(found, VEGA, strict=False):

@@ -74,7 +74,10 @@ def test_libraries_are_known_by_their_use(code: str, names: list[str]) -> None:
 def test_what_a_script_loads_is_found_by_its_address() -> None:
     code = f"""s.src = "https://a.org/x.js?v=1"; import('//b.org/y.mjs'); u = '{CDN}/d3@7';
     link = "https://a.org/page.html"; own = "/static/x.js"; """
-    assert [*loaded_by(code)] == ["https://a.org/x.js?v=1", "//b.org/y.mjs", f"{CDN}/d3@7"]
+    found = ["https://a.org/x.js?v=1", "//b.org/y.mjs", f"{CDN}/d3@7"]
+    assert [*dict.fromkeys(loaded_by(code))] == found
+    code = 'import a from "https://a.org/a"; const b = await import(`https://b.org/b`)'
+    assert [*loaded_by(code)] == ["https://a.org/a", "https://b.org/b"]
 
 
 def only(html: str) -> nodes.Element:
@@ -115,11 +118,14 @@ def test_what_comes_from_other_hosts_is_left_out_locally() -> None:
         '<b>kept</b><script src="https://a.org/x.js"></script><script src="own.js"></script>'
         '<link rel="stylesheet" href="//a.org/x.css"><link href="own.css">'
         "<script>import('https://a.org/y.mjs')</script>"
+        "<style>@import url('https://a.org/f.css') screen; b { color: red }</style>"
     )
     node = only(html)
     assert node[LIBRARIES] == []
     assert node.astext() == html
-    assert node[HOSTS] == ["//a.org/x.css", "https://a.org/x.js", "https://a.org/y.mjs"]
+    files = ["f.css", "x.js", "y.mjs"]
+    assert node[HOSTS] == ["//a.org/x.css", *(f"https://a.org/{file}" for file in files)]
+    assert "b { color: red }" in node[LOCALLY]
     assert "a.org" not in node[LOCALLY]
     assert "<b>kept</b>" in node[LOCALLY]
     assert "own.js" in node[LOCALLY]

@@ -19,6 +19,9 @@ from sphinx_nbcache.rendering.live.nodes import HOSTS, LOCALLY, json_for_html, l
 _ANY = re.DOTALL | re.IGNORECASE
 _SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script\s*>", _ANY)
 _LINK = re.compile(r"<link\b(?P<attributes>[^>]*)>", re.IGNORECASE)
+_STYLE = re.compile(
+    r"@import\s*(?:url\(\s*)?[\"']?(?P<url>(?:https?:)?//[^\s\"');<]+)[^;<]*;?", re.IGNORECASE
+)
 _ATTRIBUTE = re.compile(r"(?P<key>[\w:.-]+)(?:\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?")
 _RUN = frozenset({"", "text/javascript", "application/javascript", "module", "text/ecmascript"})
 _IMPORT = re.compile(r"\s*import\s*[\"'](?P<url>[^\"']+)[\"']\s*;?\s*")
@@ -49,8 +52,6 @@ def render_scripts(html: str) -> list[nodes.Node] | None:
 
     Returns: `None` for other HTML, which is shown as it is; no nodes if it only loads a library.
     """
-    if "<script" not in html.lower() and "<link" not in html.lower():
-        return None
     if (chart := _chart_of_altair(html)) is not None:
         return [chart]
     found = _Scripts()
@@ -58,6 +59,7 @@ def render_scripts(html: str) -> list[nodes.Node] | None:
     if found.libraries and not _SCRIPT.sub("", html).strip() and "Plotly.newPlot" not in shown:
         return [live("", [], is_drawn=False)]  # pages load it where it is needed
     local = _LINK.sub(lambda match: _local_link(match, found), _SCRIPT.sub(_local_script, shown))
+    local = _STYLE.sub(lambda match: _noted(match["url"], found), local)
     if not found.libraries and not found.hosts:
         return None
     # Without a library, scripts run where they stand.
@@ -114,6 +116,11 @@ def _local_link(match: re.Match[str], found: _Scripts) -> str:
     address = _attributes(match["attributes"]).get("href", "")
     if not _FOREIGN.match(address):
         return match[0]
+    return _noted(address, found)
+
+
+def _noted(address: str, found: _Scripts) -> str:
+    """Note what comes from another host; return what takes its place: nothing."""
     found.hosts.append(address)
     return ""
 

@@ -39,6 +39,9 @@ _BOKEH_PARTS = {
 _LOADED = re.compile(
     r"[\"'`](?P<url>(?:https?:)?//[^\"'`\s<>]+?(?:\.m?js|\.css|/npm/[^\"'`\s<>]*|/\+esm)(?:\?[^\"'`\s<>]*)?)[\"'`]"
 )
+_IMPORTED = re.compile(
+    r"\b(?:from|import)\s*\(?\s*[\"'`](?P<url>(?:https?:)?//[^\"'`\s<>]+)[\"'`]", re.IGNORECASE
+)
 _LONGEST = 1_000_000
 
 
@@ -85,5 +88,6 @@ def libraries_used(code: str) -> list[str]:
 
 def loaded_by(code: str) -> Iterator[str]:
     """Yield the addresses from which the code of a script seems to load others."""
-    for match in _LOADED.finditer(code[:_LONGEST]):
-        yield match["url"]
+    for pattern in (_LOADED, _IMPORTED):
+        for match in pattern.finditer(code[:_LONGEST]):
+            yield match["url"]
