@@ -101,13 +101,19 @@ def smoke(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """Look at pages in a real browser; Chromium is installed where `apt-get` may do so."""
-    session.install("-e", ".", *groups("test", "book"))
+    session.install("-e", ".", *groups("test", "book", "charts"))
     if not has_browser() and shutil.which("apt-get") and os.geteuid() == 0:
         for command in (["update"], ["install", "-y", "chromium"]):
             session.run("apt-get", "-qq", *command, external=True, success_codes=[0, 100])
     if not has_browser():
         session.skip("there is no Chromium or Chrome, and none can be installed")
-    session.run("pytest", "tests/browser", *session.posargs, env={"NBCACHE_NEEDS_BROWSER": "1"})
+    wanted = {"NBCACHE_NEEDS_BROWSER": "1"}
+    if shutil.which("npm"):
+        wanted["NBCACHE_NPM"] = "1"
+    else:
+        session.warn("there is no npm: charts of Vega and widgets are not tested")
+    hashes = "tests/units/test_live_libraries.py"
+    session.run("pytest", "tests/browser", hashes, *session.posargs, env=wanted)
 
 
 @nox.session

@@ -345,6 +345,18 @@ class Settings(Looks):
         " package announces). A script counts as a notebook only if it has a jupytext header;"
         " `conf.py` never does.",
     )
+    scripts: str = option(
+        "cdn",
+        values.place_of_scripts,
+        rebuild="html",
+        expects='`"cdn"`, `"local"`, or a path relative to the source directory',
+        help="Where the script libraries of charts, widgets and JavaScript come from; only pages"
+        ' that need one load it. `"cdn"`: from cdn.jsdelivr.net and cdn.bokeh.org, in fixed'
+        ' versions that browsers compare with a hash. `"local"`: from `_static`, copied from'
+        " installed packages; outputs load nothing from other hosts. A path: the same, and a"
+        " library that no package has comes from that folder, such as one that npm has filled"
+        " (see [](../how-to/live-outputs.md)).",
+    )
     cli_root: str | None = option(
         None,
         values.path,

@@ -17,7 +17,7 @@ _LENGTH = re.compile(r"\d*\.?\d+\s*(?:em|ex|px|in|cm|mm|pt|pc|rem|ch|vw|vh|%|)",
 _SCALE = re.compile(r"\d{1,6}", re.ASCII)
 _LONGEST = 20
 _ALIGNMENTS = ("left", "center", "right")
-_MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+;= -]+")
+_MIME_TYPE = re.compile(r"-?[\w.+-]+/[\w.+;= -]+")
 
 
 def lexer(value: Any) -> str:
@@ -52,6 +52,15 @@ def mime_types(value: Any) -> tuple[str, ...]:
     ):
         raise ValueError("a list of MIME types")
     return tuple(value)
+
+
+def mime_priority(value: Any) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
+    """Return MIME types, of which those with a hyphen are never taken; or these by builder."""
+    if not isinstance(value, Mapping):
+        return mime_types(value)
+    if not all(isinstance(builder, str) and builder for builder in value):
+        raise ValueError("a dictionary from builder to MIME types")
+    return {builder: mime_types(types) for builder, types in value.items()}
 
 
 def image_options(value: Any) -> dict[str, Any]:

@@ -168,15 +168,17 @@ class Looks:
         ' and footnotes. `"commonmark"`: without these. `"myst"`: as pages of the project, with'
         " directives and roles. All have formulas.",
     )
-    mime_priority: tuple[str, ...] = _look(
+    mime_priority: tuple[str, ...] | Mapping[str, tuple[str, ...]] = _look(
         [],
-        look_values.mime_types,
+        look_values.mime_priority,
         "mime_priority",
         "render_priority",
         in_myst_nb="render_priority",
-        expects="a list of MIME types",
+        expects="a list of MIME types, or a dictionary from the name of a builder to such a list",
         help="The forms of outputs that are taken before those that suit the builder best, such as"
-        ' `["image/png", "text/latex"]`. Forms that the builder cannot show are passed over.',
+        ' `["image/png", "text/latex"]`. Forms that the builder cannot show are passed over; those'
+        ' with a hyphen before them, as in `"-text/html"`, are never taken. In a dictionary, `"*"`'
+        " stands for the builders that it does not name.",
     )
 
     def lines_to_emphasize(self, count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Entry points of other packages: executors and readers.
+"""Entry points of other packages: executors, readers, renderers.
 
 A lookup reads the metadata of every installed package. The built-in names must therefore never be
 looked up here, so that a build without third-party plugins does not pay for it.
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 EXECUTORS = "sphinx_nbcache.executors"
 READERS = "sphinx_nbcache.readers"
+RENDERERS = "sphinx_nbcache.renderers"
+MYST_NB_RENDERERS = "myst_nb.mime_renderers"
 
 
 class PluginError(Exception):

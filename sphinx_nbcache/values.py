@@ -276,6 +276,18 @@ def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
     return globs
 
 
+def place_of_scripts(value: Any) -> str:
+    """Return `"cdn"`, `"local"`, or a path."""
+    expected = "'cdn', 'local', or a path"
+    try:
+        text = path(value)
+    except ValueError:
+        raise ValueError(expected) from None
+    if text is None:
+        raise ValueError(expected)
+    return text
+
+
 def switch_or_path(value: Any) -> bool | str:
     """Return a switch, `"auto"`, or a path."""
     try:

@@ -301,6 +301,8 @@ def _outputs(app: Sphinx) -> list[str]:
     # A folder of the user's stays a folder of documents.
     if executed is not None and not why_not_owned(executed, base):
         folders.add(executed)
+    # npm brings many a readme.
+    folders.add(base / settings.scripts / "node_modules")
     if output.parent.is_dir():
         folders.update(folder for folder in output.parent.iterdir() if is_output(folder))
     inside = (folder for folder in folders if base in folder.parents)

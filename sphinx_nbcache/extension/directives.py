@@ -29,8 +29,8 @@ class CodeCellNode(nodes.container):
 
     Attributes: `cell` is the [](sphinx_nbcache.notebooks.notebook.Cell), `number` its number among
     all code cells, `position` its position among those that have code, `code` the digests of
-    all of these, `lexer` the language that the page asks for, and `looks` how it looks. Its child,
-    if there is one, is the figure for its outputs.
+    all of these, `lexer` the language that the page asks for, `looks` how it looks, and `widgets`
+    the state of widgets in the file. Its child, if there is one, is the figure for its outputs.
     """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,12 @@ from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.extension.directives import CodeCellNode
 from sphinx_nbcache.extension.handover import outputs_of
-from sphinx_nbcache.extension.lexers import is_lexer, kernels_lexer
+from sphinx_nbcache.extension.lexers import (
+    is_lexer,
+    kernels_lexer,
+    known_lexer,
+    with_known_lexers,
+)
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.extension.tokens import show_translated
 from sphinx_nbcache.files.atomic import trouble_in_words
@@ -32,6 +37,7 @@ from sphinx_nbcache.rendering.cells import (
     render_traceback,
 )
 from sphinx_nbcache.rendering.images import image_folder, image_uri
+from sphinx_nbcache.rendering.live.widgets import models_in, stored_models
 from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, OutputFigure, Warn
 from sphinx_nbcache.report.selection import cell_id
 from sphinx_nbcache.results.records import Result
@@ -48,11 +54,13 @@ class ShownResult:
         result: The result they come from; `None` for those stored in the file.
         outputs: The result's outputs.
         stored: Whether cells show the outputs stored in the file.
+        widgets: The models of the result's widgets.
     """
 
     result: Result | None = None
     outputs: Sequence[Sequence[_Output]] = ()
     stored: bool = False
+    widgets: Mapping[str, Any] = field(default_factory=dict)
 
     def is_of(self, code: Sequence[str]) -> bool:
         """Tell whether the result belongs to the code with these digests, cell by cell."""
@@ -96,7 +104,8 @@ def shown_by(project: Project, settled: Settled, docname: str) -> ShownResult:
     outputs = outputs_of(project, settled.result, docname)
     if outputs is None:
         return ShownResult()
-    return ShownResult(settled.result.result, outputs.cells)
+    models = models_in(outputs.widgets)
+    return ShownResult(settled.result.result, outputs.cells, widgets=models)
 
 
 def is_of_notebook(document: nodes.document, result: Result) -> bool:
@@ -218,8 +227,9 @@ def _fill_cell(
     cell = node["cell"]
     warn = partial(warnings.add, node)
     outputs = shown.outputs_of(node)
-    looks: Looks = known_lexers(node["looks"], warn)
-    context = context_for(env, document, node.line, looks, warn)
+    looks: Looks = with_known_lexers(node["looks"], warn)
+    models = {**stored_models(node["widgets"]), **shown.widgets}
+    context = replace(context_for(env, document, node.line, looks, warn), widgets=models)
     # A copy: a second try finds the figure as it was.
     figure = next((child.deepcopy() for child in node.findall(OutputFigure)), None)
     rendered = render_outputs(outputs, cell.tags, context, figure)
@@ -237,7 +247,7 @@ def _fill_cell(
         # twice.
         elif not any(output.get("output_type") == "error" for output in outputs):
             rendered.append(render_traceback(text, looks))
-    lexer = _known_lexer(_lexer(node, shown), warn)
+    lexer = known_lexer(_lexer(node, shown), warn)
     prompt = shown.prompt_of(node) if looks.prompts else ""
     source = render_source(cell.source, lexer, looks, prompt)
     container = _container_for(node)
@@ -300,23 +310,3 @@ def context_for(
         looks=looks,
         formulas=_shows_formulas(env),
     )
-
-
-def known_lexers(looks: Looks, warn: Any) -> Looks:
-    """Return looks without highlighters that do not exist."""
-    unknown: dict[str, Any] = {}
-    for option in ("text_lexer", "error_lexer"):
-        name = getattr(looks, option)
-        if name and not is_lexer(name):
-            unknown[option] = ""
-            warn(
-                Topic.LEXER, f"{option} = {name!r} names no highlighter; its own colours are shown"
-            )
-    return replace(looks, **unknown) if unknown else looks
-
-
-def _known_lexer(name: str, warn: Any) -> str:
-    if is_lexer(name):
-        return name
-    warn(Topic.LEXER, f"there is no highlighter named {name!r}; the source is shown plain")
-    return "none"

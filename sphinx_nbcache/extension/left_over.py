@@ -20,6 +20,7 @@ from sphinx.util.matching import get_matching_files
 from sphinx_nbcache import values
 from sphinx_nbcache.config import declared_options
 from sphinx_nbcache.extension.log import notifier
+from sphinx_nbcache.extension.their_mime_types import former_priority, mime_priority
 from sphinx_nbcache.extension.their_options import (
     CUSTOM_FORMATS,
     TRANSLATIONS,
@@ -39,11 +40,8 @@ from sphinx_nbcache.text import shown
 
 _PREFIXES = ("nb_", "nbsphinx_")
 _MIME, _FORMER_MIME = "nb_mime_priority_overrides", "nb_render_priority"
-# The number of `text/html` in MyST-NB: what has a smaller one comes before all that is shown here
-# (`base_render_priority` in `myst_nb/core/render.py`, 1.4).
-_FIRST = 30
 _STYLE = "remove it, and use a style sheet (`html_css_files`)"
-_WIDGETS = "remove it; interactive widgets are shown in their plain text form"
+_WIDGETS = "remove it; pages with widgets load their scripts, from where `nbcache_scripts` says"
 _PROMPT = "remove it; `nbcache_prompts = True` shows the execution counts, as `[3]:`"
 _ON_EACH_PAGE = "remove it; write the text into the notebooks, or into a template of the theme"
 _USUAL_MODE = "changed"
@@ -55,9 +53,9 @@ WITHOUT_COUNTERPART: Mapping[str, str] = {
     "nb_cell_metadata_key": _KEY,
     "nb_render_key": _KEY,
     "nb_eval_name_regex": "remove it; the role `eval` takes any expression",
-    "nb_render_plugin": "remove it; outputs are rendered by this extension alone",
+    "nb_render_plugin": "remove it; for a MIME type of its own, a package can announce a renderer"
+    " by the entry points `sphinx_nbcache.renderers` or `myst_nb.mime_renderers`",
     "nb_ipywidgets_js": _WIDGETS,
-    _FORMER_MIME: "write `nbcache_mime_priority`, one list for all builders",
     "nbsphinx_prolog": _ON_EACH_PAGE,
     "nbsphinx_epilog": _ON_EACH_PAGE,
     "nbsphinx_input_prompt": _PROMPT,
@@ -142,7 +140,8 @@ def translations() -> dict[str, Translation]:
             found[f"nb_{declared.in_myst_nb}"] = (name, lambda value: value)
     # The name is the same in the metadata of cells only: in `conf.py` it stood for something else.
     del found[_FORMER_MIME]
-    found[_MIME] = ("mime_priority", _mime_priority)
+    found[_MIME] = ("mime_priority", mime_priority)
+    found[_FORMER_MIME] = ("mime_priority", former_priority)
     return found
 
 
@@ -275,10 +274,18 @@ def _meaning(derived: Derived, their: Their) -> Meaning:
         return Meaning(source, problem=text, topic=Topic.CONFIG)
     if isinstance(value_here, list | dict) and not value_here and (lost := _lost(source, their)):
         return Meaning(source, problem=f"{source} does not count: {lost}")
-    # As a list, which is what a `conf.py` has.
-    written = [*checked] if isinstance(checked, tuple) else checked
+    written = _as_in_conf(checked)
     said = f"{source} = {shown(value)} counts as {ours} = {written!r}"
     return Meaning(source, said, option=derived.option, value=value_here, checked=written)
+
+
+def _as_in_conf(checked: Any) -> Any:
+    """Return a checked value as a `conf.py` has it: with lists."""
+    if isinstance(checked, tuple):
+        return [*checked]
+    if isinstance(checked, Mapping):
+        return {key: _as_in_conf(value) for key, value in checked.items()}
+    return checked
 
 
 def _as_globs(patterns: Iterable[str], excluded: list[str], their: Their) -> list[str]:
@@ -304,13 +311,6 @@ def _relative(path: Any, base: Path) -> Any:
 
 def _lost(source: str, their: Their) -> str:
     """Return what of the value of an option does not count; empty if all does."""
-    if source == _MIME:
-        lost = [entry for entry in their.get(source) if not _comes_first(*entry)]
-        text = (
-            f"{shown(lost)}; `nbcache_mime_priority` names, for all builders, what"
-            " comes first; write it instead"
-        )
-        return text if lost else ""
     for renderer, option in CUSTOM_FORMATS.items():
         if source == option and (suffixes := unnamed_converters(renderer, their)):
             return (
@@ -331,24 +331,3 @@ def _formats(custom: Any) -> dict[str, str]:
         raise ValueError("a dictionary from suffix to converter")  # noqa: TRY004 (as in `values`)
     readers = {suffix: reader_for(converter) for suffix, converter in custom.items()}
     return {suffix: reader for suffix, reader in readers.items() if reader is not None}
-
-
-def _mime_priority(overrides: Any) -> list[str]:
-    expected = "a list of (builder, MIME type, number)"
-    if not isinstance(overrides, list | tuple):
-        raise ValueError(expected)  # noqa: TRY004 (as in `values`)
-    first = []
-    for entry in overrides:
-        if not isinstance(entry, list | tuple) or [*map(type, entry)] not in _ENTRIES:
-            raise ValueError(expected)
-        if _comes_first(*entry):
-            first.append((entry[2], entry[1]))
-    return [mime for _, mime in sorted(first)]
-
-
-_ENTRIES = ([str, str, int], [str, str, type(None)])
-
-
-def _comes_first(builder: str, _mime: str, number: int | None) -> bool:
-    """Tell whether MyST-NB takes a form before all others, for every builder."""
-    return builder == "*" and number is not None and number < _FIRST

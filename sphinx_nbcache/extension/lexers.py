@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_all_lexers, get_lexer_by_name
 from pygments.util import ClassNotFound
 from sphinx.highlighting import lexer_classes
 
+from sphinx_nbcache.looks import Looks
+from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.rendering.nodes import Warn
 from sphinx_nbcache.results.records import Result, Stored
 
 _GROUP = "pygments.lexers"
@@ -74,3 +79,24 @@ def kernels_lexer(result: Result) -> str:
     # `pygments_lexer` is optional in a kernel's info
     # (https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-info).
     return str(info.get("pygments_lexer") or info.get("name") or "")
+
+
+def with_known_lexers(looks: Looks, warn: Warn) -> Looks:
+    """Return looks without highlighters that do not exist."""
+    unknown: dict[str, Any] = {}
+    for option in ("text_lexer", "error_lexer"):
+        name = getattr(looks, option)
+        if name and not is_lexer(name):
+            unknown[option] = ""
+            warn(
+                Topic.LEXER, f"{option} = {name!r} names no highlighter; its own colours are shown"
+            )
+    return replace(looks, **unknown) if unknown else looks
+
+
+def known_lexer(name: str, warn: Warn) -> str:
+    """Return the name of a lexer if there is one, else that of plain text, after a warning."""
+    if is_lexer(name):
+        return name
+    warn(Topic.LEXER, f"there is no highlighter named {name!r}; the source is shown plain")
+    return "none"

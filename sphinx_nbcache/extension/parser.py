@@ -196,6 +196,7 @@ class NotebookRenderer(SphinxRenderer):
             code=self.code,
             lexer=self.lexer,
             looks=looks,
+            widgets=self.notebook.metadata.get("widgets"),
         )
         for problem in problems:
             self._warn(f"code cell {item.number}: in its metadata, {problem}", cell.line)

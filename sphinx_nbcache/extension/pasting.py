@@ -15,8 +15,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 
 from sphinx_nbcache.extension.config_values import settings_of
-from sphinx_nbcache.extension.fill import context_for, known_lexers
+from sphinx_nbcache.extension.fill import context_for
 from sphinx_nbcache.extension.handover import Build, outputs_of
+from sphinx_nbcache.extension.lexers import with_known_lexers
 from sphinx_nbcache.extension.log import LOGGER
 from sphinx_nbcache.notebooks.notebook import NotebookError
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
@@ -24,6 +25,7 @@ from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Settled
 from sphinx_nbcache.project.jobs import read_planned
 from sphinx_nbcache.rendering.bundle import render_bundle
+from sphinx_nbcache.rendering.live.widgets import models_in, stored_models
 from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.markup import formula_in
 from sphinx_nbcache.rendering.nodes import Context, OutputForm
@@ -108,14 +110,17 @@ class ValuesOfBuild:
         assert project is not None
         if settled.result is not None:
             outputs = outputs_of(project, settled.result, settled.planned.name)
-            return NamedValues() if outputs is None else values_in(outputs.cells)
+            if outputs is None:
+                return NamedValues()
+            return values_in(outputs.cells, models_in(outputs.widgets))
         if settled.planned.decision.action is not Action.AS_IS:
             return NamedValues()
         try:
             notebook = read_planned(settled.planned)
         except (NotebookError, OSError):
             return NamedValues()  # its own page says so
-        return values_in([item.cell.outputs for item in notebook.code_cells])
+        models = stored_models(notebook.metadata.get("widgets"))
+        return values_in([item.cell.outputs for item in notebook.code_cells], models)
 
     def why_missing(self, place: Place) -> str:
         """Say why a value is missing, and what to do."""
@@ -231,9 +236,10 @@ def _paste(
     def warn(topic: Topic, text: str, *, is_error: bool = False) -> None:  # noqa: ARG001
         _warn(node, f"{_in_words(place)}: {one_line(text)}", topic)
 
-    looks = known_lexers(settings, warn)
+    looks = with_known_lexers(settings, warn)
     image = {**looks.image, **place.image}
-    context = context_for(env, document, node.line, replace(looks, image=image), warn)
+    looks = replace(looks, image=image)
+    context = replace(context_for(env, document, node.line, looks, warn), widgets=value.widgets)
     match place.kind:
         case "text":
             shown = _text(value, place, context)

@@ -27,11 +27,13 @@ def setup(app: Sphinx) -> ExtensionMetadata:
 
     The other packages load this one by name, because Sphinx sets up an extension only once.
     """
-    from sphinx_nbcache.rendering.bundle import ChooseForms
+    from sphinx_nbcache.rendering.choosing import ChooseForms
+    from sphinx_nbcache.rendering.live.pages import add_scripts
     from sphinx_nbcache.rendering.nodes import register_nodes
 
     register_nodes(app)
     app.add_post_transform(ChooseForms)
+    app.connect("html-page-context", add_scripts)
     # After the suffixes and parsers of extensions are settled.
     app.connect("config-inited", add_style, priority=_LATE)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

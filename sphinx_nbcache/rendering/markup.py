@@ -9,10 +9,12 @@ from docutils import nodes
 
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.html.containing import contained
+from sphinx_nbcache.rendering.live.html import render_scripts
 from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, ansi_block
 from sphinx_nbcache.results.terminal import printable
 
+_MAY_LOAD = re.compile(r"<(?:script|link)\b|@import\b", re.IGNORECASE)
 LATEX_RAW = "text/latex; raw"
 """LaTeX that is not a formula: only LaTeX builders can show it."""
 
@@ -34,12 +36,17 @@ _GROUP = re.compile(
 
 def render_html(value: Any, context: Context) -> list[nodes.Node]:
     """Return HTML, contained: outputs are the author's content, but not more than their place."""
-    own = contained(str(value), formulas=context.formulas)
+    text = str(value)
+    if _MAY_LOAD.search(text) and (alone := contained(text)) is not None:
+        scripted = render_scripts(alone.text)
+        if scripted is not None:
+            return scripted
+    own = contained(text, formulas=context.formulas)
     if own is None:
         context.warn(
             Topic.MIME, "an output has HTML that would change the page around it; its text is shown"
         )
-        return [ansi_block(str(value), ["output", "text_html"])]
+        return [ansi_block(text, ["output", "text_html"])]
     node = HtmlWithFormulas if own.has_formulas else nodes.raw
     return [node(own.text, own.text, format="html", classes=["output", "text_html"])]
 

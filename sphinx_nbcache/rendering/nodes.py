@@ -48,6 +48,7 @@ class Context:
         formulas: Whether formulas in HTML are shown.
         metadata: The output's metadata for the current MIME type.
         plain: The output's `text/plain` form, if it has one.
+        widgets: The models of the notebook's widgets, by their ids.
     """
 
     document: nodes.document
@@ -60,6 +61,7 @@ class Context:
     formulas: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     plain: str = ""
+    widgets: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AnsiBlock(nodes.literal_block):
@@ -113,6 +115,8 @@ class OutputForm(nodes.container):
     """One form of an output, with its MIME type in the attribute `mime`."""
 
 
+BY_OTHERS = "by_others"
+"""The attribute of an [](OutputForm) that a renderer of another package made."""
 FORMATS_WITH_OUR_NODES = frozenset({"html", "latex", "man", "texinfo", "text"})
 """The formats whose writers in Sphinx find a visitor for the nodes of this package."""
 _PLAIN: Mapping[type[nodes.Node], type[nodes.Element]] = {

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from sphinx_nbcache.bounded import LONGEST_MESSAGE, clipped
@@ -28,11 +29,13 @@ class NamedValue:
         data: Its forms by MIME type.
         metadata: The metadata of the output.
         error: Why there is none; empty if there is one.
+        widgets: The models of the widgets of its notebook.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
+    widgets: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> _Output:
@@ -55,17 +58,19 @@ class NamedValues:
     doubled: Sequence[str] = ()
 
 
-def values_in(cells: Sequence[Sequence[_Output]]) -> NamedValues:
-    """Return the values in the outputs of a notebook."""
+def values_in(
+    cells: Sequence[Sequence[_Output]], widgets: Mapping[str, Any] = MappingProxyType({})
+) -> NamedValues:
+    """Return the values in the outputs of a notebook, with the models of its widgets."""
     glued: dict[str, NamedValue] = {}
     evaluated: dict[str, list[NamedValue]] = {}
     counts: Counter[str] = Counter()
     for cell in cells:
-        found = dict(_glued_in(cell))
+        found = {name: replace(value, widgets=widgets) for name, value in _glued_in(cell)}
         glued |= found
         counts.update(found.keys())
         for expression, value in _evaluated_in(cell):
-            evaluated.setdefault(expression, []).append(value)
+            evaluated.setdefault(expression, []).append(replace(value, widgets=widgets))
     doubled = sorted(name for name, count in counts.items() if count > 1)
     return NamedValues(glued, evaluated, doubled)
 

@@ -46,6 +46,7 @@ INVALID: dict[str, list[Any]] = {
     "on_error": ["ignore", "", None, 1, []],
     "write_executed": [None, "", 2, [], {}, "nul\0"],
     "kernel_aliases": [1, None, "a", ["a"]],
+    "scripts": [None, "", 1, True, [], {}, "nul\0"],
     "cli_root": [1, True, ["."], {}],
     "cli_store": [0, True, ["."], "nul\0"],
     "formats": [1, None, ".py", [".py"]],
@@ -64,7 +65,7 @@ INVALID: dict[str, list[Any]] = {
     "figure": [1, {"caption": 1}, {"name": None}, {"classes": 1}, {"captoin": "x"}],
     "table": [1, {"caption": 1}, {"width": True}, {"height": "1px"}],
     "markdown": ["markdown", "", None, 1, []],
-    "mime_priority": [1, None, ["png"], [1], {}],
+    "mime_priority": [1, None, ["png"], [1], {"html": ["png"]}, {1: ["image/png"]}, {"a": 1}],
 }
 
 # Entries that cost no other entry: the option, a bad entry, and a good one beside it.
@@ -119,6 +120,15 @@ VALID: list[tuple[str, Any, Any]] = [
     ("table", {"name": "tab-a", "align": "left"}, {"name": "tab-a", "align": "left"}),
     ("markdown", "myst", "myst"),
     ("mime_priority", "image/png, text/latex", ("image/png", "text/latex")),
+    ("scripts", "local", "local"),
+    ("scripts", "cdn", "cdn"),
+    ("scripts", Path("npm/files"), "npm/files"),
+    ("mime_priority", {}, {}),
+    (
+        "mime_priority",
+        {"*": ["-text/html"], "latex": "image/png"},
+        {"*": ("-text/html",), "latex": ("image/png",)},
+    ),
     ("rerun", "guide/fit, a.md", ("guide/fit", "a.md")),
     ("rerun", ["guide/fit", " a.md"], ("guide/fit", "a.md")),
     ("track", ["versions", " files"], ("files", "versions")),
@@ -193,6 +203,7 @@ VALID: list[tuple[str, Any, Any]] = [
 
 # For each option that is not in the key: values that differ from the default.
 ELSEWISE: dict[str, list[Any]] = {
+    "scripts": ["local"],
     "prompts": [True],
     "number_source_lines": [True],
     "remove_code_source": [True],

@@ -156,13 +156,35 @@ def test_forms_that_come_first_for_every_builder_count() -> None:
     assert options(nb_mime_priority_overrides=first) == {
         "mime_priority": ["text/plain", "image/png"]
     }
-    others = [("latex", "image/png", 1), ("*", "text/html", None), ("*", "text/html", 1000)]
-    counted, lost = meanings_of(nb_mime_priority_overrides=[*first, *others])
-    assert counted.value == ["text/plain", "image/png"]
-    assert lost.problem.startswith("nb_mime_priority_overrides counts only in part: [('latex'")
-    (nothing,) = meanings_of(nb_mime_priority_overrides=others)
-    assert nothing.problem.startswith("nb_mime_priority_overrides does not count: [('latex'")
-    assert nothing.option == ""
+
+
+def test_the_order_of_forms_for_one_builder_is_that_of_myst_nb() -> None:
+    plotly = ("html", "application/vnd.plotly.v1+json", 25)
+    assert options(nb_mime_priority_overrides=[plotly, ("latex", "image/png", 1)]) == {
+        "mime_priority": {
+            "html": [
+                "application/vnd.jupyter.widget-view+json",
+                "application/javascript",
+                "application/vnd.plotly.v1+json",
+            ],
+            "latex": ["image/png"],
+        }
+    }
+
+
+def test_forms_that_myst_nb_leaves_out_are_left_out() -> None:
+    (found,) = options(nb_mime_priority_overrides=[("*", "text/html", None)]).values()
+    assert found == {b: ["-text/html"] for b in ("*", "latex", "texinfo", "text", "man")}
+    (found,) = options(nb_mime_priority_overrides=[("*", "image/png", 65)]).values()
+    assert found["*"][-2:] == ["image/gif", "image/png"]
+    assert found["text"] == ["text/latex", "text/markdown", "text/plain", "image/png"]
+
+
+def test_the_former_name_of_the_order_counts() -> None:
+    orders = {"html": ("image/png", "text/html")}
+    assert options(nb_render_priority=orders) == {
+        "mime_priority": {"html": ["image/png", "text/html"]}
+    }
 
 
 def test_a_converter_without_a_name_is_named() -> None:

@@ -1,0 +1,1 @@
+"""Outputs that scripts draw: charts, widgets, JavaScript; and the libraries that they need."""
