@@ -299,6 +299,24 @@ class Settings(Looks):
         help='The effect of a failed notebook. `"warn"`: a warning. `"fail"`: the build goes on to'
         ' its end, and exits with status 1. `"stop"`: the build ends at once.',
     )
+    log_tracebacks: bool = option(
+        False,  # noqa: FBT003
+        values.switch,
+        in_myst_nb="execution_show_tb",
+        expects="`True` or `False`",
+        help="Show in the log the traceback of each notebook that failed in this build, as for"
+        " builds on a server. The page and the report always show it.",
+    )
+    metadata_key: str = option(
+        "mystnb",
+        values.name,
+        rebuild="env",
+        in_myst_nb="cell_metadata_key",
+        expects="a name",
+        help="The section in the metadata of notebooks and cells that has the looks of cells in the"
+        " words of MyST-NB (see [](../reference/notebooks.md)). The section `nbcache` counts as"
+        " well, and takes precedence.",
+    )
     write_executed: bool | str = option(
         AUTO,
         values.switch_or_path,

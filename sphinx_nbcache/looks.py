@@ -193,18 +193,19 @@ class Looks:
 
 
 def looks_in(
-    looks: _Looks, metadata: Mapping[str, Any], *, is_cell: bool
+    looks: _Looks, metadata: Mapping[str, Any], theirs: str = MYST_NB, *, is_cell: bool
 ) -> tuple[_Looks, list[str]]:
     """Return looks with what the metadata of a notebook or a cell say instead, and their problems.
 
     Args:
         looks: The looks of the project, or of the notebook.
         metadata: The metadata of the notebook, or of the cell.
+        theirs: The section in the words of MyST-NB: the option `nbcache_metadata_key`.
         is_cell: Whether it is that of a cell.
     """
     changes: dict[str, Any] = {}
     problems: list[str] = []
-    for section in (MYST_NB, OURS):
+    for section in dict.fromkeys((theirs, OURS)):
         given = metadata.get(section, {})
         # The settings of a notebook below our own key are checked with its other ones.
         is_checked = section == OURS and not is_cell

@@ -44,6 +44,7 @@ from sphinx_nbcache.extension.log import (
     is_command_line,
     log_error,
     log_summary,
+    log_tracebacks,
     notifier,
     say_interrupted,
     shown_progress,
@@ -464,6 +465,8 @@ class Hooks:
         notices += notices_of_reruns(items, settings, project.base)
         for notice in notices:
             notify(notice)
+        if settings.log_tracebacks:
+            log_tracebacks(items)
         assert self.report is not None
         log_summary(self.report.outline)
         if is_github(settings.ci, os.environ):

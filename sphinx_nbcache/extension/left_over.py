@@ -45,16 +45,12 @@ _WIDGETS = "remove it; pages with widgets load their scripts, from where `nbcach
 _PROMPT = "remove it; `nbcache_prompts = True` shows the execution counts, as `[3]:`"
 _ON_EACH_PAGE = "remove it; write the text into the notebooks, or into a template of the theme"
 _USUAL_MODE = "changed"
-_KEY = "remove it, and name the section `nbcache` or `mystnb` in the metadata"
 # The options that have no counterpart, with what to do about them.
 WITHOUT_COUNTERPART: Mapping[str, str] = {
-    "nb_execution_show_tb": "remove it; the page, the report and `reports/` show tracebacks",
-    "nb_metadata_key": _KEY,
-    "nb_cell_metadata_key": _KEY,
-    "nb_render_key": _KEY,
     "nb_eval_name_regex": "remove it; the role `eval` takes any expression",
-    "nb_render_plugin": "remove it; for a MIME type of its own, a package can announce a renderer"
-    " by the entry points `sphinx_nbcache.renderers` or `myst_nb.mime_renderers`",
+    "nb_render_plugin": "remove it, or keep MyST-NB, which a renderer of whole cells needs; for a"
+    " MIME type of its own, a package can announce a renderer by the entry points"
+    " `sphinx_nbcache.renderers` or `myst_nb.mime_renderers`",
     "nb_ipywidgets_js": _WIDGETS,
     "nbsphinx_prolog": _ON_EACH_PAGE,
     "nbsphinx_epilog": _ON_EACH_PAGE,
@@ -140,6 +136,7 @@ def translations() -> dict[str, Translation]:
             found[f"nb_{declared.in_myst_nb}"] = (name, lambda value: value)
     # The name is the same in the metadata of cells only: in `conf.py` it stood for something else.
     del found[_FORMER_MIME]
+    found["nb_metadata_key"] = found["nb_render_key"] = found["nb_cell_metadata_key"]
     found[_MIME] = ("mime_priority", mime_priority)
     found[_FORMER_MIME] = ("mime_priority", former_priority)
     return found

@@ -18,6 +18,7 @@ from sphinx.util import logging
 from sphinx_nbcache.files.atomic import trouble_in_words
 from sphinx_nbcache.notices import WARNING_TYPE, Notice, Notify, Topic
 from sphinx_nbcache.planning import Planned
+from sphinx_nbcache.project import Settled
 from sphinx_nbcache.report.ci import serve_github
 from sphinx_nbcache.report.model import Report
 from sphinx_nbcache.report.running import KEPT, ProgressLines, StatusItem, status_line, width_of
@@ -225,6 +226,15 @@ def is_command_line(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def log_tracebacks(items: Iterable[Settled]) -> None:
+    """Log the tracebacks of the notebooks that failed in this build."""
+    for item in items:
+        failure = item.result.result.failure if item.failed and item.result is not None else None
+        if failure is not None and item.ran_here:
+            traceback = colourless(failure.traceback).rstrip()
+            LOGGER.info("the traceback of %s:\n\n%s\n", item.planned.name, traceback)
 
 
 def log_summary(report: Report) -> None:

@@ -21,6 +21,7 @@ from myst_parser.parsers.sphinx_ import MystParser
 from myst_parser.warnings_ import create_warning
 from sphinx.environment import BuildEnvironment
 
+from sphinx_nbcache.config import Settings
 from sphinx_nbcache.extension.config_values import settings_of
 from sphinx_nbcache.extension.directives import CodeCellNode
 from sphinx_nbcache.extension.domain import note_files
@@ -185,7 +186,8 @@ class NotebookRenderer(SphinxRenderer):
     def placeholder(self, position: int, item: NumberedCell) -> CodeCellNode:
         """Return the placeholder of a code cell."""
         cell = item.cell
-        looks, problems = looks_in(self.looks, cell.metadata, is_cell=True)
+        key = self._settings.metadata_key
+        looks, problems = looks_in(self.looks, cell.metadata, key, is_cell=True)
         node = CodeCellNode(
             "",
             classes=["cell", *(f"tag_{_class(tag)}" for tag in sorted(item.cell.tags))],
@@ -206,10 +208,15 @@ class NotebookRenderer(SphinxRenderer):
         return node
 
     @cached_property
+    def _settings(self) -> Settings:
+        return settings_of(self.sphinx_env.config)[0]
+
+    @cached_property
     def looks(self) -> Looks:
         """How cells look in this notebook."""
-        settings, _ = settings_of(self.sphinx_env.config)
-        looks, problems = looks_in(settings, self.notebook.metadata, is_cell=False)
+        settings = self._settings
+        key = settings.metadata_key
+        looks, problems = looks_in(settings, self.notebook.metadata, key, is_cell=False)
         for problem in problems:
             self._warn(f"in the metadata of the notebook, {problem}", 1)
         return looks

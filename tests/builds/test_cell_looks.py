@@ -305,3 +305,13 @@ def test_a_failure_is_visible_although_outputs_are_left_out(book: Book) -> None:
     page = book.page("one")
     assert "ZeroDivisionError" in page
     assert ">out" not in page
+
+
+def test_the_section_in_the_words_of_myst_nb_may_have_another_name(book: Book) -> None:
+    book.conf(metadata_key="render")
+    cell = "```{code-cell}\n:render:\n:  image:\n:    alt: named\n" + PICTURE + "\n```"
+    book.myst("one.md", cell, render={"number_source_lines": True})
+    book.index("one")
+    assert book.build().warnings == ""
+    assert 'alt="named"' in book.page("one")
+    assert 'class="linenos"' in book.page("one")

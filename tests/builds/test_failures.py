@@ -427,3 +427,14 @@ def test_the_problem_matcher_of_the_how_to_finds_the_line_of_a_failure(book: Boo
     ]
     assert found[0][pattern["severity"]] == "WARNING"
     assert found[0][pattern["message"]].startswith("the notebook failed")
+
+
+def test_tracebacks_are_in_the_log_of_the_build_that_ran_the_notebook(book: Book) -> None:
+    book.conf(log_tracebacks=True)
+    book.myst("one.md", "%%1 / 0")
+    book.index("one")
+    log = book.build().log
+    assert "the traceback of one.md:" in log
+    assert "ZeroDivisionError" in log
+    assert "\x1b" not in log
+    assert "the traceback of" not in book.build().log

@@ -44,6 +44,8 @@ INVALID: dict[str, list[Any]] = {
     "kernel_arguments": [1, None, "--a", [1], ["\0"]],
     "ci": ["gitlab", "", None, True, []],
     "on_error": ["ignore", "", None, 1, []],
+    "log_tracebacks": ["perhaps", None, 2, []],
+    "metadata_key": ["", " ", None, 2, []],
     "write_executed": [None, "", 2, [], {}, "nul\0"],
     "kernel_aliases": [1, None, "a", ["a"]],
     "scripts": [None, "", 1, True, [], {}, "nul\0"],
@@ -120,6 +122,8 @@ VALID: list[tuple[str, Any, Any]] = [
     ("table", {"name": "tab-a", "align": "left"}, {"name": "tab-a", "align": "left"}),
     ("markdown", "myst", "myst"),
     ("mime_priority", "image/png, text/latex", ("image/png", "text/latex")),
+    ("log_tracebacks", 1, True),
+    ("metadata_key", " render ", "render"),
     ("scripts", "local", "local"),
     ("scripts", "cdn", "cdn"),
     ("scripts", Path("npm/files"), "npm/files"),
@@ -204,6 +208,8 @@ VALID: list[tuple[str, Any, Any]] = [
 # For each option that is not in the key: values that differ from the default.
 ELSEWISE: dict[str, list[Any]] = {
     "scripts": ["local"],
+    "log_tracebacks": [True],
+    "metadata_key": ["render"],
     "prompts": [True],
     "number_source_lines": [True],
     "remove_code_source": [True],

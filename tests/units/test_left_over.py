@@ -213,7 +213,7 @@ def test_excluded_patterns_become_globs_if_these_mean_the_same(
     assert found == {"exclude": expected}
 
 
-@pytest.mark.parametrize("name", [*WITHOUT_COUNTERPART, "execution_show_tb"])
+@pytest.mark.parametrize("name", [*WITHOUT_COUNTERPART])
 def test_an_option_without_a_counterpart_is_a_warning_if_it_had_an_effect(name: str) -> None:
     (meaning,) = meanings_of(**{name: "x"})
     assert meaning.problem.startswith(f"{name} has no counterpart: ")
