@@ -52,8 +52,7 @@ WITHOUT_COUNTERPART: Mapping[str, str] = {
     "nb_cell_metadata_key": _KEY,
     "nb_render_key": _KEY,
     "nb_eval_name_regex": "remove it; the role `eval` is not there",
-    "nb_render_plugin": "remove it; for a MIME type of its own, a package can announce a renderer"
-    " by the entry points `sphinx_nbcache.renderers` or `myst_nb.mime_renderers`",
+    "nb_render_plugin": "remove it; packages can announce renderers of single MIME types",
     "nb_ipywidgets_js": _WIDGETS,
     "nbsphinx_prolog": _ON_EACH_PAGE,
     "nbsphinx_epilog": _ON_EACH_PAGE,

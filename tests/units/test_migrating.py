@@ -91,8 +91,8 @@ def after(text: str) -> str:
         (
             "if True:\n    nb_render_plugin = 'x'\n",
             (
-                "if True:\n    # nb_render_plugin: no counterpart, remove it; outputs are"
-                " rendered by this extension alone\n    nb_render_plugin = 'x'\n"
+                "if True:\n    # nb_render_plugin: no counterpart, remove it; packages can"
+                " announce renderers of single MIME types\n    nb_render_plugin = 'x'\n"
             ),
         ),
         (
