@@ -48,9 +48,7 @@ _USUAL_MODE = "changed"
 # The options that have no counterpart, with what to do about them.
 WITHOUT_COUNTERPART: Mapping[str, str] = {
     "nb_eval_name_regex": "remove it; the role `eval` takes any expression",
-    "nb_render_plugin": "remove it, or keep MyST-NB, which a renderer of whole cells needs; for a"
-    " MIME type of its own, a package can announce a renderer by the entry points"
-    " `sphinx_nbcache.renderers` or `myst_nb.mime_renderers`",
+    "nb_render_plugin": "remove it; packages can announce renderers of single MIME types",
     "nb_ipywidgets_js": _WIDGETS,
     "nbsphinx_prolog": _ON_EACH_PAGE,
     "nbsphinx_epilog": _ON_EACH_PAGE,

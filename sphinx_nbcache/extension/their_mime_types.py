@@ -40,7 +40,9 @@ def mime_priority(overrides: Any) -> list[str] | dict[str, list[str]]:
     builders = dict.fromkeys(builder for builder, _, _ in entries)
     if _ALL in builders:
         builders |= dict.fromkeys(_WRITTEN_OUT)
-    return {builder: _order(builder, entries) for builder in builders}
+    orders = {builder: _order(builder, entries) for builder in builders}
+    usual = orders.get(_ALL)
+    return {b: order for b, order in orders.items() if b == _ALL or order != usual}
 
 
 def former_priority(orders: Any) -> dict[str, list[str]]:

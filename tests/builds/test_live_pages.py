@@ -311,3 +311,15 @@ def test_forms_are_chosen_by_builder(live: Book) -> None:
     assert "*soft*" in text
     assert "plain" not in text
     assert "only" not in text
+
+
+def test_a_library_that_cannot_be_copied_costs_its_outputs_only(live: Book) -> None:
+    for name in VEGA:
+        live.write(f"npm/{name}", "")
+    live.write("_build/html/_static/nbcache-scripts", "a file of this name")
+    live.ipynb("page.ipynb", "# Page", cell({VEGALITE: CHART}), counts=False)
+    built = live.build("-D", "nbcache_scripts=npm")
+    assert built.status == 0
+    assert "vega-embed cannot be copied to" in built.warnings
+    assert "nbcache.scripts" in built.warnings
+    assert "# Page" not in read(live, "page.html")

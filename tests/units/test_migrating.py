@@ -89,10 +89,10 @@ def after(text: str) -> str:
             ),
         ),
         (
-            "if True:\n    nb_eval_name_regex = 'x'\n",
+            "if True:\n    nb_render_plugin = 'x'\n",
             (
-                "if True:\n    # nb_render_plugin: no counterpart, remove it; outputs are"
-                " rendered by this extension alone\n    nb_render_plugin = 'x'\n"
+                "if True:\n    # nb_render_plugin: no counterpart, remove it; packages can"
+                " announce renderers of single MIME types\n    nb_render_plugin = 'x'\n"
             ),
         ),
         (

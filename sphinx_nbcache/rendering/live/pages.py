@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sphinx.util.logging import getLogger
+
+from sphinx_nbcache.files.atomic import trouble_in_words
+from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.rendering.live.libraries import Library, libraries_for
 from sphinx_nbcache.rendering.live.nodes import HAS_SCRIPT, LIBRARIES, NEEDS_SCRIPTS, LiveOutput
 from sphinx_nbcache.rendering.live.places import (
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from docutils.nodes import document
     from sphinx.application import Sphinx
 
+_LOGGER = getLogger(__name__)
 SCRIPT = "nbcache-live.js"
 # After the scripts of Sphinx, of other extensions, and of the theme (500).
 _PRIORITY = 700
@@ -25,7 +30,7 @@ _MANAGER = "html-manager"
 
 def add_scripts(
     app: Sphinx,
-    _pagename: str,
+    pagename: str,
     _template: str,
     context: dict[str, Any],
     doctree: document | None,
@@ -40,11 +45,23 @@ def add_scripts(
     for wanted in libraries_for(name for node in found for name in node[LIBRARIES]):
         # During this event, Sphinx adds the file to the current page only
         # (https://www.sphinx-doc.org/en/master/extdev/appapi.html).
-        if place.is_local:
-            attributes = _cdn_of_widgets(wanted, context)
-            app.add_js_file(copied(wanted, place, static), priority=_PRIORITY, **attributes)
-        else:
+        if not place.is_local:
             app.add_js_file(wanted.url, priority=_PRIORITY, **_attributes(wanted))
+            continue
+        try:
+            file = copied(wanted, place, static)
+        except OSError as error:
+            _LOGGER.warning(
+                "%s cannot be copied to %s, and its outputs are not drawn: %s",
+                wanted.package,
+                static / FOLDER,
+                trouble_in_words(error),
+                type=WARNING_TYPE,
+                subtype=Topic.SCRIPTS.value,
+                location=pagename,
+            )
+        else:
+            app.add_js_file(file, priority=_PRIORITY, **_cdn_of_widgets(wanted, context))
     if any(node[HAS_SCRIPT] for node in found):
         app.add_js_file(SCRIPT, priority=_PRIORITY, defer="defer")
 
