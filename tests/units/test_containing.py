@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 import tinyhtml5
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.rendering.html.clean import is_clean
@@ -91,6 +91,7 @@ def test_clean_html_is_left_as_it_is_and_is_whole(html: str) -> None:
         assert_is_whole(page_with(html))
 
 
+@example(["<math>", "<xmp><div>"], "a")
 @given(st.lists(SOUP, max_size=5), st.sampled_from(["<p>words</p>", "<ul><li>a</li></ul>", "a"]))
 def test_html_that_other_content_interrupts_is_contained_together(
     pieces: Sequence[str], between: str

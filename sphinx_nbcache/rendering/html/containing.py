@@ -31,7 +31,8 @@ from sphinx_nbcache.results.terminal import printable
 _MARK = "data-nbcache-end"
 # The parser takes seconds for more, if they are not closed (justhtml 3.16).
 _MOST_TAGS = 30_000
-_OTHER_CONTENT = "<p>x</p>"
+# Content that may interrupt HTML. The first ends a `math` that is open, the second does not.
+_OTHER_CONTENT = ("<p>x</p>", "x")
 # The elements in which an output may stand. A stray end tag would end one of them. A cell of a
 # table protects those around it.
 _AROUND = (
@@ -123,9 +124,13 @@ def contained_pieces(pieces: Sequence[str], *, xml: bool = False) -> list[str]:
         written[-1] += "".join(end_tag(name, xml=xml) for name in open_tags.close_all())
     # Some elements end others, such as a `li` one that has a `div` in it. Their end tags would then
     # end the elements around the output.
-    if is_interrupted and not xml and not _is_whole(_OTHER_CONTENT.join(["", *written, ""])):
+    if is_interrupted and not xml and not _is_whole_around(written):
         return [_text_of(piece) for piece in pieces]
     return written
+
+
+def _is_whole_around(pieces: Sequence[str]) -> bool:
+    return all(_is_whole(other.join(["", *pieces, ""])) for other in _OTHER_CONTENT)
 
 
 def _text_of(html: str) -> str:
