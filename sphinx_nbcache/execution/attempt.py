@@ -26,7 +26,7 @@ from sphinx_nbcache.kernels.choosing import (
     is_python,
     start_arguments,
 )
-from sphinx_nbcache.kernels.client import ANSWER_SECONDS, Client
+from sphinx_nbcache.kernels.client import ANSWER_SECONDS, Client, ExpressionTimeoutError
 from sphinx_nbcache.kernels.environment import with_changes
 from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.kernels.streams import OutputLimits, join_streams
@@ -166,9 +166,11 @@ class Attempt:
             await client.async_execute(env=environment)
         except CellExecutionError as error:
             return Status.FAILED, self._cell_failure(error)
-        except CellTimeoutError as error:
+        except (CellTimeoutError, ExpressionTimeoutError) as error:
             limit = self.job.rules.timeout
-            if limit is None or _lacks_outputs(error):
+            if isinstance(error, ExpressionTimeoutError):
+                text = str(error)
+            elif limit is None or _lacks_outputs(error):
                 text = "the cell has ended, but its last outputs did not arrive"
             else:
                 text = (
@@ -262,14 +264,24 @@ class Attempt:
         # nbclient calls this for each cell, before it skips some.
         if SKIP_TAG not in cell.metadata.get("tags", ()):
             if self.clock.current is None:
-                self.leading = await _values(client, self.job.leading)
+                self.leading = await self._values(client, self.job.leading)
             self.clock.start(cell_index)
             self.on_cell(self.job, cell_index)
 
+    async def _values(self, client: Client, expressions: Sequence[str]) -> list[NotebookNode]:
+        """Return the values of expressions in the text, as outputs that cells do not show."""
+        if not expressions:
+            return []
+        rules = self.job.rules
+        replies = await client.values_of(expressions, rules.timeout)
+        pairs = zip(expressions, replies, strict=True)
+        outputs = [evaluated(expression, reply, rules.output_limit) for expression, reply in pairs]
+        return [NotebookNode(output) for output in outputs]
+
     async def _on_end(self, client: Client, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.clock.end()
-        if (execute_reply or {}).get("content", {}).get("status") == "ok":
-            cell.outputs += await _values(client, self.job.cells[cell_index].expressions)
+        # Also after an error: if it is allowed, the notebook goes on.
+        cell.outputs += await self._values(client, self.job.cells[cell_index].expressions)
         # They belong to no cell; a result has the outputs of cells only.
         cell.outputs[:0], self.leading = self.leading, []
         promised = self.job.rules.promised_at(cell_index)
@@ -319,15 +331,6 @@ class Attempt:
     def _widgets(self) -> dict[str, Any]:
         state = self.notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {})
         return plain_data(state) if state.get("state") else {}
-
-
-async def _values(client: Client, expressions: Sequence[str]) -> list[NotebookNode]:
-    """Return the values of expressions in the text, as outputs that cells do not show."""
-    if not expressions:
-        return []
-    replies = await client.values_of(expressions)
-    pairs = zip(expressions, replies, strict=True)
-    return [NotebookNode(evaluated(expression, reply)) for expression, reply in pairs]
 
 
 def _log_of(client: Client) -> str:

@@ -243,7 +243,7 @@ class Hooks:
     def fill(self, app: Sphinx, doctree: nodes.document) -> None:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
         from sphinx_nbcache.extension.fill import fill_document, fill_unplanned, shown_by
-        from sphinx_nbcache.extension.pasting import name_doubled
+        from sphinx_nbcache.extension.pasting import has_places, name_doubled
 
         docname, domain = app.env.docname, notebook_domain(app.env)
         if docname == REPORT_DOCNAME:
@@ -261,6 +261,8 @@ class Hooks:
         shown = shown_by(self.project, settled, docname)
         name_doubled(shown.outputs, docname)
         shows_it = fill_document(app.env, doctree, shown)
+        if has_places(app.env):
+            self.paste(app.env, doctree)  # those in Markdown outputs
         # Without an id, the page is read again by the next build: outputs that vanished from the
         # store are looked for once more.
         if shows_it and (shown.result is not None or settled.result is None):
@@ -281,12 +283,12 @@ class Hooks:
     def _note_pasted(self, domain: NotebookDomain, docname: str, sources: Collection[str]) -> None:
         """Note that a page shows values of other pages' notebooks."""
         if sources:
-            domain.pasted[docname] = self._ids_of(sources)
+            domain.pasted.setdefault(docname, {}).update(self._ids_of(sources))
 
     def _ids_of(self, docnames: Iterable[str]) -> dict[str, str]:
         """Return the render ids of notebooks; empty ones for documents that are no notebooks."""
         found = {docname: self.settled.get(docname) for docname in docnames}
-        return {name: "" if item is None else render_id_of(item) for name, item in found.items()}
+        return {name: "" if item is None else values_id_of(item) for name, item in found.items()}
 
     def note_shown(self, docname: str) -> None:
         """Note that a page that another extension renders shows what was decided for it."""
@@ -508,3 +510,13 @@ def render_id_of(settled: Settled) -> str:
     if settled.result is not None:
         return settled.result.result.render_id + reading
     return (_STORED if settled.planned.decision.action is Action.AS_IS else _NONE) + reading
+
+
+def values_id_of(settled: Settled) -> str:
+    """Return the digest of the values of a notebook, which other pages may show."""
+    own = render_id_of(settled)
+    if settled.result is None:
+        # They are in the file itself, which counts for its own page anyway.
+        stat = settled.planned.scan.stat
+        own += f" {stat.size} {stat.mtime_ns}"
+    return own

@@ -6,9 +6,11 @@ page has them whatever the builder is, and the order of the pages does not matte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from docutils import nodes
 from sphinx.environment import BuildEnvironment
@@ -19,58 +21,44 @@ from sphinx_nbcache.extension.fill import context_for
 from sphinx_nbcache.extension.handover import Build, outputs_of
 from sphinx_nbcache.extension.lexers import with_known_lexers
 from sphinx_nbcache.extension.log import LOGGER
+from sphinx_nbcache.extension.tokens import FROM_NOTEBOOK
 from sphinx_nbcache.notebooks.notebook import NotebookError
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.planning import Action
 from sphinx_nbcache.project import Settled
 from sphinx_nbcache.project.jobs import read_planned
-from sphinx_nbcache.rendering.bundle import render_bundle
 from sphinx_nbcache.rendering.live.widgets import models_in, stored_models
-from sphinx_nbcache.rendering.markdown import render_markdown
-from sphinx_nbcache.rendering.markup import formula_in
-from sphinx_nbcache.rendering.nodes import Context, OutputForm
-from sphinx_nbcache.rendering.pasting import is_block, paste_inline, plain_text
+from sphinx_nbcache.rendering.nodes import OutputForm, PastedValue
+from sphinx_nbcache.rendering.pasting import (
+    NotShownError,
+    Place,
+    is_block,
+    render_in_title,
+    render_value,
+)
 from sphinx_nbcache.results.named_values import NamedValue, NamedValues, values_in
 from sphinx_nbcache.text import did_you_mean, one_line, shortened
 
-Kind = Literal["any", "text", "math", "md"]
 PLACE = "nbcache_place"
 """The attribute of a formula that is to get its text."""
 # Key of data that Sphinx forgets when a page has been read. Most pages show no values, and need not
 # be searched for them.
 _HAS_PLACES = "nbcache_places"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place of a page, and the value that belongs there.
-
-    Attributes:
-        kind: How it is shown.
-        name: The name of a glued value, as written; or an expression.
-        docname: The document of its notebook.
-        option: The format of a text, or the dialect of Markdown, if they are options.
-        image: How images are shown.
-        inline: Whether it stands in a sentence.
-        is_expression: Whether it is the value of an expression.
-    """
-
-    kind: Kind
-    name: str
-    docname: str
-    option: str = ""
-    image: Mapping[str, Any] = field(default_factory=dict)
-    inline: bool = False
-    is_expression: bool = False
-
-
-class PastedValue(nodes.Inline, nodes.Element):
-    """The place of a value. It never reaches a stored doctree. Its attribute `place` is a Place."""
+# A value may be Markdown that shows other values, or even itself.
+_DEEPEST = 5
+# Texts that Sphinx keeps for references and the table of contents, where it knows no other nodes
+# (`SphinxContentsFilter` in sphinx/transforms/__init__.py, 9.0).
+_KEPT_TEXTS = (nodes.title, nodes.rubric, nodes.caption, nodes.term)
 
 
 def note_place(env: BuildEnvironment) -> None:
     """Note that the page that is being read has a place for a value."""
     env.temp_data[_HAS_PLACES] = True
+
+
+def has_places(env: BuildEnvironment) -> bool:
+    """Tell whether the page that is being read has, or had, a place for a value."""
+    return _HAS_PLACES in env.temp_data
 
 
 def transform_with(
@@ -85,7 +73,7 @@ def transform_with(
         default_priority = 840
 
         def apply(self, **_kwargs: Any) -> None:
-            if _HAS_PLACES in self.env.temp_data:
+            if has_places(self.env):
                 paste(self.env, self.document)
 
     return PasteValues
@@ -104,6 +92,14 @@ class ValuesOfBuild:
             settled = self._build.settled.get(docname)
             self._loaded[docname] = NamedValues() if settled is None else self._load(settled)
         return self._loaded[docname]
+
+    def expressions_of(self, docname: str) -> Mapping[str, int]:
+        """Return how often each expression is in the text of a notebook."""
+        settled = self._build.settled.get(docname)
+        if settled is None:
+            return {}
+        scan = settled.planned.scan
+        return Counter([*scan.leading, *(e for cell in scan.cells for e in cell.expressions)])
 
     def _load(self, settled: Settled) -> NamedValues:
         project = self._build.project
@@ -132,11 +128,6 @@ class ValuesOfBuild:
             return f"the notebook {where} has no results in this build"
         if settled.result.result.failure is not None:
             return f"the notebook {where} failed"
-        if place.is_expression:
-            return (
-                f"no run of {where} has evaluated it; it must stand in the notebook's own text,"
-                " below a code cell that is run"
-            )
         known = self.of(place.docname).glued
         return f"the notebook {where} has no value of this name{did_you_mean(place.name, known)}"
 
@@ -155,28 +146,28 @@ def paste_values(
 
     Returns: The other documents whose values it shows.
     """
-    own = env.docname
-    # A list, because pasting replaces nodes, and `findall` is lazy.
-    places = list(document.findall(_is_place))
-    sources = {_place_of(node).docname for node in places} - {own}
-    expressions = _numbered(places)
-    for node in places:
-        place = _place_of(node)
-        if place.docname == own and not has_own:
-            _show_name(node, place)  # another warning says why
-            continue
-        found: NamedValue | None
-        if place.is_expression:
-            found = _evaluated(values.of(own), place, *expressions[id(node)])
-        else:
-            place, found = _glued(values.of(place.docname).glued, place)
-        if found is None or found.error:
-            why = found.error if found is not None else values.why_missing(place)
-            _warn(node, f"{_in_words(place)} is not shown: {why}")
-            _show_name(node, place)
-        else:
-            _paste(env, document, node, place, found)
-    return sources
+    sources: set[str] = set()
+    for depth in range(_DEEPEST + 1):
+        # A list, because pasting replaces nodes, and `findall` is lazy.
+        places = list(document.findall(_is_place))
+        if not places:
+            break
+        sources |= {_place_of(node).docname for node in places}
+        # Those in a value are not in the text of the notebook.
+        numbers = _numbers_of(document, places) if depth == 0 else {}
+        for node in places:
+            place = _place_of(node)
+            if place.docname == env.docname and not has_own:
+                _show_name(node, place)  # another warning says why
+                continue
+            place = _with_option(place, values)
+            try:
+                value = _found(values, place, numbers.get(id(node)), depth)
+                _paste(env, document, node, place, value)
+            except NotShownError as error:
+                _warn(node, f"{_in_words(place)} is not shown: {error}")
+                _show_name(node, place)
+    return sources - {env.docname}
 
 
 def _is_place(node: nodes.Node) -> bool:
@@ -190,37 +181,80 @@ def _place_of(node: nodes.Node) -> Place:
     return place
 
 
-def _numbered(places: Sequence[nodes.Node]) -> dict[int, tuple[int, int]]:
-    """Return for each expression its number among the equal ones of the page, and their count."""
-    by_text: dict[str, list[int]] = {}
+def _numbers_of(
+    document: nodes.document, places: Sequence[nodes.Node]
+) -> dict[int, tuple[int, int]]:
+    """Return for each expression its number among the equal ones in the text, and their count.
+
+    The order is that of the lines: footnotes, for example, stand at the end of the page. What was
+    included from other files is left out.
+    """
+    by_text: dict[str, list[nodes.Node]] = {}
     for node in places:
-        if (place := _place_of(node)).is_expression:
-            by_text.setdefault(place.name, []).append(id(node))
-    return {one: (n, len(ids)) for ids in by_text.values() for n, one in enumerate(ids)}
+        place = _place_of(node)
+        if place.is_expression and node.source == document["source"]:
+            by_text.setdefault(place.name, []).append(node)
+    return {
+        id(node): (number, len(equal))
+        for equal in by_text.values()
+        for number, node in enumerate(sorted(equal, key=lambda node: node.line or 0))
+    }
 
 
-def _evaluated(values: NamedValues, place: Place, number: int, count: int) -> NamedValue | None:
-    found = values.evaluated.get(place.name, ())
-    # An expression may have another value at each of its places.
-    if len(found) == count:
-        return found[number]
-    if found and all(value == found[0] for value in found):
-        return found[0]
-    if found:
-        text = f"it is in the text {len(found)} times, but on the page {count} times"
-        return NamedValue(error=f"{text}; write it where it stands only once")
-    return None
-
-
-def _glued(values: Mapping[str, NamedValue], place: Place) -> tuple[Place, NamedValue | None]:
-    """Return the value of a name, and the place with the format that follows the name, if any."""
-    # The whole text first: a name may have a colon.
-    if (found := values.get(place.name)) is not None:
-        return place, found
+def _with_option(place: Place, values: ValuesOfBuild) -> Place:
+    """Return a place with the format that follows the name, if any."""
     name, colon, option = place.name.rpartition(":")
-    if colon and place.kind in ("text", "md"):
-        return replace(place, name=name, option=option), values.get(name)
-    return place, None
+    # The whole text first: a name may have a colon.
+    is_name = place.is_expression or place.name in values.of(place.docname).glued
+    if is_name or not colon or place.kind not in ("text", "md"):
+        return place
+    return replace(place, name=name, option=option)
+
+
+def _found(
+    values: ValuesOfBuild, place: Place, number: tuple[int, int] | None, depth: int
+) -> NamedValue:
+    """Return the value for a place.
+
+    Raises:
+        NotShownError: There is none, or it stands in itself.
+    """
+    if depth == _DEEPEST:
+        raise NotShownError("values that show values are nested too deeply")
+    if place.is_expression:
+        return _evaluated(values, place, number)
+    found = values.of(place.docname).glued.get(place.name)
+    if found is None:
+        raise NotShownError(values.why_missing(place))
+    return found
+
+
+def _evaluated(values: ValuesOfBuild, place: Place, number: tuple[int, int] | None) -> NamedValue:
+    """Return the value of an expression in its place.
+
+    An expression may have another value each time. The outputs of a run have them in the order of
+    the text; those of a run that failed end before.
+
+    Raises:
+        NotShownError: There is none.
+    """
+    wanted = values.expressions_of(place.docname).get(place.name, 0)
+    found = values.of(place.docname).evaluated.get(place.name, ())
+    if number is not None and number[1] == wanted and number[0] < len(found):
+        value = found[number[0]]
+        if value.error:
+            raise NotShownError(value.error)
+        return value
+    if number is not None and wanted and number[1] != wanted:
+        text = f"it is in the text {wanted} times, but on the page {number[1]} times"
+        raise NotShownError(f"{text}; write it only where it is shown")
+    why = values.why_missing(place)
+    if "has no value" in why:
+        why = (
+            f"no run of `{place.docname}` has evaluated it; it must stand in the notebook's own"
+            " text, not in a file that it includes, or in a value"
+        )
+    raise NotShownError(why)
 
 
 def _paste(
@@ -237,79 +271,52 @@ def _paste(
         _warn(node, f"{_in_words(place)}: {one_line(text)}", topic)
 
     looks = with_known_lexers(settings, warn)
-    image = {**looks.image, **place.image}
-    looks = replace(looks, image=image)
+    looks = replace(looks, image={**looks.image, **place.image})
     context = replace(context_for(env, document, node.line, looks, warn), widgets=value.widgets)
-    match place.kind:
-        case "text":
-            shown = _text(value, place, context)
-        case "math":
-            _paste_formula(node, value, place, context)
-            return
-        case "md":
-            shown = _markdown(value, place, context)
-        case "any" if place.inline:
-            shown = _in_sentence(node, value, place, context)
-        case _:
-            shown = render_bundle(value.output, context)
-    if isinstance(node.parent, nodes.Element) and _is_alone(node) and _has_block(shown):
-        node = node.parent
-        assert isinstance(node.parent, nodes.Element)
-    if shown:
-        node.replace_self(shown)
+    is_alone = _is_alone(node)
+    if _is_in(node, _KEPT_TEXTS) and place.inline:
+        shown = render_in_title(value, place, context)
     else:
-        _show_name(node, place)
+        shown = render_value(value, place, context, may_be_block=not place.inline or is_alone)
+    if isinstance(node, nodes.math_block):
+        (formula,) = shown
+        _fill_formula(node, formula)
+        return
+    if place.inline and is_alone and any(map(_is_block, shown)):
+        # A table, for example, takes the place of the whole paragraph.
+        node = node.parent
+        assert isinstance(node, nodes.Element)
+    _keep_from_translators(shown)
+    node.replace_self(shown)
 
 
-def _text(value: NamedValue, place: Place, context: Context) -> list[nodes.Node]:
-    plain = value.data.get("text/plain")
-    if not isinstance(plain, str):
-        return _without(context, "text/plain", value)
-    try:
-        text = plain_text(plain, place.option)
-    except ValueError as error:
-        shown = shortened(plain, 60)
-        text = f"{shown} cannot be shown in the format {place.option!r} ({error})"
-        context.warn(Topic.VALUE, f"{text}; the value is shown as it is")
-        text = plain_text(plain)
-    return [nodes.inline(text, text, classes=["pasted-text"])]
+def _fill_formula(node: nodes.math_block, formula: nodes.Node) -> None:
+    """Give a formula, which has its label and number already, its text."""
+    assert isinstance(formula, nodes.math_block)
+    del node[PLACE]
+    node.rawsource = formula.rawsource
+    node.children = []
+    node += nodes.Text(formula.astext())
+    node["classes"].append("pasted-math")
+    node.source = None
+    if formula["no-wrap"]:
+        node["nowrap"] = node["no-wrap"] = True
 
 
-def _markdown(value: NamedValue, place: Place, context: Context) -> list[nodes.Node]:
-    text = value.data.get("text/markdown")
-    if not isinstance(text, str):
-        return _without(context, "text/markdown", value)
-    dialect: Any = place.option or context.looks.markdown
-    if dialect not in ("gfm", "commonmark", "myst"):
-        context.warn(Topic.VALUE, f"{dialect!r} is no dialect; write gfm, commonmark or myst")
-        dialect = context.looks.markdown
-    shown = render_markdown(text, replace(context, looks=replace(context.looks, markdown=dialect)))
-    only = shown[0].children if shown and isinstance(shown[0], nodes.Element) else []
-    if place.inline and len(only) == 1 and isinstance(only[0], nodes.paragraph):
-        return list(only[0].children)
-    return shown
+def _keep_from_translators(shown: Sequence[nodes.Node]) -> None:
+    """Mark what is shown as nothing that translators get: it changes with each run."""
+    for node in (part for one in shown for part in one.findall(nodes.Element)):
+        if isinstance(node, nodes.TextElement):
+            node.source = None  # translators get no text without a place
+        elif isinstance(node, nodes.image):
+            node[FROM_NOTEBOOK] = True
 
 
-def _in_sentence(
-    node: nodes.Element, value: NamedValue, place: Place, context: Context
-) -> list[nodes.Node]:
-    shown = paste_inline(value.output, context)
-    if place.is_expression:
-        for part in (part for one in shown for part in one.findall(OutputForm)):
-            if part["mime"] == "text/plain":
-                text = plain_text(part.astext())
-                part.children = []
-                part.append(nodes.inline(text, text, classes=["output", "text_plain"]))
-    if _is_alone(node):
-        blocks = render_bundle(value.output, context)
-        # A table, for example, cannot stand in a sentence, but here it need not.
-        if _forms(blocks) > _forms(shown):
-            return blocks
-    return shown
-
-
-def _forms(shown: Sequence[nodes.Node]) -> int:
-    return sum(1 for one in shown for _ in one.findall(OutputForm))
+def _is_in(node: nodes.Node, kinds: tuple[type[nodes.Node], ...]) -> bool:
+    parent = node.parent
+    while parent is not None and not isinstance(parent, kinds):
+        parent = parent.parent
+    return parent is not None
 
 
 def _is_alone(node: nodes.Node) -> bool:
@@ -321,39 +328,22 @@ def _is_alone(node: nodes.Node) -> bool:
     )
 
 
-def _has_block(shown: Sequence[nodes.Node]) -> bool:
+def _is_block(shown: nodes.Node) -> bool:
     """Tell whether something is shown that cannot stand in a paragraph."""
     return any(
-        isinstance(part, nodes.Body) and not isinstance(part, nodes.Inline | nodes.image)
-        for one in shown
-        for part in one.findall(nodes.Element)
-        if not isinstance(part, nodes.container | nodes.raw)
-    ) or any(is_block(part) for one in shown for part in one.findall(nodes.raw))
+        is_block(part)
+        if isinstance(part, nodes.raw)
+        else isinstance(part, nodes.Body) and not isinstance(part, nodes.Inline | nodes.image)
+        for part in _content_of(shown)
+    )
 
 
-def _paste_formula(node: nodes.Element, value: NamedValue, place: Place, context: Context) -> None:
-    text = value.data.get("text/latex")
-    formula = formula_in(text) if isinstance(text, str) else None
-    if formula is None:
-        if isinstance(text, str):
-            context.warn(Topic.VALUE, "its LaTeX does not end what it begins")
-        else:
-            _without(context, "text/latex", value)
-        _show_name(node, place)
-    elif place.inline:
-        node.replace_self(nodes.math(formula, formula, classes=["pasted-inline"]))
-    else:
-        del node[PLACE]
-        node.rawsource = formula
-        node.children = []
-        node += nodes.Text(formula)
-        node["classes"].append("pasted-math")
-
-
-def _without(context: Context, mime: str, value: NamedValue) -> list[nodes.Node]:
-    listed = ", ".join(map(str, value.data)) or "none"
-    context.warn(Topic.VALUE, f"it has no form {mime}, only {listed}")
-    return []
+def _content_of(shown: nodes.Node) -> Iterator[nodes.Node]:
+    forms = list(shown.findall(OutputForm))
+    for form in forms:
+        yield from form.children
+    if not forms:
+        yield shown
 
 
 def _show_name(node: nodes.Node, place: Place) -> None:
@@ -370,14 +360,10 @@ def _in_words(place: Place) -> str:
 
 def name_doubled(cells: Sequence[Sequence[Mapping[str, Any]]], docname: str) -> None:
     """Warn about names that more than one cell of a notebook gives, by its outputs."""
+    warn = partial(LOGGER.warning, type=WARNING_TYPE, subtype=Topic.VALUE.value, location=docname)
     for name in values_in(cells).doubled:
-        LOGGER.warning(
-            "more than one cell glues a value as %r: the last one counts; choose another name",
-            one_line(name),
-            type=WARNING_TYPE,
-            subtype=Topic.VALUE.value,
-            location=docname,
-        )
+        text = "more than one cell glues a value as %r: the last one counts; choose another name"
+        warn(text, one_line(name))
 
 
 def _warn(node: nodes.Node, text: str, topic: Topic = Topic.VALUE) -> None:

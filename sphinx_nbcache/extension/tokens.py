@@ -145,8 +145,15 @@ def _place_attachments(tokens: list[Token], attachment_uri: AttachmentUri) -> No
                 child.attrSet("src", uri)
 
 
+FROM_NOTEBOOK = "nbcache_from_notebook"
+"""The attribute of images outside of cells that a run has made."""
+
+
 def offer_to_translators(app: Sphinx, doctree: nodes.document) -> None:
     """Reduce the code cells of a page to the texts for translators: for the gettext builder."""
+    for image in doctree.findall(nodes.image):
+        if FROM_NOTEBOOK in image:
+            image["alt"] = ""  # translators would get it
     is_asked = _TARGET in app.config.gettext_additional_targets
     for cell in list(_cells(doctree)):
         blocks = list(cell.findall(nodes.literal_block)) if is_asked else []

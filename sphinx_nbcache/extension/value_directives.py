@@ -17,10 +17,13 @@ from sphinx.util import docname_join
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from sphinx_nbcache.extension.log import LOGGER
-from sphinx_nbcache.extension.pasting import PLACE, Kind, PastedValue, Place, note_place
+from sphinx_nbcache.extension.pasting import PLACE, note_place
 from sphinx_nbcache.look_values import image_options
+from sphinx_nbcache.notebooks.inline_values import normal
 from sphinx_nbcache.notices import WARNING_TYPE, Topic
 from sphinx_nbcache.rendering.figures import new_figure
+from sphinx_nbcache.rendering.nodes import PastedValue
+from sphinx_nbcache.rendering.pasting import Kind, Place
 
 if TYPE_CHECKING:
     from docutils.parsers.rst.states import RSTState
@@ -74,7 +77,7 @@ class EvalRole(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the place of the value."""
-        text = " ".join(self.text.split())
+        text = normal(self.text)
         place = Place("any", text, self.env.docname, inline=True, is_expression=True)
         node = PastedValue("", place=place)
         note_place(self.env)
@@ -99,7 +102,7 @@ class _ValueDirective(SphinxDirective):
         """Return the place of the value."""
         written, image = self.arguments[0], image or {}
         if self.is_expression:
-            text = " ".join(written.split())
+            text = normal(written)
             place = Place(self.kind, text, self.env.docname, image=image, is_expression=True)
         else:
             option, doc = self.options.get("format", ""), self.options.get("doc", "")

@@ -22,11 +22,12 @@ def glue(name, variable, display=True):
 
     Raises:
         TypeError: The name is not text.
-        ValueError: The name is empty, or has `::` in it, which separates a page from a name.
+        ValueError: The name is empty, has blanks around it, or has `::` in it, which separates a
+            page from a name.
     """
     if not isinstance(name, str):
         raise TypeError("the name of a glued value must be text, not %r" % (name,))
-    if not name.strip() or "::" in name:
+    if not name or name != name.strip() or "::" in name:
         raise ValueError("%r cannot be the name of a glued value" % name)
     import sys
 

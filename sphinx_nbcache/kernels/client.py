@@ -23,6 +23,10 @@ _ASKED = "asked"
 _CLASSES = "[c.__name__ for c in __import__('sys').last_value.__class__.__mro__]"
 
 
+class ExpressionTimeoutError(Exception):
+    """Expressions in the text of a notebook took too long. The message names them."""
+
+
 class Client(DeathWatch):
     """nbclient's client, which keeps the kernel manager that nbclient itself releases."""
 
@@ -103,8 +107,14 @@ class Client(DeathWatch):
         # The kernel may have stored another exception.
         return tuple(map(str, found)) if found and found[0] == name else ()
 
-    async def values_of(self, expressions: Sequence[str]) -> list[dict[str, Any]]:
+    async def values_of(
+        self, expressions: Sequence[str], limit: float | None
+    ) -> list[dict[str, Any]]:
         """Evaluate expressions in the kernel, in their order.
+
+        Args:
+            expressions: The expressions.
+            limit: The seconds that they may take together; `None` for no limit.
 
         Returns:
             The replies to them, as the protocol of kernels has them: with `data` and `metadata`, or
@@ -113,13 +123,25 @@ class Client(DeathWatch):
         """
         names = [f"_{number}" for number in range(len(expressions))]
         asked = dict(zip(names, expressions, strict=True))
-        reply = await self._silently("", user_expressions=asked)
+        try:
+            reply = await self._silently("", limit, user_expressions=asked)
+        except KernelError:
+            text = (
+                f"the expressions {', '.join(map(repr, expressions)):.200} in its text took longer"
+                f" than {limit:g} s (nbcache_timeout, or execution.timeout in the notebook's"
+                " metadata, gives them more)"
+            )
+            raise ExpressionTimeoutError(text) from None
+        # Plots of an expression are shown when the next code ends: they belong to no cell.
+        await self._silently("", user_expressions={})
         values = reply.get("user_expressions")
         values = values if isinstance(values, dict) else {}
         found = [values.get(name) for name in names]
         return [value if isinstance(value, dict) else {} for value in found]
 
-    async def _silently(self, code: str, **options: Any) -> dict[str, Any]:
+    async def _silently(
+        self, code: str, limit: float | None = ANSWER_SECONDS, **options: Any
+    ) -> dict[str, Any]:
         """Execute code that is not part of the notebook; return the content of the reply."""
         assert self.kc is not None
         # Both in one message, since every message takes time.
@@ -129,7 +151,7 @@ class Client(DeathWatch):
         asked = self.kc.execute(code, silent=True, store_history=False, **options)
         try:
             # nbclient (0.11) waits without a limit for a reply that belongs to no cell.
-            reply = await asyncio.wait_for(self.async_wait_for_reply(asked), ANSWER_SECONDS)
+            reply = await asyncio.wait_for(self.async_wait_for_reply(asked), limit)
         except TimeoutError:
-            raise KernelError(f"it has not answered for {ANSWER_SECONDS} s") from None
+            raise KernelError(f"it has not answered for {limit:g} s") from None
         return dict(reply["content"]) if reply is not None else {}

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.footnote import footnote_plugin
+from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
 from sphinx_nbcache.notebooks.notebook import SKIP_TAG, Notebook
 
 EVAL, EVAL_FIGURE = "eval", "eval:figure"
 # Role and directives, as in MyST-NB.
-_NAMES = frozenset({EVAL, EVAL_FIGURE})
+_NAMES = frozenset({EVAL, "eval:any", EVAL_FIGURE})
+_LINE_BREAK = re.compile(r"[^\S\n]*\n\s*")
 _SIGN = "{eval"
 _DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
 # Directives whose content is no Markdown.
@@ -44,9 +48,30 @@ def expressions_after(notebook: Notebook) -> dict[int, tuple[str, ...]]:
         if cell.kind == "code" and cell.source.strip():
             position += 1
             last = last if SKIP_TAG in cell.tags else position
-        elif cell.kind == "markdown" and _SIGN in cell.source:
-            found.setdefault(last, []).extend(expressions_in(cell.source))
+            # The captions of its figures stand below it.
+            texts = list(_captions_of(cell.metadata))
+        elif cell.kind == "markdown":
+            texts = [cell.source]
+        else:
+            continue
+        for text in texts:
+            if _SIGN in text:
+                found.setdefault(last, []).extend(expressions_in(text))
     return {position: tuple(texts) for position, texts in found.items() if texts}
+
+
+def normal(expression: str) -> str:
+    """Return an expression in one line, as it is compared and evaluated."""
+    return _LINE_BREAK.sub(" ", expression.strip())
+
+
+def _captions_of(metadata: Mapping[str, Any]) -> Iterator[str]:
+    for section in metadata.values():
+        for key in ("figure", "table"):
+            options = section.get(key) if isinstance(section, Mapping) else None
+            caption = options.get("caption") if isinstance(options, Mapping) else None
+            if isinstance(caption, str):
+                yield caption
 
 
 def expressions_in(text: str, depth: int = 0) -> Iterator[str]:
@@ -57,8 +82,8 @@ def expressions_in(text: str, depth: int = 0) -> Iterator[str]:
         if token.type in ("fence", "colon_fence"):
             yield from _in_fence(token, depth)
         for child in token.children or ():
-            if child.type == "myst_role" and child.meta.get("name") == EVAL:
-                yield " ".join(child.content.split())
+            if child.type == "myst_role" and child.meta.get("name") in _NAMES:
+                yield normal(child.content)
 
 
 def _in_fence(token: Token, depth: int) -> Iterator[str]:
@@ -66,7 +91,7 @@ def _in_fence(token: Token, depth: int) -> Iterator[str]:
     if match is None or match[1] in _VERBATIM:
         return
     if match[1] in _NAMES:
-        yield " ".join(match[2].split())
+        yield normal(match[2])
     elif _SIGN in match[2]:
         yield from expressions_in(match[2], depth + 1)  # the title of an admonition
     if _SIGN in token.content:
@@ -76,4 +101,5 @@ def _in_fence(token: Token, depth: int) -> Iterator[str]:
 @cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark").enable("table").use(myst_role_plugin)
+    parser.use(myst_block_plugin).use(footnote_plugin, inline=False, move_to_end=False)
     return parser.use(colon_fence_plugin).use(dollarmath_plugin).use(deflist_plugin)

@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.rendering.html.containing import contained_pieces
-from sphinx_nbcache.rendering.nodes import Context
+from sphinx_nbcache.rendering.nodes import Context, PastedValue
 
 # Nodes that say something about the page or the project, not about their place.
 _OF_PAGES = (
@@ -76,8 +76,8 @@ def _leads_nowhere(node: nodes.Element, context: Context) -> bool:
 
 
 def _is_unfinished(node: nodes.Element) -> bool:
-    if isinstance(node, addnodes.pending_xref):
-        return False  # Sphinx resolves it when the page is written
+    if isinstance(node, addnodes.pending_xref | PastedValue):
+        return False  # it is resolved when the page is written, or has been read
     # Not its subclasses, such as downloads, which Sphinx finishes when the page is written.
     if type(node) is nodes.reference:
         # Ids of outputs are left out, and with them what leads to one.

@@ -35,7 +35,10 @@ def new_figure(
     if caption:
         first, *legend = caption
         words = first.children if isinstance(first, nodes.paragraph) else [first]
-        figure += OutputCaption(first.astext(), "", *words)
+        shown = OutputCaption(getattr(first, "rawsource", "") or first.astext(), "", *words)
+        # Without a place, translators would not get it.
+        shown.source, shown.line = first.source, first.line
+        figure += shown
         if legend:
             figure += nodes.legend("", *legend)
     figure["caption_before"] = bool(options.get("caption_before", is_table))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from docutils import nodes
@@ -26,6 +27,9 @@ _DELIMITED = re.compile(
 _MATHS = re.compile(
     r"\s*\\begin\{(?:equation|align|gather|multline|eqnarray|alignat|flalign)\*?\}.*", re.DOTALL
 )
+# Escaped characters are none of them.
+_COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
+_DELIMITER = re.compile(r"(?<!\\)(?:\\\\)*(?:\$|\\[()\[\]])")
 # Environments and groups; escaped characters and comments are neither.
 _GROUP = re.compile(
     r"\\begin\s*\{(?P<begin>[^{}]*)\}|\\end\s*\{(?P<end>[^{}]*)\}|\\.|%[^\n]*"
@@ -66,14 +70,35 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
     return [] if "\\begin{" in text else render_markdown(text, context)
 
 
-def formula_in(text: str) -> str | None:
-    """Return LaTeX as a formula without its delimiters; `None` if it would end its surroundings."""
-    text = printable(text)
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula without its delimiters.
+
+    Attributes:
+        text: Its LaTeX.
+        is_display: Whether it brings an environment that stands alone, such as `align`.
+    """
+
+    text: str
+    is_display: bool = False
+
+
+def formula_in(text: str) -> Formula | None:
+    """Return LaTeX as a formula; `None` if it is none, or would end its surroundings."""
+    # A comment would hide the end of the formula.
+    text = _COMMENT.sub(r"\1", printable(text))
     if not _is_balanced(text):
         return None
     match = _DELIMITED.fullmatch(text)
     inner = text if match is None else next(group for group in match.groups() if group is not None)
-    return inner.strip()
+    if _DELIMITER.search(inner) or _ends_with_backslash(inner):
+        return None
+    return Formula(inner.strip(), is_display=_MATHS.fullmatch(inner) is not None)
+
+
+def _ends_with_backslash(text: str) -> bool:
+    text = text.strip()
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
 
 
 def render_raw_latex(value: Any, _context: Context) -> list[nodes.Node]:

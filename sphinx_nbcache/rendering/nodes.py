@@ -103,6 +103,13 @@ class OutputCaption(nodes.caption):
     """The caption of such a figure."""
 
 
+class PastedValue(nodes.Inline, nodes.Element):
+    """The place of a value of a notebook. It never reaches a stored doctree.
+
+    Its attribute `place` is a [](sphinx_nbcache.rendering.pasting.Place).
+    """
+
+
 class HtmlWithFormulas(nodes.raw):
     """HTML in which MathJax shows formulas: its page loads MathJax."""
 
@@ -159,6 +166,8 @@ def use_plain_nodes(document: nodes.document) -> None:
             made += content
             made.update_all_atts(node)
             made.source, made.line = node.source, node.line
+            if (uid := getattr(node, "uid", None)) is not None:
+                made.uid = uid  # type: ignore[attr-defined]  # the gettext builder needs it
             node.parent.replace(node, made)
 
 

@@ -19,6 +19,7 @@ from sphinx_nbcache.notebooks.ipynb import plain_data
 
 _Output = Mapping[str, Any]
 _EXPRESSION = "nbcache_expression"
+NOTHING = "the kernel has sent no form of it that could be shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,25 @@ def values_in(
     return NamedValues(glued, evaluated, doubled)
 
 
-def evaluated(expression: str, reply: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reply of a kernel to an expression as an output that cells do not show."""
+def evaluated(
+    expression: str, reply: Mapping[str, Any], limit: float | None = None
+) -> dict[str, Any]:
+    """Return the reply of a kernel to an expression as an output that cells do not show.
+
+    Args:
+        expression: The expression.
+        reply: The reply.
+        limit: The megabytes that a value may have; `None` for no limit.
+    """
     data, metadata = reply.get("data"), reply.get("metadata")
     data = data if isinstance(data, dict) else {}
     section = {"expression": expression}
     if not data:
-        what = f"{reply.get('ename')}: {reply.get('evalue')}" if "ename" in reply else ""
+        what = f"{reply.get('ename')}: {reply.get('evalue')}" if "ename" in reply else NOTHING
         section["error"] = clipped(what, LONGEST_MESSAGE)
+    elif limit is not None and sum(len(str(form)) for form in data.values()) > limit * 1e6:
+        section["error"] = f"it is larger than {limit:g} MB (nbcache_output_limit)"
+        data = {}
     return {
         "output_type": "display_data",
         "data": {HIDDEN + mime: value for mime, value in plain_data(data).items()},

@@ -198,7 +198,7 @@ def test_a_format_that_does_not_fit_is_a_warning(book: Book) -> None:
     book.index("one")
     warnings = book.build().warnings
     assert "'Ada' cannot be shown in the format '.2f'" in warnings
-    assert "the value 'pi': it has no form text/latex, only text/plain" in warnings
+    assert "the value 'pi' is not shown: it has no form text/latex (its forms: t" in warnings
     assert "'nope' is no dialect" in warnings
     assert ">Ada</span>" in book.page("one")
 
@@ -289,7 +289,10 @@ def test_an_expression_that_is_on_the_page_more_often_is_not_guessed(book: Book)
     book.myst("one.md", "%%x = 1", "{eval}`x`", "%%x = 2", again)
     book.index("one")
     warnings = book.build().warnings
-    assert warnings.count("it is in the text 2 times, but on the page 3 times") == 3
+    assert warnings.count("is not shown") == 1
+    assert "more.txt:1: WARNING: the value of the expression 'x' is not shown" in warnings
+    shown = re.findall(r'"output text_plain">(\d)<', book.page("one"))
+    assert shown == ["1", "2"]
 
 
 def test_expressions_are_evaluated_in_the_run_and_kept(book: Book) -> None:
@@ -311,7 +314,7 @@ def test_expressions_are_evaluated_in_the_run_and_kept(book: Book) -> None:
     assert 'note">' in page
     assert 'Then <span class="output text_plain">second</span>.' in page
     assert "SECOND" in page
-    assert 'Caption <span class="output text_plain">second</span>' in page
+    assert 'Caption <span class="pasted-text">second</span>' in page
     cell = page[page.index("cell_input") : page.index("First <span")]
     assert "cell_output" not in cell
 
@@ -429,3 +432,176 @@ def test_myst_nbs_own_glue_is_understood(book: Book) -> None:
     book.index("one")
     assert book.build().warnings == ""
     assert '<span class="pasted-text">4.50</span>' in book.page("one")
+
+
+def test_values_of_every_kind_in_titles_and_captions_end_no_build(values: Book) -> None:
+    text = (
+        "# {glue}`pi` {eval}`1 + 1` {glue}`formula`\n\n## {glue}`table`\n\n"
+        "```{glue:figure} pi\n{glue}`formula`\n```"
+    )
+    values.myst("values.md", GLUED, OWN, text)
+    assert values.build().warnings == ""
+    assert '3.14159</span> <span class="pasted-text">2</span> ' in values.page("values")
+
+
+def test_expressions_in_footnotes_have_the_values_of_their_places(book: Book) -> None:
+    book.conf()
+    notes = (
+        "E[^a] {eval}`x`.\n\n[^a]: fn {eval}`x` end",
+        "L[^b] {eval}`x`.\n\n[^b]: fn {eval}`x` end",
+    )
+    book.myst("one.md", "%%x = 'early'", notes[0], "%%x = 'late'", notes[1])
+    book.index("one")
+    assert book.build().warnings == ""
+    page = re.sub(r"<[^>]+>", "", book.page("one"))
+    assert [found.split()[-1] for found in re.findall(r"fn \w+", page)] == ["early", "late"]
+    assert re.search(r"E\W*1?\W*early", page)
+    assert re.search(r"L\W*2?\W*late", page)
+
+
+def test_expressions_after_an_allowed_error_are_evaluated(book: Book) -> None:
+    book.conf()
+    raising = "```{code-cell}\n:tags: [raises-exception]\n\nx = 2; 1 / 0\n```"
+    book.myst("one.md", "%%x = 1", "First {eval}`x`.", raising, "Then {eval}`x`.")
+    book.index("one")
+    assert book.build().warnings == ""
+    assert 'First <span class="output text_plain">1</span>' in book.page("one")
+    assert 'Then <span class="output text_plain">2</span>' in book.page("one")
+
+
+def test_expressions_below_a_failure_are_not_shown(book: Book) -> None:
+    book.conf()
+    failing, last = "%%x = 2; 1 / 0", ("%%x = 3", "Last {eval}`x`.")
+    book.myst("one.md", "%%x = 1", "First {eval}`x`.", failing, "Then {eval}`x`.", *last)
+    book.index("one")
+    assert "'x' is not shown: the notebook `one` failed" in book.build().warnings
+    assert 'First <span class="output text_plain">1</span>' in book.page("one")
+    assert 'Then <span class="output text_plain">2</span>' in book.page("one")
+    assert 'Last <code class="nbcache-missing' in book.page("one")
+
+
+@pytest.mark.parametrize("other", ["% {eval}`x`", "<!-- {eval}`x` -->", "`` {eval}`x` ``"])
+def test_what_is_no_text_is_not_counted(book: Book, other: str) -> None:
+    book.conf()
+    book.write("inc.txt", "{eval}`x`")
+    more = "```{include} inc.txt\n```"
+    book.myst("one.md", "%%x = 1", f"A {{eval}}`x`.\n\n{other}", "%%x = 2", more)
+    book.index("one")
+    warnings = book.build().warnings
+    assert warnings.count("is not shown") == 1
+    assert 'A <span class="output text_plain">1</span>' in book.page("one")
+
+
+def test_pages_follow_values_that_are_stored_in_a_file(book: Book) -> None:
+    book.conf(execute="off")
+
+    def stored(value: str) -> None:
+        metadata = {"scrapbook": {"name": "x", "mime_prefix": ""}}
+        output = {
+            "output_type": "display_data",
+            "data": {"text/plain": value},
+            "metadata": metadata,
+        }
+        cell = {"cell_type": "code", "source": "1", "metadata": {}, "outputs": [output]}
+        book.ipynb("one.ipynb", "# One", {**cell, "execution_count": 1}, counts=False)
+
+    stored("'old'")
+    book.write("two.md", "# Two\n\n{glue:text}`one::x`\n")
+    book.index("one", "two")
+    book.build()
+    stored("'newer'")
+    book.build()
+    assert ">newer</span>" in book.page("two")
+
+
+def test_values_in_markdown_values_and_outputs_are_shown(book: Book) -> None:
+    book.conf(markdown="myst")
+    book.myst(
+        "one.md",
+        """\
+        %%
+        from IPython.display import Markdown, display
+        from sphinx_nbcache import glue
+        glue("x", 5, display=False)
+        glue("m", Markdown("see {glue}`x`, {eval}`1`"), display=False)
+        glue("loop", Markdown("{glue:md}`loop`"), display=False)
+        display(Markdown("shown {glue}`x`"))
+        """,
+        "{glue:md}`m:myst`\n\n{glue:md}`loop`",
+    )
+    book.index("one")
+    warnings = book.build().warnings
+    page = book.page("one")
+    assert 'see <span class="output text_plain">5</span>' in page
+    assert 'shown <span class="output text_plain">5</span>' in page
+    assert "nested too deeply" in warnings
+    assert "must stand in the notebook's own text" in warnings
+
+
+def test_a_value_that_has_no_form_is_a_warning(book: Book) -> None:
+    book.conf()
+    book.myst(
+        "one.md",
+        """\
+        %%
+        from IPython.display import display
+        class Broken:
+            def __repr__(self):
+                raise ValueError("no")
+        broken = Broken()
+        display({}, raw=True, metadata={"scrapbook": {"name": "none", "mime_prefix": ""}})
+        """,
+        "{eval}`broken`, {glue}`none`\n\n```{glue} none\n```",
+    )
+    book.index("one")
+    warnings = book.build().warnings
+    assert "'broken' is not shown: the kernel has sent no form of it" in warnings
+    assert warnings.count("'none' is not shown: it has no form") == 2
+
+
+def test_slow_expressions_have_the_time_limit_of_cells(book: Book) -> None:
+    book.conf(timeout=2)
+    book.myst("one.md", "%%import time", "{eval}`time.sleep(60)`", "%%1")
+    book.index("one")
+    built = book.build()
+    assert "took longer than 2 s" in built.warnings
+    assert "time.sleep(60)" in built.warnings
+
+
+def test_a_plot_of_an_expression_is_in_no_cell(book: Book) -> None:
+    book.conf()
+    book.myst(
+        "one.md",
+        "%%%matplotlib inline\nimport matplotlib.pyplot as plt",
+        "{eval}`len(plt.plot([1, 2]))`",
+        "%%print('second')",
+    )
+    book.index("one")
+    assert book.build().warnings == ""
+    assert "<img" not in main(book.page("one"))
+
+
+def test_a_formula_of_several_lines_keeps_its_lines(book: Book) -> None:
+    book.conf()
+    code = (
+        "from IPython.display import Latex\nfrom sphinx_nbcache import glue\n"
+        "glue('f', Latex(r'\\begin{align}a\\\\b\\end{align}'), display=False)"
+    )
+    book.myst("one.md", f"%%{code}", "```{glue:math} f\n```\n\nIn a sentence {glue:math}`f`.")
+    book.index("one")
+    built = book.build(builder="latex")
+    assert "it is a formula of several lines" in built.warnings
+    (tex,) = (book.folder / "_build" / "latex").glob("*.tex")
+    text = tex.read_text()
+    assert "\\begin{align}a" in text
+    assert "\\begin{split}\\begin{align}" not in text
+
+
+def test_captions_are_offered_to_translators(values: Book) -> None:
+    values.build(builder="gettext")
+    catalog = (values.folder / "_build" / "gettext" / "values.pot").read_text()
+    assert "A picture of {glue:text}`who`." in catalog
+    # What a run has made changes with each run.
+    assert "displaystyle" not in catalog
+    assert "inside" not in catalog
+    assert "output of a code cell" not in catalog

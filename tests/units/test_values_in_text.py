@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from sphinx_nbcache.notebooks.formats import read_notebook
 from sphinx_nbcache.notebooks.inline_values import expressions_after, expressions_in
+from sphinx_nbcache.rendering.markup import formula_in
 from sphinx_nbcache.rendering.pasting import plain_text
-from sphinx_nbcache.results.named_values import evaluated, is_hidden, values_in
+from sphinx_nbcache.results.named_values import NOTHING, evaluated, is_hidden, values_in
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,11 @@ from sphinx_nbcache.results.named_values import evaluated, is_hidden, values_in
         ("<object>", "", "<object>"),
         ("\x1b[31mred\x1b[0m", "", "red"),
         ("f(x) and more", "", "f(x) and more"),
+        ("np.True_", "", "True"),
+        ("datetime.date(2026, 11, 29)", "", "datetime.date(2026, 11, 29)"),
+        ("Fraction(1, 3)", "", "Fraction(1, 3)"),
+        ("frozenset({1})", "", "frozenset({1})"),
+        ("55296", "c", "\N{REPLACEMENT CHARACTER}"),
     ],
 )
 def test_a_value_in_a_sentence(text: str, spec: str, expected: str) -> None:
@@ -72,6 +78,10 @@ def test_a_number_is_formatted_as_python_does(number: float) -> None:
         ("```{eval:figure} x\nCaption {eval}`y`\n```", ["x", "y"]),
         ("````{tab}\n```{note}\n{eval}`x`\n```\n````", ["x"]),
         ("# Title {eval}`x`", ["x"]),
+        ("{eval:any}`x`", ["x"]),
+        ("{eval}`len('a  b')`", ["len('a  b')"]),
+        ("Text[^f].\n\n[^f]: {eval}`x`", ["x"]),
+        ("% {eval}`x`", []),
     ],
 )
 def test_the_expressions_in_a_text(text: str, expected: list[str]) -> None:
@@ -100,6 +110,39 @@ def test_an_expression_belongs_to_the_last_cell_that_is_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$x$", "x"),
+        (r"\(x\)", "x"),
+        ("$$\na\n$$", "a"),
+        (r"a \\[2pt] b", r"a \\[2pt] b"),
+        ("a % comment", "a"),
+        (r"10\%", r"10\%"),
+        ("$x$ and $y$", None),
+        ("$x", None),
+        ("\\", None),
+        (r"\(x\) \)", None),
+        ("}", None),
+    ],
+)
+def test_latex_as_a_formula(text: str, expected: str | None) -> None:
+    found = formula_in(text)
+    assert (None if found is None else found.text) == expected
+
+
+def test_a_formula_of_several_lines_stands_alone() -> None:
+    found = formula_in(r"\begin{align}a\end{align}")
+    assert found is not None
+    assert found.is_display
+
+
+def test_a_value_above_the_limit_is_not_kept() -> None:
+    output = evaluated("x", {"data": {"text/plain": "a" * 2_000_000}}, 1)
+    assert output["data"] == {}
+    assert "nbcache_output_limit" in output["metadata"]["nbcache_expression"]["error"]
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         {},
@@ -115,4 +158,5 @@ def test_any_reply_of_a_kernel_is_kept(reply: dict[str, Any]) -> None:
     assert value.data == (
         {"a/b": 1} if isinstance(reply.get("data"), dict) and reply["data"] else {}
     )
-    assert value.error == ("E: x" if "ename" in reply else "")
+    if not value.data:
+        assert value.error == ("E: x" if "ename" in reply else NOTHING)
