@@ -153,7 +153,7 @@ def paste_values(
         if not places:
             break
         sources |= {_place_of(node).docname for node in places}
-        # Those in a value are not in the text of the notebook.
+        # The text of the notebook has no places that stand in a value.
         numbers = _numbers_of(document, places) if depth == 0 else {}
         for node in places:
             place = _place_of(node)
@@ -186,8 +186,8 @@ def _numbers_of(
 ) -> dict[int, tuple[int, int]]:
     """Return for each expression its number among the equal ones in the text, and their count.
 
-    The order is that of the lines: footnotes, for example, stand at the end of the page. What was
-    included from other files is left out.
+    The order is that of the lines: footnotes, for example, stand at the end of the page. Text from
+    other files is left out.
     """
     by_text: dict[str, list[nodes.Node]] = {}
     for node in places:
