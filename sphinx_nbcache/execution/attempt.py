@@ -37,7 +37,7 @@ from sphinx_nbcache.notebooks.notebook import RAISES_TAG, SKIP_TAG
 from sphinx_nbcache.results.named_values import evaluated
 from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import CellRun, Failure, Status
-from sphinx_nbcache.results.tracebacks import without_own_file
+from sphinx_nbcache.results.tracebacks import without_own_file, without_own_frames
 from sphinx_nbcache.text import first_line, shortened
 
 # How long outputs may take to arrive after their cell has ended. nbclient 0.11 waits 4 s, and then
@@ -282,6 +282,9 @@ class Attempt:
         self.clock.end()
         # Also after an error: if it is allowed, the notebook goes on.
         cell.outputs += await self._values(client, self.job.cells[cell_index].expressions)
+        for output in cell.outputs:
+            if output["output_type"] == "error":
+                output["traceback"] = without_own_frames(output["traceback"])
         # They belong to no cell; a result has the outputs of cells only.
         cell.outputs[:0], self.leading = self.leading, []
         promised = self.job.rules.promised_at(cell_index)

@@ -8,7 +8,7 @@ several notebooks may share a result. Versions of IPython format frames differen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
 
@@ -31,6 +31,11 @@ _NEXT_EXCEPTION = re.compile(
 )
 # ipykernel's file name for the code of a cell, at the end of a syntax error's message.
 _OWN_FILE = re.compile(r" \((?:\d+\.py|<ipython-input-[^)]*>), line \d+\)$", re.MULTILINE)
+# The names under which the code of the tracer is compiled (`traces/tracer_code.py`).
+_TRACER = re.compile(r"\s*File <nbcache[ \w]*>")
+_TRACER_IN_TEXT = re.compile(
+    r"^  File \"<nbcache[ \w]*>\", line \d+, in .*\n(?:    .*\n)?", re.MULTILINE
+)
 # IPython: `Cell In[2], line 1`, `File ~/a.py:12, in f(x)`, in its plain mode `File ~/a.py:12 in f`;
 # older ones: `Input In [2], in <cell …>`, `/a.py in f(x)`. Python: `  File "/a.py", line 12, in f`.
 _FRAME = re.compile(
@@ -73,6 +78,18 @@ def line_in_cell(traceback: str, execution_count: int | None) -> int | None:
         return int(line)
     arrow = _ARROW.search(text, frames[-1].end())
     return int(arrow[1]) if arrow else None
+
+
+def without_own_frames(frames: Sequence[str]) -> list[str]:
+    """Return the parts of a traceback without those that are functions of the tracer.
+
+    The tracer stands in front of some functions, such as `importlib.import_module`.
+
+    Args:
+        frames: The parts, as kernels send them: one for each frame, or the whole text.
+    """
+    kept = (_TRACER_IN_TEXT.sub("", frame) for frame in frames)
+    return [frame for frame in kept if not _TRACER.match(strip_ansi(frame))]
 
 
 def without_own_file(message: str) -> str:

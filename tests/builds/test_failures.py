@@ -438,3 +438,14 @@ def test_tracebacks_are_in_the_log_of_the_build_that_ran_the_notebook(book: Book
     assert "ZeroDivisionError" in log
     assert "\x1b" not in log
     assert "the traceback of" not in book.build().log
+
+
+def test_tracebacks_show_no_frame_of_the_tracer(book: Book) -> None:
+    book.conf()
+    book.myst("one.md", "%%import importlib\nimportlib.import_module('nope')")
+    book.index("one")
+    book.build()
+    page = book.page("one")
+    assert "No module named" in page
+    assert "nbcache imports" not in page
+    assert "importlib/__init__.py" in page

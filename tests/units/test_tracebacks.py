@@ -5,7 +5,7 @@ from __future__ import annotations
 from support_report import TRACEBACK
 
 from sphinx_nbcache.results.terminal import strip_ansi
-from sphinx_nbcache.results.tracebacks import trimmed
+from sphinx_nbcache.results.tracebacks import trimmed, without_own_frames
 
 CHAINED = """\
 ---------------------------------------------------------------------------
@@ -86,3 +86,14 @@ def test_what_has_no_frames_of_the_user_or_none_at_all_is_left_whole() -> None:
 def test_a_traceback_of_the_user_alone_is_left_whole() -> None:
     text = "Cell In[1], line 1\n----> 1 1/0\n\nZeroDivisionError: division by zero"
     assert trimmed(text) == text
+
+
+def test_frames_of_the_tracer_are_left_out() -> None:
+    own = "\x1b[36mFile \x1b[39m\x1b[32m<nbcache imports>:50\x1b[39m, in f(name)\n     46 x"
+    theirs = "File ~/lib/importlib/__init__.py:126, in import_module(name)"
+    assert without_own_frames(["Cell In[1], line 2", own, theirs]) == ["Cell In[1], line 2", theirs]
+    text = (
+        'Traceback\n  File "<nbcache imports>", line 50, in import_module\n'
+        '  File "a.py", line 1, in f\n    x\nE: no'
+    )
+    assert without_own_frames([text]) == ['Traceback\n  File "a.py", line 1, in f\n    x\nE: no']
