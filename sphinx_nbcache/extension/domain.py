@@ -20,6 +20,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx_nbcache.bounded import Count, Many, Name, Text
 from sphinx_nbcache.files.atomic import replace_file
 from sphinx_nbcache.report.pages import REPORT_DOCNAME
+from sphinx_nbcache.store.file_records import PageHtml
 
 _FILE = "nbcache-written.json"
 _VERSION = 3
@@ -86,12 +87,13 @@ class NotebookDomain(Domain):
     label = "notebooks"
     # Sphinx drops an environment with another version, and reads every page again
     # (https://www.sphinx-doc.org/en/master/extdev/domainapi.html).
-    data_version = 6
+    data_version = 7
     initial_data: ClassVar[dict[str, Any]] = {
         "render_ids": {},
         "reports": [],
         "statuses": {},
         "pasted": {},
+        "html": {},
         "report_is_ours": False,
     }
 
@@ -120,6 +122,12 @@ class NotebookDomain(Domain):
         return sources
 
     @property
+    def html(self) -> dict[str, PageHtml]:
+        """Docname → what the store is to remember of its HTML; empty once that is written."""
+        pages: dict[str, PageHtml] = self.data["html"]
+        return pages
+
+    @property
     def report_is_ours(self) -> bool:
         """Whether the report page was last read from this package, not from a user's file."""
         return bool(self.data["report_is_ours"])
@@ -142,6 +150,7 @@ class NotebookDomain(Domain):
         self.render_ids.pop(docname, None)
         self.statuses.pop(docname, None)
         self.pasted.pop(docname, None)
+        self.html.pop(docname, None)
         if docname in self.reports:
             self.reports.remove(docname)
 
@@ -152,7 +161,7 @@ class NotebookDomain(Domain):
         if REPORT_DOCNAME in docnames:
             self.report_is_ours = otherdata["report_is_ours"]
         for docname in docnames:
-            for key in ("render_ids", "statuses", "pasted"):
+            for key in ("render_ids", "statuses", "pasted", "html"):
                 if docname in otherdata[key]:
                     self.data[key][docname] = otherdata[key][docname]
             if docname in otherdata["reports"]:

@@ -14,6 +14,7 @@ from sphinx.environment import BuildEnvironment
 
 from sphinx_nbcache.extension.directives import CodeCellNode
 from sphinx_nbcache.extension.handover import outputs_of
+from sphinx_nbcache.extension.kept_html import kept_html
 from sphinx_nbcache.extension.lexers import (
     is_lexer,
     kernels_lexer,
@@ -309,4 +310,5 @@ def context_for(
         line=line,
         looks=looks,
         formulas=_shows_formulas(env),
+        kept=kept_html(env),
     )

@@ -171,6 +171,8 @@ class Hooks:
         app.connect("env-get-outdated", self.execute)
         app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)
         app.connect("env-before-read-docs", self.get_ready_to_fork)
+        app.connect("env-merge-info", self.keep_html)
+        app.connect("env-updated", self.keep_html)
         app.connect("env-updated", self.find_outdated_pages)
         app.connect("doctree-resolved", self.resolve)
         app.connect("html-page-context", add_assets)
@@ -243,6 +245,7 @@ class Hooks:
     def fill(self, app: Sphinx, doctree: nodes.document) -> None:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
         from sphinx_nbcache.extension.fill import fill_document, fill_unplanned, shown_by
+        from sphinx_nbcache.extension.kept_html import look_up_html, note_html
         from sphinx_nbcache.extension.pasting import has_places, name_doubled
 
         docname, domain = app.env.docname, notebook_domain(app.env)
@@ -257,12 +260,15 @@ class Hooks:
             return
         if settled is None or self.project is None:
             fill_unplanned(app.env, doctree)
+            note_html(app.env)  # of pasted values
             return
+        look_up_html(app.env, self.project)
         shown = shown_by(self.project, settled, docname)
         name_doubled(shown.outputs, docname)
         shows_it = fill_document(app.env, doctree, shown)
         if has_places(app.env):
             self.paste(app.env, doctree)  # those in Markdown outputs
+        note_html(app.env)
         # Without an id, the page is read again by the next build: outputs that vanished from the
         # store are looked for once more.
         if shows_it and (shown.result is not None or settled.result is None):
@@ -271,8 +277,11 @@ class Hooks:
     def paste(self, env: BuildEnvironment, document: nodes.document) -> None:
         """Put the values of notebooks into a page that has places for them."""
         from sphinx_nbcache.extension.fill import is_of_notebook
+        from sphinx_nbcache.extension.kept_html import look_up_html
         from sphinx_nbcache.extension.pasting import ValuesOfBuild, paste_values
 
+        if self.project is not None:
+            look_up_html(env, self.project)
         self._values = self._values or ValuesOfBuild(self)
         settled = self.settled.get(env.docname)
         stored = settled.result if settled is not None else None
@@ -293,6 +302,13 @@ class Hooks:
     def note_shown(self, docname: str) -> None:
         """Note that a page that another extension renders shows what was decided for it."""
         self._shown.add(docname)
+
+    def keep_html(self, _app: Sphinx, env: BuildEnvironment, *_readers: object) -> None:
+        """`env-merge-info` and `env-updated`: remember the HTML that was parsed for pages."""
+        if self.project is not None and notebook_domain(env).html:
+            from sphinx_nbcache.extension.kept_html import write_html
+
+            write_html(env, self.project)
 
     @collection(running=False)
     def find_outdated_pages(self, app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -15,13 +15,13 @@ from sphinx_nbcache.kernels.interpreters import KernelFacts
 from sphinx_nbcache.project.validity import KERNEL_KEY
 from sphinx_nbcache.results.records import MISSING_KEY, Missing
 from sphinx_nbcache.store.access import Access, encoded
-from sphinx_nbcache.store.file_records import FINGERPRINTS, MADE, Made, checkout_id
+from sphinx_nbcache.store.file_records import FINGERPRINTS, HTML, MADE, Made, checkout_id
 from sphinx_nbcache.store.store import HISTORIES, SCANS
 
 _DAY = 86_400
 # Long enough for a feature branch, or for a checkout that is built once a month.
 _PATIENCE = 30 * _DAY
-_OF_FILES = (SCANS, HISTORIES, FINGERPRINTS, MADE)
+_OF_FILES = (SCANS, HISTORIES, FINGERPRINTS, MADE, HTML)
 
 
 def forget_missing(access: Access, root: Path, now: float, *, at_once: bool = False) -> int:

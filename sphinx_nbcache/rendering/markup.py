@@ -9,7 +9,7 @@ from typing import Any
 from docutils import nodes
 
 from sphinx_nbcache.notices import Topic
-from sphinx_nbcache.rendering.html.containing import contained
+from sphinx_nbcache.rendering.html.containing import contained, with_formulas
 from sphinx_nbcache.rendering.live.html import render_scripts
 from sphinx_nbcache.rendering.markdown import render_markdown
 from sphinx_nbcache.rendering.nodes import Context, HtmlWithFormulas, ansi_block
@@ -41,18 +41,17 @@ _GROUP = re.compile(
 def render_html(value: Any, context: Context) -> list[nodes.Node]:
     """Return HTML, contained: outputs are the author's content, but not more than their place."""
     text = str(value)
-    if _MAY_LOAD.search(text) and (alone := contained(text)) is not None:
-        scripted = render_scripts(alone.text)
-        if scripted is not None:
-            return scripted
-    own = contained(text, formulas=context.formulas)
+    own = contained(text, context.kept)
     if own is None:
         context.warn(
             Topic.MIME, "an output has HTML that would change the page around it; its text is shown"
         )
         return [ansi_block(text, ["output", "text_html"])]
-    node = HtmlWithFormulas if own.has_formulas else nodes.raw
-    return [node(own.text, own.text, format="html", classes=["output", "text_html"])]
+    if _MAY_LOAD.search(text) and (scripted := render_scripts(own)) is not None:
+        return scripted
+    if context.formulas and (marked := with_formulas(own, context.kept)) is not None:
+        return [HtmlWithFormulas(marked, marked, format="html", classes=["output", "text_html"])]
+    return [nodes.raw(own, own, format="html", classes=["output", "text_html"])]
 
 
 def render_latex(value: Any, context: Context) -> list[nodes.Node]:

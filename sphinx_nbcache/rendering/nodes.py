@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 
 from sphinx_nbcache.looks import Looks
 from sphinx_nbcache.notices import Topic
+from sphinx_nbcache.rendering.html.containing import Kept, at_once
 from sphinx_nbcache.results.terminal import is_plain, pieces, printable
 from sphinx_nbcache.text import for_markup
 
@@ -48,6 +49,7 @@ class Context:
         formulas: Whether formulas in HTML are shown.
         metadata: The output's metadata for the current MIME type.
         plain: The output's `text/plain` form, if it has one.
+        kept: Remembers the HTML of outputs that was parsed.
         widgets: The models of the notebook's widgets, by their ids.
     """
 
@@ -62,6 +64,7 @@ class Context:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     plain: str = ""
     widgets: Mapping[str, Any] = field(default_factory=dict)
+    kept: Kept = at_once
 
 
 class AnsiBlock(nodes.literal_block):

@@ -25,7 +25,7 @@ from sphinx_nbcache.results.records import (
     contradiction,
 )
 from sphinx_nbcache.store.disk import is_file_name
-from sphinx_nbcache.store.file_records import Made
+from sphinx_nbcache.store.file_records import Made, PageHtml
 from sphinx_nbcache.store.marks import MARK_SIZE
 from sphinx_nbcache.store.shelf import DamagedEntryError
 from sphinx_nbcache.store.store import Entries, Store
@@ -40,6 +40,7 @@ _RECORDS: dict[str, Any] = {
     "history/": History,
     "file/": Fingerprint,
     "made/": Made,
+    "html/": PageHtml,
     "kernel/": dict[str, Any],
     "moving/": dict[str, Any],
     "results/": Entries,

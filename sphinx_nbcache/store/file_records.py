@@ -9,16 +9,20 @@ from typing import Annotated
 
 import msgspec
 
-from sphinx_nbcache.bounded import Many, Name, State
+from sphinx_nbcache.bounded import Digest, Many, Name, State, Text
 from sphinx_nbcache.store.access import Access, encoded
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.text import is_encodable
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
-# Prefixes of keys: an absolute path follows the first, a path relative to the root the second.
-FINGERPRINTS, MADE = "file/", "made/"
+# Prefixes of keys: an absolute path follows the first, a path relative to the root the others.
+FINGERPRINTS, MADE, HTML = "file/", "made/", "html/"
 # How many contents given by notebooks are remembered for one file.
 _MOST_CONTENTS = 100
+
+
+PageHtml = Annotated[dict[Digest, Text | None], Many]
+"""The HTML made for the outputs of a page, by the digest of what they have, and of the rules."""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -116,3 +120,15 @@ def _with_made(access: Access, contents: Mapping[str, str], checkout: str) -> di
             kept = (*before[1 - _MOST_CONTENTS :], (digest, checkout))
             records[MADE + name] = encoded(Made(kept))
     return records
+
+
+def page_html(access: Access, page: str) -> PageHtml:
+    """Return the remembered HTML of a page, by its path."""
+    return access.read(HTML + page, PageHtml) or {}
+
+
+def keep_html(access: Access, pages: Mapping[str, PageHtml]) -> None:
+    """Remember the HTML of pages, by path, and nothing else of them. A failure costs only time."""
+    if pages:
+        with suppress(ShelfError):
+            access.write({HTML + page: encoded(html) for page, html in pages.items()})

@@ -19,9 +19,12 @@ from sphinx_nbcache.notices import Notice, Notify, Topic
 # second one.
 _NAMED_BY_CONTENT = ("result/", "blob/")
 # Records that are acted on: a forged fingerprint would make a stale result valid, and a forged list
-# of written files would allow the replacement of a user's file (docs/explanation/security.md). The
-# other records cost at most a run.
-_MARKED = ("scan/", "file/", "kernel/", "made/", "moving/", "missing", "notebooks", "limits")
+# of written files would allow the replacement of a user's file (docs/explanation/security.md), and
+# forged HTML would not be contained. The other records cost at most a run.
+_MARKED = (
+    *("scan/", "file/", "html/", "kernel/", "made/", "moving/"),
+    *("missing", "notebooks", "limits"),
+)
 _SIZE = 16
 SECRET_VARIABLE = "NBCACHE_SECRET"  # noqa: S105 (the name of a variable, not a secret)
 MARK_SIZE = hashlib.sha256().digest_size

@@ -9,6 +9,7 @@ from typing import Annotated
 from sphinx_nbcache.bounded import Id, Many, Moment
 from sphinx_nbcache.results.records import Stored, StoreLimits
 from sphinx_nbcache.store.access import encoded
+from sphinx_nbcache.store.file_records import HTML
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 
@@ -115,6 +116,9 @@ def keep_limits(store: Store) -> list[Stored]:
         count = len(store.access.keys("result/"))
         if limits.count is not None and count > limits.count:
             removed += _remove_oldest(store, count - limits.count)
+        if limits.size is not None and store.access.size() > limits.size:
+            # First what costs only time: a result costs a run.
+            store.access.write({}, gone=store.access.keys(HTML))
         # The file shrinks with each removal, because diskcache sets `auto_vacuum` to FULL
         # (https://www.sqlite.org/pragma.html#pragma_auto_vacuum). How much is not known beforehand,
         # as results share contents: hence the loop.

@@ -12,7 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sphinx_nbcache.rendering.html.clean import is_clean
-from sphinx_nbcache.rendering.html.containing import as_xhtml, contained, contained_pieces
+from sphinx_nbcache.rendering.html.containing import (
+    as_xhtml,
+    contained,
+    contained_pieces,
+    with_formulas,
+)
 
 # What has an effect on what follows: each stands for a rule of HTML's parser.
 NAMES = (
@@ -80,9 +85,9 @@ def assert_is_whole(page: ET.Element) -> None:
 def test_whatever_an_output_says_its_page_is_whole(html: str) -> None:
     own = contained(html)
     assert own is not None
-    assert_is_whole(page_with(own.text))
+    assert_is_whole(page_with(own))
     # A second time changes nothing: it was complete.
-    assert contained(own.text) == own
+    assert contained(own) == own
 
 
 @given(SOUP)
@@ -105,7 +110,7 @@ def test_xhtml_is_well_formed_and_says_the_same(html: str) -> None:
     root = ET.fromstring(f'<div xmlns="http://www.w3.org/1999/xhtml">{xml}</div>')
     own = contained(html)
     assert own is not None
-    shown = page_with(own.text).find(".//*[@id='output']")
+    shown = page_with(own).find(".//*[@id='output']")
     assert shown is not None
     # Scripts are written in another way, and what they replace is not part of XHTML.
     if "script" not in html:
@@ -148,7 +153,7 @@ def test_simple_html_is_not_parsed(html: str) -> None:
     assert is_clean(html)
     own = contained(html)
     assert own is not None
-    assert own.text == html
+    assert own == html
 
 
 @pytest.mark.parametrize(
@@ -190,7 +195,7 @@ def test_html_that_browsers_complete_in_ways_of_their_own_is_not_clean(html: str
 def test_an_output_is_completed(html: str, shown: str) -> None:
     own = contained(html)
     assert own is not None
-    assert own.text == shown
+    assert own == shown
 
 
 SVG_LINK = (
@@ -234,21 +239,28 @@ def test_epub_has_the_same_as_xml(html: str, shown: str) -> None:
 def test_formulas_are_marked_for_mathjax_as_jupyter_shows_them(
     html: str, shown: Sequence[str]
 ) -> None:
-    own = contained(html, formulas=True)
+    own = contained(html)
     assert own is not None
-    found = re.findall(r'<span class="math notranslate nohighlight">(.*?)</span>', own.text)
+    assert "notranslate" not in own
+    marked = with_formulas(own)
+    assert (marked is not None) == bool(shown)
+    found = re.findall(r'<span class="math notranslate nohighlight">(.*?)</span>', marked or own)
     assert found == shown
-    assert own.has_formulas == bool(shown)
-    without = contained(html)
-    assert without is not None
-    assert "notranslate" not in without.text
+
+
+@given(SOUP)
+def test_marked_formulas_leave_the_page_whole(html: str) -> None:
+    own = contained(html)
+    assert own is not None
+    if (marked := with_formulas(own)) is not None:
+        assert_is_whole(page_with(marked))
 
 
 def test_very_deep_and_very_long_html_takes_little_time() -> None:
     deep = contained("<div>" * 20_000)
     assert deep is not None
-    assert deep.text.count("</div>") == 20_000
+    assert deep.count("</div>") == 20_000
     script = f"<div><script>{'var a = [1, 2, 3];' * 100_000}</script>"
     long = contained(script)
     assert long is not None
-    assert long.text == f"{script}</div>"
+    assert long == f"{script}</div>"

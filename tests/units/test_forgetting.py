@@ -21,6 +21,7 @@ from sphinx_nbcache.store.checking import check_store
 from sphinx_nbcache.store.file_records import (
     checkout_id,
     keep_fingerprints,
+    keep_html,
     made_contents,
     note_made,
 )
@@ -28,7 +29,7 @@ from sphinx_nbcache.traces.fingerprints import Fingerprint
 
 DAY = 86_400
 HISTORY = History("0" * 64, "python3", "python", "", ())
-KINDS = ("scan/", "history/", "file/", "made/", "kernel/")
+KINDS = ("scan/", "history/", "file/", "made/", "html/", "kernel/")
 
 
 class Checkout:
@@ -48,6 +49,7 @@ class Checkout:
         self.project.sources = sorted(self.root.glob("*.ipynb"))
         self.project.plan()
         self.project.store.keep({}, {f"{name}.ipynb": HISTORY for name in names})
+        keep_html(self.access, {f"{name}.ipynb": {"0" * 64: "<b></b>"} for name in names})
         files = [self.root / f"{name}.csv" for name in names]
         keep_fingerprints(
             self.access, {str(f): Fingerprint(Stat.of(f), "0" * 64, 0) for f in files}, {}
@@ -89,10 +91,10 @@ def test_a_thousand_notebooks_that_are_deleted_leave_nothing_after_thirty_days(
     before, size = checkout.keys, checkout.access.size()
     many = [f"n{number}" for number in range(1000)]
     checkout.make(*many)
-    assert len(checkout.keys) == len(before) + 4000
+    assert len(checkout.keys) == len(before) + 5000
     checkout.remove(*many)
     assert [checkout.forget(day) for day in (0, 1, 29)] == [0, 0, 0]
-    assert checkout.forget(30.5) == 4000
+    assert checkout.forget(30.5) == 5000
     assert checkout.keys == before
     assert checkout.access.size() < size + 10_000
     assert check_store(checkout.project.store) == []
@@ -103,7 +105,7 @@ def test_prune_forgets_what_is_missing_at_once(checkout: Checkout) -> None:
     checkout.remove("gone")
     checkout.project.results.prune()
     assert checkout.about("gone") == set()
-    assert checkout.about("kept") == {"scan", "history", "file", "made"}
+    assert checkout.about("kept") == {"scan", "history", "file", "made", "html"}
 
 
 def test_a_file_that_comes_back_starts_the_time_again(checkout: Checkout) -> None:
@@ -115,7 +117,7 @@ def test_a_file_that_comes_back_starts_the_time_again(checkout: Checkout) -> Non
     assert checkout.forget(20) == 0
     notebook.rename(away)
     assert [checkout.forget(day) for day in (40, 69)] == [0, 0]
-    assert checkout.forget(71) == 2
+    assert checkout.forget(71) == 3
 
 
 def test_a_look_is_taken_once_a_day(checkout: Checkout) -> None:
@@ -124,7 +126,7 @@ def test_a_look_is_taken_once_a_day(checkout: Checkout) -> None:
     checkout.remove("gone")
     assert checkout.forget(0.9) == 0
     assert checkout.forget(30.9) == 0, "it is missed for the first time"
-    assert checkout.forget(61) == 4
+    assert checkout.forget(61) == 5
 
 
 def test_a_look_survives_a_clock_that_was_wrong(checkout: Checkout) -> None:
@@ -132,7 +134,7 @@ def test_a_look_survives_a_clock_that_was_wrong(checkout: Checkout) -> None:
     checkout.make("gone")
     checkout.remove("gone")
     assert checkout.forget(0) == 0
-    assert checkout.forget(31) == 4
+    assert checkout.forget(31) == 5
 
 
 def test_a_project_that_shares_the_store_and_has_the_file_keeps_what_is_known(
@@ -142,7 +144,7 @@ def test_a_project_that_shares_the_store_and_has_the_file_keeps_what_is_known(
     other.make("theirs")
     for day in range(0, 100, 20):
         assert (checkout.forget(day), other.forget(day + 0.1)) == (0, 0)
-    assert other.about("theirs") == {"scan", "history", "file", "made"}
+    assert other.about("theirs") == {"scan", "history", "file", "made", "html"}
     other.project.close()
 
 

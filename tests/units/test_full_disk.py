@@ -25,6 +25,7 @@ from sphinx_nbcache.results.outputs import RunOutputs
 from sphinx_nbcache.results.records import CellRun, Result, Rules, Status
 from sphinx_nbcache.store import marks
 from sphinx_nbcache.store.disk_shelf import DiskShelf, translated
+from sphinx_nbcache.store.file_records import keep_html, page_html
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 
@@ -139,6 +140,18 @@ def test_a_store_that_is_full_keeps_what_it_has_and_no_part_of_what_it_has_not(
     (stored,) = again.results("ab" * 32)
     assert again.outputs(stored.result).cells[0][0]["data"]["text/plain"] == "a" * 50_000
     again.close()
+
+
+def test_html_that_cannot_be_kept_costs_only_time(tmp_path: Path) -> None:
+    told: list[Notice] = []
+    store = Store(tmp_path / "place", told.append)
+    keep_html(store.access, {"a.md": {"0" * 64: "<b></b>"}})
+    with limited():
+        keep_html(store.access, {"b.md": {"0" * 64: LARGE.decode()}})
+    assert page_html(store.access, "a.md") == {"0" * 64: "<b></b>"}
+    assert page_html(store.access, "b.md") == {}
+    assert told == []
+    store.close()
 
 
 def test_files_of_a_transaction_that_fails_are_removed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sphinx_nbcache.notices import Notice
 from sphinx_nbcache.results.outputs import OutputsError, RunOutputs
 from sphinx_nbcache.results.records import CellRun, Result, Rules, Status, Stored, StoreLimits
 from sphinx_nbcache.store.checking import check_store
+from sphinx_nbcache.store.file_records import keep_html, page_html
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.store.upkeep import (
     collect_blobs,
@@ -88,6 +89,15 @@ def test_a_limit_of_size_is_kept_and_what_is_left_is_whole(store: Store) -> None
     for stored in store.all_results():
         assert SHARED in str(store.outputs(stored.result).cells)
     assert check_store(store) == []
+
+
+def test_a_limit_of_size_first_takes_what_costs_no_run(store: Store) -> None:
+    commit(store, 1)
+    write_limits(store, StoreLimits(size=store.access.size() + 100_000))
+    keep_html(store.access, {"page.md": {"0" * 64: "<b></b>" * 40_000}})
+    assert keep_limits(store) == []
+    assert page_html(store.access, "page.md") == {}
+    assert len(store.all_results()) == 1
 
 
 def test_limits_are_generous_unless_they_are_set(store: Store) -> None:

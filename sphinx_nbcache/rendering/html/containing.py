@@ -8,8 +8,12 @@ is parsed alone, as a browser would, and written again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from sphinx_nbcache.rendering.html.clean import is_clean
@@ -41,40 +45,72 @@ _AROUND = (
     "table tbody tr td ul li div".split(),
 )
 _NOT_AROUND_OTHERS = LEFT_OUT | {"template"}
+# In contained HTML they end where it says. Dollars in their content are no formulas.
+_CODE = re.compile(r"<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+
+Step = Callable[[str], str | None]
+"""A function of this module that parses HTML, and writes it again."""
+Kept = Callable[[Step, str], str | None]
+"""Returns what a step makes of HTML; it may remember that, under [](rules)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainedHtml:
-    """HTML that cannot change the page around it.
-
-    Attributes:
-        text: The HTML.
-        has_formulas: Whether it contains formulas for MathJax.
-    """
-
-    text: str
-    has_formulas: bool = False
+def at_once(step: Step, html: str) -> str | None:
+    """Take a step, and remember nothing."""
+    return step(html)
 
 
-def contained(html: str, *, formulas: bool = False) -> ContainedHtml | None:
+def contained(html: str, kept: Kept = at_once) -> str | None:
     """Return HTML that shows the same as an output's HTML alone, and changes nothing else.
 
     Args:
         html: The HTML of an output.
-        formulas: Whether formulas between dollars and the like are marked for MathJax, as Jupyter
-            shows them.
+        kept: Takes the step that is slow.
 
     Returns: The HTML; `None` if there is none of which this is sure.
     """
     html = printable(html)
-    formulas = formulas and html.count("<") <= _MOST_TAGS and has_formula(html)
-    if not formulas and is_clean(html):
-        return ContainedHtml(html)
-    if html.count("<") > _MOST_TAGS:
+    if is_clean(html):
+        return html
+    return kept(_completed, html) if html.count("<") <= _MOST_TAGS else None
+
+
+def with_formulas(html: str, kept: Kept = at_once) -> str | None:
+    """Mark formulas between dollars and the like for MathJax, as Jupyter shows them.
+
+    Args:
+        html: Contained HTML.
+        kept: Takes the step that is slow.
+
+    Returns: Contained HTML; `None` if there are no formulas in it.
+    """
+    if html.count("<") > _MOST_TAGS or not has_formula(html):
         return None
-    writer = Writer(formulas=formulas)
+    # Scripts have many dollars.
+    return kept(_marked, html) if has_formula(_CODE.sub("<br>", html)) else None
+
+
+@cache
+def rules() -> str:
+    """Return a digest of what decides how HTML is written; empty if that is not known."""
+    try:
+        # The sources, so that no change of them can be forgotten. There may be none, if only
+        # bytecode is installed.
+        parts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+        parts += [version(name).encode() for name in ("sphinx-nbcache", "justhtml")]
+    except (OSError, PackageNotFoundError):
+        return ""
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _completed(html: str) -> str | None:
+    text = Writer().write(parsed(html))
+    return text if _is_whole(text) else None
+
+
+def _marked(html: str) -> str | None:
+    writer = Writer(formulas=True)
     text = writer.write(parsed(html))
-    return ContainedHtml(text, writer.has_formulas) if _is_whole(text) else None
+    return text if writer.has_formulas and _is_whole(text) else None
 
 
 def _is_whole(html: str) -> bool:
@@ -118,8 +154,7 @@ def contained_pieces(pieces: Sequence[str], *, xml: bool = False) -> list[str]:
         elif xml:
             written.append(as_xhtml(html))
         else:
-            own = contained(html)
-            written.append("" if own is None else own.text)
+            written.append(contained(html) or "")
     if written:
         written[-1] += "".join(end_tag(name, xml=xml) for name in open_tags.close_all())
     # Some elements end others, such as a `li` one that has a `div` in it. Their end tags would then

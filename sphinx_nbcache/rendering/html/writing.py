@@ -56,7 +56,8 @@ def parsed(html: str) -> Any:
 
 def has_formula(text: str) -> bool:
     """Tell whether a text has something between dollars and the like."""
-    return _FORMULA.search(text) is not None
+    # Each begins with one of these; most tables have neither.
+    return ("$" in text or "\\" in text) and _FORMULA.search(text) is not None
 
 
 def holds_text(name: str) -> bool:
