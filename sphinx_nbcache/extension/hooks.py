@@ -65,7 +65,7 @@ from sphinx_nbcache.results.records import Result
 from sphinx_nbcache.signals import SignalHandlers
 
 if TYPE_CHECKING:
-    from sphinx_nbcache.extension.pasting import ValuesOfBuild
+    from sphinx_nbcache.extension.values_of_build import ValuesOfBuild
 
 # Sphinx's collectors of images, labels and the like run at 500: they must see the outputs.
 _BEFORE_COLLECTORS = 400
@@ -246,7 +246,8 @@ class Hooks:
         """`doctree-read`: fill the placeholders of a notebook with outputs."""
         from sphinx_nbcache.extension.fill import fill_document, fill_unplanned, shown_by
         from sphinx_nbcache.extension.kept_html import look_up_html, note_html
-        from sphinx_nbcache.extension.pasting import has_places, name_doubled
+        from sphinx_nbcache.extension.pasting import has_places
+        from sphinx_nbcache.extension.values_of_build import name_doubled
 
         docname, domain = app.env.docname, notebook_domain(app.env)
         if docname == REPORT_DOCNAME:
@@ -278,7 +279,8 @@ class Hooks:
         """Put the values of notebooks into a page that has places for them."""
         from sphinx_nbcache.extension.fill import is_of_notebook
         from sphinx_nbcache.extension.kept_html import look_up_html
-        from sphinx_nbcache.extension.pasting import ValuesOfBuild, paste_values
+        from sphinx_nbcache.extension.pasting import paste_values
+        from sphinx_nbcache.extension.values_of_build import ValuesOfBuild
 
         if self.project is not None:
             look_up_html(env, self.project)
