@@ -278,14 +278,7 @@ def switch_or_globs(value: Any) -> bool | tuple[str, ...]:
 
 def place_of_scripts(value: Any) -> str:
     """Return `"cdn"`, `"local"`, or a path."""
-    expected = "'cdn', 'local', or a path"
-    try:
-        text = path(value)
-    except ValueError:
-        raise ValueError(expected) from None
-    if text is None:
-        raise ValueError(expected)
-    return text
+    return _given_path(value, "'cdn', 'local', or a path")
 
 
 def switch_or_path(value: Any) -> bool | str:
@@ -294,7 +287,10 @@ def switch_or_path(value: Any) -> bool | str:
         return AUTO if _is_word(value, AUTO) else switch(value)
     except (TypeError, ValueError):
         pass
-    expected = "'auto', True, False, or a path"
+    return _given_path(value, "'auto', True, False, or a path")
+
+
+def _given_path(value: Any, expected: str) -> str:
     try:
         text = path(value)
     except ValueError:

@@ -229,3 +229,17 @@ def code_cell(
         "outputs": list(outputs),
         "execution_count": count,
     }
+
+
+def stored_cell(*bundles: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
+    """Return a code cell of a file, with outputs of these forms."""
+    outputs = [
+        {"output_type": "display_data", "data": dict(data), "metadata": {}} for data in bundles
+    ]
+    return {
+        "cell_type": "code",
+        "source": "1",
+        "execution_count": 1,
+        "metadata": metadata,
+        "outputs": outputs,
+    }

@@ -14,7 +14,7 @@ from typing import Any
 import npm_files
 import pytest
 from playwright.sync_api import Browser, Page, Route
-from support import Book
+from support import Book, stored_cell
 
 from sphinx_nbcache.rendering.live.libraries import LIBRARIES
 
@@ -78,20 +78,6 @@ def opened(browser: Browser, folder: Path, name: str) -> Iterator[tuple[Page, Se
     page.close()
 
 
-def showing(*bundles: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
-    """Return a code cell of a file, with outputs of these forms."""
-    outputs = [
-        {"output_type": "display_data", "data": dict(data), "metadata": {}} for data in bundles
-    ]
-    return {
-        "cell_type": "code",
-        "source": "1",
-        "execution_count": 1,
-        "metadata": metadata,
-        "outputs": outputs,
-    }
-
-
 def made(tmp_path: Path, *cells: Mapping[str, Any], **options: Any) -> Book:
     """Make a book with one notebook whose outputs are in its file."""
     book = Book(tmp_path / "book", tmp_path / "runs.txt")
@@ -103,7 +89,7 @@ def made(tmp_path: Path, *cells: Mapping[str, Any], **options: Any) -> Book:
 
 def test_a_figure_of_plotly_is_drawn_from_this_site_alone(browser: Browser, tmp_path: Path) -> None:
     pytest.importorskip("plotly")
-    book = made(tmp_path, showing({PLOTLY: FIGURE}), scripts="local")
+    book = made(tmp_path, stored_cell({PLOTLY: FIGURE}), scripts="local")
     assert book.build("-W").status == 0
     with opened(browser, book.folder / "_build" / "html", "page.html") as (page, seen):
         page.wait_for_selector("svg.main-svg")
@@ -127,7 +113,7 @@ def test_javascript_has_its_element_and_the_errors_of_one_stay_there(
     browser: Browser, tmp_path: Path
 ) -> None:
     codes = ["element.append('one')", "throw new Error('two')", "element.append('three')"]
-    book = made(tmp_path, *(showing({"application/javascript": code}) for code in codes))
+    book = made(tmp_path, *(stored_cell({"application/javascript": code}) for code in codes))
     assert book.build("-W").status == 0
     with opened(browser, book.folder / "_build" / "html", "page.html") as (page, seen):
         shown = page.locator(".nbcache-live").all_inner_texts()
@@ -138,7 +124,7 @@ def test_javascript_has_its_element_and_the_errors_of_one_stay_there(
 def test_require_is_there_for_scripts_that_use_it(browser: Browser, tmp_path: Path) -> None:
     book = made(
         tmp_path,
-        showing({"application/javascript": "require([], () => element.append('loaded'))"}),
+        stored_cell({"application/javascript": "require([], () => element.append('loaded'))"}),
         scripts="npm",
     )
     book.write("npm/require.js", "window.require = (names, then) => then();")
@@ -151,7 +137,7 @@ def test_require_is_there_for_scripts_that_use_it(browser: Browser, tmp_path: Pa
 def test_a_library_that_cannot_be_loaded_is_named_in_the_page(
     browser: Browser, tmp_path: Path
 ) -> None:
-    book = made(tmp_path, showing({PLOTLY: FIGURE}))
+    book = made(tmp_path, stored_cell({PLOTLY: FIGURE}))
     assert book.build("-W").status == 0
     with opened(browser, book.folder / "_build" / "html", "page.html") as (page, seen):
         assert "cannot be drawn" in page.locator(".nbcache-live-problem").inner_text()
@@ -216,7 +202,7 @@ def test_a_folded_figure_is_drawn_in_its_width_when_it_is_unfolded(
     browser: Browser, tmp_path: Path
 ) -> None:
     pytest.importorskip("plotly")
-    book = made(tmp_path, showing({PLOTLY: FIGURE}, tags=["hide-output"]), scripts="local")
+    book = made(tmp_path, stored_cell({PLOTLY: FIGURE}, tags=["hide-output"]), scripts="local")
     assert book.build("-W").status == 0
     with opened(browser, book.folder / "_build" / "html", "page.html") as (page, seen):
         assert page.locator("svg.main-svg").count() == 0

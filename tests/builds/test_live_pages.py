@@ -9,27 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Book
+from support import Book, stored_cell
 
 PLOTLY = "application/vnd.plotly.v1+json"
 VEGALITE = "application/vnd.vegalite.v5+json"
 FIGURE = {"data": [{"type": "bar", "x": ["a", "b"], "y": [1, 3]}]}
 CHART = {"mark": "bar", "data": {"values": [{"a": 1}]}, "encoding": {"x": {"field": "a"}}}
 VEGA = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
-
-
-def cell(*bundles: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
-    """Return a code cell of a file, with outputs of these forms."""
-    outputs = [
-        {"output_type": "display_data", "data": dict(data), "metadata": {}} for data in bundles
-    ]
-    return {
-        "cell_type": "code",
-        "source": "1",
-        "execution_count": 1,
-        "metadata": metadata,
-        "outputs": outputs,
-    }
 
 
 def scripts(page: str) -> list[str]:
@@ -43,7 +29,7 @@ def live(book: Book) -> Book:
     """A book whose notebook shows the outputs in its file."""
     book.conf(execute="off")
     book.index("page", "other")
-    book.ipynb("other.ipynb", "# Other", cell({"text/plain": "plain"}), counts=False)
+    book.ipynb("other.ipynb", "# Other", stored_cell({"text/plain": "plain"}), counts=False)
     return book
 
 
@@ -60,7 +46,9 @@ def read(book: Book, name: str, builder: str = "html") -> str:
 
 
 def test_only_a_page_with_charts_loads_their_libraries_each_once(live: Book) -> None:
-    page = page_of(live, cell({PLOTLY: FIGURE}, {VEGALITE: CHART}), cell({PLOTLY: FIGURE}))
+    page = page_of(
+        live, stored_cell({PLOTLY: FIGURE}, {VEGALITE: CHART}), stored_cell({PLOTLY: FIGURE})
+    )
     plotly, vega, lite, embed, ours = scripts(page)
     assert plotly == "https://cdn.jsdelivr.net/npm/plotly.js-dist-min@4.1.1/plotly.min.js"
     assert vega == "https://cdn.jsdelivr.net/npm/vega@5.33.1/build/vega.min.js"
@@ -76,13 +64,13 @@ def test_only_a_page_with_charts_loads_their_libraries_each_once(live: Book) -> 
 
 def test_the_data_of_a_chart_are_in_the_page_as_json(live: Book) -> None:
     title = "</script><script>alert(1)</script>"
-    page = page_of(live, cell({PLOTLY: {**FIGURE, "layout": {"title": title}}}))
+    page = page_of(live, stored_cell({PLOTLY: {**FIGURE, "layout": {"title": title}}}))
     (text,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
     assert json.loads(text)["layout"]["title"] == title
 
 
 def test_the_same_page_has_the_same_bytes_and_its_scripts_in_each_build(live: Book) -> None:
-    first = page_of(live, cell({PLOTLY: FIGURE}))
+    first = page_of(live, stored_cell({PLOTLY: FIGURE}))
     # Another page has changed: this one is written again, from the stored doctree.
     live.index("page", "other", text="More")
     assert live.build("-W", "-D", "html_short_title=X", "-j2").status == 0
@@ -93,7 +81,10 @@ def test_the_same_page_has_the_same_bytes_and_its_scripts_in_each_build(live: Bo
 
 
 def test_other_builders_show_another_form_or_say_where_it_is(live: Book) -> None:
-    cells = [cell({PLOTLY: FIGURE}), cell({VEGALITE: CHART, "text/plain": "alt.Chart(...)"})]
+    cells = [
+        stored_cell({PLOTLY: FIGURE}),
+        stored_cell({VEGALITE: CHART, "text/plain": "alt.Chart(...)"}),
+    ]
     page = page_of(live, *cells, builder="text")
     assert "This output is interactive" in page
     assert "alt.Chart(...)" in page
@@ -126,7 +117,7 @@ def test_in_local_mode_libraries_come_from_a_folder(live: Book) -> None:
         package = name.removesuffix(".min.js")
         live.write(f"npm/node_modules/{package}/build/{name}", f"// {name}")
         live.write(f"npm/node_modules/{package}/README.md", "no document")
-    page = page_of(live, cell({VEGALITE: CHART}), options="-D nbcache_scripts=npm -j2")
+    page = page_of(live, stored_cell({VEGALITE: CHART}), options="-D nbcache_scripts=npm -j2")
     found = scripts(page)
     assert len(found) == 4
     for address, name in zip(found, VEGA, strict=False):
@@ -136,7 +127,7 @@ def test_in_local_mode_libraries_come_from_a_folder(live: Book) -> None:
 
 
 def test_what_is_not_on_this_machine_is_one_warning_with_its_remedy(live: Book) -> None:
-    chart = cell({VEGALITE: CHART, "text/plain": "alt.Chart(...)"})
+    chart = stored_cell({VEGALITE: CHART, "text/plain": "alt.Chart(...)"})
     live.ipynb("page.ipynb", "# Page", chart, chart, counts=False)
     built = live.build("-D", "nbcache_scripts=local")
     assert built.warnings.count("vega 5.33.1 is not on this machine") == 1
@@ -152,7 +143,9 @@ def test_a_chart_that_loads_from_elsewhere_is_not_shown_in_local_mode(live: Book
     for name in VEGA:
         live.write(f"npm/{name}", "")
     chart = {**CHART, "data": {"url": "https://example.org/data.csv"}}
-    live.ipynb("page.ipynb", "# Page", cell({VEGALITE: chart, "text/plain": "C"}), counts=False)
+    live.ipynb(
+        "page.ipynb", "# Page", stored_cell({VEGALITE: chart, "text/plain": "C"}), counts=False
+    )
     built = live.build("-D", "nbcache_scripts=npm")
     assert "'https://example.org/data.csv' from another host" in built.warnings
     assert "example.org" not in read(live, "page.html")
@@ -161,7 +154,7 @@ def test_a_chart_that_loads_from_elsewhere_is_not_shown_in_local_mode(live: Book
 @pytest.mark.parametrize("value", [[], "x", None, {}, {"data": 1}, {"data": None}, 3])
 def test_a_hostile_value_is_a_warning(live: Book, value: Any) -> None:
     bundles = [{PLOTLY: value, "text/plain": "first"}, {VEGALITE: value, "text/plain": "second"}]
-    live.ipynb("page.ipynb", "# Page", cell(*bundles), counts=False)
+    live.ipynb("page.ipynb", "# Page", stored_cell(*bundles), counts=False)
     built = live.build()
     assert built.status == 0
     assert "nbcache.mime" in built.warnings
@@ -172,7 +165,7 @@ def test_a_value_that_is_nested_too_deeply_is_a_warning(live: Book, tmp_path: Pa
     deep: Any = []
     for _ in range(900):
         deep = [deep]
-    live.ipynb("page.ipynb", "# Page", cell({PLOTLY: {"data": deep}}), counts=False)
+    live.ipynb("page.ipynb", "# Page", stored_cell({PLOTLY: {"data": deep}}), counts=False)
     assert live.build().status == 0
 
 
@@ -184,13 +177,13 @@ def test_javascript_is_json_in_the_page_and_nothing_elsewhere(live: Book) -> Non
         "application/javascript": "element.append('</script>')",
         "text/plain": "<IPython.core.display.Javascript object>",
     }
-    page = page_of(live, cell(bundle))
+    page = page_of(live, stored_cell(bundle))
     assert page.count("</script>') ") == 0
     (text,) = re.findall(r'kind="javascript"><script type="application/json">(.*?)<', page)
     assert json.loads(text) == "element.append('</script>')"
     (ours,) = scripts(page)
     assert "nbcache-live.js" in ours
-    text = page_of(live, cell(bundle), builder="text")
+    text = page_of(live, stored_cell(bundle), builder="text")
     assert "Javascript object" not in text
     assert "This output is interactive" in text
 
@@ -201,7 +194,7 @@ def test_bokeh_is_loaded_once_in_the_version_of_the_plots(live: Book) -> None:
         "application/vnd.bokehjs_load.v0+json": "root._bokeh_is_loading = 1",
     }
     plot = {"application/javascript": BOKEH, "application/vnd.bokehjs_exec.v0+json": ""}
-    page = page_of(live, cell(loading), cell(plot, plot))
+    page = page_of(live, stored_cell(loading), stored_cell(plot, plot))
     bokeh, _ = scripts(page)
     assert bokeh == "https://cdn.bokeh.org/bokeh/release/bokeh-3.4.1.min.js"
     assert "_bokeh_is_loading" not in page
@@ -212,18 +205,18 @@ def test_json_is_a_tree_and_text_elsewhere(live: Book) -> None:
         "application/json": {"a": ["<b>"]},
         "text/plain": "<IPython.core.display.JSON object>",
     }
-    page = page_of(live, cell(bundle))
+    page = page_of(live, stored_cell(bundle))
     assert "&lt;b&gt;" in page
     assert "<details" in page
     assert scripts(page) == []
-    text = page_of(live, cell(bundle), builder="text")
+    text = page_of(live, stored_cell(bundle), builder="text")
     assert '"<b>"' in text
     assert "JSON object" not in text
 
 
 def test_scripts_of_other_hosts_are_left_out_in_local_mode(live: Book) -> None:
     html = '<b>kept</b><script src="https://a.example.org/x.js"></script>'
-    live.ipynb("page.ipynb", "# Page", cell({"text/html": html}), counts=False)
+    live.ipynb("page.ipynb", "# Page", stored_cell({"text/html": html}), counts=False)
     assert live.build("-W").status == 0
     assert "a.example.org/x.js" in read(live, "page.html")
     built = live.build("-D", "nbcache_scripts=local")
@@ -259,7 +252,7 @@ def widget(name: str) -> dict[str, Any]:
 
 def test_stored_widgets_are_shown_with_their_state(live: Book) -> None:
     metadata = stored_widgets(a="@jupyter-widgets/controls", c="@jupyter-widgets/controls")
-    views = cell(widget("a"), widget("b"))
+    views = stored_cell(widget("a"), widget("b"))
     live.ipynb("page.ipynb", "# Page", views, counts=False, **metadata)
     assert live.build("-W").status == 0
     page = read(live, "page.html")
@@ -276,7 +269,7 @@ def test_stored_widgets_are_shown_with_their_state(live: Book) -> None:
 
 def test_widgets_of_other_packages_are_text_in_local_mode(live: Book) -> None:
     metadata = stored_widgets(a="jupyter-leaflet")
-    live.ipynb("page.ipynb", "# Page", cell(widget("a")), counts=False, **metadata)
+    live.ipynb("page.ipynb", "# Page", stored_cell(widget("a")), counts=False, **metadata)
     live.write("npm/require.js", "")
     live.write("npm/embed-amd.js", "")
     built = live.build("-D", "nbcache_scripts=npm")
@@ -304,10 +297,10 @@ def test_forms_are_chosen_by_builder(live: Book) -> None:
     priority = {"html": ["text/plain"], "*": ["-text/plain", "text/markdown"]}
     live.conf(execute="off", mime_priority=priority)
     bundle = {"text/html": "<b>rich</b>", "text/plain": "plain", "text/markdown": "*soft*"}
-    page = page_of(live, cell(bundle, {"text/plain": "only"}))
+    page = page_of(live, stored_cell(bundle, {"text/plain": "only"}))
     assert "plain" in page
     assert "rich" not in page
-    text = page_of(live, cell(bundle, {"text/plain": "only"}), builder="text")
+    text = page_of(live, stored_cell(bundle, {"text/plain": "only"}), builder="text")
     assert "*soft*" in text
     assert "plain" not in text
     assert "only" not in text
@@ -317,7 +310,7 @@ def test_a_library_that_cannot_be_copied_costs_its_outputs_only(live: Book) -> N
     for name in VEGA:
         live.write(f"npm/{name}", "")
     live.write("_build/html/_static/nbcache-scripts", "a file of this name")
-    live.ipynb("page.ipynb", "# Page", cell({VEGALITE: CHART}), counts=False)
+    live.ipynb("page.ipynb", "# Page", stored_cell({VEGALITE: CHART}), counts=False)
     built = live.build("-D", "nbcache_scripts=npm")
     assert built.status == 0
     assert "vega-embed cannot be copied to" in built.warnings
