@@ -39,6 +39,10 @@ class BadEntriesError(ValueError):
         self.bad = bad
 
 
+# No system opens longer ones (`PATH_MAX` of Linux is 4096).
+_LONGEST_PATH = 4_095
+
+
 def one_of(*choices: str) -> Callable[[Any], str]:
     """Return a function that accepts one of these words."""
 
@@ -97,6 +101,12 @@ def path(value: Any) -> str | None:
         raise ValueError("a path")  # noqa: TRY004 (one error type for all values)
     text = os.fspath(value)
     if not isinstance(text, str) or "\0" in text:
+        raise ValueError("a path")
+    try:
+        size = len(os.fsencode(text))
+    except UnicodeEncodeError:
+        raise ValueError("a path") from None
+    if size > _LONGEST_PATH:
         raise ValueError("a path")
     return text
 

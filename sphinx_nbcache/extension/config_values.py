@@ -120,7 +120,7 @@ def check_options(app: Sphinx, config: Config) -> None:
     except OptionError as error:
         raise config_error(app, error) from None
     notify = notifier(app)
-    for problem in (*problems, *_missing_root(settings, Path(app.srcdir))):
+    for problem in (*problems, *_missing_folders(settings, Path(app.srcdir))):
         notify(Notice(Topic.CONFIG, problem.text, option=problem.option))
     # The checked value: parsers in worker processes read it from the configuration.
     config[PREFIX + "formats"] = dict(settings.formats)
@@ -134,7 +134,13 @@ def register_formats(app: Sphinx, config: Config) -> None:
         app.add_source_suffix(suffix, FILE_TYPE, override=True)
 
 
-def _missing_root(settings: Settings, srcdir: Path) -> Iterator[OptionProblem]:
+def _missing_folders(settings: Settings, srcdir: Path) -> Iterator[OptionProblem]:
+    if settings.scripts not in ("cdn", "local") and not (srcdir / settings.scripts).is_dir():
+        text = (
+            f"nbcache_scripts = {shown(settings.scripts)} is not a folder (relative to the source"
+            ' directory); only installed packages are looked at, as with "local"'
+        )
+        yield OptionProblem(PREFIX + "scripts", text)
     if settings.root is not None and not (srcdir / settings.root).is_dir():
         text = (
             f"nbcache_root = {settings.root!r} is not a folder (relative to the source directory);"

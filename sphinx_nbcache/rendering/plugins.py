@@ -10,6 +10,7 @@ from docutils import nodes
 
 from sphinx_nbcache.notices import Topic
 from sphinx_nbcache.plugins import MYST_NB_RENDERERS, RENDERERS, PluginError, announced, load
+from sphinx_nbcache.rendering.html.containing import contained
 from sphinx_nbcache.rendering.images import write_image
 from sphinx_nbcache.rendering.nodes import Context
 
@@ -60,15 +61,30 @@ def render_by_plugin(mime: str, value: Any, context: Context) -> list[nodes.Node
     for name, render in _renderers(mime, context):
         try:
             shown = render(value)
-        except Exception as error:  # noqa: BLE001 (the code of another package)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (the code of another package)
             _warn(context, f"the renderer {name} failed for {mime}: {error!r:.300}")
             continue
         if shown is None:
             continue
         if isinstance(shown, list) and all(isinstance(node, nodes.Node) for node in shown):
-            return shown
+            return [_completed(node) for node in shown]
         _warn(context, f"the renderer {name} returned no list of nodes for {mime}")
     return []
+
+
+def _completed(node: nodes.Node) -> nodes.Node:
+    """Return a node of another package in the form that writers need, with its HTML contained."""
+    for part in list(node.findall(nodes.Element)):
+        if isinstance(part, nodes.math_block):
+            # Sphinx's writers read them without a default.
+            part.setdefault("number", None)
+            part.setdefault("nowrap", False)
+            part.setdefault("no-wrap", False)
+        elif isinstance(part, nodes.raw) and "html" in str(part.get("format", "")).split():
+            html = contained(part.astext()) or ""
+            part.rawsource, part.children = html, []
+            part.append(nodes.Text(html))
+    return node
 
 
 def _renderers(mime: str, context: Context) -> Iterator[tuple[str, Any]]:

@@ -27,7 +27,20 @@
       const made = document.createElement("script");
       for (const [name, value] of Object.entries(script.attributes)) made.setAttribute(name, value);
       made.textContent = script.text;
+      made.async = false;
+      const isLoaded = Boolean(made.src);
+      // A library that finds `define` would register itself there, without a name.
+      const hidden = /\bdefine\s*\.\s*amd\b/.test(script.text) ? window.define : undefined;
+      if (hidden) window.define = undefined;
+      const done = isLoaded
+        ? new Promise((resolve) => {
+            made.addEventListener("load", resolve);
+            made.addEventListener("error", resolve);
+          })
+        : undefined;
       place.replaceWith(made);
+      if (hidden) window.define = hidden;
+      return done;
     },
   };
 
@@ -51,7 +64,7 @@
     try {
       const value = JSON.parse(source.textContent);
       if (source !== place) source.remove();
-      Promise.resolve(draw[place.dataset.nbcacheKind](place, value)).catch((error) =>
+      return Promise.resolve(draw[place.dataset.nbcacheKind](place, value)).catch((error) =>
         complain(place, error),
       );
     } catch (error) {
@@ -59,22 +72,26 @@
     }
   };
 
-  // A chart takes the width of its place, and what is folded away has none.
-  const showWhenUnfolded = (place, folded) => {
-    const again = () => {
-      folded.removeEventListener("toggle", again);
-      showInTurn(place);
-    };
-    folded.addEventListener("toggle", again);
+  // A chart takes the width of its place, and what is folded away, or in a closed tab, has none.
+  const showWhenVisible = (place) => {
+    const observer = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      observer.disconnect();
+      show(place);
+    });
+    observer.observe(place);
   };
 
-  const showInTurn = (place) => {
-    const isChart = ["plotly", "vega"].includes(place.dataset.nbcacheKind);
-    const folded = isChart && place.closest("details:not([open])");
-    if (folded) showWhenUnfolded(place, folded);
-    else show(place);
+  const showAll = async () => {
+    for (const place of document.querySelectorAll("[data-nbcache-kind]")) {
+      const kind = place.dataset.nbcacheKind;
+      if (["plotly", "vega"].includes(kind) && !place.getClientRects().length) showWhenVisible(place);
+      // Scripts run in their order, also after one that is loaded from an address.
+      else if (kind === "script") await show(place);
+      else show(place);
+    }
   };
 
   defineLibraries();
-  document.querySelectorAll("[data-nbcache-kind]").forEach(showInTurn);
+  showAll();
 })();

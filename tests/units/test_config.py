@@ -48,7 +48,7 @@ INVALID: dict[str, list[Any]] = {
     "metadata_key": ["", " ", None, 2, []],
     "write_executed": [None, "", 2, [], {}, "nul\0"],
     "kernel_aliases": [1, None, "a", ["a"]],
-    "scripts": [None, "", 1, True, [], {}, "nul\0"],
+    "scripts": [None, "", 1, True, [], {}, "nul\0", "\ud800", "a" * 5000],
     "cli_root": [1, True, ["."], {}],
     "cli_store": [0, True, ["."], "nul\0"],
     "formats": [1, None, ".py", [".py"]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from docutils import nodes
@@ -158,3 +159,82 @@ def test_outputs_that_only_load_bokeh_show_nothing() -> None:
     assert only_loads_bokeh({"text/html": html})
     assert not only_loads_bokeh({"text/html": "x", "application/javascript": "y"})
     assert not only_loads_bokeh({"text/html": 3})
+
+
+UNIVERSAL = (
+    '(function(g,f){typeof define==="function"&&define.amd?define(["exports"],f):f(g.Tiny={})})'
+    "(this,e=>{e.v=1})"
+)
+
+
+def test_a_library_that_works_without_require_needs_no_require() -> None:
+    assert libraries_used(UNIVERSAL) == []
+    assert list(loaded_by(UNIVERSAL + '"https://example.org/x.js"')) == []
+
+
+def test_embedding_a_chart_needs_the_libraries_of_vega() -> None:
+    used = libraries_used('vegaEmbed("#vis", {})')
+    assert [name.partition("@")[0] for name in used] == ["vega", "vega-lite", "vega-embed"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "_static/plotly-charts.js",
+        "https://cdn.plot.ly/plotly-locale-de-latest.js",
+        "/js/vega/helpers.js",
+        "/js/vega-core.js",
+        "/mathjax/my.js",
+    ],
+)
+def test_files_of_authors_with_similar_names_are_no_libraries(address: str) -> None:
+    assert libraries_at(address) is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://cdn.plot.ly/plotly-3.0.1.min.js",
+        "https://cdn.plot.ly/plotly-2.35.2.min",
+        "https://cdn.jsdelivr.net/npm/plotly.js-dist-min@2.35.3/plotly.min.js",
+        "https://cdnjs.cloudflare.com/ajax/libs/vega/5.33.0/vega.min.js",
+        "https://cdn.jsdelivr.net/npm/vega-lite@5",
+        "https://unpkg.com/vega-embed@6.29.0/build/vega-embed.min.js",
+        "https://cdn.jsdelivr.net/npm/vega",
+        "https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.5/MathJax.js?config=TeX",
+        "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-mml-chtml.js",
+    ],
+)
+def test_the_usual_addresses_of_libraries_are_known(address: str) -> None:
+    assert libraries_at(address) is not None
+
+
+def test_the_paths_of_require_count_as_addresses() -> None:
+    code = 'require.config({paths: {d3: "https://d3js.org/d3.v7.min"}}); require(["d3"], f)'
+    assert list(loaded_by(code)) == ["https://d3js.org/d3.v7.min"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['"//a' + "/npm/" * 100_000, "import" + " " * 500_000, '"//a' + ".js?" * 100_000],
+    ids=["packages", "blanks", "ends"],
+)
+def test_addresses_are_found_in_linear_time(code: str) -> None:
+    start = time.perf_counter()
+    assert list(loaded_by(code)) == []
+    assert time.perf_counter() - start < 2
+
+
+def test_html_that_only_has_scripts_is_kept_if_one_of_them_does_something() -> None:
+    found = render_scripts("<script>require([], () => document.body.append('x'))</script>")
+    assert found is not None
+    assert "document.body.append" in found[0].astext()
+    only = render_scripts('<script src="https://cdn.plot.ly/plotly-3.0.1.min.js"></script>')
+    assert only is not None
+    assert only[0].astext() == ""
+
+
+def test_mathjax_of_an_output_is_taken_out() -> None:
+    found = render_scripts('<p>x</p><script src="https://a/mathjax/2.7/MathJax.js"></script>')
+    assert found is not None
+    assert found[0].astext() == "<p>x</p>"

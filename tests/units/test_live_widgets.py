@@ -107,3 +107,28 @@ def test_widgets_that_come_from_elsewhere_say_so() -> None:
     (node,) = view({"model_id": "slider"})
     assert isinstance(node, nodes.Element)
     assert node[HOSTS] == []
+
+
+def test_links_between_the_shown_widgets_are_part_of_the_page() -> None:
+    ends: dict[str, Any] = {
+        "source": ["IPY_MODEL_slider", "value"],
+        "target": ["IPY_MODEL_box", "value"],
+    }
+    far: dict[str, Any] = {
+        "source": ["IPY_MODEL_slider", "value"],
+        "target": ["IPY_MODEL_unused", "value"],
+    }
+    links = {
+        "link": {**model(**ends), "model_name": "LinkModel"},
+        "far": {**model(**far), "model_name": "LinkModel"},
+    }
+    document = new_document("x")
+    document += nodes.container("", *view({"model_id": "box"}, {**MODELS, **links}))
+    put_state(document)
+    assert '"link"' in document.astext()
+    assert '"far"' not in document.astext()
+
+
+@pytest.mark.parametrize("buffers", [5, [5], [{"data": 3, "path": [], "encoding": "base64"}]])
+def test_a_widget_that_no_page_could_read_leaves_the_others_alone(buffers: Any) -> None:
+    assert view({"model_id": "bad"}, {**MODELS, "bad": {**model(), "buffers": buffers}}) == []

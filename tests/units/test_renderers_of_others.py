@@ -23,6 +23,12 @@ def shown(value, context):
 def fails(value, context):
     raise RuntimeError("no such thing")
 
+def leaves(value, context):
+    raise SystemExit(3)
+
+def formula(value, context):
+    return [nodes.math_block("", "a"), nodes.raw("", "</div><!-- open", format="html")]
+
 def nonsense(value, context):
     return "<p>text</p>"
 
@@ -44,7 +50,7 @@ class Myst:
 
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("shown", "fails", "nonsense", "nothing")
+    names = ("shown", "fails", "leaves", "formula", "nonsense", "nothing")
     ours = {f"x/{name}": name for name in names} | {"x/gone": "gone", "text/html": "fails"}
     points = {"sphinx_nbcache.renderers": ours, "myst_nb.mime_renderers": {"m": "Myst"}}
     folder = packages.install(tmp_path / "site", "shows", OURS, points)
@@ -73,6 +79,7 @@ def test_a_type_that_is_not_known_is_rendered_by_another_package(tmp_path: Path)
     ("mime", "problem"),
     [
         ("x/fails", "the renderer shows:fails failed for x/fails: RuntimeError('no such thing')"),
+        ("x/leaves", "the renderer shows:leaves failed for x/leaves: SystemExit(3)"),
         ("x/nonsense", "the renderer shows:nonsense returned no list of nodes"),
         ("x/gone", "cannot be used: shows:gone cannot be imported"),
     ],
@@ -82,6 +89,13 @@ def test_a_renderer_that_fails_is_a_warning(tmp_path: Path, mime: str, problem: 
     assert problem in said
     assert said.startswith("renderer: ")
     assert "plain" in text
+
+
+def test_nodes_of_other_packages_are_completed_and_contained(tmp_path: Path) -> None:
+    text, said = rendered(tmp_path, {"x/formula": 1})
+    assert "number=" in text
+    assert "</div>" not in text
+    assert said == []
 
 
 def test_a_renderer_may_show_nothing(tmp_path: Path) -> None:

@@ -25,8 +25,12 @@ _STYLE = re.compile(
 _ATTRIBUTE = re.compile(r"(?P<key>[\w:.-]+)(?:\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?")
 _RUN = frozenset({"", "text/javascript", "application/javascript", "module", "text/ecmascript"})
 _IMPORT = re.compile(r"\s*import\s*[\"'](?P<url>[^\"']+)[\"']\s*;?\s*")
+# Plotly's script before the library (`plotly/io/_base_renderers.py`, 6.5).
+_PREPARES = re.compile(r"\s*window\.PlotlyConfig\s*=(?![^<]*newPlot)")
 _PLOTLY_ITSELF = re.compile(r"\s*/\*\*\s*\*\s*plotly\.js v(?P<major>\d+)")
 _CHART_OF_ALTAIR = re.compile(r"\}\)\((?=\{)")
+_STYLE_ELEMENT = re.compile(r"<style[^>]*>.*?</style\s*>", _ANY)
+_TAG = re.compile(r"<[^>]*>")
 _SCHEMA = re.compile(r"/vega(?P<lite>-lite)?/v(?P<major>\d)")
 _FOREIGN = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 
@@ -55,13 +59,14 @@ def render_scripts(html: str) -> list[nodes.Node] | None:
     if (chart := _chart_of_altair(html)) is not None:
         return [chart]
     found = _Scripts()
+    given, html = html, _SCRIPT.sub(_without_mathjax, html)
     shown = _SCRIPT.sub(lambda match: _waiting(match, found), html)
-    if found.libraries and not _SCRIPT.sub("", html).strip() and "Plotly.newPlot" not in shown:
+    if found.libraries and _only_loads(html):
         return [live("", [], is_drawn=False)]  # pages load it where it is needed
     local = _LINK.sub(lambda match: _local_link(match, found), _SCRIPT.sub(_local_script, shown))
     local = _STYLE.sub(lambda match: _noted(match["url"], found), local)
     if not found.libraries and not found.hosts:
-        return None
+        return None if html == given else [live(html, [], ["output", "text_html"], is_drawn=False)]
     # Without a library, scripts run where they stand.
     text = shown if found.libraries else html
     node = live(text, found.libraries, ["output", "text_html"], is_drawn=bool(found.libraries))
@@ -69,6 +74,15 @@ def render_scripts(html: str) -> list[nodes.Node] | None:
         node[HOSTS] = sorted({*found.hosts})
         node[LOCALLY] = local
     return [node]
+
+
+def _only_loads(html: str) -> bool:
+    """Tell whether HTML only loads libraries."""
+
+    def rest(match: re.Match[str]) -> str:
+        return "" if _PREPARES.match(match["text"]) else _waiting(match, _Scripts())
+
+    return not _SCRIPT.sub(rest, html).strip()
 
 
 def _waiting(match: re.Match[str], found: _Scripts) -> str:
@@ -99,6 +113,11 @@ def _waiting(match: re.Match[str], found: _Scripts) -> str:
         '<script type="application/json" data-nbcache-kind="script">'
         f"{json_for_html(value)}</script>"
     )
+
+
+def _without_mathjax(match: re.Match[str]) -> str:
+    """Return a script, or nothing if it is MathJax: the page has its own, or none."""
+    return "" if libraries_at(_attributes(match["attributes"]).get("src", "")) == [] else match[0]
 
 
 def _local_script(match: re.Match[str]) -> str:
@@ -136,8 +155,9 @@ def _attributes(text: str) -> dict[str, str]:
 
 def _chart_of_altair(html: str) -> nodes.Element | None:
     """Return the chart in the HTML that Altair makes, whose script loads Vega by itself."""
-    if "vegaEmbed" not in html:
-        return None
+    around = _TAG.sub("", _STYLE_ELEMENT.sub("", _SCRIPT.sub("", html)))
+    if "vegaEmbed" not in html or around.strip():
+        return None  # or it has more than the chart
     scripts = list(_SCRIPT.finditer(html))
     if not (1 <= len(scripts) <= 2):  # noqa: PLR2004 (some versions load `vega` before)
         return None

@@ -28,6 +28,9 @@ _BUILT_IN = frozenset(
 )
 
 
+_LINKS = frozenset({"LinkModel", "DirectionalLinkModel"})
+
+
 def models_in(widgets: Any) -> Mapping[str, Any]:
     """Return the models in the state of widgets, by their ids; none if it is of another form."""
     state = widgets.get("state") if isinstance(widgets, Mapping) else None
@@ -68,6 +71,12 @@ def _reachable(name: str, models: Mapping[str, Any]) -> dict[str, Any] | None:
             return None
         found[key] = model
         todo += _references(model["state"])
+    # Links refer to the widgets that they connect, not the other way round.
+    for key, model in models.items():
+        if _is_model(model) and model["model_name"] in _LINKS:
+            ends = set(_references(model["state"]))
+            if ends and ends <= found.keys():
+                found[key] = model
     return dict(sorted(found.items()))
 
 
@@ -79,6 +88,18 @@ def _is_model(model: Any) -> bool:
             for key in ("model_name", "model_module", "model_module_version")
         )
         and isinstance(model.get("state"), Mapping)
+        and _are_buffers(model.get("buffers", []))
+    )
+
+
+def _are_buffers(buffers: Any) -> bool:
+    """Tell whether the manager of widgets can read buffers: else it shows no widget at all."""
+    return isinstance(buffers, list) and all(
+        isinstance(buffer, Mapping)
+        and isinstance(buffer.get("data"), str)
+        and isinstance(buffer.get("encoding"), str)
+        and isinstance(buffer.get("path"), list)
+        for buffer in buffers
     )
 
 
