@@ -73,6 +73,10 @@
   };
 
   // A chart takes the width of its place, and what is folded away, or in a closed tab, has none.
+  // In a closed `details`, Chromium has boxes for it.
+  const isHidden = (place) =>
+    Boolean(place.closest("details:not([open])")) || !place.getClientRects().length;
+
   const showWhenVisible = (place) => {
     const observer = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
@@ -85,7 +89,7 @@
   const showAll = async () => {
     for (const place of document.querySelectorAll("[data-nbcache-kind]")) {
       const kind = place.dataset.nbcacheKind;
-      if (["plotly", "vega"].includes(kind) && !place.getClientRects().length) showWhenVisible(place);
+      if (["plotly", "vega"].includes(kind) && isHidden(place)) showWhenVisible(place);
       // Scripts run in their order, also after one that is loaded from an address.
       else if (kind === "script") await show(place);
       else show(place);

@@ -80,9 +80,12 @@ class DiskShelf:
         with self._lock, translated(self.folder):
             # The list ends the query within `_read`, which can then tell whether a process wrote to
             # the database meanwhile.
-            yield from self._read(
+            found = self._read(
                 lambda execute, disk: list(stored_rows(execute, disk, wanted)), nothing
             )
+        # Without the lock: a caller may stop after the first, and another thread may then collect
+        # the generator, which could not release it.
+        yield from found
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with a prefix, in order.

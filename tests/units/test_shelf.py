@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -35,6 +36,17 @@ class ShelfContract:
 
     def test_what_was_never_set_is_none(self, shelf: Shelf) -> None:
         assert shelf.get("key") is None
+
+    def test_a_look_up_that_was_left_early_locks_out_no_other_thread(self, shelf: Shelf) -> None:
+        shelf.set("a", SMALL)
+        shelf.set("b", SMALL)
+        left = shelf.get_many(["a", "b"])
+        next(left)
+        other = threading.Thread(target=shelf.get, args=("a",), daemon=True)
+        other.start()
+        other.join(10)
+        assert not other.is_alive()
+        assert dict(left) == {"b": SMALL}
 
     @pytest.mark.parametrize("value", [b"", b"\x00\xff", SMALL, LARGE])
     @pytest.mark.parametrize("key", ["key", "", "a/b é", "scan/../x", "0"])
