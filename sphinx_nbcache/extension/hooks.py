@@ -7,7 +7,7 @@ import os
 import sys
 from bdb import BdbQuit
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +128,18 @@ class BuildStoppedError(SphinxError, BdbQuit):
     category = "Notebook failed"
 
 
+def drop_empty_build_info(app: Sphinx) -> None:
+    """`builder-inited`: remove the record of Sphinx's HTML builder if a kill has left it empty.
+
+    Sphinx would end this build and every later one with an IndexError (`BuildInfo.load` in
+    `sphinx/builders/html/_build_info.py`, 9.0).
+    """
+    record = Path(app.outdir, ".buildinfo")
+    with suppress(OSError):
+        if record.is_file() and not record.is_symlink() and record.stat().st_size == 0:
+            record.unlink()
+
+
 class Hooks:
     """The state of one build between its events.
 
@@ -167,6 +179,7 @@ class Hooks:
         app.connect("config-inited", name_left_over, priority=AFTER_SUFFIXES)
         app.connect("config-inited", check_parsers, priority=AFTER_SUFFIXES)
         app.connect("builder-inited", leave_out_outputs)
+        app.connect("builder-inited", drop_empty_build_info)
         # The last event before Sphinx reads pages, and the first that knows which documents exist.
         app.connect("env-get-outdated", self.execute)
         app.connect("doctree-read", self.fill, priority=_BEFORE_COLLECTORS)

@@ -379,3 +379,12 @@ def test_a_terminal_that_is_closed_ends_a_build_and_a_command_with_the_status_of
     os.close(ours)
     assert process.wait(30) == 129
     assert_no_kernel_is_left(book)
+
+
+def test_an_empty_record_of_the_html_builder_ends_no_build(book: Book) -> None:
+    """A kill at that moment leaves it so."""
+    book.index()
+    book.build()
+    (book.folder / "_build" / "html" / ".buildinfo").write_text("")
+    built = book.build()
+    assert (built.status, built.warnings) == (0, "")
