@@ -16,14 +16,13 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
+from sphinx_nbcache.notebooks.myst import DIRECTIVE
 from sphinx_nbcache.notebooks.notebook import SKIP_TAG, Notebook
 
-EVAL, EVAL_FIGURE = "eval", "eval:figure"
 # Role and directives, as in MyST-NB.
-_NAMES = frozenset({EVAL, "eval:any", EVAL_FIGURE})
+_NAMES = frozenset({"eval", "eval:any", "eval:figure"})
 _LINE_BREAK = re.compile(r"[^\S\n]*\n\s*")
 _SIGN = "{eval"
-_DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
 # Directives whose content is no Markdown.
 _VERBATIM = frozenset(
     "code code-block sourcecode literalinclude parsed-literal highlight raw math eval-rst doctest"
@@ -87,7 +86,7 @@ def expressions_in(text: str, depth: int = 0) -> Iterator[str]:
 
 
 def _in_fence(token: Token, depth: int) -> Iterator[str]:
-    match = _DIRECTIVE.fullmatch(token.info.strip())
+    match = DIRECTIVE.fullmatch(token.info.strip())
     if match is None or match[1] in _VERBATIM:
         return
     if match[1] in _NAMES:

@@ -61,7 +61,7 @@ def render_latex(value: Any, context: Context) -> list[nodes.Node]:
         context.warn(Topic.MIME, "an output has LaTeX that does not end what it begins")
         return []
     if match := _DELIMITED.fullmatch(text):
-        return [_formula(next(group for group in match.groups() if group is not None))]
+        return [_formula(_inside(match))]
     if _MATHS.fullmatch(text):
         return [_formula(text, nowrap=True)]
     # MathJax would show any other environment, such as a table, as an error
@@ -89,10 +89,14 @@ def formula_in(text: str) -> Formula | None:
     if not _is_balanced(text):
         return None
     match = _DELIMITED.fullmatch(text)
-    inner = text if match is None else next(group for group in match.groups() if group is not None)
+    inner = text if match is None else _inside(match)
     if _DELIMITER.search(inner) or _ends_with_backslash(inner):
         return None
     return Formula(inner.strip(), is_display=_MATHS.fullmatch(inner) is not None)
+
+
+def _inside(delimited: re.Match[str]) -> str:
+    return next(group for group in delimited.groups() if group is not None)
 
 
 def _ends_with_backslash(text: str) -> bool:
