@@ -213,7 +213,7 @@ def looks_in(
             if not is_checked:
                 problems.append(f"{section} = {given!r:.200} is not a mapping")
             continue
-        names = dict(_names(section, is_cell=is_cell))
+        names = dict(_names(section, is_cell=is_cell)) if given else {}
         for key, value in given.items():
             if key in names:
                 name, check = names[key]

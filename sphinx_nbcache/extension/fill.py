@@ -230,7 +230,7 @@ def _fill_cell(
     outputs = shown.outputs_of(node)
     looks: Looks = with_known_lexers(node["looks"], warn)
     models = {**stored_models(node["widgets"]), **shown.widgets}
-    context = replace(context_for(env, document, node.line, looks, warn), widgets=models)
+    context = context_for(document, node.line, looks, warn, models)
     # A copy: a second try finds the figure as it was.
     figure = next((child.deepcopy() for child in node.findall(OutputFigure)), None)
     rendered = render_outputs(outputs, cell.tags, context, figure)
@@ -290,17 +290,18 @@ def _lexer(node: CodeCellNode, shown: ShownResult) -> str:
 
 
 def context_for(
-    env: BuildEnvironment, document: nodes.document, line: int | None, looks: Looks, warn: Warn
+    document: nodes.document, line: int | None, looks: Looks, warn: Warn, widgets: Mapping[str, Any]
 ) -> Context:
     """Return the surroundings of an output in a document.
 
     Args:
-        env: The environment.
         document: The document.
         line: The line of the cell, or of the place.
         looks: How it looks.
         warn: Issues a warning about it.
+        widgets: The state of widgets, by model.
     """
+    env: BuildEnvironment = document.settings.env
     return Context(
         document,
         image_folder(env),
@@ -311,4 +312,5 @@ def context_for(
         looks=looks,
         formulas=_shows_formulas(env),
         kept=kept_html(env),
+        widgets=widgets,
     )

@@ -5,7 +5,8 @@ Every format takes one path. Other Markdown files are passed to myst-parser unch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from docutils import nodes
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 from myst_parser.config.main import MdParserConfig, merge_file_level
+from myst_parser.mdit_to_docutils import base
 from myst_parser.mdit_to_docutils.sphinx_ import SphinxRenderer
 from myst_parser.parsers.mdit import create_md_parser
 from myst_parser.parsers.sphinx_ import MystParser
@@ -132,6 +134,15 @@ class NotebookRenderer(SphinxRenderer):
     def __init__(self, parser: MarkdownIt) -> None:
         super().__init__(parser)
         self._nested: list[tuple[int, NumberedCell]] | None = None
+
+    def setup_render(self, options: Any, env: Any) -> None:
+        """Set up the renderer for the document in the options."""
+        # myst-parser makes a document of its own first, with all settings of docutils, also where
+        # one is given (`setup_render` in `myst_parser/mdit_to_docutils/base.py`, 5.2). It takes a
+        # thirtieth of the time of a build.
+        has_own = "document" in options and hasattr(base, "make_document")
+        with _no_spare_document() if has_own else nullcontext():
+            super().setup_render(options, env)
 
     @cached_property
     def cells(self) -> tuple[NumberedCell, ...]:
@@ -307,6 +318,17 @@ def _lexer(notebook: Notebook) -> str:
     # Not `python`: magics such as `%time` would be highlighting errors
     # (https://ipython.readthedocs.io/en/stable/interactive/magics.html).
     return "ipython3" if notebook.language in ("python", "") else notebook.language
+
+
+@contextmanager
+def _no_spare_document() -> Iterator[None]:
+    """Let myst-parser make no document that it does not use."""
+    make = base.make_document
+    base.make_document = lambda *_: None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        base.make_document = make
 
 
 def _config(env: BuildEnvironment, notebook: Notebook, document: nodes.document) -> MdParserConfig:

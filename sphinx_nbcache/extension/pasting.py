@@ -206,7 +206,7 @@ def _paste(
 
     looks = with_known_lexers(settings, warn)
     looks = replace(looks, image={**looks.image, **place.image})
-    context = replace(context_for(env, document, node.line, looks, warn), widgets=value.widgets)
+    context = context_for(document, node.line, looks, warn, value.widgets)
     is_alone = _is_alone(node)
     if _is_in(node, _KEPT_TEXTS) and place.inline:
         shown = render_in_title(value, place, context)

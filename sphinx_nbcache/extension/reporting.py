@@ -22,6 +22,8 @@ from sphinx_nbcache.report.pages import ReportNode, StatusNode, fill_reports, fi
 from sphinx_nbcache.report.selection import Links
 
 _WITH_FILES = frozenset({"html", "dirhtml", "singlehtml"})
+# Builders that resolve each document alone. Others put many into one, which has the places of all.
+_PAGE_BY_PAGE = frozenset({"html", "dirhtml"})
 
 
 class BuildReport:
@@ -60,6 +62,10 @@ class BuildReport:
 
 def fill_places(app: Sphinx, doctree: nodes.document, docname: str, report: BuildReport) -> None:
     """Fill in the parts of the report that a page shows."""
+    domain = notebook_domain(app.env)
+    has_places = docname in domain.reports or docname in domain.statuses
+    if app.builder.name in _PAGE_BY_PAGE and not has_places:
+        return  # most pages: without a walk
 
     def warn(text: str, place: nodes.Node) -> None:
         LOGGER.warning("%s", text, type=WARNING_TYPE, subtype=Topic.REPORT.value, location=place)

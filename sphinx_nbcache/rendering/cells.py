@@ -123,6 +123,8 @@ def put_together(
 
 def _is_wide(output: nodes.Node) -> bool:
     """Tell whether an output has a table, which may be wider than the page."""
+    if isinstance(output, nodes.literal_block):
+        return False  # most outputs: without a walk
     return any("<table" in raw.astext() for raw in output.findall(nodes.raw))
 
 
