@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,12 @@ def write_image(content: bytes, suffix: str, folder: Path) -> Path:
 
 def image_folder(env: BuildEnvironment) -> Path:
     """Return the folder of image files: next to the doctrees that refer to them."""
-    return Path(env.doctreedir) / "nbcache-images"
+    return _image_folder(str(env.doctreedir))
+
+
+@cache  # asked for each cell
+def _image_folder(doctrees: str) -> Path:
+    return Path(doctrees) / "nbcache-images"
 
 
 def image_uri(env: BuildEnvironment, path: Path) -> str:
