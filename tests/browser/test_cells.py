@@ -208,6 +208,26 @@ def test_a_fold_has_one_edge_and_its_source_none(opened: Visit) -> None:
     assert set(folded.evaluate_all(edge)) == {"0px"}
 
 
+def test_the_words_of_a_fold_have_the_colour_of_the_text_under_themes_with_white_titles(
+    opened: Visit,
+) -> None:
+    opened.page.add_style_tag(content="body .admonition-title { color: #fff; background: #6ab0de }")
+    title = opened.page.locator("details.hide > summary p.admonition-title").first
+    colour = "element => getComputedStyle(element).color"
+    fold = opened.page.locator("details.hide > summary").first
+    assert title.evaluate(colour) == fold.evaluate(colour) != "rgb(255, 255, 255)"
+
+
+def test_marks_outside_a_list_are_not_cut_off_by_the_box_that_scrolls(opened: Visit) -> None:
+    opened.page.set_viewport_size({"width": 400, "height": 800})
+    room = """box => {
+      const content = box.firstElementChild.getBoundingClientRect().left;
+      return content - box.getBoundingClientRect().left;
+    }"""
+    for box in opened.page.locator("div.cell_output:visible").all():
+        assert box.evaluate(room) >= 16
+
+
 def test_whatever_is_folded_is_printed(opened: Visit) -> None:
     opened.page.emulate_media(media="print")
     for text in ("'an output below a hidden source'", "a hidden output", "a hidden cell"):
