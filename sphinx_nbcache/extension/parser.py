@@ -6,7 +6,7 @@ Every format takes one path. Other Markdown files are passed to myst-parser unch
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -140,8 +140,7 @@ class NotebookRenderer(SphinxRenderer):
         # myst-parser makes a document of its own first, with all settings of docutils, also where
         # one is given (`setup_render` in `myst_parser/mdit_to_docutils/base.py`, 5.2). It takes a
         # thirtieth of the time of a build.
-        has_own = "document" in options and hasattr(base, "make_document")
-        with _no_spare_document() if has_own else nullcontext():
+        with _no_spare_document():
             super().setup_render(options, env)
 
     @cached_property
@@ -322,8 +321,11 @@ def _lexer(notebook: Notebook) -> str:
 
 @contextmanager
 def _no_spare_document() -> Iterator[None]:
-    """Let myst-parser make no document that it does not use."""
-    make = base.make_document
+    """Let myst-parser make no document that it does not use: `_render` always gives one."""
+    make = getattr(base, "make_document", None)
+    if make is None:
+        yield  # a later version, which may not make one
+        return
     base.make_document = lambda *_: None  # type: ignore[assignment]
     try:
         yield

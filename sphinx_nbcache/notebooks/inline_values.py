@@ -16,7 +16,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
-from sphinx_nbcache.notebooks.myst import DIRECTIVE
+from sphinx_nbcache.notebooks.myst import directive_of
 from sphinx_nbcache.notebooks.notebook import SKIP_TAG, Notebook
 
 # Role and directives, as in MyST-NB.
@@ -78,21 +78,20 @@ def expressions_in(text: str, depth: int = 0) -> Iterator[str]:
     if depth > _DEEPEST:
         return
     for token in _parser().parse(text):
-        if token.type in ("fence", "colon_fence"):
-            yield from _in_fence(token, depth)
+        yield from _in_directive(token, depth)
         for child in token.children or ():
             if child.type == "myst_role" and child.meta.get("name") in _NAMES:
                 yield normal(child.content)
 
 
-def _in_fence(token: Token, depth: int) -> Iterator[str]:
-    match = DIRECTIVE.fullmatch(token.info.strip())
-    if match is None or match[1] in _VERBATIM:
+def _in_directive(token: Token, depth: int) -> Iterator[str]:
+    name, argument = directive_of(token)
+    if not name or name in _VERBATIM:
         return
-    if match[1] in _NAMES:
-        yield normal(match[2])
-    elif _SIGN in match[2]:
-        yield from expressions_in(match[2], depth + 1)  # the title of an admonition
+    if name in _NAMES:
+        yield normal(argument)
+    elif _SIGN in argument:
+        yield from expressions_in(argument, depth + 1)  # the title of an admonition
     if _SIGN in token.content:
         yield from expressions_in(token.content, depth + 1)
 

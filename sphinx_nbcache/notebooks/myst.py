@@ -39,7 +39,7 @@ from sphinx_nbcache.notebooks.notebook import Cell, Notebook, Problem
 CODE_CELL = "code-cell"
 RAW_CELL = "raw-cell"
 
-DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
+_DIRECTIVE = re.compile(r"\{([^\s{}]+)\}(.*)", re.DOTALL)
 # Directives whose body is used verbatim: a code cell inside is an example.
 _VERBATIM = frozenset(
     "code code-block sourcecode literalinclude parsed-literal highlight raw math eval-rst"
@@ -146,7 +146,7 @@ def directive_of(token: Token) -> tuple[str, str]:
     """Return name and argument of a fence's directive; empty if it is not a directive."""
     if token.type not in ("fence", "colon_fence"):
         return "", ""
-    match = DIRECTIVE.fullmatch(token.info.strip())
+    match = _DIRECTIVE.fullmatch(token.info.strip())
     return (match[1], match[2].strip()) if match else ("", "")
 
 

@@ -16,7 +16,7 @@ from sphinx_nbcache.project.outcomes import NotebookOutcome
 from sphinx_nbcache.report.ci import annotation, is_github, job_summary
 from sphinx_nbcache.report.model import Report, ReportEntry, ReportFailure
 
-WORKSPACE = {"GITHUB_WORKSPACE": str(Path("/work/project").absolute())}
+WORKSPACE = {"GITHUB_WORKSPACE": str(Path("/runner/project").absolute())}
 HOSTILE = "a|b`c` <script>alert(1)</script> *x* [l](http://h) ![i](x)\n# h | &amp; \x1b[31mred\\"
 
 
