@@ -19,7 +19,11 @@ PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 
 # Below this range, no outgoing connection takes a port by chance, as its local end, between the
 # choice of a port and its use. https://docs.kernel.org/networking/ip-sysctl.html
+# Such a connection would make the kernel end, or, if the port is that of its outputs, stay silent
+# for ever (ipykernel 7.4 fails to bind it, and waits for its own threads).
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+# Where the range cannot be read: Linux's default. On macOS and Windows it starts at 49152.
+_USUAL_END = 32_768
 _FIRST = 10_240
 # In a small range, kernels of several builds would often get the same ports.
 _LEAST = 2_000
@@ -34,16 +38,19 @@ _TURN_SECONDS = 0.2
 
 
 def free_ports(count: int, ip: str) -> list[int] | None:
-    """Return free ports, each given once in this process; `None` lets the system choose.
+    """Return free ports, each given once in this process.
 
     Args:
         count: The number of ports.
         ip: The address on which they have to be free.
+
+    Returns:
+        `None` if too few are left beside those of outgoing connections: the system has to choose.
     """
     try:
         end = int(_RANGE.read_text("ascii").split()[0])
     except (OSError, ValueError, IndexError):
-        return None
+        end = _USUAL_END
     if end - _FIRST < _LEAST:
         return None
     chance = random.SystemRandom()  # other processes must arrive at other ports
