@@ -19,6 +19,7 @@ import msgspec
 
 from sphinx_nbcache.bounded import Many, Name
 from sphinx_nbcache.traces.fingerprints import text_digest
+from sphinx_nbcache.traces.installed import content_of, origin_of, read_text
 
 # https://packaging.python.org/en/latest/specifications/recording-installed-packages/; old versions
 # of setuptools append the Python version (`name-1.0-py3.9.egg-info`).
@@ -85,6 +86,7 @@ class Environment:
     python: Python
     folders: tuple[str, ...] = ()
     _details: dict[str, str | None] = field(default_factory=dict, repr=False)
+    _contents: dict[str, str] = field(default_factory=dict, repr=False)
 
     def version(self, name: str) -> str | None:
         """Return the version of a distribution; `None` if it is not installed.
@@ -97,6 +99,22 @@ class Environment:
             found = self._installed.get(name)
             self._details[name] = found and found[0] + _origin(found[1])
         return self._details[name]
+
+    def plain_version(self, name: str) -> str | None:
+        """Return the version of a distribution in its metadata; `None` if it is not installed."""
+        found = self._installed.get(normalised(name))
+        return found[0] if found is not None else None
+
+    def content(self, name: str) -> str:
+        """Return the digest of a distribution's code, or a word (see [](content_of)).
+
+        It is empty if the distribution is not installed.
+        """
+        name = normalised(name)
+        if name not in self._contents:
+            found = self._installed.get(name)
+            self._contents[name] = content_of(found[1]) if found is not None else ""
+        return self._contents[name]
 
     @cached_property
     def baseline(self) -> tuple[str, str]:
@@ -167,23 +185,9 @@ def _names(folder: str) -> tuple[str, ...]:
         return ()
 
 
-def _read(*parts: str) -> str:
-    try:
-        with open(os.path.join(*parts), encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
 def _origin(folder: str) -> str:
     """Return a version suffix for an installation from a repository or an archive; else empty."""
-    # https://packaging.python.org/en/latest/specifications/direct-url/
-    try:
-        origin = json.loads(_read(folder, "direct_url.json") or "{}")
-    except ValueError:
-        return ""
-    if not isinstance(origin, dict):
-        return ""
+    origin = origin_of(folder)
     # `dir_info` is left out: the location of an editable installation does not identify its code,
     # whose files are tracked as local modules.
     parts = [origin.get(key) for key in ("vcs_info", "archive_info")]
@@ -193,11 +197,11 @@ def _origin(folder: str) -> str:
 
 def _top_level(folder: str) -> Iterable[str]:
     # Only setuptools writes `top_level.txt`; hatchling, flit and others do not.
-    listed = _read(folder, "top_level.txt").split()
+    listed = read_text(folder, "top_level.txt").split()
     if listed:
         return listed
     found = set()
-    for line in _read(folder, "RECORD").splitlines():
+    for line in read_text(folder, "RECORD").splitlines():
         path = line.split(",")[0]
         first, slash, _ = path.partition("/")
         if slash or first.endswith((".py", ".so", ".pyd")):

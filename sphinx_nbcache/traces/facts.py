@@ -22,8 +22,9 @@ import msgspec
 
 from sphinx_nbcache.bounded import Many, Name, State, Text
 from sphinx_nbcache.files.paths import matching_glob
-from sphinx_nbcache.traces.distributions import Python
+from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.fingerprints import GONE, matching, text_digest
+from sphinx_nbcache.traces.installed import EDITABLE, FROM_INDEX
 from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.world import (
     PYTHON_VARIABLES,
@@ -381,20 +382,47 @@ class Uninstalled(_Fact, frozen=True, tag="uninstalled"):
 
 
 class Distribution(_Fact, frozen=True, tag="distribution"):
-    """A distribution had this version."""
+    """A distribution had this version and, if it was imported, this code."""
 
     _kind = Kind.VERSIONS
     name: Name
     version: Name
+    content: State = ""
+    """The result of `Environment.content`; empty in facts of versions that did not compare it."""
+
+    @classmethod
+    def now(cls, name: str, environment: Environment) -> Distribution | None:
+        """Return the fact about an installed distribution; `None` if it is not installed."""
+        version = environment.plain_version(name)
+        if version is None:
+            return None
+        content = environment.content(name)
+        if content == FROM_INDEX:
+            # The version tells the commit of a repository.
+            version = environment.version(name) or version
+        return cls(name, version, content)
 
     def mismatch(self, world: World) -> str | None:
-        """Compare the installed version."""
+        """Compare the installed version and the code."""
         if world.environment is None:
             return _NO_ENVIRONMENT
+        if self.content:
+            return self._difference(Distribution.now(self.name, world.environment))
         version = world.environment.version(self.name)
         if version == self.version:
             return None
         return f"{self.name} {self.version} → {version or 'not installed'}"
+
+    def _difference(self, now: Distribution | None) -> str | None:
+        if now == self:
+            return None
+        if now is None or now.version != self.version:
+            version = now.version if now is not None else "not installed"
+            return f"{self.name} {self.version} → {version}"
+        if EDITABLE in (now.content, self.content):
+            was, is_ = ("editable" if d.content == EDITABLE else "regular" for d in (self, now))
+            return f"{self.name} {self.version}: its installation was {was}, and is {is_} now"
+        return f"{self.name} {self.version} was installed again with other code"
 
     def in_words(self) -> str:
         """Name the distribution and the version."""

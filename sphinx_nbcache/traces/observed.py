@@ -297,12 +297,14 @@ def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
 def _distributions(
     names: set[str], report: TracerReport, environment: Environment
 ) -> Iterator[Distribution]:
-    found = {owner for name in names for owner in environment.owners(name)}
-    for folder in report.asked_versions:
-        parsed = parse_info(folder)
-        if parsed is not None:
-            found.add(parsed[0])
-    for name in sorted(found - _BASELINE):
+    found = {owner for name in names for owner in environment.owners(name)} - _BASELINE
+    for name in sorted(found):
+        fact = Distribution.now(name, environment)
+        if fact is not None:
+            yield fact
+    # Code that asks only for a version does not depend on the files.
+    asked = {parsed[0] for folder in report.asked_versions if (parsed := parse_info(folder))}
+    for name in sorted(asked - found - _BASELINE):
         version = environment.version(name)
         if version is not None:
             yield Distribution(name, version)

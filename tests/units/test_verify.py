@@ -268,6 +268,57 @@ def test_of_a_repository_the_commit_is_part_of_the_version(here: Here) -> None:
     assert here.says(Distribution("mine", "1")) is None
 
 
+RECORD = """\
+../../../bin/mine,sha256={script},293
+mine-1.dist-info/METADATA,sha256={metadata},48
+mine-1.dist-info/RECORD,,
+mine/__init__.py,sha256={code},8
+"mine/a,b.txt",sha256={data},8
+{more}"""
+
+
+def test_the_same_version_with_other_code_is_noticed(here: Here) -> None:
+    folder = here.install("mine", "1")
+    (folder / "WHEEL").write_text("Root-Is-Purelib: true\n")
+
+    def write(**values: str) -> None:
+        parts = {"script": "a", "metadata": "b", "code": "c", "data": "d", "more": "", **values}
+        (folder / "RECORD").write_text(RECORD.format(**parts))
+
+    def fact() -> Distribution:
+        assert here.world.environment is not None
+        found = Distribution.now("mine", here.world.environment)
+        assert found is not None
+        return found
+
+    write()
+    before = fact()
+    assert here.says(before) is None
+    # Installers write other scripts and other metadata, and bytecode or none.
+    write(script="x", metadata="y", more="mine/__pycache__/__init__.cpython-311.pyc,,\n")
+    (folder / "direct_url.json").write_text('{"url": "file:///a/mine", "dir_info": {}}')
+    assert here.says(before) is None
+    write(code="x")
+    assert here.says(before) == "mine 1 was installed again with other code"
+    write(data="x")
+    assert here.says(before) == "mine 1 was installed again with other code"
+    # Earlier versions compared only the version.
+    assert here.says(Distribution("mine", "1")) is None
+
+
+def test_a_compiled_package_from_an_index_counts_by_its_version(here: Here) -> None:
+    folder = here.install("mine", "1")
+    assert here.world.environment is not None
+    fact = Distribution.now("mine", here.world.environment)
+    assert fact == Distribution("mine", "1", "index")
+    (folder / "RECORD").write_text("mine/a.so,sha256=x,1\n")
+    assert here.says(fact) is None
+    (folder / "direct_url.json").write_text('{"url": "file:///a/mine", "dir_info": {}}')
+    assert here.says(fact) == "mine 1 was installed again with other code"
+    (folder / "direct_url.json").write_text('{"dir_info": {"editable": true}}')
+    assert here.says(fact) == "mine 1: its installation was regular, and is editable now"
+
+
 def test_a_package_that_was_not_there_is_noticed(here: Here) -> None:
     assert here.says(Uninstalled("seaborn polars")) is None
     here.install("polars", "1")
