@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,42 @@ OLD_NS = 1_600_000_000_123_456_789
 def environment_here() -> dict[str, str]:
     """Return the environment in which kernels are traced here."""
     return {name: value for name, value in os.environ.items() if name != UNUSED}
+
+
+def report(**more: Any) -> dict[str, Any]:
+    """Return the report of a run in which nothing happened."""
+    python = {
+        "implementation": "CPython",
+        "version": "3.11",
+        "platform": "linux",
+        "machine": "x86_64",
+        "prefixes": [],
+        "library": [],
+        "sites": [],
+    }
+    empty_lists: tuple[str, ...] = (
+        "removed",
+        "moved",
+        "made",
+        "listings",
+        "packages",
+        "wanted",
+        "asked_versions",
+        "search",
+    )
+    empty_lists += ("processes", "hosts", "children", "errors", "proven", "changed")
+    empty_maps: tuple[str, ...] = ("reads", "writes", "named", "inferred", "modules", "missing")
+    empty_maps += ("variables", "others", "left")
+    return {
+        "schema": 3,
+        "started": time.time_ns(),
+        "python": python,
+        "start_variables": {},
+        "handles": True,
+        **{name: [] for name in empty_lists},
+        **{name: {} for name in empty_maps},
+        **more,
+    }
 
 
 class Shells:
@@ -145,8 +182,10 @@ class Project:
         places = PathNames(
             str(self.root), home=str(self.root.parent / "home"), temporary=(), **self.options
         )
-        environment = Environment(self.python) if self.python is not None else None
-        return World(places, Fingerprints(), environment, {**environment_here(), **self.variables})
+        variables = {**environment_here(), **self.variables}
+        python = self.python
+        environment = Environment.of(python, variables) if python is not None else None
+        return World(places, Fingerprints(), environment, variables)
 
     def config(self, *, startup: bool = False) -> TracerConfig:
         support = self.root.parent / "support"

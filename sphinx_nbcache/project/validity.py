@@ -87,11 +87,13 @@ class Worlds:
         if kernel not in self._worlds:
             facts = self._kernel(*kernel)
             python = facts.python if facts is not None else None
+            given = self._environment
+            variables = facts.environment(given) if facts is not None else given
             self._worlds[kernel] = World(
                 PathNames(str(self._root), ignored=self.quiet),
                 self.fingerprints,
-                Environment(python) if python is not None else None,
-                facts.environment(self._environment) if facts is not None else self._environment,
+                Environment.of(python, variables) if python is not None else None,
+                variables,
             )
         return self._worlds[kernel]
 

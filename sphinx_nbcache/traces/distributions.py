@@ -19,11 +19,20 @@ import msgspec
 
 from sphinx_nbcache.bounded import Many, Name
 from sphinx_nbcache.traces.fingerprints import text_digest
-from sphinx_nbcache.traces.installed import content_of, origin_of, read_text
+from sphinx_nbcache.traces.installed import (
+    content_of,
+    edited_modules,
+    is_editable,
+    origin_of,
+    path_lines,
+    read_text,
+)
 
 # https://packaging.python.org/en/latest/specifications/recording-installed-packages/; old versions
 # of setuptools append the Python version (`name-1.0-py3.9.egg-info`).
 _INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
+# The `.pth` files of editable installations, as setuptools and hatchling name them.
+_EDITABLE = ("__editable__", "_editable_impl_")
 _BASELINE = ("ipykernel", "ipython")
 # An interpreter on a network drive may take many seconds to start.
 _PROBE_SECONDS = 60
@@ -115,6 +124,50 @@ class Environment:
             found = self._installed.get(name)
             self._contents[name] = content_of(found[1]) if found is not None else ""
         return self._contents[name]
+
+    @classmethod
+    def of(cls, python: Python, variables: Mapping[str, str]) -> Environment:
+        """Return the distributions of an interpreter that is started with these variables."""
+        listed = variables.get("PYTHONPATH", "").split(os.pathsep)
+        # A relative path leads elsewhere in each directory.
+        return cls(python, tuple(map(os.path.normpath, filter(os.path.isabs, listed))))
+
+    def information(self, name: str) -> str | None:
+        """Return the metadata directory of a distribution; `None` if it is not installed."""
+        found = self._installed.get(normalised(name))
+        return found[1] if found is not None else None
+
+    @cached_property
+    def edited(self) -> Mapping[str, tuple[str, str]]:
+        """The distribution and the path of each top-level module that is installed as editable."""
+        return {
+            module: (name, path)
+            for name, information in self._edited.items()
+            for module, path in edited_modules(information).items()
+        }
+
+    @cached_property
+    def added_folders(self) -> tuple[str, ...]:
+        """The directories that `.pth` files add to the search path, except editable ones."""
+        files = [
+            os.path.join(site, entry)
+            for site in self.python.sites
+            for entry in _names(site)
+            if entry.endswith(".pth") and not entry.startswith(_EDITABLE)
+        ]
+        found = [folder for file in files for folder in path_lines(file)]
+        edited = self.edited.values() if found else ()
+        folders = {os.path.dirname(path) for _, path in edited}
+        return tuple(folder for folder in found if folder not in folders)
+
+    @cached_property
+    def _edited(self) -> Mapping[str, str]:
+        """The metadata directories of editable installations."""
+        return {
+            name: information
+            for name, (_, information) in self._installed.items()
+            if is_editable(origin_of(information))
+        }
 
     @cached_property
     def baseline(self) -> tuple[str, str]:

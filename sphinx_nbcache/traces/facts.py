@@ -365,14 +365,19 @@ class Uninstalled(_Fact, frozen=True, tag="uninstalled"):
 
     _kind = Kind.VERSIONS
     modules: Text
-    """Their top-level names, separated by spaces."""
+    """Their names, separated by spaces."""
+    everywhere: bool = False
+    """Whether editable installations and added directories count, too, as in new facts."""
 
     def mismatch(self, world: World) -> str | None:
         """Check that no distribution provides one of them."""
         if world.environment is None:
             return _NO_ENVIRONMENT
         for name in self.modules.split():
-            if world.environment.has_module(name):
+            is_there = (
+                world.provides(name) if self.everywhere else world.environment.has_module(name)
+            )
+            if is_there:
                 return f"the package {name} is installed now"
         return None
 
@@ -431,6 +436,73 @@ class Distribution(_Fact, frozen=True, tag="distribution"):
     def in_report(self) -> Iterator[tuple[str, str]]:
         """Yield the package."""
         yield "package", self.in_words()
+
+
+class Source(_Fact, frozen=True, tag="source"):
+    """Imported modules of a distribution had this content, wherever they were installed from.
+
+    The version is not compared: the fact is about editable installations, and about a package whose
+    source lies under the root.
+    """
+
+    _kind = Kind.VERSIONS
+    name: Name
+    files: Annotated[tuple[tuple[Name, State], ...], Many]
+    """The paths of modules, relative to `site-packages`, with their digests."""
+
+    def mismatch(self, world: World) -> str | None:
+        """Compare the content with that of the current installation, editable or not."""
+        if world.environment is None:
+            return _NO_ENVIRONMENT
+        now = world.digests(self.name, (path for path, _ in self.files))
+        if now is None:
+            return f"{self.name} is not installed any more"
+        for path, digest in self.files:
+            if path not in now or now[path] == GONE:
+                return f"{path} of {self.name} is not there any more"
+            if now[path] != digest:
+                return f"{path} of {self.name} changed"
+        return None
+
+    def in_words(self) -> str:
+        """Name the distribution and the number of modules."""
+        count = len(self.files)
+        return f"{self.name}, by the content of {count} module{'s' if count != 1 else ''}"
+
+    def in_report(self) -> Iterator[tuple[str, str]]:
+        """Yield the package."""
+        yield "package", self.name
+
+
+class SearchPath(_Fact, frozen=True, tag="searchpath"):
+    """Modules were found in these directories of `PYTHONPATH` and `.pth` files, or in none."""
+
+    _kind = Kind.IMPORTS
+    modules: Text
+    """The top-level names of the imported modules, separated by spaces."""
+    found: Annotated[tuple[tuple[Name, Name], ...], Many] = ()
+    """The modules that such a directory provides, with its name."""
+
+    @classmethod
+    def now(cls, modules: Iterable[str], world: World) -> SearchPath:
+        """Return the fact about the current search path."""
+        names = sorted(set(modules))
+        return cls(" ".join(names), tuple(sorted(world.elsewhere(names).items())))
+
+    def mismatch(self, world: World) -> str | None:
+        """Look for the modules again."""
+        before, now = dict(self.found), world.elsewhere(_words(self.modules))
+        for name in sorted({*before, *now}):
+            if name in now and now[name] != before.get(name):
+                return f"import {name} finds it in {_slash(now[name])} now"
+            if name not in now:
+                return f"import {name} does not find it in {_slash(before[name])} any more"
+        return None
+
+    def in_words(self) -> str:
+        """Name the modules and directories."""
+        shown = ", ".join(f"{name} in {_slash(folder)}" for name, folder in self.found)
+        return f"search path: {shown or 'PYTHONPATH and .pth files provide no imported module'}"
 
 
 class Interpreter(_Fact, frozen=True, tag="interpreter"):
@@ -669,6 +741,8 @@ Fact = (
     | Unshadowed
     | Uninstalled
     | Distribution
+    | Source
+    | SearchPath
     | Interpreter
     | Baseline
     | EnvironmentVariable

@@ -11,7 +11,7 @@ import binascii
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
 from sphinx_nbcache.traces.fingerprints import text_digest
@@ -127,6 +127,25 @@ def edited_modules(information: str) -> dict[str, str]:
         elif name.endswith(".pth"):
             for folder in path_lines(os.path.join(site, name)):
                 found.update(dict(_modules_of(folder)))
+    return found
+
+
+def source_files(information: str, paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the file and the digest of each path of a distribution, relative to `site-packages`.
+
+    Only the file is known for an editable installation, else only the digest. Paths that do not
+    exist are left out.
+    """
+    if not is_editable(origin_of(information)):
+        digests = recorded(information)
+        return {path: ("", hexadecimal(digests[path])) for path in paths if path in digests}
+    modules = edited_modules(information)
+    found = {}
+    for path in paths:
+        top, slash, rest = path.partition("/")
+        base = modules.get(top if slash else top.partition(".")[0])
+        if base is not None:
+            found[path] = (os.path.join(base, rest) if slash else base, "")
     return found
 
 

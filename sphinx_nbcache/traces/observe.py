@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sphinx_nbcache.text import shortened
@@ -54,10 +55,17 @@ def observe(
     report = read_report(raw)
     if report is None:
         return Trace(unreliable=_NO_REPORT)
+    environment = _environment(report, world)
+    if environment is not world.environment:
+        world = replace(world, environment=environment)
     evidence = RunEvidence.of(report, world, source, left_over)
     # The doubts are read last: computing the facts and the written files adds to them.
-    facts: list[Fact] = [*file_facts(evidence), *_listings(evidence), *_startup(evidence)]
-    facts += package_facts(evidence, _environment(report, world))
+    facts: list[Fact] = [
+        *file_facts(evidence, environment),
+        *_listings(evidence),
+        *_startup(evidence),
+    ]
+    facts += package_facts(evidence, environment)
     facts += Location.mentioned(texts, world.places)
     written = tuple(_written(evidence))
     doubt = next(iter(evidence.doubts), None)
@@ -81,7 +89,7 @@ def _environment(report: TracerReport, world: World) -> Environment:
     python = _python(report)
     if world.environment is not None and world.environment.python == python:
         return world.environment
-    return Environment(python)
+    return Environment.of(python, world.variables)
 
 
 def _listings(evidence: RunEvidence) -> Iterator[Fact]:

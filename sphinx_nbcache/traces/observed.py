@@ -17,6 +17,8 @@ from sphinx_nbcache.traces.facts import (
     Fact,
     File,
     Interpreter,
+    SearchPath,
+    Source,
     Uninstalled,
     Unshadowed,
 )
@@ -33,7 +35,7 @@ _LONGEST = 255
 _BASELINE = frozenset({"ipython", "ipykernel"})
 
 
-def file_facts(evidence: RunEvidence) -> Iterator[Fact]:
+def file_facts(evidence: RunEvidence, environment: Environment) -> Iterator[Fact]:
     """Yield the facts about files and directories, sorted by name.
 
     Uncertain facts are added to the doubts of the evidence.
@@ -57,7 +59,13 @@ def file_facts(evidence: RunEvidence) -> Iterator[Fact]:
             # (https://docs.python.org/3/library/importlib.html#importlib.machinery.FileFinder).
             package = name.removesuffix(".py") + "/__init__.py"
             found.setdefault(package, Absent(package, module=True))
-    yield from (found[name] for name in sorted(found))
+    # A fact of the distribution compares these, wherever it is installed from.
+    elsewhere = {
+        name
+        for file in edited_files(evidence, environment)
+        if (name := evidence.name(file)) is not None and not evidence.places.is_inside(name)
+    }
+    yield from (found[name] for name in sorted(found) if name not in elsewhere)
 
 
 def module_names(evidence: RunEvidence) -> set[str]:
@@ -250,6 +258,35 @@ def _stem(name: str) -> str:
     return name.rpartition("/")[2].removesuffix(".py")
 
 
+def edited_files(evidence: RunEvidence, environment: Environment) -> dict[str, tuple[str, str]]:
+    """Return the distribution and the path in it of modules of editable installations, by file."""
+    found = {}
+    for name, (file, _) in evidence.report.modules.items():
+        distribution, base = environment.edited.get(name.partition(".")[0], ("", ""))
+        if not distribution:
+            continue
+        top = os.path.basename(base)
+        if file == base:
+            found[file] = (distribution, top)
+        elif file.startswith(base + os.sep):
+            found[file] = (distribution, top + file[len(base) :].replace(os.sep, "/"))
+    return found
+
+
+def _sources(evidence: RunEvidence, environment: Environment) -> Iterator[Source]:
+    """Yield the facts about editable packages, and about those with a source under the root."""
+    files: dict[str, dict[str, str]] = {}
+    for file, (name, path) in edited_files(evidence, environment).items():
+        files.setdefault(name, {})[path] = evidence.state(file)
+    for module, path in evidence.report.sources.items():
+        for name in environment.owners(module.partition(".")[0]):
+            digests = evidence.world.digests(name, [path]) if path.endswith(".py") else None
+            if digests:
+                files.setdefault(name, {}).update(digests)
+    for name, digests in sorted(files.items()):
+        yield Source(name, tuple(sorted(digests.items())))
+
+
 def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[Fact]:
     """Yield the facts about modules, packages, the interpreter and variables.
 
@@ -261,15 +298,22 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     yield from _unshadowed(evidence)
     yield Interpreter.of(environment.python)
     yield Baseline(*environment.baseline)
-    # Submodules belong to the distribution of their package, which has a separate fact.
     missing = {name for name in report.missing if "." not in name}
     uninstalled = {name for name in missing if not environment.has_module(name)}
-    if uninstalled:
-        yield Uninstalled(" ".join(sorted(uninstalled)))
+    unavailable = {*uninstalled, *report.unavailable}
+    unavailable = {name for name in unavailable if not evidence.world.provides(name)}
+    if unavailable:
+        yield Uninstalled(" ".join(sorted(unavailable)), everywhere=True)
     # A missing name that is installed now raised during its import, as an optional dependency may.
     imported = {name.partition(".")[0] for name in evidence.seen.imports}
     names = {*report.packages, *imported, *(missing - uninstalled)}
-    yield from _distributions(names, report, environment)
+    sources = tuple(_sources(evidence, environment))
+    yield from sources
+    without = frozenset(source.name for source in sources)
+    yield from _distributions(names, report, environment, without)
+    searched = {module for _, modules in report.search for module in modules}
+    if searched:
+        yield SearchPath.now(searched - missing, evidence.world)
     for name, digest in sorted(report.variables.items()):
         yield EnvironmentVariable(name, digest)
     yield EnvironmentVariable.now(PYTHON_VARIABLES, report.start_variables)
@@ -295,9 +339,9 @@ def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
 
 
 def _distributions(
-    names: set[str], report: TracerReport, environment: Environment
+    names: set[str], report: TracerReport, environment: Environment, without: frozenset[str]
 ) -> Iterator[Distribution]:
-    found = {owner for name in names for owner in environment.owners(name)} - _BASELINE
+    found = {owner for name in names for owner in environment.owners(name)} - _BASELINE - without
     for name in sorted(found):
         fact = Distribution.now(name, environment)
         if fact is not None:

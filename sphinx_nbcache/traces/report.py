@@ -104,6 +104,12 @@ class TracerReport(msgspec.Struct, frozen=True):
     errors: tuple[str, ...]
     schema: int = 0
     startup: Startup | None = None
+    unavailable: tuple[str, ...] = ()
+    """Modules, perhaps dotted, that user code or a package that it reaches failed to import."""
+    sources: dict[str, str] = {}
+    """Files of modules of regular installations whose source lies under the root, relative to the
+    directory of packages, by the name of the module.
+    """
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sphinx_nbcache.traces.distributions import Environment
 from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_digest
+from sphinx_nbcache.traces.installed import source_files
 from sphinx_nbcache.traces.names import PathNames
 
 _SOURCE_SUFFIXES = ("py", "pyc")
@@ -68,6 +69,7 @@ class World:
     _paths: dict[str, str | None] = field(default_factory=dict, repr=False)
     _listings: dict[str, _Listed] = field(default_factory=dict, repr=False)
     _variables: dict[str, str] = field(default_factory=dict, repr=False)
+    _provides: dict[str, Modules] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> str | None:
         """Return the absolute path for a name (see [](PathNames.path_of))."""
@@ -99,6 +101,74 @@ class World:
         """Return the importable modules of the directory with this name."""
         listed = self._listed(name)
         return listed.modules if listed is not None else Modules({}, frozenset())
+
+    def elsewhere(self, modules: Iterable[str]) -> dict[str, str]:
+        """Return the directories in `PYTHONPATH` and `.pth` files that provide these modules.
+
+        Modules that are found in a directory of packages are left out.
+        """
+        if self.environment is None:
+            return {}
+        wanted = set(modules)
+        found: dict[str, str] = {}
+        for folder in self.environment.folders:
+            found.update(dict.fromkeys(self._provided(folder, wanted - found.keys()), folder))
+        wanted = {name for name in wanted if not self.environment.has_module(name)}
+        for folder in self.environment.added_folders:
+            found.update(dict.fromkeys(self._provided(folder, wanted - found.keys()), folder))
+        return {name: self.places.name_of(folder) or folder for name, folder in found.items()}
+
+    def provides(self, module: str) -> bool:
+        """Tell whether a module, perhaps a dotted one, can be imported from any installation."""
+        if self.environment is None:
+            return False
+        top, _, rest = module.partition(".")
+        if not rest:
+            return (
+                self.environment.has_module(top)
+                or top in self.environment.edited
+                or bool(self.elsewhere((top,)))
+            )
+        folders = (*self.environment.python.sites, *self.environment.folders)
+        folders += self.environment.added_folders
+        above, _, last = module.rpartition(".")
+        inside = [os.path.join(folder, *above.split(".")) for folder in folders]
+        distribution, base = self.environment.edited.get(top, ("", ""))
+        if distribution:
+            inside.append(os.path.join(base, *above.split(".")[1:]))
+        return any(
+            last in found.files or last in found.folders for found in map(self._modules_in, inside)
+        )
+
+    def _modules_in(self, folder: str) -> Modules:
+        if folder not in self._provides:
+            self._provides[folder] = Modules.among(self.fingerprints.listing(folder) or ())
+        return self._provides[folder]
+
+    def _provided(self, folder: str, wanted: set[str]) -> Iterator[str]:
+        there = self._modules_in(folder)
+        for name in wanted:
+            package = os.path.join(folder, name, "__init__.py")
+            if name in there.files or (
+                name in there.folders and self.fingerprints.entry(package).is_file
+            ):
+                yield name
+
+    def digests(self, distribution: str, paths: Iterable[str]) -> dict[str, str] | None:
+        """Return the digests of files of a distribution; `None` if it is not installed.
+
+        Args:
+            distribution: The name.
+            paths: Paths relative to `site-packages`, or what stands for them in an editable
+                installation.
+        """
+        information = self.environment and self.environment.information(distribution)
+        if not information:
+            return None
+        files = source_files(information, paths)
+        return {
+            path: digest or self.fingerprints.state(file) for path, (file, digest) in files.items()
+        }
 
     def _listed(self, name: str) -> _Listed | None:
         """Return the entries of a directory, cached until the directory is listed again."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tracing import OLD_NS, Project, Traced
+from tracing import OLD_NS, Project, Traced, report
 
 from sphinx_nbcache.files.stats import Stat
 from sphinx_nbcache.kernel_side.tracer import MODULES
@@ -42,42 +42,6 @@ def compile(*arguments, **options):
     return real(*arguments, **options)
 builtins.compile = compile
 """
-
-
-def report(**more: Any) -> dict[str, Any]:
-    """Return the report of a run in which nothing happened."""
-    python = {
-        "implementation": "CPython",
-        "version": "3.11",
-        "platform": "linux",
-        "machine": "x86_64",
-        "prefixes": [],
-        "library": [],
-        "sites": [],
-    }
-    empty_lists: tuple[str, ...] = (
-        "removed",
-        "moved",
-        "made",
-        "listings",
-        "packages",
-        "wanted",
-        "asked_versions",
-        "search",
-    )
-    empty_lists += ("processes", "hosts", "children", "errors", "proven", "changed")
-    empty_maps: tuple[str, ...] = ("reads", "writes", "named", "inferred", "modules", "missing")
-    empty_maps += ("variables", "others", "left")
-    return {
-        "schema": 3,
-        "started": time.time_ns(),
-        "python": python,
-        "start_variables": {},
-        "handles": True,
-        **{name: [] for name in empty_lists},
-        **{name: {} for name in empty_maps},
-        **more,
-    }
 
 
 def look(

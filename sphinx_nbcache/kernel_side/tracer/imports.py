@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+import importlib.util
+import json
 import os
 import sys
 import types
@@ -31,6 +33,7 @@ class Imports:
         self.log = log
         self.before = {name.partition(".")[0] for name in sys.modules}
         self.importers = {}
+        self.again = set()
         self.called = set()
         self.wanted = set()
         self.sources = {}
@@ -50,6 +53,16 @@ class Imports:
             return original(name, package)
 
         functools.update_wrapper(import_module, original)
+        finding = importlib.util.find_spec
+
+        def find_spec(name, package=None):
+            # Whether an optional dependency is there is asked in this way, too.
+            if isinstance(name, str) and not name.startswith(".") and name not in sys.modules:
+                self.on_import(name, None)
+            return finding(name, package)
+
+        functools.update_wrapper(find_spec, finding)
+        importlib.util.find_spec = find_spec
         # CPython raises the audit event `import` for `import` and `__import__` only.
         importlib.import_module = import_module
 
@@ -63,6 +76,9 @@ class Imports:
             # For a child, which may run `python -c`, only the name is known.
             if self.log.is_child and (importer == "<string>" or self.quiet.is_user(importer)):
                 self.log.note("import", name)
+        elif name not in sys.modules:
+            # It was not found before; another importer may depend on that as well.
+            self.again.add((name, outer(sys._getframe(2), IMPORTLIB)))
 
     def local_modules(self):
         """Return the name, file and importer of modules without a distribution."""
@@ -106,13 +122,34 @@ class Imports:
     def missing(self):
         """Return the modules that user code failed to import, and the directories searched."""
         found = {}
-        for name, importer in list(self.importers.items()):
+        for name, importer in (*list(self.importers.items()), *list(self.again)):
             if name not in sys.modules and self.quiet.is_user(importer):
                 parent = sys.modules.get(name.rpartition(".")[0])
                 # A dotted name is looked for only in its package.
                 folders = sys.path if "." not in name else getattr(parent, "__path__", ())
                 found[name] = [absolute(folder) for folder in folders]
         return found
+
+    def missing_for(self, reached):
+        """Return the names of missing modules that these packages, or user code, tried to import.
+
+        A dotted name is that of a missing part of a package which has parts elsewhere.
+        """
+        found = set()
+        for name, importer in (*list(self.importers.items()), *list(self.again)):
+            package = self.quiet.package_of(importer)
+            if name not in sys.modules and (package in reached or self.quiet.is_user(importer)):
+                top, dot, _ = name.partition(".")
+                # The version stands for the package's own modules, and files for local ones.
+                if not dot or (top != package and self._is_installed((top,))):
+                    found.add(name)
+        for importer, name in _preloaded_imports():
+            if "." not in name and importer.partition(".")[0] in reached and not _is_loaded(name):
+                found.add(name)
+        # Python's own modules may be those of another system, such as `winreg`.
+        standard = getattr(sys, "stdlib_module_names", sys.builtin_module_names)
+        found.discard("__main__")
+        return sorted(name for name in found if name.partition(".")[0] not in standard)
 
     def reached(self, local):
         """Return the installed packages that user code reaches, by their top-level names.
@@ -148,7 +185,7 @@ class Imports:
         Also return the modules for which these imports are complete.
         """
         edges, known = _preloaded_edges()
-        for name, importer in (*self.importers.items(), *self.called):
+        for name, importer in (*self.importers.items(), *self.called, *self.again):
             package = self.quiet.package_of(importer)
             if package or self.quiet.is_user(importer):
                 edges.setdefault(package, set()).add(name.partition(".")[0])
@@ -179,6 +216,21 @@ class Imports:
             if any(isinstance(p, str) and p.startswith(self.quiet.site_prefixes) for p in paths):
                 return True
         return False
+
+    def sources_in(self, roots):
+        """Return the files of modules whose source is under a root, but which are installed.
+
+        The names are those of modules; the files are relative to the directory of packages.
+        """
+        tops = {top for site in self.quiet.sites for top in _installed_from(site, roots)}
+        found = {}
+        for name, module in list(sys.modules.items()) if tops else ():
+            file = getattr(module, "__dict__", {}).get("__file__")
+            if name.partition(".")[0] in tops and type(file) is str:
+                for prefix in self.quiet.site_prefixes:
+                    if file.startswith(prefix):
+                        found[name] = file[len(prefix) :].replace(os.sep, "/")
+        return found
 
     def shadowable(self, reached):
         """Return, for each folder, the names of modules that a file there would shadow.
@@ -218,6 +270,41 @@ class Imports:
         return len(path)
 
 
+def _installed_from(site, roots):
+    """Yield the top-level modules of packages that were installed from a folder under a root."""
+    try:
+        names = [name for name in os.listdir(site) if name.endswith(".dist-info")]
+    except OSError:
+        return
+    for name in names:
+        try:
+            with open(os.path.join(site, name, "direct_url.json"), encoding="utf-8") as file:
+                origin = json.load(file)
+            path = _path_of_url(origin.get("url"))
+            if not any(path == root or path.startswith(root + os.sep) for root in roots):
+                continue
+            with open(os.path.join(site, name, "RECORD"), encoding="utf-8") as file:
+                lines = file.read().splitlines()
+        except (OSError, ValueError, AttributeError):
+            continue
+        for line in lines:
+            top = line.partition(",")[0].partition("/")[0].partition(".")[0]
+            if top and not line.startswith(name):
+                yield top
+
+
+def _path_of_url(url):
+    """Return the path of a `file:` URL; empty for other URLs."""
+    if not isinstance(url, str) or not url.startswith("file://"):
+        return ""
+    path = url[len("file://") :]
+    if "%" in path:
+        from urllib.parse import unquote
+
+        path = unquote(path)
+    return path
+
+
 def _preloaded_edges():
     """Return the imports among the modules that a kernel had loaded before it began.
 
@@ -228,6 +315,20 @@ def _preloaded_edges():
         if type(finder).__module__ == "_nbcache_zygote.hiding":
             return finder.edges(), finder.shown
     return {}, ()
+
+
+def _preloaded_imports():
+    """Yield the importer and the name of imports, also failed ones, of preloaded modules."""
+    for finder in sys.meta_path:
+        if type(finder).__module__ == "_nbcache_zygote.hiding":
+            for module in list(finder.shown):
+                yield from finder.recorder.imports.get(module, ())
+
+
+def _is_loaded(name):
+    """Tell whether a module is loaded, perhaps in advance and hidden."""
+    hidden = (getattr(finder, "modules", ()) for finder in sys.meta_path)
+    return name in sys.modules or any(name in modules for modules in hidden)
 
 
 def _is_made_by_hand(name):
