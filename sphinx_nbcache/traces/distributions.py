@@ -22,6 +22,7 @@ from sphinx_nbcache.traces.fingerprints import text_digest
 from sphinx_nbcache.traces.installed import (
     content_of,
     edited_modules,
+    entry_lines,
     is_editable,
     origin_of,
     path_lines,
@@ -95,6 +96,7 @@ class Environment:
     python: Python
     folders: tuple[str, ...] = ()
     _details: dict[str, str | None] = field(default_factory=dict, repr=False)
+    _entries: dict[str, str] = field(default_factory=dict, repr=False)
     _contents: dict[str, str] = field(default_factory=dict, repr=False)
 
     def version(self, name: str) -> str | None:
@@ -124,6 +126,23 @@ class Environment:
             found = self._installed.get(name)
             self._contents[name] = content_of(found[1]) if found is not None else ""
         return self._contents[name]
+
+    def entry_points(self, group: str) -> str:
+        """Return a digest of the entry points of a group (see [](EntryPoints.group))."""
+        if group not in self._entries:
+            installed = sorted(self._installed.items())
+            if group == "*":
+                texts = [text for name, (version, _) in installed for text in (name, version)]
+            else:
+                texts = [
+                    text
+                    for name, (_, folder) in installed
+                    for found, line in entry_lines(folder)
+                    if group in (found, "")
+                    for text in (name, found, line)
+                ]
+            self._entries[group] = text_digest(*texts)
+        return self._entries[group]
 
     @classmethod
     def of(cls, python: Python, variables: Mapping[str, str]) -> Environment:
@@ -195,7 +214,7 @@ class Environment:
     def _installed(self) -> Mapping[str, tuple[str, str]]:
         """Versions and metadata directories by normalised name; the first match wins."""
         found: dict[str, tuple[str, str]] = {}
-        for site in self.python.sites:
+        for site in (*self.python.sites, *self.folders):
             for entry in _names(site):
                 parsed = parse_info(entry)
                 if parsed is not None:

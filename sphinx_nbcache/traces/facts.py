@@ -413,9 +413,11 @@ class Distribution(_Fact, frozen=True, tag="distribution"):
             return _NO_ENVIRONMENT
         if self.content:
             return self._difference(Distribution.now(self.name, world.environment))
-        version = world.environment.version(self.name)
+        version = world.environment.version(self.name) or ""
         if version == self.version:
             return None
+        if not self.version:
+            return f"{self.name} {version} is installed now"
         return f"{self.name} {self.version} → {version or 'not installed'}"
 
     def _difference(self, now: Distribution | None) -> str | None:
@@ -430,12 +432,41 @@ class Distribution(_Fact, frozen=True, tag="distribution"):
         return f"{self.name} {self.version} was installed again with other code"
 
     def in_words(self) -> str:
-        """Name the distribution and the version."""
-        return f"{self.name} {self.version}"
+        """Name the distribution and the version; it is empty if a run asked for it in vain."""
+        return f"{self.name} {self.version or 'is not installed'}"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the package."""
-        yield "package", self.in_words()
+        """Yield the package, if it is installed."""
+        if self.version:
+            yield "package", self.in_words()
+
+
+class EntryPoints(_Fact, frozen=True, tag="entrypoints"):
+    """The installed packages announced these entry points."""
+
+    _kind = Kind.VERSIONS
+    group: Name
+    """Their group; empty for all groups, `*` for the names and versions of all packages."""
+    digest: State
+
+    def mismatch(self, world: World) -> str | None:
+        """Read the entry points again."""
+        if world.environment is None:
+            return _NO_ENVIRONMENT
+        if world.environment.entry_points(self.group) == self.digest:
+            return None
+        return f"{self._what} changed"
+
+    def in_words(self) -> str:
+        """Name the group."""
+        return self._what
+
+    @property
+    def _what(self) -> str:
+        if self.group == "*":
+            return "the list of installed packages"
+        group = f" of the group {self.group}" if self.group else ""
+        return f"the entry points{group} of installed packages"
 
 
 class Source(_Fact, frozen=True, tag="source"):
@@ -741,6 +772,7 @@ Fact = (
     | Unshadowed
     | Uninstalled
     | Distribution
+    | EntryPoints
     | Source
     | SearchPath
     | Interpreter

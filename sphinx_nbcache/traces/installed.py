@@ -149,6 +149,19 @@ def source_files(information: str, paths: Iterable[str]) -> dict[str, tuple[str,
     return found
 
 
+def entry_lines(information: str) -> Iterator[tuple[str, str]]:
+    """Yield the group and the line of each entry point of a distribution, sorted."""
+    # https://packaging.python.org/en/latest/specifications/entry-points/
+    group, found = "", []
+    for line in map(str.strip, read_text(information, "entry_points.txt").splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1].strip()
+        elif line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            found.append((group, f"{name.strip()} = {value.strip()}"))
+    yield from sorted(found)
+
+
 def path_lines(file: str) -> Iterator[str]:
     """Yield the directories that a `.pth` file adds to the search path."""
     # https://docs.python.org/3/library/site.html

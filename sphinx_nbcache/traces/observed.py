@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sphinx_nbcache.bounded import LONGEST_NAME
-from sphinx_nbcache.traces.distributions import Environment, parse_info
+from sphinx_nbcache.traces.distributions import Environment, normalised, parse_info
 from sphinx_nbcache.traces.evidence import RunEvidence
 from sphinx_nbcache.traces.facts import (
     Absent,
     Baseline,
     Directory,
     Distribution,
+    EntryPoints,
     EnvironmentVariable,
     Fact,
     File,
@@ -310,7 +311,12 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     sources = tuple(_sources(evidence, environment))
     yield from sources
     without = frozenset(source.name for source in sources)
-    yield from _distributions(names, report, environment, without)
+    yield from _distributions(names, report, environment, without, evidence.seen.asked)
+    for kind, asked in sorted(evidence.seen.asked):
+        if kind == "entries":
+            yield EntryPoints(asked, environment.entry_points(asked))
+        elif environment.information(asked) is None and asked.strip():
+            yield Distribution(asked, "")
     searched = {module for _, modules in report.search for module in modules}
     if searched:
         yield SearchPath.now(searched - missing, evidence.world)
@@ -339,7 +345,11 @@ def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
 
 
 def _distributions(
-    names: set[str], report: TracerReport, environment: Environment, without: frozenset[str]
+    names: set[str],
+    report: TracerReport,
+    environment: Environment,
+    without: frozenset[str],
+    questions: Iterable[tuple[str, str]],
 ) -> Iterator[Distribution]:
     found = {owner for name in names for owner in environment.owners(name)} - _BASELINE - without
     for name in sorted(found):
@@ -348,6 +358,7 @@ def _distributions(
             yield fact
     # Code that asks only for a version does not depend on the files.
     asked = {parsed[0] for folder in report.asked_versions if (parsed := parse_info(folder))}
+    asked |= {normalised(name) for kind, name in questions if kind == "version"}
     for name in sorted(asked - found - _BASELINE):
         version = environment.version(name)
         if version is not None:

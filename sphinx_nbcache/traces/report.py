@@ -106,6 +106,8 @@ class TracerReport(msgspec.Struct, frozen=True):
     startup: Startup | None = None
     unavailable: tuple[str, ...] = ()
     """Modules, perhaps dotted, that user code or a package that it reaches failed to import."""
+    asked: tuple[tuple[str, str], ...] = ()
+    """Questions to `importlib.metadata`: `version` and a distribution, or `entries` and a group."""
     sources: dict[str, str] = {}
     """Files of modules of regular installations whose source lies under the root, relative to the
     directory of packages, by the name of the module.
@@ -133,6 +135,7 @@ class Seen:
     processes: list[tuple[str, ...]] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
+    asked: set[tuple[str, str]] = field(default_factory=set)
     children: int = 0
 
 
@@ -168,6 +171,7 @@ def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
     seen.changed.update(map(normal, report.changed))
     seen.others.update({normal(path): is_ours for path, is_ours in report.others.items()})
     seen.left.update({normal(path): stat for path, stat in report.left.items()})
+    seen.asked.update(report.asked)
     seen.listings += [(normal(listed[0]), *listed[1:]) for listed in report.listings]
     for record in report.children:
         try:
@@ -199,6 +203,8 @@ def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> N
     elif kind in ("host", "import"):
         names = {"host": seen.hosts, "import": seen.imports}[kind]
         names.add(msgspec.convert(values, tuple[str])[0])
+    elif kind == "asked":
+        seen.asked.add(msgspec.convert(values, tuple[str, str]))
     elif kind == "list":
         listed = msgspec.convert(values, Listed)
         seen.listings.append((normal(listed[0]), *listed[1:]))

@@ -15,7 +15,14 @@ import pytest
 from tracing import Project, Shells, report
 
 from sphinx_nbcache.traces.distributions import Environment, Python
-from sphinx_nbcache.traces.facts import Distribution, File, SearchPath, Source, Uninstalled
+from sphinx_nbcache.traces.facts import (
+    Distribution,
+    EntryPoints,
+    File,
+    SearchPath,
+    Source,
+    Uninstalled,
+)
 from sphinx_nbcache.traces.observe import observe
 from sphinx_nbcache.traces.trace import Trace, verify
 
@@ -222,3 +229,50 @@ def test_a_missing_module_is_noticed_however_it_is_installed(site: Site, tmp_pat
     # A fact of an earlier version means folders of packages only.
     (site.folder / "a.pth").write_text(f"{tmp_path / 'a' / 'src'}\n")
     assert site.says(Trace((Uninstalled("mylib"),))) is None
+
+
+def test_the_version_of_what_is_not_installed_counts(project: Project) -> None:
+    traced = project.run(
+        "import importlib.metadata as m\ntry: m.version('Not_There')\n"
+        "except m.PackageNotFoundError: 1",
+        "m.version('pyyaml')",
+    )
+    found = [(fact.name, fact.version) for fact in traced.all(Distribution)]
+    assert ("Not_There", "") in found
+    assert "pyyaml" in dict(found)
+    assert project.says(traced) is None
+    libraries = project.root.parent / "libraries"
+    (libraries / "not_there-2.dist-info").mkdir(parents=True)
+    project.variables["PYTHONPATH"] = str(libraries)
+    assert project.says(traced) == "Not_There 2 is installed now"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("entry_points(group='zgroup')", "the entry points of the group zgroup"),
+        ("entry_points().select(group='zgroup')", "the entry points"),
+        ("[d.version for d in distributions()]", "the list of installed packages changed"),
+    ],
+)
+def test_entry_points_count(project: Project, code: str, told: str) -> None:
+    traced = project.run(f"from importlib.metadata import distributions, entry_points\n{code}")
+    assert len(traced.all(EntryPoints)) == 1
+    assert project.says(traced) is None
+    libraries = project.root.parent / "libraries"
+    plugin = libraries / "plugin-2.dist-info"
+    plugin.mkdir(parents=True)
+    project.variables["PYTHONPATH"] = str(libraries)
+    if "distributions()" not in code:
+        (plugin / "entry_points.txt").write_text("[other]\na = b\n")
+        assert (project.says(traced) is None) == ("(group" in code and "select" not in code)
+        (plugin / "entry_points.txt").write_text("[zgroup]\na = b\n")
+    assert (project.says(traced) or "").startswith(told)
+
+
+def test_a_plug_in_that_is_loaded_counts(project: Project) -> None:
+    traced = project.run(
+        "from importlib.metadata import EntryPoint\n"
+        "EntryPoint(name='a', group='b', value='YAML'.lower()).load()"
+    )
+    assert "pyyaml" in [fact.name for fact in traced.all(Distribution)]

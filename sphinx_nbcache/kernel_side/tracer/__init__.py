@@ -21,5 +21,6 @@ The tracer does not judge: the reader of the report decides which observations c
 """
 
 MODULES = (
-    *("common", "lookups", "watch", "files", "imports", "commands", "changes", "named", "tracer"),
+    *("common", "lookups", "watch", "files", "imports", "metadata", "commands", "changes", "named"),
+    "tracer",
 )

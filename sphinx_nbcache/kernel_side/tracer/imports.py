@@ -34,6 +34,7 @@ class Imports:
         self.before = {name.partition(".")[0] for name in sys.modules}
         self.importers = {}
         self.again = set()
+        self.on_first = {}
         self.called = set()
         self.wanted = set()
         self.sources = {}
@@ -71,6 +72,8 @@ class Imports:
         self.wanted.update(name.partition(".")[0] for name in names)
 
     def on_import(self, name, filename, *more):
+        if name in self.on_first:
+            self.on_first.pop(name)(name)
         if name not in self.importers:
             self.importers[name] = importer = outer(sys._getframe(2), IMPORTLIB)
             # For a child, which may run `python -c`, only the name is known.

@@ -13,6 +13,7 @@ from .common import Log, Own, Quiet, shell
 from .files import Files
 from .imports import Imports
 from .lookups import Listings, Probes, Variables
+from .metadata import Metadata
 from .named import Named
 
 SCHEMA = 3
@@ -32,6 +33,7 @@ class Tracer:
         self.files = Files(self.quiet, self.log, self.roots)
         self.listings = Listings(self.quiet, self.log, self.roots)
         self.imports = Imports(self.quiet, self.log)
+        self.metadata = Metadata(self.own, self.quiet, self.log, self.imports)
         self.files.watch.loaded = self.imports.before
         self.variables = Variables(self.quiet, config.get("own_variables", ()))
         self.processes = Processes(self.log)
@@ -48,6 +50,7 @@ class Tracer:
         settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
         Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
         self.imports.watch()
+        self.metadata.watch()
         if not self.log.is_child:
             self.variables.watch()
             ipython = shell()
@@ -152,6 +155,7 @@ class Tracer:
             "handles": self.changes.are_handles_known(),
             "modules": local,
             "packages": reached,
+            "asked": self.metadata.answers(set(reached)),
             "sources": self.imports.sources_in(self.roots),
             "wanted": sorted(self.imports.wanted),
             "asked_versions": list(self.files.asked_versions),

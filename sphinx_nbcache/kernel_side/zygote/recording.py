@@ -39,6 +39,8 @@ class Recorder:
         imports: Imports while a module is loaded, by its name: pairs of the importing module and
             the imported one, which may not exist.
         looks: File accesses while a module is loaded, by its name: name of a function, and path.
+        asked: Questions to `importlib.metadata` as in the tracer, by the name of the module that is
+            loaded: pairs of the asking module and the question.
         contents: Names of the modules whose objects a module contains, by its name.
     """
 
@@ -49,6 +51,7 @@ class Recorder:
         self.imports = {}
         self.looks = {}
         self.contents = {}
+        self.asked = {}
 
     def __enter__(self):
         self.here = os.path.join(os.getcwd(), "")
@@ -59,6 +62,11 @@ class Recorder:
         importlib.import_module = self.on_import_module
         for noting in self.noting:
             noting.put_in_place()
+        self.distribution = getattr(sys.modules.get("importlib.metadata"), "Distribution", None)
+        self.asking = {}
+        for name in ("from_name", "discover") if self.distribution is not None else ():
+            self.asking[name] = self.distribution.__dict__[name]
+            setattr(self.distribution, name, classmethod(self._asking(name)))
         sys.meta_path.insert(0, self)
         return self
 
@@ -67,6 +75,8 @@ class Recorder:
         builtins.__import__, importlib.import_module = self.original
         for noting in self.noting:
             noting.leave()
+        for name, original in self.asking.items():
+            setattr(self.distribution, name, original)
 
     def on_import(self, name, globals=None, locals=None, fromlist=(), level=0):
         # Looking at threads costs a system call for each import, so it is done for these packages
@@ -116,6 +126,35 @@ class Recorder:
         loading = loading or _loading(sys._getframe(1))
         if loading and importer and importer != "__main__":
             self.imports.setdefault(loading, set()).add((importer, name))
+
+    def _asking(self, name):
+        original = self.asking[name].__func__
+
+        @functools.wraps(original)
+        def asking(cls, *arguments, **options):
+            self._note_question(sys._getframe(1), name, arguments, options)
+            return original(cls, *arguments, **options)
+
+        return asking
+
+    def _note_question(self, frame, method, arguments, options):
+        """Record a question as the tracer does (`tracer.metadata`)."""
+        if method == "from_name":
+            name = arguments[0] if arguments else options.get("name")
+            question = ("version", name)
+        elif "name" in options or "context" in options or arguments:
+            return
+        else:
+            question = ("entries", "")
+        loading = _loading(frame) or ""
+        while frame is not None and frame.f_globals.get("__name__") == "importlib.metadata":
+            if frame.f_code.co_name == "entry_points":
+                group = frame.f_locals.get("params", {}).get("group")
+                question = ("entries", group if isinstance(group, str) else "")
+            frame = frame.f_back
+        asker = frame.f_globals.get("__name__") if frame is not None else None
+        if isinstance(asker, str) and isinstance(question[1], str) and question != ("version", ""):
+            self.asked.setdefault(loading, set()).add((asker, question))
 
     def note_look(self, how, path):
         path = path.removeprefix(self.here)
