@@ -24,7 +24,7 @@ from sphinx_nbcache.traces.facts import (
     Unshadowed,
 )
 from sphinx_nbcache.traces.fingerprints import GONE, OTHER
-from sphinx_nbcache.traces.report import Look, TracerReport
+from sphinx_nbcache.traces.report import ChildImport, Look, TracerReport
 from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in
 
 # File times come from a coarser clock than `time.time_ns`: on Linux, it advances once per scheduler
@@ -296,17 +296,19 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
         environment: The packages of the kernel's interpreter.
     """
     report = evidence.report
-    yield from _unshadowed(evidence)
+    in_children = tuple(_imports_of_children(evidence))
+    yield from _unshadowed(evidence, in_children)
     yield Interpreter.of(environment.python)
     yield Baseline(*environment.baseline)
     missing = {name for name in report.missing if "." not in name}
     uninstalled = {name for name in missing if not environment.has_module(name)}
     unavailable = {*uninstalled, *report.unavailable}
+    unavailable |= {f.name for f in in_children if not f.standard and not _is_beside(evidence, f)}
     unavailable = {name for name in unavailable if not evidence.world.provides(name)}
     if unavailable:
         yield Uninstalled(" ".join(sorted(unavailable)), everywhere=True)
     # A missing name that is installed now raised during its import, as an optional dependency may.
-    imported = {name.partition(".")[0] for name in evidence.seen.imports}
+    imported = {found.name for found in in_children if not found.standard}
     names = {*report.packages, *imported, *(missing - uninstalled)}
     sources = tuple(_sources(evidence, environment))
     yield from sources
@@ -322,10 +324,40 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
         yield SearchPath.now(searched - missing, evidence.world)
     for name, digest in sorted(report.variables.items()):
         yield EnvironmentVariable(name, digest)
+    for name, digest in sorted(evidence.seen.variables.items()):
+        # Another value was set by the run itself, for the child.
+        is_given = digest in (None, evidence.world.variable(name))
+        if name not in report.variables and is_given:
+            yield EnvironmentVariable(name, digest)
     yield EnvironmentVariable.now(PYTHON_VARIABLES, report.start_variables)
 
 
-def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
+def _imports_of_children(evidence: RunEvidence) -> Iterator[ChildImport]:
+    """Yield the imports in child processes by user code, and by packages that it reaches."""
+    importers: dict[str, list[ChildImport]] = {}
+    for found in evidence.seen.imports:
+        importers.setdefault(found.package, []).append(found)
+    waiting, reached = ["", *evidence.report.packages], set()
+    while waiting:
+        package = waiting.pop()
+        if package not in reached:
+            reached.add(package)
+            waiting += [found.name for found in importers.get(package, ())]
+            yield from importers.get(package, ())
+
+
+def _is_beside(evidence: RunEvidence, found: ChildImport) -> bool:
+    """Tell whether a directory that a child searched first has the module that it imported."""
+    names = [evidence.name(folder) for folder in found.folders]
+    return any(found.name in _modules_of(evidence, name) for name in names if name is not None)
+
+
+def _modules_of(evidence: RunEvidence, name: str) -> set[str]:
+    """Return the names of the modules in a directory, and of portions of namespace packages."""
+    return {module.rstrip("/") for module, _ in modules_in(name, evidence.world)}
+
+
+def _unshadowed(evidence: RunEvidence, in_children: Iterable[ChildImport]) -> Iterator[Unshadowed]:
     """Yield the modules that must stay absent from directories under the root."""
     behind: dict[str, set[str]] = {}
     searched = [(folder, names) for folder, names in evidence.report.search]
@@ -333,6 +365,15 @@ def _unshadowed(evidence: RunEvidence) -> Iterator[Unshadowed]:
         # If nothing was found, even a portion of a namespace package makes a difference.
         last = module.rpartition(".")[2]
         searched += [(folder, (last, last + "/")) for folder in folders]
+    for found in in_children:
+        beside = _is_beside(evidence, found)
+        for folder in found.folders:
+            name = evidence.name(folder)
+            if beside and name is not None and found.name in _modules_of(evidence, name):
+                break
+            is_missing = not (beside or found.standard or evidence.world.provides(found.name))
+            portion = (found.name + "/",) if is_missing else ()
+            searched.append((folder, (found.name, *portion)))
     for folder, modules in searched:
         name = evidence.inside(folder)
         if name is not None:

@@ -114,6 +114,19 @@ class TracerReport(msgspec.Struct, frozen=True):
     """
 
 
+class ChildImport(msgspec.Struct, frozen=True, array_like=True):
+    """An import in a child process, which may have failed."""
+
+    name: str
+    """The top-level name of the module."""
+    package: str = ""
+    """The top-level name of the installed package that imported it; empty for other code."""
+    standard: bool = False
+    """Whether the module belongs to Python's standard library."""
+    folders: tuple[str, ...] = ()
+    """The directories that are searched before the standard library."""
+
+
 @dataclass(slots=True)
 class Seen:
     """The merged observations of a kernel and its child processes."""
@@ -134,7 +147,8 @@ class Seen:
     listings: list[Listed] = field(default_factory=list)
     processes: list[tuple[str, ...]] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
-    imports: set[str] = field(default_factory=set)
+    imports: set[ChildImport] = field(default_factory=set)
+    variables: dict[str, str | None] = field(default_factory=dict)
     asked: set[tuple[str, str]] = field(default_factory=set)
     children: int = 0
 
@@ -200,11 +214,8 @@ def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> N
     elif kind in ("remove", "make", "move"):
         paths = {"remove": seen.removed, "make": seen.made, "move": seen.moved}[kind]
         paths.add(normal(msgspec.convert(values, tuple[str])[0]))
-    elif kind in ("host", "import"):
-        names = {"host": seen.hosts, "import": seen.imports}[kind]
-        names.add(msgspec.convert(values, tuple[str])[0])
-    elif kind == "asked":
-        seen.asked.add(msgspec.convert(values, tuple[str, str]))
+    elif kind in _NO_FILES:
+        _add_other(seen, kind, values)
     elif kind == "list":
         listed = msgspec.convert(values, Listed)
         seen.listings.append((normal(listed[0]), *listed[1:]))
@@ -212,3 +223,19 @@ def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> N
         seen.processes.append(msgspec.convert(values, tuple[tuple[str, ...]])[0])
     elif kind == "child":
         seen.children += 1
+
+
+# The records of children that are not about files.
+_NO_FILES = ("import", "asked", "variable", "host")
+
+
+def _add_other(seen: Seen, kind: str, values: tuple[Any, ...]) -> None:
+    if kind == "import":
+        seen.imports.add(msgspec.convert(values, ChildImport))
+    elif kind == "asked":
+        seen.asked.add(msgspec.convert(values, tuple[str, str]))
+    elif kind == "variable":
+        name, digest = msgspec.convert(values, tuple[str, str | None])
+        seen.variables[name] = digest
+    else:
+        seen.hosts.add(msgspec.convert(values, tuple[str])[0])

@@ -18,6 +18,7 @@ from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.facts import (
     Distribution,
     EntryPoints,
+    EnvironmentVariable,
     File,
     SearchPath,
     Source,
@@ -276,3 +277,49 @@ def test_a_plug_in_that_is_loaded_counts(project: Project) -> None:
         "EntryPoint(name='a', group='b', value='YAML'.lower()).load()"
     )
     assert "pyyaml" in [fact.name for fact in traced.all(Distribution)]
+
+
+RUN = "import subprocess, sys\nsubprocess.run([sys.executable, {arguments}]{more})"
+
+
+def test_a_python_child_counts_by_what_it_imports_and_reads(project: Project) -> None:
+    pytest.importorskip("bs4")
+    project.variables["MODE"] = "1"
+    project.write("local.py", "import os, bs4; os.environ['MODE']; os.environ.get('GIVEN')")
+    project.write("script.py", "try: import local, optional_c\nexcept ImportError: import colorsys")
+    traced = project.run(
+        RUN.format(arguments="'script.py'", more=", env={**__import__('os').environ, 'GIVEN': '1'}")
+    )
+    assert {"beautifulsoup4", "soupsieve"} <= {fact.name for fact in traced.all(Distribution)}
+    missing = traced.all(Uninstalled)[0].modules.split()
+    assert {"optional_c", "cchardet"} <= set(missing)
+    assert "local" not in missing
+    assert [fact.name for fact in traced.all(EnvironmentVariable)] == ["MODE", "PYTHON*"]
+    assert project.says(traced) is None
+    project.variables["MODE"] = "2"
+    assert project.says(traced) == "environment variable MODE changed"
+    project.variables["MODE"] = "1"
+    for name in ("optional_c", "colorsys", "bs4"):
+        path = project.write(f"{name}.py")
+        assert project.says(traced) == f"{name}.py is now what import {name} finds"
+        path.unlink()
+    assert project.says(traced) is None
+
+
+def test_a_package_that_is_run_as_a_program_counts(project: Project) -> None:
+    traced = project.run(RUN.format(arguments="'-m', 'pygments', '-V'", more=""))
+    assert "pygments" in [fact.name for fact in traced.all(Distribution)]
+    assert project.says(traced) is None
+
+
+def test_a_forked_child_counts_by_its_variables_and_imports(project: Project) -> None:
+    project.variables["MODE"] = "1"
+    traced = project.run(
+        "import os\nif os.fork() == 0:\n try:\n  os.environ['MODE']; import yaml, optional_f\n"
+        " finally: os._exit(0)\nos.wait()"
+    )
+    assert "pyyaml" in [fact.name for fact in traced.all(Distribution)]
+    assert "MODE" in [fact.name for fact in traced.all(EnvironmentVariable)]
+    assert project.says(traced) is None
+    project.write("optional_f.py")
+    assert project.says(traced) == "optional_f.py is now what import optional_f finds"

@@ -76,12 +76,24 @@ class Imports:
             self.on_first.pop(name)(name)
         if name not in self.importers:
             self.importers[name] = importer = outer(sys._getframe(2), IMPORTLIB)
-            # For a child, which may run `python -c`, only the name is known.
-            if self.log.is_child and (importer == "<string>" or self.quiet.is_user(importer)):
-                self.log.note("import", name)
+            if self.log.is_child and "." not in name:
+                self.note_in_child(name, self.quiet.package_of(importer))
         elif name not in sys.modules:
             # It was not found before; another importer may depend on that as well.
             self.again.add((name, outer(sys._getframe(2), IMPORTLIB)))
+
+    def note_in_child(self, name, package):
+        """Write to the log that a package imports a module; the name is empty for other code.
+
+        A child may be killed at any time, so where the module is found is not waited for.
+        """
+        folders = []
+        for folder in sys.path:
+            if os.path.join(absolute(folder), "").startswith(self.quiet.prefixes):
+                break
+            folders.append(absolute(folder))
+        standard = getattr(sys, "stdlib_module_names", sys.builtin_module_names)
+        self.log.note("import", name, package, name in standard, folders)
 
     def local_modules(self):
         """Return the name, file and importer of modules without a distribution."""

@@ -227,8 +227,9 @@ def digest_of(name, value):
 class Variables:
     """The environment variables that user code read. Copying all of them does not count."""
 
-    def __init__(self, quiet, own):
+    def __init__(self, quiet, log, own):
         self.quiet = quiet
+        self.log = log
         self.read = {}
         self.ignored = set()
         # Treated as unset: they are absent from the environment that is compared later.
@@ -265,10 +266,13 @@ class Variables:
             return
         if not isinstance(name, str) or name in self.read or name in self.ignored:
             return
-        if self.quiet.is_user(outer(frame, _INNER)):
+        reader = outer(frame, _INNER)
+        # A child may run `python -c`.
+        if self.quiet.is_user(reader) or (self.log.is_child and reader == "<string>"):
             is_own = name in self.own
             value = None if is_own else os.environ._data.get(os.environ.encodekey(name))
             self.read[name] = digest_of(name, value)
+            self.log.note("variable", name, self.read[name])
 
     def watch(self):
         """Replace the class of `os.environ` by one that records reads."""

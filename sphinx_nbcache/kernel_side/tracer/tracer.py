@@ -35,7 +35,7 @@ class Tracer:
         self.imports = Imports(self.quiet, self.log)
         self.metadata = Metadata(self.own, self.quiet, self.log, self.imports)
         self.files.watch.loaded = self.imports.before
-        self.variables = Variables(self.quiet, config.get("own_variables", ()))
+        self.variables = Variables(self.quiet, self.log, config.get("own_variables", ()))
         self.processes = Processes(self.log)
         self.changes = Changes(self.files, self.processes)
         self.named = Named(self.own, self.files, self.imports, self.changes)
@@ -51,8 +51,8 @@ class Tracer:
         Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
         self.imports.watch()
         self.metadata.watch()
+        self.variables.watch()
         if not self.log.is_child:
-            self.variables.watch()
             ipython = shell()
             if ipython is not None:
                 ipython.events.register("pre_run_cell", self.named.before_cell)
@@ -235,6 +235,11 @@ def install(config):
         tracer = Tracer(config)
         if config.get("child"):
             tracer.log.note("child", os.getpid())
+            tracer.variables.ignored |= {"NBCACHE_TRACE", "PYTHONPATH"}
+            words = getattr(sys, "orig_argv", [])
+            if "-m" in words[:-1]:
+                name = words[words.index("-m") + 1].partition(".")[0]
+                tracer.imports.note_in_child(name, "")
         elif config.get("log") and config.get("support"):
             tracer.variables.ignored |= _prepare_children(config)
         tracer.start()
