@@ -62,13 +62,14 @@ def report(**more: Any) -> dict[str, Any]:
         "search",
     )
     empty_lists += ("processes", "hosts", "children", "errors", "proven", "changed")
+    empty_lists += ("variables", "variable_parts")
     empty_maps: tuple[str, ...] = ("reads", "writes", "named", "inferred", "modules", "missing")
-    empty_maps += ("variables", "others", "left")
+    empty_maps += ("others", "left")
     return {
-        "schema": 3,
+        "schema": 4,
         "started": time.time_ns(),
         "python": python,
-        "start_variables": {},
+        "variables_shown": False,
         "handles": True,
         **{name: [] for name in empty_lists},
         **{name: {} for name in empty_maps},

@@ -226,7 +226,7 @@ class Attempt:
         rules = self.job.rules
         self.is_python = is_python(self.kernel, specs)
         if self.is_python and self.job.tracing is not None:
-            self.tracer = RunTracer(self.job.tracing, self.starts.variables)
+            self.tracer = RunTracer(self.job.tracing)
         client = Client(
             self.notebook,
             kernel_name=self.kernel,

@@ -50,6 +50,11 @@ class KernelFacts(msgspec.Struct, frozen=True):
         """Whether the source files still exist, in any state."""
         return all(stat is None or _stat(Path(path)) for path, stat in self.watched.items())
 
+    @property
+    def fixed_variables(self) -> tuple[str, ...]:
+        """The variables of the kernelspec whose values do not refer to other variables."""
+        return tuple(name for name, value in self.variables.items() if "$" not in value)
+
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the kernel's environment variables if it is started with these."""
         # As `KernelProvisionerBase.pre_launch` does (jupyter_client 8.10).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +61,9 @@ class RunTracer:
 
     Args:
         tracing: The job's order to trace.
-        variables: Environment variables that we have set for the kernel.
     """
 
-    def __init__(self, tracing: Tracing, variables: Iterable[str] = ()) -> None:
+    def __init__(self, tracing: Tracing) -> None:
         self.report: dict[str, Any] = {}
         # Child processes import modules from this folder: it must contain nothing else.
         folder = Path(tracing.folder, "tracer")
@@ -73,7 +72,6 @@ class RunTracer:
             root=tracing.root,
             support=str(folder),
             quiet=(*tracing.quiet, str(folder)),
-            own_variables=tuple(variables),
         )
 
     @asynccontextmanager

@@ -94,6 +94,8 @@ class Worlds:
                 self.fingerprints,
                 Environment.of(python, variables) if python is not None else None,
                 variables,
+                facts.fixed_variables if facts is not None else (),
+                self._store.access.marks.variable_key,
             )
         return self._worlds[kernel]
 
@@ -170,9 +172,7 @@ class Worlds:
         """
         if not self._settings.environment or Kind.ENVIRONMENT not in kinds:
             return ()
-        from sphinx_nbcache.kernel_side.tracer.lookups import is_secret
-
-        return tuple(name for name in self._settings.environment if not is_secret(name))
+        return tuple(self._settings.environment)
 
     def look_up(self, traces: Iterable[Trace]) -> None:
         """Load the stored fingerprints of all files of traces, in one query."""

@@ -102,6 +102,18 @@ class Marks:
             mark, self._computed(secret, key, content)
         )
 
+    def variable_key(self, make: bool) -> bytes | None:  # noqa: FBT001 (see `SecretKey`)
+        """Return the key for digests of secret environment variables, derived from the secret.
+
+        Args:
+            make: Whether to make a secret if the account has none; else the key is `None`.
+        """
+        secret = self._existing()
+        if secret is None and make:
+            secret = self._secret = _make_secret()
+        # Without a NUL, this is the message of no mark.
+        return None if secret is None else hmac.digest(secret, b"variables", "sha256")
+
     def _existing(self) -> bytes | None:
         if not self._was_read:
             self._secret, self._was_read = _read_secret(self._notify), True

@@ -189,7 +189,7 @@ class Store:
             if content_digest(content) != digest:
                 self.access.damaged(f"trace {digest[:12]} is not what was written")
             elif (trace := self.access.decoded(key, content, Trace, decode_trace)) is not None:
-                found[digest] = trace
+                found[digest] = trace.listing_secrets(self.access.marks.variable_key)
         return found
 
     def blob(self, digest: str) -> bytes:

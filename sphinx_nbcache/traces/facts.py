@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import cache
 from pathlib import PurePosixPath
@@ -26,13 +26,17 @@ from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.fingerprints import GONE, matching, text_digest
 from sphinx_nbcache.traces.installed import EDITABLE, FROM_INDEX
 from sphinx_nbcache.traces.names import PathNames
-from sphinx_nbcache.traces.world import (
+from sphinx_nbcache.traces.variables import (
     PYTHON_VARIABLES,
-    World,
-    name_in_folder,
-    package_name,
+    SecretKey,
+    digest_of_part,
+    is_secret,
+    key_name,
+    keyed_digest,
+    of_python,
     variable_digest,
 )
+from sphinx_nbcache.traces.world import World, name_in_folder, package_name
 
 REPORT_KINDS = ("file", "folder", "module", "package", "variable", "place")
 """The kinds of dependencies in the report, in display order."""
@@ -612,25 +616,63 @@ class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
     name: Name
     digest: State | None
     """Digest of the value; empty if the variable was unset; `None` if its name looks secret."""
+    keyed: State = ""
+    """For a secret, a digest under the key of the account that ran the notebook.
+
+    An account without the key cannot guess the value. Traces of earlier versions have none.
+    """
+    key: State = ""
+    """Tells under which key the digest was made."""
+    parts: Annotated[tuple[tuple[Name, State], ...], Many] = ()
+    """For Python's own variables, those that were set, with their digests."""
 
     @classmethod
-    def now(cls, name: str, variables: Mapping[str, str]) -> EnvironmentVariable:
+    def now(cls, name: str, world: World) -> EnvironmentVariable:
         """Return the fact about a variable with its current value."""
-        return cls(name, variable_digest(name, variables))
+        if name == PYTHON_VARIABLES:
+            parts = tuple(of_python(world.variables))
+            return cls(name, variable_digest(name, world.variables), parts=parts)
+        if not is_secret(name):
+            return cls(name, variable_digest(name, world.variables))
+        key = world.secret_key(True)  # noqa: FBT003 (see `SecretKey`)
+        if key is None:
+            return cls(name, None)
+        return cls(name, None, keyed_digest(name, world.variables, key), key_name(key))
+
+    def is_checked(self, secret_key: SecretKey) -> bool:
+        """Tell whether the value can be compared: that of a secret only with the same key."""
+        key = secret_key(False) if self.digest is None else None  # noqa: FBT003
+        return self.digest is not None or (key is not None and key_name(key) == self.key)
 
     def mismatch(self, world: World) -> str | None:
-        """Compare the value, unless it is secret."""
-        # A digest would let others guess a short secret, so none is stored.
-        if self.digest is None or world.variable(self.name) == self.digest:
+        """Compare the value, if it can be compared."""
+        if not self.is_checked(world.secret_key):
+            return None
+        if self.digest is None:
+            key = world.secret_key(False)  # noqa: FBT003
+            is_same = key is None or keyed_digest(self.name, world.variables, key) == self.keyed
+        else:
+            is_same = world.variable(self.name) == self.digest
+        if is_same:
             return None
         if self.name == PYTHON_VARIABLES:
-            return "an environment variable that changes how Python works changed (PYTHON…)"
+            return self._difference(world)
         return f"environment variable {self.name} changed"
+
+    def _difference(self, world: World) -> str:
+        """Name a variable of Python that changed; traces of earlier versions do not tell it."""
+        if self.parts or self.digest == variable_digest(self.name, {}):
+            changed = {*of_python(world.variables)} ^ {*self.parts}
+            if changed:
+                return f"environment variable {min(changed)[0]} changed"
+        return "an environment variable that changes how Python works changed (PYTHON…)"
 
     def in_words(self) -> str:
         """Name the variable."""
-        secret = " (its value is not kept)" if self.digest is None else ""
-        return f"variable {self.name}{secret}"
+        if self.digest is not None:
+            return f"variable {self.name}"
+        how = "a digest with the account's secret" if self.keyed else "nothing"
+        return f"variable {self.name} (of its value, {how} is kept)"
 
     def in_report(self) -> Iterator[tuple[str, str]]:
         """Yield the variable, unless the fact stands for Python's own variables."""
@@ -641,6 +683,39 @@ class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
     def is_baseline(self) -> bool:
         """Whether the fact stands for Python's own variables."""
         return self.name == PYTHON_VARIABLES
+
+
+class EnvironmentPart(_Fact, frozen=True, tag="variables"):
+    """The environment variables whose names contain this text had these names and values."""
+
+    _kind = Kind.ENVIRONMENT
+    part: Name
+    digest: State
+    """Digest of names and values; of secrets, only the names."""
+    names: Annotated[tuple[Name, ...], Many] = ()
+
+    @classmethod
+    def now(cls, part: str, world: World) -> EnvironmentPart:
+        """Return the fact about the current variables."""
+        return cls(part, *digest_of_part(part, world.variables))
+
+    def mismatch(self, world: World) -> str | None:
+        """Compare the names and values."""
+        now = EnvironmentPart.now(self.part, world)
+        if now.digest == self.digest:
+            return None
+        if differing := {*self.names} ^ {*now.names}:
+            name = min(differing)
+            return f"environment variable {name} {'appeared' if name in now.names else 'is gone'}"
+        return f"an environment variable with {self.part} in its name changed"
+
+    def in_words(self) -> str:
+        """Name the text."""
+        return f"variables with {self.part} in their names"
+
+    def in_report(self) -> Iterator[tuple[str, str]]:
+        """Yield the text."""
+        yield "variable", f"*{self.part}*"
 
 
 class Declared(_Fact, frozen=True, tag="declared"):
@@ -778,6 +853,7 @@ Fact = (
     | Interpreter
     | Baseline
     | EnvironmentVariable
+    | EnvironmentPart
     | Declared
     | Location
     | Unknown

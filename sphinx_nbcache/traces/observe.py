@@ -166,6 +166,8 @@ def untracked(report: TracerReport, seen: Seen) -> Iterator[str]:
     for command in dict.fromkeys(commands):
         if _program(command) not in _HARMLESS:
             yield f"sub-process: {shortened(' '.join(command), _LONGEST)}"
+    if report.variables_shown:
+        yield "all environment variables, which were shown"
     for host in sorted(seen.hosts):
         yield f"network: {host}"
     if not seen.named and not any(look.how == "probe" for look in seen.reads.values()):

@@ -14,6 +14,7 @@ from sphinx_nbcache.traces.facts import (
     Directory,
     Distribution,
     EntryPoints,
+    EnvironmentPart,
     EnvironmentVariable,
     Fact,
     File,
@@ -25,7 +26,8 @@ from sphinx_nbcache.traces.facts import (
 )
 from sphinx_nbcache.traces.fingerprints import GONE, OTHER
 from sphinx_nbcache.traces.report import ChildImport, Look, TracerReport
-from sphinx_nbcache.traces.world import PYTHON_VARIABLES, modules_in
+from sphinx_nbcache.traces.variables import OF_KERNELS, PYTHON_VARIABLES
+from sphinx_nbcache.traces.world import modules_in
 
 # File times come from a coarser clock than `time.time_ns`: on Linux, it advances once per scheduler
 # tick, at most 10 ms (https://man7.org/linux/man-pages/man2/clock_gettime.2.html, *COARSE*).
@@ -322,14 +324,18 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     searched = {module for _, modules in report.search for module in modules}
     if searched:
         yield SearchPath.now(searched - missing, evidence.world)
-    for name, digest in sorted(report.variables.items()):
-        yield EnvironmentVariable(name, digest)
-    for name, digest in sorted(evidence.seen.variables.items()):
-        # Another value was set by the run itself, for the child.
-        is_given = digest in (None, evidence.world.variable(name))
-        if name not in report.variables and is_given:
-            yield EnvironmentVariable(name, digest)
-    yield EnvironmentVariable.now(PYTHON_VARIABLES, report.start_variables)
+    yield from _variables(evidence)
+
+
+def _variables(evidence: RunEvidence) -> Iterator[Fact]:
+    """Yield the facts about environment variables, with the values that kernels start with."""
+    # Not the values in the kernel: it sets some itself, in the same way each time.
+    world = evidence.world
+    for name in sorted({*evidence.seen.variables, *world.of_kernelspec} - OF_KERNELS):
+        yield EnvironmentVariable.now(name, world)
+    for part in sorted(evidence.report.variable_parts):
+        yield EnvironmentPart.now(part, world)
+    yield EnvironmentVariable.now(PYTHON_VARIABLES, world)
 
 
 def _imports_of_children(evidence: RunEvidence) -> Iterator[ChildImport]:

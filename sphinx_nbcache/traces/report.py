@@ -14,7 +14,7 @@ import msgspec
 from sphinx_nbcache.files.stats import Stat
 
 # Must equal `SCHEMA` in `kernel_side.tracer.tracer`.
-SCHEMA = 3
+SCHEMA = 4
 # The directory, the pattern, whether only directories were requested, and the entries.
 Listed = tuple[str, str, bool, tuple[str, ...] | None]
 
@@ -96,8 +96,12 @@ class TracerReport(msgspec.Struct, frozen=True):
     """Modules that user code failed to import, and the directories that were searched."""
     search: tuple[tuple[str, tuple[str, ...]], ...]
     """Directories of the search path, with the modules that later entries provide."""
-    variables: dict[str, str | None]
-    start_variables: dict[str, str]
+    variables: tuple[str, ...]
+    """Names of environment variables that user code read."""
+    variable_parts: tuple[str, ...]
+    """Parts of names, by which user code selected from all variables."""
+    variables_shown: bool
+    """Whether user code showed all variables."""
     processes: tuple[tuple[str, ...], ...]
     hosts: tuple[str, ...]
     children: tuple[tuple[Any, ...], ...]
@@ -148,7 +152,7 @@ class Seen:
     processes: list[tuple[str, ...]] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
     imports: set[ChildImport] = field(default_factory=set)
-    variables: dict[str, str | None] = field(default_factory=dict)
+    variables: set[str] = field(default_factory=set)
     asked: set[tuple[str, str]] = field(default_factory=set)
     children: int = 0
 
@@ -169,7 +173,11 @@ def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
         report: The report of the kernel.
         normal: Normalises a path, so that equivalent spellings compare equal.
     """
-    seen = Seen(processes=list(report.processes), hosts=set(report.hosts))
+    seen = Seen(
+        processes=list(report.processes),
+        hosts=set(report.hosts),
+        variables=set(report.variables),
+    )
     for looks, found in (
         (report.reads, seen.reads),
         (report.writes, seen.writes),
@@ -234,8 +242,6 @@ def _add_other(seen: Seen, kind: str, values: tuple[Any, ...]) -> None:
         seen.imports.add(msgspec.convert(values, ChildImport))
     elif kind == "asked":
         seen.asked.add(msgspec.convert(values, tuple[str, str]))
-    elif kind == "variable":
-        name, digest = msgspec.convert(values, tuple[str, str | None])
-        seen.variables[name] = digest
     else:
-        seen.hosts.add(msgspec.convert(values, tuple[str])[0])
+        names = seen.variables if kind == "variable" else seen.hosts
+        names.add(msgspec.convert(values, tuple[str])[0])

@@ -12,6 +12,7 @@ from sphinx_nbcache.bounded import Many, Mode, Name, State, Text
 from sphinx_nbcache.traces.facts import (
     FIRST_KINDS,
     Absent,
+    EnvironmentVariable,
     Fact,
     File,
     Kind,
@@ -19,6 +20,7 @@ from sphinx_nbcache.traces.facts import (
     decode_fact,
 )
 from sphinx_nbcache.traces.fingerprints import OTHER
+from sphinx_nbcache.traces.variables import SecretKey
 from sphinx_nbcache.traces.world import World
 
 
@@ -88,6 +90,19 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     def reads(self) -> frozenset[str]:
         """Return the names of the files that the run depends on, including absent ones."""
         return frozenset(fact.path for fact in self.facts if isinstance(fact, File | Absent))
+
+    def listing_secrets(self, secret_key: SecretKey) -> Trace:
+        """Return the trace with the secrets that this account cannot compare as untracked."""
+        unchecked = tuple(
+            f"variable {fact.name}: its value was kept under the secret of another account"
+            for fact in self.facts
+            if isinstance(fact, EnvironmentVariable)
+            and fact.key
+            and not fact.is_checked(secret_key)
+        )
+        if not unchecked:
+            return self
+        return msgspec.structs.replace(self, untracked=(*self.untracked, *unchecked))
 
     def by_importer(self, fact: Fact) -> str:
         """Return a phrase that names the importing file of a fact; empty if there is none."""

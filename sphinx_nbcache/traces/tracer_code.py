@@ -108,8 +108,6 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
         log: A file to which child processes write; `None` if they are not traced.
         support: A directory filled by [](write_support), also for child processes.
         quiet: Further directories whose files are ignored, such as the store.
-        own_variables: Environment variables that we set for the kernel. For code that reads one,
-            the variable counts as unset.
         startup: Whether files of the IPython profile are tracked; false if the profile is ours.
     """
 
@@ -117,7 +115,6 @@ class TracerConfig(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None = None
     support: str | None = None
     quiet: tuple[str, ...] = ()
-    own_variables: tuple[str, ...] = ()
     startup: bool = True
 
 

@@ -10,9 +10,12 @@ from sphinx_nbcache import values
 from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.traces.facts import Declared, EnvironmentVariable, Fact, Kind
 from sphinx_nbcache.traces.trace import Mismatch, Trace, verify
+from sphinx_nbcache.traces.variables import was_secret
 from sphinx_nbcache.traces.world import World
 
 TRACKED = tuple(map(Kind, values.TRACKED))
+# Beside the kinds, what `Trace.known` names: digests of secrets.
+_SECRETS = "secrets"
 
 
 class Tracking(msgspec.Struct, frozen=True):
@@ -38,7 +41,7 @@ def declared_facts(tracking: Tracking, world: World) -> Iterator[Fact]:
     for glob in tracking.globs:
         yield Declared.now(glob, world)
     for name in tracking.variables:
-        yield EnvironmentVariable.now(name, world.variables)
+        yield EnvironmentVariable.now(name, world)
 
 
 def with_declared(
@@ -71,7 +74,7 @@ def with_declared(
         facts=tuple(facts),
         unreliable=unreliable,
         tracked=tracking.kinds if traceable else None,
-        known=TRACKED,
+        known=(*TRACKED, _SECRETS),
         ignored=tracking.ignored,
     )
 
@@ -99,6 +102,9 @@ def _missing(trace: Trace, tracking: Tracking) -> Mismatch | None:
     missed = [kind for kind in tracking.kinds if kind not in tracked and kind in trace.known]
     globs = {fact.glob for fact in trace.facts if isinstance(fact, Declared)}
     names = {fact.name for fact in trace.facts if isinstance(fact, EnvironmentVariable)}
+    # Before secrets counted, those of `nbcache_environment` were left out.
+    if _SECRETS not in trace.known:
+        names.update(filter(was_secret, tracking.variables))
     faults = [
         *(f"{kind} count now, and were not tracked" for kind in missed),
         *(f"{g} is no longer ignored" for g in trace.ignored if g not in tracking.ignored),

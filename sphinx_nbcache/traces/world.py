@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sphinx_nbcache.traces.distributions import Environment
-from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_digest
+from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints
 from sphinx_nbcache.traces.installed import source_files
 from sphinx_nbcache.traces.names import PathNames
+from sphinx_nbcache.traces.variables import SecretKey, no_key, variable_digest
 
 _SOURCE_SUFFIXES = ("py", "pyc")
 _EXTENSION_SUFFIXES = (".so", ".pyd")
@@ -60,12 +61,16 @@ class World:
         fingerprints: Files and directories; one object serves all interpreters.
         environment: The distributions of the interpreter; `None` if it cannot be queried.
         variables: The environment variables of a new kernel.
+        of_kernelspec: The names of those that its kernelspec sets to a fixed value.
+        secret_key: Returns the account's key for digests of secrets.
     """
 
     places: PathNames
     fingerprints: Fingerprints
     environment: Environment | None
     variables: Mapping[str, str]
+    of_kernelspec: tuple[str, ...] = ()
+    secret_key: SecretKey = no_key
     _paths: dict[str, str | None] = field(default_factory=dict, repr=False)
     _listings: dict[str, _Listed] = field(default_factory=dict, repr=False)
     _variables: dict[str, str] = field(default_factory=dict, repr=False)
@@ -183,27 +188,6 @@ class World:
             kept = tuple(entry for entry in found if self.places.keeps(name, entry))
             known = self._listings[name] = _Listed(found, kept, Modules.among(kept))
         return known
-
-
-# The variables that change the behaviour of Python code; the others affect start-up and debugging
-# (https://docs.python.org/3/using/cmdline.html#environment-variables).
-_OF_PYTHON = (
-    *("PYTHONHASHSEED", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONUTF8"),
-    *("PYTHONIOENCODING", "PYTHONINTMAXSTRDIGITS", "PYTHONHOME", "PYTHONNOUSERSITE"),
-)
-# Not a valid variable name, so it cannot collide with a variable that user code reads.
-PYTHON_VARIABLES = "PYTHON*"
-
-
-def variable_digest(name: str, variables: Mapping[str, str]) -> str:
-    """Return the digest of a variable's value; empty if it is not set.
-
-    [](PYTHON_VARIABLES) stands for all variables that change Python's behaviour.
-    """
-    if name == PYTHON_VARIABLES:
-        return text_digest(*(f"{name}={variables.get(name)}" for name in _OF_PYTHON))
-    value = variables.get(name)
-    return text_digest(value) if value is not None else ""
 
 
 def modules_in(name: str, world: World) -> Iterator[tuple[str, str]]:

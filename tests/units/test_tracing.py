@@ -797,7 +797,88 @@ def test_a_variable_that_is_read_after_copying_all_counts(project: Project) -> N
 def test_variables_that_change_how_python_works_count(project: Project) -> None:
     traced = project.run("1")
     project.variables["PYTHONHASHSEED"] = "1"
-    assert "Python" in (project.says(traced) or "")
+    assert project.says(traced) == "environment variable PYTHONHASHSEED changed"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.path.expandvars('$MODE/x')",
+        "%env MODE",
+        "!echo $MODE",
+        "%%bash\necho ${MODE:-none}",
+        "string.Template('$MODE').substitute(os.environ)",
+        "dict(os.environ)['MODE']",
+        "e = os.environ.copy()\ne['MODE']",
+        "'{MODE}'.format(**os.environ)",
+        "{k: v for k, v in os.environ.items() if k.startswith('MOD')}",
+        "for k in os.environ:\n    if 'MOD' in k: print(k)",
+        "if os.fork() == 0:\n os.environ['MODE']; os._exit(0)\nos.wait()",
+    ],
+)
+def test_a_variable_that_is_read_by_other_means_counts(project: Project, code: str) -> None:
+    project.variables["MODE"] = "old"
+    traced = project.run("import os, string", code)
+    assert project.says(traced) is None
+    project.variables["MODE"] = "new"
+    assert "MOD" in (project.says(traced) or "nothing is said")
+
+
+def test_a_variable_that_a_loop_selects_counts_from_when_it_appears(project: Project) -> None:
+    traced = project.run("import os\n[k for k in os.environ if k.startswith('MYAPP_')]")
+    assert project.says(traced) is None
+    project.variables["MYAPP_MODE"] = "1"
+    assert project.says(traced) == "environment variable MYAPP_MODE appeared"
+
+
+def test_a_variable_that_code_sets_only_if_it_is_unset_counts(project: Project) -> None:
+    code = "os.environ['X_MODE'] = '1' if 'X_MODE' not in os.environ else os.environ['X_MODE']"
+    traced = project.run("import os", code, "os.environ['X_MODE']")
+    assert project.says(traced) is None
+    project.variables["X_MODE"] = "2"
+    assert project.says(traced) == "environment variable X_MODE changed"
+
+
+def test_variables_that_the_kernel_sets_itself_run_nothing(project: Project) -> None:
+    traced = project.run("import os; [os.environ.get(n) for n in ('TERM', 'PAGER', 'MPLBACKEND')]")
+    for value in ("xterm", "dumb"):
+        project.variables.update(TERM=value, PAGER=value, JPY_PARENT_PID=value)
+        assert project.says(traced) is None
+    project.variables["MPLBACKEND"] = "agg"
+    assert project.says(traced) == "environment variable MPLBACKEND changed"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "subprocess.run([sys.executable, 'child.py'])",
+        "subprocess.run([sys.executable, 'child.py'], env={**os.environ, 'X': '1'})",
+        "os.environ['PYTHONPATH'] = 'lib'; subprocess.run([sys.executable, 'child.py'])",
+        "os.environ.pop('PYTHONPATH', 0); subprocess.run([sys.executable, 'child.py'])",
+        "os.waitpid(os.posix_spawn(sys.executable, ['python', 'child.py'], os.environ), 0)",
+    ],
+)
+def test_cells_and_their_children_do_not_see_the_variables_of_the_tracer(
+    project: Project, start: str
+) -> None:
+    assertions = (
+        "import os; assert 'NBCACHE_TRACE' not in os.environ;"
+        " assert 'support' not in os.environ.get('PYTHONPATH', '')"
+    )
+    project.write("child.py", f"{assertions}; open('a.csv')")
+    project.write("a.csv")
+    traced = project.run(f"{assertions}; import subprocess, sys; print('unseen')", start)
+    assert "unseen" in traced.output
+    assert "a.csv" in traced.paths(File)
+    assert traced.trace.untracked == ()
+
+
+def test_a_process_with_an_environment_of_its_own_gets_nothing_of_ours(project: Project) -> None:
+    traced = project.run(
+        "import subprocess; print(subprocess.check_output(['env'], env={'A': '1'}))"
+    )
+    assert "NBCACHE" not in traced.output
+    assert "support" not in traced.output
 
 
 # --- Sub-processes ------------------------------------------------------------------------

@@ -31,7 +31,9 @@ from sphinx_nbcache.traces.facts import (
 from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_digest
 from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.trace import Trace, verify
-from sphinx_nbcache.traces.world import World, variable_digest
+from sphinx_nbcache.traces.tracking import TRACKED, Tracking, why_not_valid
+from sphinx_nbcache.traces.variables import is_secret, variable_digest
+from sphinx_nbcache.traces.world import World
 
 PYTHON = Python("CPython", "3.11", "linux", "x86_64", ())
 
@@ -501,3 +503,50 @@ def test_a_thousand_traces_are_verified_in_a_second(here: Here) -> None:
     assert processor_seconds(lambda: [verify(trace, world) for trace in traces]) < 1
     assert all(verify(trace, world) is None for trace in traces)
     assert world.fingerprints.fresh == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("API_KEY", True),
+        ("GITHUB_TOKEN", True),
+        ("db_password", True),
+        ("AWS_SECRET_ACCESS_KEY", True),
+        ("DOC_AUTHOR", False),
+        ("KEYBOARD_LAYOUT", False),
+        ("MONKEY", False),
+        ("PWD", False),
+    ],
+)
+def test_names_are_secret_by_whole_words(name: str, secret: bool) -> None:  # noqa: FBT001
+    assert is_secret(name) is secret
+
+
+def test_a_secret_counts_by_a_digest_that_only_its_account_can_compare(tmp_path: Path) -> None:
+    def world(value: str, key: bytes | None) -> World:
+        places, variables = PathNames(str(tmp_path)), {"API_KEY": value}
+        return World(places, Fingerprints(), None, variables, secret_key=lambda _make: key)
+
+    fact = EnvironmentVariable.now("API_KEY", world("hunter2", b"ours"))
+    kept = msgspec.json.encode(fact)
+    assert b"hunter2" not in kept
+    assert variable_digest("API_KEY", {"API_KEY": "hunter2"}).encode() not in kept
+    assert fact.mismatch(world("hunter2", b"ours")) is None
+    assert fact.mismatch(world("other", b"ours")) == "environment variable API_KEY changed"
+    for key in (b"theirs", None):
+        assert fact.mismatch(world("other", key)) is None
+    trace = Trace(facts=(fact,))
+    assert trace.listing_secrets(lambda _make: b"ours") is trace
+    assert trace.listing_secrets(lambda _make: b"theirs").untracked == (
+        "variable API_KEY: its value was kept under the secret of another account",
+    )
+
+
+def test_a_secret_of_an_earlier_version_holds(tmp_path: Path) -> None:
+    fact = EnvironmentVariable("API_KEY", None)
+    world = World(PathNames(str(tmp_path)), Fingerprints(), None, {}, secret_key=lambda _: b"ours")
+    assert fact.mismatch(world) is None
+    option = Tracking(variables=("API_KEY", "KEYBOARD_LAYOUT"))
+    assert why_not_valid(Trace(tracked=TRACKED), option, world) is None
+    known = (*TRACKED, "secrets")
+    assert why_not_valid(Trace(tracked=TRACKED, known=known), option, world) is not None

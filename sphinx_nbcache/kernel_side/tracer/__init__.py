@@ -22,5 +22,5 @@ The tracer does not judge: the reader of the report decides which observations c
 
 MODULES = (
     *("common", "lookups", "watch", "files", "imports", "metadata", "commands", "changes", "named"),
-    "tracer",
+    *("variables", "children", "tracer"),
 )

@@ -187,11 +187,12 @@ def _simple_commands(tokens):
 
 
 class Outside:
-    """The started processes and contacted hosts, and the files that commands name."""
+    """The started processes and contacted hosts, and the files and variables that commands name."""
 
-    def __init__(self, log, named, processes):
+    def __init__(self, log, named, variables, processes):
         self.log = log
         self.named = named
+        self.variables = variables
         self.processes = processes
         self.hosts = {}
 
@@ -214,6 +215,9 @@ class Outside:
             arguments = [arguments]
         words = [os.fsdecode(word) for word in arguments]
         self.processes.note(words)
+        if words and os.path.basename(words[0]) in _SHELLS:
+            for script in scripts_of(words, self.named.scripts):
+                self.variables.on_script(script)
         for word in words:
             if folder is not None:
                 self.named.consider(os.path.join(os.fsdecode(folder), word), of_command=True)

@@ -20,12 +20,14 @@ _DATA = re.compile(
 _EXTENSION = re.compile(r"^\s*%(?:re)?load_ext\s+([\w.]+)", re.MULTILINE)
 _ARGUMENT = re.compile(r"[^-\s*?\[][^\s*?\[]*[./][^\s*?\[]+")
 _WORD = re.compile(r"[^\s'\"`;|&<>(){}=,$]+")
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # Bounds for the time spent: files beyond them can still be declared.
 _MOST_FILES = 2000
 _MOST_MODULES = 500
 _MOST_ITEMS = 1000
 _MOST_FOLDERS = 50
 _MOST_NAMES = 10_000
+_MOST_WORDS = 10_000
 _LONGEST_PATH = 500
 _DEEPEST = 2
 # File systems take times from a clock that advances with timer interrupts (up to 10 ms on Linux,
@@ -53,10 +55,16 @@ def parsed(code):
 
 
 class Code(ast.NodeVisitor):
-    """The content of a cell's code: strings, names and imports."""
+    """The content of a cell's code: strings, names and imports.
+
+    Attributes:
+        words: The words in strings, except keys that are set, as in `{**os.environ, "X": "1"}`.
+    """
 
     def __init__(self, source, transformed=None):
         self.texts = []
+        self.words = set()
+        self.keys = set()
         self.names = set()
         self.imports = set()
         self.has_magics = False
@@ -78,9 +86,23 @@ class Code(ast.NodeVisitor):
         if not node.level:
             self.imports.add(node.module)
 
+    def visit_Dict(self, node):
+        if None in node.keys:  # it contains another dictionary
+            self.keys.update(id(key) for key in node.keys)
+        self.generic_visit(node)
+
+    def visit_Assign(self, node):
+        for target in node.targets:
+            key = getattr(target, "slice", None)
+            # Before Python 3.9, there is an `ast.Index` around it.
+            self.keys.update((id(key), id(getattr(key, "value", None))))
+        self.generic_visit(node)
+
     def visit_Constant(self, node):
         if isinstance(node.value, str):
             self.texts.append(node.value)
+            if id(node) not in self.keys:
+                self.words.update(_VARIABLE.findall(node.value[:_LONGEST_COMMAND]))
 
 
 class Named:
@@ -104,6 +126,7 @@ class Named:
         self.has_ended = False
         self.folders = {}
         self.scripts = []
+        self.words = set()
 
     def before_cell(self, info):
         with self.own:
@@ -120,6 +143,7 @@ class Named:
         """Consider the strings in a cell, and record its imports and the names that it uses."""
         code = Code(source, transformed)
         self.used |= code.names
+        self._keep_words(code.words)
         self.imports.want(code.imports)
         for text in code.texts:
             self.consider(text)
@@ -273,9 +297,14 @@ class Named:
             finally:
                 sys.dont_write_bytecode = keep
 
+    def _keep_words(self, words):
+        if len(self.words) < _MOST_WORDS:
+            self.words |= words
+
     def _texts(self, code, folder):
         for constant in code.co_consts:
             if type(constant) is str:
+                self._keep_words(set(_VARIABLE.findall(constant[:_LONGEST_COMMAND])))
                 self.consider(constant)
                 self.consider(os.path.join(folder, constant))
             elif isinstance(constant, types.CodeType):

@@ -8,15 +8,17 @@ import threading
 import time
 
 from .changes import Changes
+from .children import LEADING, Children
 from .commands import Outside, Processes
 from .common import Log, Own, Quiet, shell
 from .files import Files
 from .imports import Imports
-from .lookups import Listings, Probes, Variables
+from .lookups import Listings, Probes
 from .metadata import Metadata
 from .named import Named
+from .variables import Variables
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 class Tracer:
@@ -35,12 +37,11 @@ class Tracer:
         self.imports = Imports(self.quiet, self.log)
         self.metadata = Metadata(self.own, self.quiet, self.log, self.imports)
         self.files.watch.loaded = self.imports.before
-        self.variables = Variables(self.quiet, self.log, config.get("own_variables", ()))
         self.processes = Processes(self.log)
         self.changes = Changes(self.files, self.processes)
         self.named = Named(self.own, self.files, self.imports, self.changes)
-        self.outside = Outside(self.log, self.named, self.processes)
-        self.start_variables = {k: v for k, v in os.environ.items() if k.startswith("PYTHON")}
+        self.variables = Variables(self.own, self.quiet, self.log, self.named)
+        self.outside = Outside(self.log, self.named, self.variables, self.processes)
 
     def start(self):
         """Start recording."""
@@ -162,8 +163,9 @@ class Tracer:
             "missing": self.imports.missing(),
             "unavailable": self.imports.missing_for(set(reached)),
             "search": self.imports.shadowable(set(reached)),
-            "variables": self.variables.read,
-            "start_variables": self.start_variables,
+            "variables": self.variables.finish(),
+            "variable_parts": list(self.variables.parts),
+            "variables_shown": self.variables.shown,
             "processes": self.processes.started,
             "hosts": list(self.outside.hosts),
             "startup": self._startup() if self.config.get("startup", True) else None,
@@ -226,33 +228,39 @@ def install(config):
 
     Args:
         config: A dictionary with `root`; `log`, a file to which children write; `support`, the
-            folder of our `sitecustomize`; `quiet`, directories to ignore; `own_variables`,
-            environment variables that we set for the kernel; `startup`, whether IPython's own files
-            count; `child`, whether this is a child of the kernel.
+            folder of our `sitecustomize`; `quiet`, directories to ignore; `startup`, whether
+            IPython's own files count; `child`, whether this is a child of the kernel; `put`, the
+            variables that the run has set for it.
     """
     global TRACER  # noqa: PLW0603
     if TRACER is None:
         tracer = Tracer(config)
         if config.get("child"):
             tracer.log.note("child", os.getpid())
-            tracer.variables.ignored |= {"NBCACHE_TRACE", "PYTHONPATH"}
+            tracer.variables.put.update(config.get("put", ()))
             words = getattr(sys, "orig_argv", [])
             if "-m" in words[:-1]:
                 name = words[words.index("-m") + 1].partition(".")[0]
                 tracer.imports.note_in_child(name, "")
-        elif config.get("log") and config.get("support"):
-            tracer.variables.ignored |= _prepare_children(config)
+        if config.get("log") and config.get("support"):
+            _lead_children(tracer)
         tracer.start()
         TRACER = tracer
 
 
-def _prepare_children(config):
+def _lead_children(tracer):
     """Make Python processes that are started from here load our `sitecustomize`."""
-    child = {"root": config["root"], "log": config["log"], "quiet": config.get("quiet", ())}
-    path = [config["support"], *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["NBCACHE_TRACE"] = json.dumps({**child, "child": True})
-    os.environ["PYTHONPATH"] = os.pathsep.join(path)
-    return {"NBCACHE_TRACE", "PYTHONPATH"}
+    children = Children(tracer.config, tracer.variables)
+    if not children.can_be_hidden():
+        if not tracer.log.is_child:
+            children.lead_openly()
+        tracer.variables.put.update(LEADING)
+        return
+    children.hide()
+    children.lead()
+    children.wrap()
+    tracer.imports.before.add("_posixsubprocess")
+    tracer.variables.children = children
 
 
 def report():
