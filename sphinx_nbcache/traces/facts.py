@@ -339,6 +339,8 @@ class Unshadowed(_Fact, frozen=True, tag="unshadowed"):
 
     A name that ends with a slash stands for a directory without `__init__.py`.
     """
+    package: Name = ""
+    """The dotted name of the package whose modules are looked for there."""
 
     def mismatch(self, world: World) -> str | None:
         """Check that the directory still lacks the modules."""
@@ -354,7 +356,8 @@ class Unshadowed(_Fact, frozen=True, tag="unshadowed"):
             return None
         entry = min(entries)
         module = entry.partition(".")[0].rstrip("/")
-        return f"{name_in_folder(self.path, entry)} is now what import {module} finds"
+        dotted = f"{self.package}.{module}" if self.package else module
+        return f"{name_in_folder(self.path, entry)} is now what import {dotted} finds"
 
     def in_words(self) -> str:
         """Name the directory, and some of the modules."""

@@ -26,7 +26,7 @@ from sphinx_nbcache.traces.facts import (
 )
 from sphinx_nbcache.traces.fingerprints import GONE, OTHER
 from sphinx_nbcache.traces.report import ChildImport, Look, TracerReport
-from sphinx_nbcache.traces.variables import OF_KERNELS, PYTHON_VARIABLES
+from sphinx_nbcache.traces.variables import OF_KERNELS, PYTHON_VARIABLES, is_secret
 from sphinx_nbcache.traces.world import modules_in
 
 # File times come from a coarser clock than `time.time_ns`: on Linux, it advances once per scheduler
@@ -331,10 +331,13 @@ def _variables(evidence: RunEvidence) -> Iterator[Fact]:
     """Yield the facts about environment variables, with the values that kernels start with."""
     # Not the values in the kernel: it sets some itself, in the same way each time.
     world = evidence.world
-    for name in sorted({*evidence.seen.variables, *world.of_kernelspec} - OF_KERNELS):
-        yield EnvironmentVariable.now(name, world)
+    names = {*evidence.seen.variables, *world.of_kernelspec}
     for part in sorted(evidence.report.variable_parts):
         yield EnvironmentPart.now(part, world)
+        # The fact about the part has only the names of secrets.
+        names.update(name for name in world.variables if part in name and is_secret(name))
+    for name in sorted(names - OF_KERNELS):
+        yield EnvironmentVariable.now(name, world)
     yield EnvironmentVariable.now(PYTHON_VARIABLES, world)
 
 
@@ -365,12 +368,12 @@ def _modules_of(evidence: RunEvidence, name: str) -> set[str]:
 
 def _unshadowed(evidence: RunEvidence, in_children: Iterable[ChildImport]) -> Iterator[Unshadowed]:
     """Yield the modules that must stay absent from directories under the root."""
-    behind: dict[str, set[str]] = {}
-    searched = [(folder, names) for folder, names in evidence.report.search]
+    behind: dict[tuple[str, str], set[str]] = {}
+    searched = [(folder, "", names) for folder, names in evidence.report.search]
     for module, folders in evidence.report.missing.items():
         # If nothing was found, even a portion of a namespace package makes a difference.
-        last = module.rpartition(".")[2]
-        searched += [(folder, (last, last + "/")) for folder in folders]
+        package, _, last = module.rpartition(".")
+        searched += [(folder, package, (last, last + "/")) for folder in folders]
     for found in in_children:
         beside = _is_beside(evidence, found)
         for folder in found.folders:
@@ -379,16 +382,16 @@ def _unshadowed(evidence: RunEvidence, in_children: Iterable[ChildImport]) -> It
                 break
             is_missing = not (beside or found.standard or evidence.world.provides(found.name))
             portion = (found.name + "/",) if is_missing else ()
-            searched.append((folder, (found.name, *portion)))
-    for folder, modules in searched:
+            searched.append((folder, "", (found.name, *portion)))
+    for folder, package, modules in searched:
         name = evidence.inside(folder)
         if name is not None:
-            behind.setdefault(name, set()).update(modules)
-    for name, modules_behind in sorted(behind.items()):
+            behind.setdefault((name, package), set()).update(modules)
+    for (name, package), modules_behind in sorted(behind.items()):
         # The import did not find an existing module, so the directory was not searched then.
         absent = modules_behind - {module for module, _ in modules_in(name, evidence.world)}
         if absent:
-            yield Unshadowed(name, " ".join(sorted(absent)))
+            yield Unshadowed(name, " ".join(sorted(absent)), package)
 
 
 def _distributions(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tracing import Project, Shells
 
+from sphinx_nbcache.kernel_side.tracer.variables import names_in_script
 from sphinx_nbcache.traces.facts import (
     Absent,
     Directory,
@@ -680,7 +681,7 @@ def test_a_module_that_was_missing_is_noticed(project: Project) -> None:
     assert project.says(traced) == "speedups/ is now what import speedups finds"
     shutil.rmtree(project.root / "speedups")
     project.write("pkg/fast.py")
-    assert project.says(traced) == "pkg/fast.py is now what import fast finds"
+    assert project.says(traced) == "pkg/fast.py is now what import pkg.fast finds"
 
 
 def test_an_editable_install_counts_by_its_files(project: Project, tmp_path: Path) -> None:
@@ -829,6 +830,65 @@ def test_a_variable_that_a_loop_selects_counts_from_when_it_appears(project: Pro
     assert project.says(traced) is None
     project.variables["MYAPP_MODE"] = "1"
     assert project.says(traced) == "environment variable MYAPP_MODE appeared"
+
+
+def test_a_loop_that_compares_whole_names_ignores_longer_ones(project: Project) -> None:
+    traced = project.run("import os\n[v for k, v in os.environ.items() if k in ('MODE', 'X')]")
+    project.variables["JAVA_MODE"] = "1"
+    assert project.says(traced) is None
+    project.variables["MODE"] = "1"
+    assert project.says(traced) == "environment variable MODE changed"
+
+
+def test_a_secret_that_a_loop_selects_counts(project: Project) -> None:
+    project.variables["MYAPP_TOKEN"] = "old"
+    traced = project.run("import os\n[k for k in os.environ if k.startswith('MYAPP_')]")
+    names = [fact.name for fact in traced.all(EnvironmentVariable)]
+    assert "MYAPP_TOKEN" in names
+
+
+@pytest.mark.parametrize(
+    ("script", "names"),
+    [
+        ("echo $MODE ${MODE:-x}", {"MODE"}),
+        ("awk '{print $NF}' a.csv | grep \"$WORD\"", {"WORD"}),
+        ("echo \"it's $MODE\"  # isn't $IT", {"MODE"}),
+        ("bash -c 'echo $MODE'", {"MODE"}),
+        ("find . -exec sh -ec 'echo $MODE' ';'", {"MODE"}),
+        ("eval 'echo $MODE'", {"MODE"}),
+        ("cat <<END\nit's $MODE, isn't it\nEND", {"MODE"}),
+        ("A=1; for b in x; do echo $A $b; done; read c; echo $c", set()),
+    ],
+)
+def test_a_shell_script_reads_the_variables_that_its_shell_expands(
+    script: str, names: set[str]
+) -> None:
+    assert set(names_in_script(script)) == names
+
+
+@pytest.mark.parametrize("given", ["{**os.environ, 'GIVEN': '1'}", "dict(os.environ, GIVEN='1')"])
+def test_a_variable_that_a_run_gives_to_its_child_is_no_input(project: Project, given: str) -> None:
+    project.write("child.py", "import os; os.environ['GIVEN'], os.environ.get('MODE')")
+    traced = project.run(
+        "import os, subprocess, sys; os.environ['MODE'] = '1'",
+        f"subprocess.run([sys.executable, 'child.py'], env={given}, check=True)",
+    )
+    project.variables.update(GIVEN="2", MODE="2")
+    assert project.says(traced) is None
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_of_multiprocessing_counts_by_the_variables_that_it_reads(
+    project: Project, method: str
+) -> None:
+    project.write("work.py", "import os\ndef mode(_): return os.environ.get('MODE')")
+    traced = project.run(
+        "import multiprocessing as m, work",
+        f"with m.get_context('{method}').Pool(1) as pool: print(pool.map(work.mode, [1]))",
+    )
+    assert project.says(traced) is None
+    project.variables["MODE"] = "new"
+    assert project.says(traced) == "environment variable MODE changed"
 
 
 def test_a_variable_that_code_sets_only_if_it_is_unset_counts(project: Project) -> None:

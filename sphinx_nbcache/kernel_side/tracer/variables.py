@@ -29,6 +29,10 @@ _TESTS = frozenset(
 _EXTENDED = frozenset(("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"))
 # References in shell scripts, and what assigns a variable there.
 _REFERENCE = re.compile(r"(?<!\\)\$(?:\{[#!]?)?([A-Za-z_]\w*)", re.ASCII)
+# Single quotes, unless they stand in double quotes, in a comment, or behind a backslash.
+_LITERAL = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'[^']*'|(?<!\S)#[^\n]*""", re.DOTALL)
+# What stands before a text that a shell runs.
+_RUNS = re.compile(r"(?:\s-[a-z]*c|\beval|\btrap)\s*$")
 _ASSIGNED = re.compile(r"(?:^|[\s;&|(])(?:for\s+|read\s+(?:-\w+\s+)*)?([A-Za-z_]\w*)(?==|\s+in\s)")
 _READ_BY = re.compile(r"\bread\s+(?:-\w+\s+)*([A-Za-z_]\w*)")
 _PRINTED = re.compile(r"\bprintenv\s+([A-Za-z_]\w*)")
@@ -41,9 +45,18 @@ _OF_SHELLS = frozenset(
 )
 
 
+def _without_literals(match):
+    """Blank a text in single quotes, but not one that another shell runs."""
+    is_script = _RUNS.search(match.string[: match.start()]) is not None
+    is_literal = match.group()[0] in "'#" and not is_script
+    return " " * len(match.group()) if is_literal else match.group()
+
+
 def names_in_script(script):
     """Return the variables that a shell script reads and does not set before."""
     found = []
+    if "<<" not in script:  # quotes mean nothing in the text of a here-document
+        script = _LITERAL.sub(_without_literals, script)
     for match in (*_REFERENCE.finditer(script), *_PRINTED.finditer(script)):
         before = script[: match.start()]
         own = (*_ASSIGNED.findall(before), *_READ_BY.findall(before), *_OF_SHELLS)
@@ -114,8 +127,12 @@ class Variables:
         if not self.quiet.is_user(frame.f_code.co_filename):
             self.shown = True  # `%env` without a name
         elif _is_testing(frame.f_code):
-            for text in _texts(frame.f_code):
+            parts, names = _texts(frame.f_code)
+            for text in parts:
                 self.parts.update(dict.fromkeys(_CAPITALS.findall(text), True))
+            for name in names:
+                if _CAPITALS.fullmatch(name):
+                    self._count(name)
 
     def is_of_user(self, frame):
         """Tell whether code reads variables for a cell or a local module."""
@@ -220,10 +237,17 @@ def _is_testing(code):
 
 
 def _texts(code):
+    """Return the texts in code, which may be parts of names, and those that are whole names."""
+    parts, names = [], []
     for constant in code.co_consts:
         if isinstance(constant, str):
-            yield constant
+            parts.append(constant)
         elif isinstance(constant, (tuple, frozenset)):
-            yield from (text for text in constant if isinstance(text, str))
+            # `k in ("HOME", "MODE")` compares whole names, `k.startswith(("MY_", "OUR_"))` parts.
+            found = parts if _TESTS.intersection(code.co_names) else names
+            found += [text for text in constant if isinstance(text, str)]
         elif hasattr(constant, "co_consts"):
-            yield from _texts(constant)
+            more_parts, more_names = _texts(constant)
+            parts += more_parts
+            names += more_names
+    return parts, names
