@@ -31,7 +31,7 @@ _EXTENDED = frozenset(("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PA
 _REFERENCE = re.compile(r"(?<!\\)\$(?:\{[#!]?)?([A-Za-z_]\w*)", re.ASCII)
 # Single quotes, unless they stand in double quotes, in a comment, or behind a backslash.
 _LITERAL = re.compile(r"""\\.|"(?:\\.|[^"\\])*"|'[^']*'|(?<!\S)#[^\n]*""", re.DOTALL)
-# What stands before a text that a shell runs.
+# The end of what stands before a text that a shell runs.
 _RUNS = re.compile(r"(?:\s-[a-z]*c|\beval|\btrap)\s*$")
 _ASSIGNED = re.compile(r"(?:^|[\s;&|(])(?:for\s+|read\s+(?:-\w+\s+)*)?([A-Za-z_]\w*)(?==|\s+in\s)")
 _READ_BY = re.compile(r"\bread\s+(?:-\w+\s+)*([A-Za-z_]\w*)")
