@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support import Book
 from support_cli import CommandLine
+from tracing import Shells
 
 from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.kernels.fitting import may_fork
@@ -128,3 +129,11 @@ def cli(
     folder = tmp_path / "work"
     folder.mkdir()
     return CommandLine(folder, capsys)
+
+
+@pytest.fixture(scope="module")
+def shells() -> Iterator[Shells]:
+    """A process that runs cells in forks, for all tests of a module."""
+    server = Shells()
+    yield server
+    server.close()

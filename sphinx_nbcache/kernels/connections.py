@@ -45,7 +45,7 @@ def free_ports(count: int, ip: str) -> list[int] | None:
         ip: The address on which they have to be free.
 
     Returns:
-        `None` if too few are left beside those of outgoing connections: the system has to choose.
+        `None` if too few are left below those of outgoing connections: the system has to choose.
     """
     try:
         end = int(_RANGE.read_text("ascii").split()[0])

@@ -102,7 +102,7 @@ class Marks:
             mark, self._computed(secret, key, content)
         )
 
-    def variable_key(self, make: bool) -> bytes | None:  # noqa: FBT001 (see `SecretKey`)
+    def variable_key(self, *, make: bool) -> bytes | None:
         """Return the key for digests of secret environment variables, derived from the secret.
 
         Args:

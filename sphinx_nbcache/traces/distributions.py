@@ -107,14 +107,16 @@ class Environment:
         """
         name = normalised(name)
         if name not in self._details:
-            found = self._installed.get(name)
+            found = self.installed(name)
             self._details[name] = found and found[0] + _origin(found[1])
         return self._details[name]
 
-    def plain_version(self, name: str) -> str | None:
-        """Return the version of a distribution in its metadata; `None` if it is not installed."""
-        found = self._installed.get(normalised(name))
-        return found[0] if found is not None else None
+    def installed(self, name: str) -> tuple[str, str] | None:
+        """Return the version in a distribution's metadata, and the directory of the metadata.
+
+        `None` if it is not installed.
+        """
+        return self._installed.get(normalised(name))
 
     def content(self, name: str) -> str:
         """Return the digest of a distribution's code, or a word (see [](content_of)).
@@ -123,7 +125,7 @@ class Environment:
         """
         name = normalised(name)
         if name not in self._contents:
-            found = self._installed.get(name)
+            found = self.installed(name)
             self._contents[name] = content_of(found[1]) if found is not None else ""
         return self._contents[name]
 
@@ -150,11 +152,6 @@ class Environment:
         listed = variables.get("PYTHONPATH", "").split(os.pathsep)
         # A relative path leads elsewhere in each directory.
         return cls(python, tuple(map(os.path.normpath, filter(os.path.isabs, listed))))
-
-    def information(self, name: str) -> str | None:
-        """Return the metadata directory of a distribution; `None` if it is not installed."""
-        found = self._installed.get(normalised(name))
-        return found[1] if found is not None else None
 
     @cached_property
     def edited(self) -> Mapping[str, tuple[str, str]]:

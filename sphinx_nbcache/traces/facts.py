@@ -405,9 +405,10 @@ class Distribution(_Fact, frozen=True, tag="distribution"):
     @classmethod
     def now(cls, name: str, environment: Environment) -> Distribution | None:
         """Return the fact about an installed distribution; `None` if it is not installed."""
-        version = environment.plain_version(name)
-        if version is None:
+        found = environment.installed(name)
+        if found is None:
             return None
+        version, _ = found
         content = environment.content(name)
         if content == FROM_INDEX:
             # The version tells the commit of a repository.
@@ -637,25 +638,27 @@ class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
             return cls(name, variable_digest(name, world.variables), parts=parts)
         if not is_secret(name):
             return cls(name, variable_digest(name, world.variables))
-        key = world.secret_key(True)  # noqa: FBT003 (see `SecretKey`)
+        key = world.secret_key(make=True)
         if key is None:
             return cls(name, None)
         return cls(name, None, keyed_digest(name, world.variables, key), key_name(key))
 
     def is_checked(self, secret_key: SecretKey) -> bool:
         """Tell whether the value can be compared: that of a secret only with the same key."""
-        key = secret_key(False) if self.digest is None else None  # noqa: FBT003
-        return self.digest is not None or (key is not None and key_name(key) == self.key)
+        return self.digest is not None or self._key(secret_key) is not None
+
+    def _key(self, secret_key: SecretKey) -> bytes | None:
+        """Return the key of the digest; `None` if this account does not have it."""
+        key = secret_key(make=False)
+        return key if key is not None and key_name(key) == self.key else None
 
     def mismatch(self, world: World) -> str | None:
         """Compare the value, if it can be compared."""
-        if not self.is_checked(world.secret_key):
-            return None
-        if self.digest is None:
-            key = world.secret_key(False)  # noqa: FBT003
-            is_same = key is None or keyed_digest(self.name, world.variables, key) == self.keyed
-        else:
+        if self.digest is not None:
             is_same = world.variable(self.name) == self.digest
+        else:
+            key = self._key(world.secret_key)
+            is_same = key is None or keyed_digest(self.name, world.variables, key) == self.keyed
         if is_same:
             return None
         if self.name == PYTHON_VARIABLES:

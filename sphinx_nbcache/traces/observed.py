@@ -319,7 +319,7 @@ def package_facts(evidence: RunEvidence, environment: Environment) -> Iterator[F
     for kind, asked in sorted(evidence.seen.asked):
         if kind == "entries":
             yield EntryPoints(asked, environment.entry_points(asked))
-        elif environment.information(asked) is None and asked.strip():
+        elif environment.installed(asked) is None and asked.strip():
             yield Distribution(asked, "")
     searched = {module for _, modules in report.search for module in modules}
     if searched:

@@ -14,7 +14,7 @@ from sphinx_nbcache.traces.variables import was_secret
 from sphinx_nbcache.traces.world import World
 
 TRACKED = tuple(map(Kind, values.TRACKED))
-# Beside the kinds, what `Trace.known` names: digests of secrets.
+# `Trace.known` names this besides the kinds: digests of secrets count.
 _SECRETS = "secrets"
 
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from sphinx_nbcache.traces.fingerprints import text_digest
 
-# Returns the key for digests of secrets; makes one if told so. `None` if there is none.
-SecretKey = Callable[[bool], bytes | None]
+
+class SecretKey(Protocol):
+    """Returns the account's key for digests of secrets."""
+
+    def __call__(self, *, make: bool) -> bytes | None:
+        """Return the key; `None` if there is none.
+
+        Args:
+            make: Whether to make a key if there is none.
+        """
+
 
 # The variables that change the behaviour of Python code; the others affect start-up and debugging
 # (https://docs.python.org/3/using/cmdline.html#environment-variables).
@@ -26,18 +36,10 @@ OF_KERNELS = frozenset(
 )
 # Whole words of names. The digest of a short secret could be guessed, and stores are shared.
 _SECRET_WORDS = frozenset(
-    {
-        "TOKEN",
-        "TOKENS",
-        "SECRET",
-        "SECRETS",
-        "PASSWORD",
-        "PASSWORDS",
-        "PASSWD",
-        "PASS",
-        "PASSPHRASE",
-    }
-    | {"PWD", "PW", "KEY", "KEYS", "APIKEY", "CREDENTIAL", "CREDENTIALS", "CREDS", "AUTH", "PAT"}
+    """
+    TOKEN TOKENS SECRET SECRETS PASSWORD PASSWORDS PASSWD PASS PASSPHRASE PWD PW KEY KEYS APIKEY
+    CREDENTIAL CREDENTIALS CREDS AUTH PAT
+    """.split()
 )
 _NOT_SECRET = frozenset({"PWD", "OLDPWD"})
 # Earlier versions kept nothing of the values of these.
@@ -55,7 +57,7 @@ def was_secret(name: str) -> bool:
     return _ONCE_SECRET.search(name) is not None
 
 
-def no_key(_make: bool) -> None:  # noqa: FBT001 (see `SecretKey`)
+def no_key(*, make: bool) -> None:
     """Return no key: nothing of secrets is kept."""
 
 

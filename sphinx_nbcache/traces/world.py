@@ -167,10 +167,10 @@ class World:
             paths: Paths relative to `site-packages`, or what stands for them in an editable
                 installation.
         """
-        information = self.environment and self.environment.information(distribution)
-        if not information:
+        found = self.environment and self.environment.installed(distribution)
+        if not found:
             return None
-        files = source_files(information, paths)
+        files = source_files(found[1], paths)
         return {
             path: digest or self.fingerprints.state(file) for path, (file, digest) in files.items()
         }

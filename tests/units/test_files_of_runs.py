@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +69,6 @@ class Checkout:
             )
         project.close()
         return told.names, shown
-
-
-@pytest.fixture(scope="module")
-def shells() -> Iterator[Shells]:
-    server = Shells()
-    yield server
-    server.close()
 
 
 @pytest.fixture

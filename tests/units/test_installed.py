@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +78,6 @@ class Site:
 
     def trace_of_regular(self) -> Trace:
         return self.trace(packages=["mylib"], sources={"mylib": "mylib/__init__.py"})
-
-
-@pytest.fixture(scope="module")
-def shells() -> Iterator[Shells]:
-    server = Shells()
-    yield server
-    server.close()
 
 
 @pytest.fixture

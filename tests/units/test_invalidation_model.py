@@ -10,7 +10,7 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -577,13 +577,6 @@ def _differs(
 ) -> bool:
     """Tell whether something at a path, or below it, has not always been the same."""
     return any(_at(path, old) != _at(path, new) for old in earlier for new in now)
-
-
-@pytest.fixture(scope="module")
-def shells() -> Iterator[Shells]:
-    server = Shells()
-    yield server
-    server.close()
 
 
 def machine(folder: Path, runner: CellRunner) -> type[Machine]:

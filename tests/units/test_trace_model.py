@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,13 +85,6 @@ changes = st.lists(
 
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
-
-
-@pytest.fixture(scope="module")
-def shells() -> Iterator[Shells]:
-    server = Shells()
-    yield server
-    server.close()
 
 
 def make(project: Project, tree: dict[str, str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,13 +24,6 @@ from sphinx_nbcache.traces.facts import (
 )
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs cells in forks")
-
-
-@pytest.fixture(scope="module")
-def shells() -> Iterator[Shells]:
-    server = Shells()
-    yield server
-    server.close()
 
 
 @pytest.fixture

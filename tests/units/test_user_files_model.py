@@ -432,13 +432,6 @@ def _import(names: Sequence[str]) -> None:
     Scenario.imported = frozenset(sys.modules)
 
 
-@pytest.fixture(scope="module")
-def shells() -> Iterator[Shells]:
-    server = Shells()
-    yield server
-    server.close()
-
-
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_what_users_save_is_there_byte_for_byte(

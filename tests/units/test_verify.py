@@ -32,7 +32,7 @@ from sphinx_nbcache.traces.fingerprints import GONE, OTHER, Fingerprints, text_d
 from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.trace import Trace, verify
 from sphinx_nbcache.traces.tracking import TRACKED, Tracking, why_not_valid
-from sphinx_nbcache.traces.variables import is_secret, variable_digest
+from sphinx_nbcache.traces.variables import SecretKey, is_secret, variable_digest
 from sphinx_nbcache.traces.world import World
 
 PYTHON = Python("CPython", "3.11", "linux", "x86_64", ())
@@ -522,10 +522,17 @@ def test_names_are_secret_by_whole_words(name: str, secret: bool) -> None:  # no
     assert is_secret(name) is secret
 
 
+def with_key(key: bytes | None) -> SecretKey:
+    def secret_key(*, make: bool) -> bytes | None:
+        return key
+
+    return secret_key
+
+
 def test_a_secret_counts_by_a_digest_that_only_its_account_can_compare(tmp_path: Path) -> None:
     def world(value: str, key: bytes | None) -> World:
         places, variables = PathNames(str(tmp_path)), {"API_KEY": value}
-        return World(places, Fingerprints(), None, variables, secret_key=lambda _make: key)
+        return World(places, Fingerprints(), None, variables, secret_key=with_key(key))
 
     fact = EnvironmentVariable.now("API_KEY", world("hunter2", b"ours"))
     kept = msgspec.json.encode(fact)
@@ -536,15 +543,15 @@ def test_a_secret_counts_by_a_digest_that_only_its_account_can_compare(tmp_path:
     for key in (b"theirs", None):
         assert fact.mismatch(world("other", key)) is None
     trace = Trace(facts=(fact,))
-    assert trace.listing_secrets(lambda _make: b"ours") is trace
-    assert trace.listing_secrets(lambda _make: b"theirs").untracked == (
+    assert trace.listing_secrets(with_key(b"ours")) is trace
+    assert trace.listing_secrets(with_key(b"theirs")).untracked == (
         "variable API_KEY: its value was kept under the secret of another account",
     )
 
 
 def test_a_secret_of_an_earlier_version_holds(tmp_path: Path) -> None:
     fact = EnvironmentVariable("API_KEY", None)
-    world = World(PathNames(str(tmp_path)), Fingerprints(), None, {}, secret_key=lambda _: b"ours")
+    world = World(PathNames(str(tmp_path)), Fingerprints(), None, {}, secret_key=with_key(b"ours"))
     assert fact.mismatch(world) is None
     option = Tracking(variables=("API_KEY", "KEYBOARD_LAYOUT"))
     assert why_not_valid(Trace(tracked=TRACKED), option, world) is None

@@ -33,6 +33,17 @@ ENTERED = []
 _stat = os.stat
 
 
+def preloaded():
+    """Return the finder of the zygote that this kernel was forked from; `None` if there is none.
+
+    It knows the modules that were loaded before the kernel began, and their imports.
+    """
+    for finder in sys.meta_path:
+        if type(finder).__module__ == "_nbcache_zygote.hiding":
+            return finder
+    return None
+
+
 def is_too_long(path):
     """Tell whether nothing can be at a path because of its length.
 

@@ -8,7 +8,7 @@ import os
 import sys
 import types
 
-from .common import IMPORTLIB, absolute, outer, source_of
+from .common import IMPORTLIB, absolute, outer, preloaded, source_of
 
 # The base of every notebook. Its own imports are not followed.
 _BASE = frozenset(("IPython", "ipykernel"))
@@ -321,23 +321,16 @@ def _path_of_url(url):
 
 
 def _preloaded_edges():
-    """Return the imports among the modules that a kernel had loaded before it began.
-
-    The zygote, which kernels are forked from, knows them, and the attributes of these modules. It
-    keeps them in its finder.
-    """
-    for finder in sys.meta_path:
-        if type(finder).__module__ == "_nbcache_zygote.hiding":
-            return finder.edges(), finder.shown
-    return {}, ()
+    """Return the imports among the preloaded modules, and the names of those that are shown."""
+    finder = preloaded()
+    return (finder.edges(), finder.shown) if finder is not None else ({}, ())
 
 
 def _preloaded_imports():
     """Yield the importer and the name of imports, also failed ones, of preloaded modules."""
-    for finder in sys.meta_path:
-        if type(finder).__module__ == "_nbcache_zygote.hiding":
-            for module in list(finder.shown):
-                yield from finder.recorder.imports.get(module, ())
+    finder = preloaded()
+    for module in list(finder.shown) if finder is not None else ():
+        yield from finder.recorder.imports.get(module, ())
 
 
 def _is_loaded(name):

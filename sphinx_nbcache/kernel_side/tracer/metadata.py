@@ -3,7 +3,7 @@
 import functools
 import sys
 
-from .common import IMPORTLIB, outer
+from .common import IMPORTLIB, outer, preloaded
 
 _MODULES = ("importlib.metadata", "importlib_metadata")
 
@@ -109,9 +109,8 @@ class Metadata:
 
 def _preloaded_questions():
     """Yield the package that asked, and the question, while shown modules were preloaded."""
-    for finder in sys.meta_path:
-        if type(finder).__module__ == "_nbcache_zygote.hiding":
-            for module, asked in finder.recorder.asked.items():
-                if not module or module in finder.shown:
-                    for asker, question in asked:
-                        yield asker.partition(".")[0], question
+    finder = preloaded()
+    for module, asked in finder.recorder.asked.items() if finder is not None else ():
+        if not module or module in finder.shown:
+            for asker, question in asked:
+                yield asker.partition(".")[0], question

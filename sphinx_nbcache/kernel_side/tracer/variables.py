@@ -25,7 +25,7 @@ _TESTS = frozenset(
     removeprefix partition find split
     """.split()
 )
-# Copies of the environment for a child process extend it. Nobody reads the result for its own sake.
+# Copies of the environment for a child process extend these. Only the child reads the result.
 _EXTENDED = frozenset(("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"))
 # References in shell scripts, and what assigns a variable there.
 _REFERENCE = re.compile(r"(?<!\\)\$(?:\{[#!]?)?([A-Za-z_]\w*)", re.ASCII)
@@ -63,6 +63,13 @@ def names_in_script(script):
         if match.group(1) not in own:
             found.append(match.group(1))
     return found
+
+
+def _caller(frame):
+    """Return the frame of the code that called `os.environ`."""
+    while frame is not None and frame.f_code.co_filename in _INNER:
+        frame = frame.f_back
+    return frame
 
 
 class Variables:
@@ -111,8 +118,7 @@ class Variables:
 
     def iterate(self, name, frame):
         """Record that this code iterates over all variables, and has reached this one."""
-        while frame is not None and frame.f_code.co_filename in _INNER:
-            frame = frame.f_back
+        frame = _caller(frame)
         self.iterated = name
         copying = frame and (frame.f_code, frame.f_lasti)
         if copying != self.copying:
@@ -162,8 +168,7 @@ class Variables:
 
     def note(self, name, frame):
         """Note that a variable is read."""
-        while frame is not None and frame.f_code.co_filename in _INNER:
-            frame = frame.f_back
+        frame = _caller(frame)
         if self._is_of_all(name, frame) or not isinstance(name, str) or name in self.read:
             return
         if self.is_of_user(frame):
