@@ -62,6 +62,13 @@ def groups(*names: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, *names))
 
 
+def install_debian(session: nox.Session, *packages: str) -> None:
+    """Install packages of Debian where `apt-get` may do so."""
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        for command in (["update"], ["install", "-y", *packages]):
+            session.run("apt-get", "-qq", *command, external=True, success_codes=[0, 100])
+
+
 @nox.session(python=PYTHONS, tags=["all-pythons"])
 def pythons(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed."""
@@ -73,6 +80,10 @@ def pythons(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests."""
     session.install("-e", ".", *groups("test", "book"))
+    if "CI" in os.environ and not shutil.which("R"):
+        install_debian(session, "--no-install-recommends", "r-base-core", "r-cran-irkernel")
+    if not shutil.which("R"):
+        session.warn("there is no R (r-base-core, r-cran-irkernel): notebooks in R are not tested")
     session.run("pytest", "-n", "2", *session.posargs)
 
 
@@ -102,9 +113,8 @@ def smoke(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Look at pages in a real browser; Chromium is installed where `apt-get` may do so."""
     session.install("-e", ".", *groups("test", "book", "charts"))
-    if not has_browser() and shutil.which("apt-get") and os.geteuid() == 0:
-        for command in (["update"], ["install", "-y", "chromium"]):
-            session.run("apt-get", "-qq", *command, external=True, success_codes=[0, 100])
+    if not has_browser():
+        install_debian(session, "chromium")
     if not has_browser():
         session.skip("there is no Chromium or Chrome, and none can be installed")
     wanted = {"NBCACHE_NEEDS_BROWSER": "1"}

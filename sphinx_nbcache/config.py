@@ -31,6 +31,7 @@ from sphinx_nbcache.text import did_you_mean, shown
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen", "renderer"]
 OnError = Literal["warn", "fail", "stop"]
 KernelStart = Literal["auto", "fork", "spawn"]
+TracerKind = Literal["auto", "system", "python"]
 RunIn = Literal["notebook", "root", "temp"]
 Untraced = Literal["reuse", "run"]
 RetryFailed = Literal["auto", "always", "changed"]
@@ -141,6 +142,18 @@ class Settings(Looks):
         help="The kinds of dependencies that count, in addition to declared ones: files that a"
         " notebook reads, modules that it imports, versions of packages, environment variables."
         " With an empty list, notebooks are not traced, and only their code counts.",
+    )
+    tracer: TracerKind = option(
+        AUTO,
+        values.one_of(AUTO, "system", "python"),
+        expects='`"auto"`, `"system"`, `"python"`',
+        per_notebook="nbcache.tracer",
+        help='How the files that a notebook reads and writes are observed. `"python"`: by a tracer'
+        " in kernels of Python, for which names in the code stand for what libraries in C read;"
+        ' other languages not at all. `"system"`: on Linux, all processes of a kernel in any'
+        ' language, by the system, in addition to that tracer. `"auto"`: `"python"` for kernels'
+        ' of Python, `"system"` for all others. Where the system cannot do it, `"system"` is the'
+        ' same as `"python"`. Programs such as `sudo` cannot change their user under it.',
     )
     untraced: Untraced = option(
         "reuse",

@@ -251,6 +251,8 @@ def _trace_lines(trace: TraceItem, *, every_fact: bool) -> list[str]:
         lines.append("The dependencies of its run were not tracked: only declared ones count.")
     elif not trace.facts:
         lines.append("Nothing but its code counts.")
+    if trace.tracer == "system":
+        lines.append("The system has told what each of its processes did.")
     if shown:
         lines.append("The last run of this code depended on:")
         lines += [f"- {one_line(text)}" for text in shown]

@@ -162,6 +162,8 @@ class TraceItem(msgspec.Struct, frozen=True, kw_only=True):
 
     tracked: tuple[str, ...] | None
     """The kinds of facts that counted; `null` if the run could not be traced."""
+    tracer: str
+    """The tracer: `python` or `system`; empty if it was not traced, or by an older version."""
     facts: tuple[FactItem, ...]
     """Its dependencies."""
     written: tuple[str, ...]

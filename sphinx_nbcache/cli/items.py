@@ -233,6 +233,7 @@ def trace_item(trace: Trace) -> TraceItem:
     """Return the item for the trace of a run."""
     return TraceItem(
         tracked=None if trace.tracked is None else tuple(map(str, trace.tracked)),
+        tracer=trace.tracer,
         facts=tuple(
             FactItem(kind=fact.kind.value, text=text, baseline=fact.is_baseline)
             for fact, text in trace.in_words()

@@ -93,6 +93,7 @@ class Attempt:
         self.bases: dict[int, tuple[str, ...]] = {}
         self.started = time.time()
         self.leading: list[NotebookNode] = []
+        self.repeated_since: float | None = None
 
     async def outcome(self) -> Outcome:
         """Run the notebook and return the outcome."""
@@ -118,18 +119,39 @@ class Attempt:
             failure=failure,
             report=self.tracer.report if self.tracer is not None else {},
             peak_memory=self.peak_memory,
+            begun=self.repeated_since,
         )
 
     async def _execute(self) -> tuple[Status, Failure | None]:
-        for _ in range(_STARTS):
-            client = self._client_or_failure()
+        for number in range(_STARTS):
+            # A kernel may die because it is watched, before its first cell too.
+            client = self._client_or_failure(may_be_watched=number == 0)
             if isinstance(client, Failure):
                 return Status.FAILED, client
             status, failure = await self._execute_in_time(client)
             self.peak_memory = client.peak_memory
-            if failure is None or not self._could_start_again(failure):
+            if self._has_lost_watcher(client, status):
+                self._forget_run()
+            elif failure is None or not self._could_start_again(failure):
                 break
         return status, failure
+
+    def _has_lost_watcher(self, client: Client, status: Status) -> bool:
+        """Tell whether the watcher of a run was killed: then the run says nothing of the notebook.
+
+        The calls of its processes have failed, if they were not killed as well.
+        """
+        watched = None if client.manager is None else client.manager.watched
+        if watched is None or self.tracer is None:
+            return False
+        return self.tracer.is_watcher_lost or (status is Status.DIED and watched.was_killed)
+
+    def _forget_run(self) -> None:
+        """Forget a run that is repeated: it counts as an attempt that may have changed files."""
+        self.repeated_since = self.started
+        self.clock = _Clock()
+        self.notebook = _to_nbformat(self.job)
+        self.bases, self.leading = {}, []
 
     def _could_start_again(self, failure: Failure) -> bool:
         """Tell whether a kernel died or hung before its first cell, as in a race for ports.
@@ -211,22 +233,26 @@ class Attempt:
             return f"{text}; change what the cell displays"
         return str(error)
 
-    def _client_or_failure(self) -> Client | Failure:
+    def _client_or_failure(self, *, may_be_watched: bool) -> Client | Failure:
         try:
-            return self._client()
+            return self._client(may_be_watched=may_be_watched)
         except KernelError as error:
             return Failure("NoSuchKernel", str(error), str(error))
         except Exception as error:  # noqa: BLE001 (kernelspecs are files of others)
             text = f"the kernel {self.job.kernel!r} cannot be used: {error}"
             return Failure(type(error).__name__, text, text)
 
-    def _client(self) -> Client:
+    def _client(self, *, may_be_watched: bool) -> Client:
         specs = KernelSpecs()
         self.kernel = choose_kernel(self.job.kernel, self.job.language, specs)
         rules = self.job.rules
         self.is_python = is_python(self.kernel, specs)
-        if self.is_python and self.job.tracing is not None:
-            self.tracer = RunTracer(self.job.tracing)
+        tracing = self.job.tracing
+        has_watchers = may_be_watched and self.starts.watchers is not None
+        is_watched = tracing is not None and tracing.is_system and has_watchers
+        self.tracer = None
+        if tracing is not None and (self.is_python or is_watched):
+            self.tracer = RunTracer(tracing, is_python=self.is_python)
         client = Client(
             self.notebook,
             kernel_name=self.kernel,
@@ -235,7 +261,8 @@ class Attempt:
                 self.kernel,
                 specs,
                 [cell.source for cell in self.job.cells],
-                self.tracer.config if self.tracer is not None else None,
+                self.tracer.config if self.tracer is not None and self.is_python else None,
+                is_watched=is_watched,
             ),
             limits=OutputLimits(rules.output_limit, rules.notebook_output_limit),
             resources={"metadata": {"path": self.folder}},
@@ -304,9 +331,20 @@ class Attempt:
         lines = output.get("traceback", [])
         return Failure(
             name=clipped(error.ename),
-            message=clipped(without_own_file(error.evalue), LONGEST_MESSAGE),
+            message=clipped(without_own_file(error.evalue) + self._lost_power(), LONGEST_MESSAGE),
             traceback=clipped("\n".join(lines) or f"{error.ename}: {error.evalue}", LONGEST_TEXT),
             position=self.clock.current,
+        )
+
+    def _lost_power(self) -> str:
+        """Return what to do if the system tracer may have made a cell fail."""
+        programs = self.tracer.powerless if self.tracer is not None else ()
+        if not programs:
+            return ""
+        names = " and ".join(path.rpartition("/")[2] for path in programs)
+        return (
+            f" ({names} could not change the user, because the system tracer was on: set"
+            ' nbcache.tracer to "python" in the metadata of this notebook)'
         )
 
     def _drop_interrupt(self) -> None:

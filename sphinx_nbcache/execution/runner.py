@@ -65,7 +65,7 @@ async def run(
     begun = None
     while True:
         outcome = await _attempt(job, starts or KernelStarts(), on_cell)
-        begun = outcome.started if begun is None else begun
+        begun = begun or outcome.begun or outcome.started
         failure = outcome.failure
         if failure is None or len(failures) >= job.rules.retries or not _may_pass(outcome):
             break

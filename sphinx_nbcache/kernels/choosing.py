@@ -19,13 +19,14 @@ from jupyter_client.manager import AsyncKernelManager
 from sphinx_nbcache.kernel_side import cells
 from sphinx_nbcache.kernels.connections import PORTS, KernelClient, free_ports
 from sphinx_nbcache.kernels.fitting import LAUNCHER, WITHOUT_HISTORY, UnfitError, command_of
-from sphinx_nbcache.kernels.processes import end_orphans
+from sphinx_nbcache.kernels.processes import end_orphans, first_child
 from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 from sphinx_nbcache.text import did_you_mean
 
 if TYPE_CHECKING:
     from sphinx_nbcache.kernels.tracing import Begun
+    from sphinx_nbcache.kernels.watching import Watched, Watchers
     from sphinx_nbcache.traces.tracer_code import TracerConfig
 
 _STARTER = Path(cells.__file__).with_name("start_ipykernel.py")
@@ -44,14 +45,18 @@ class KernelManager(AsyncKernelManager):
     # Weak references, so that the registry keeps no manager of an ended run alive.
     _live: ClassVar[weakref.WeakSet[KernelManager]] = weakref.WeakSet()
 
-    def __init__(self, specs: KernelSpecs, **options: Any) -> None:
+    def __init__(
+        self, specs: KernelSpecs, watchers: Watchers | None = None, **options: Any
+    ) -> None:
         super().__init__(kernel_spec_manager=specs, **options)
+        self._watchers = watchers
         self.client_factory = KernelClient
         # By default, ZeroMQ drops messages beyond a thousand that the receiver has not fetched.
         # nbclient would then wait for an idle message that never comes:
         # https://github.com/jupyter/nbconvert/issues/659
         self.context.setsockopt(zmq.RCVHWM, 0)
         self._is_clean = False
+        self._is_below_watcher = False
         self._live.add(self)
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # it is a coroutine either way
@@ -65,6 +70,8 @@ class KernelManager(AsyncKernelManager):
         # of Sphinx's progress.
         self.process_log = log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this)
         await super().start_kernel(stdout=log, stderr=log, **options)
+        if self._is_below_watcher and self._watchers is not None:
+            self._watchers.processes.add(getattr(self.provisioner, "pid", None) or 0)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Return the command that starts the kernel.
@@ -72,7 +79,16 @@ class KernelManager(AsyncKernelManager):
         An ipykernel with the usual start command is started through a file of ours, which keeps it
         from creating folders in the home directory; there is no other difference.
         """
-        words = super().format_kernel_cmd(extra_arguments)
+        words = self._plain_command(super().format_kernel_cmd(extra_arguments))
+        if self._watchers is None:
+            return words
+        assert self.kernel_spec is not None
+        is_python = self.kernel_spec.language.lower() == "python"
+        words, self.watched = self._watchers.around(words, "kernel", is_traced=is_python)
+        self._is_below_watcher = True
+        return words
+
+    def _plain_command(self, words: list[str]) -> list[str]:
         spec = self.kernel_spec
         assert spec is not None
         try:
@@ -83,6 +99,15 @@ class KernelManager(AsyncKernelManager):
         position = words.index("-m")
         assert words[position + 1] == LAUNCHER
         return [*words[:position], str(_STARTER), *words[position + 2 :]]
+
+    watched: Watched | None = None
+    """The watcher of the kernel, if one sees what it does."""
+
+    @property
+    def kernel_pid(self) -> int | None:
+        """The process of the kernel; `None` if it is not known."""
+        pid = getattr(self.provisioner, "pid", None)
+        return first_child(pid) if self._is_below_watcher and pid is not None else pid
 
     @property
     def is_prepared(self) -> bool:
@@ -145,11 +170,18 @@ class KernelStarts:
     variables: Mapping[str, str] = MappingProxyType({})
     """Environment variables of kernels, in addition to those of this process."""
 
+    watchers: Watchers | None = None
+    """Makes the system tracers of kernels, if there are any."""
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        end_orphans()
+        self.end_orphans()
+
+    def end_orphans(self) -> None:
+        """End what kernels have left behind (see [](end_orphans))."""
+        end_orphans(() if self.watchers is None else self.watchers.processes)
 
     def expect(self, folder: str | None) -> None:
         """Note the folder in which the next kernel will be wanted, if it is known."""
@@ -160,6 +192,8 @@ class KernelStarts:
         specs: KernelSpecs,
         sources: Sequence[str],  # noqa: ARG002 (used by subclasses)
         tracer: TracerConfig | None = None,  # noqa: ARG002 (sent to the kernel later)
+        *,
+        is_watched: bool = False,
     ) -> KernelManager:
         """Return a manager that starts a kernel for a notebook.
 
@@ -168,8 +202,10 @@ class KernelStarts:
             specs: The kernelspecs.
             sources: The code cells.
             tracer: The configuration of the kernel's tracer, if there will be one.
+            is_watched: Whether the system tracer is to see what the kernel does.
         """
-        return KernelManager(specs, kernel_name=kernel)
+        watchers = self.watchers if is_watched else None
+        return KernelManager(specs, watchers, kernel_name=kernel)
 
 
 def choose_kernel(name: str, language: str, specs: KernelSpecManager) -> str:

@@ -82,12 +82,15 @@ class Client(DeathWatch):
                     await self._silently("")
                     yield
                 else:
-                    async with self.tracer.around_cells(self._silently, self.manager.tracer):
+                    manager = self.manager
+                    around = self.tracer.around_cells(
+                        self._silently, manager.tracer, manager.watched
+                    )
+                    async with around:
                         yield
             finally:
                 # While the kernel still runs: /proc reports nothing about a process that has ended.
-                provisioner = getattr(self.km, "provisioner", None)
-                self.peak_memory = peak_memory(getattr(provisioner, "pid", None))
+                self.peak_memory = peak_memory(self.manager.kernel_pid)
 
     async def classes_of_error(self, name: str) -> tuple[str, ...]:
         """Ask a Python kernel for the classes of the exception that a cell raised.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,13 +38,27 @@ def peak_memory(pid: int | None) -> int | None:
     return int(found[1]) * 1024 if found is not None else None
 
 
-def end_orphans() -> None:
-    """Kill processes that kernels of this process have started and that have no parent left."""
+def first_child(pid: int) -> int | None:
+    """Return the oldest child of a process; `None` if none is known."""
+    try:
+        # With CONFIG_PROC_CHILDREN: https://man7.org/linux/man-pages/man5/proc_pid_task.5.html
+        words = (_PROC / str(pid) / "task" / str(pid) / "children").read_text("ascii").split()
+    except OSError:
+        return None
+    return int(words[0]) if words else None
+
+
+def end_orphans(parents: Iterable[int] = ()) -> None:
+    """Kill processes that kernels of this process have started and that have no parent left.
+
+    Args:
+        parents: Further processes that have started kernels for this one.
+    """
     # jupyter_client (8.10, `launch_kernel`) sets this variable, and the children of a kernel
     # inherit it, even those that leave its process group.
-    mark = f"JPY_PARENT_PID={os.getpid()}".encode()
+    marks = {f"JPY_PARENT_PID={pid}".encode() for pid in (os.getpid(), *parents)}
     for _ in range(_ROUNDS):
-        orphans = list(_orphans(mark))
+        orphans = list(_orphans(marks))
         for pid in orphans:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -52,7 +66,7 @@ def end_orphans() -> None:
             return
 
 
-def _orphans(mark: bytes) -> Iterator[int]:
+def _orphans(marks: set[bytes]) -> Iterator[int]:
     own = _stat(os.getpid())
     if own is None:
         return
@@ -61,7 +75,7 @@ def _orphans(mark: bytes) -> Iterator[int]:
         pid, stat = int(name), _stat(int(name))
         # The number may be reused, or belong to another container.
         is_younger = stat is not None and int(stat[_START]) >= int(own[_START])
-        if is_younger and _has(pid, mark) and _space(pid) == space and not _is_below(pid):
+        if is_younger and _has(pid, marks) and _space(pid) == space and not _is_below(pid):
             yield pid
 
 
@@ -84,10 +98,10 @@ def _stat(pid: int) -> list[str] | None:
     return None if words[0] in "ZX" else words
 
 
-def _has(pid: int, variable: bytes) -> bool:
+def _has(pid: int, variables: set[bytes]) -> bool:
     try:
         # Other users' processes cannot be read (PermissionError), and are none of ours.
-        return variable in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return not variables.isdisjoint((_PROC / str(pid) / "environ").read_bytes().split(b"\0"))
     except OSError:
         return False
 

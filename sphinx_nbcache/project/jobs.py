@@ -90,7 +90,17 @@ class Observer:
 
         if not self._tracking(planned).needs_tracer:
             return None
-        return Tracing(str(self._root), self._worlds.quiet, str(folder))
+        is_system = self.wants_system(planned)
+        return Tracing(str(self._root), self._worlds.quiet, str(folder), is_system)
+
+    def wants_system(self, planned: Planned) -> bool:
+        """Tell whether the system tracer is to see a run, where the system has it."""
+        wants = self._worlds.wants_system(planned.scan, planned.key)
+        return wants and self._tracking(planned).needs_tracer
+
+    def is_python(self, planned: Planned) -> bool:
+        """Tell whether a notebook's kernel runs Python."""
+        return self._worlds.is_python(planned.key)
 
     def begin(self, planned: Planned, left_over: Collection[str] = ()) -> WatchedRun:
         """Record the declared facts, right before a run."""
@@ -118,9 +128,11 @@ class Observer:
             others: Names of the files that other notebooks of this build have written.
         """
         world = self._worlds.of(planned.key)
-        # Only Python kernels load the tracer. An empty trace of another kernel would claim that
-        # the notebook reads nothing.
-        traceable = job.tracing is not None and self._worlds.is_python(planned.key)
+        # Only Python kernels load the tracer; others need that of the system. An empty trace would
+        # claim that the notebook reads nothing.
+        by_system = outcome.report.get("system") is True
+        is_seen = by_system or self._worlds.is_python(planned.key)
+        traceable = job.tracing is not None and is_seen
         trace = Trace()
         if traceable:
             texts = [cell.source for cell in job.cells]
@@ -142,6 +154,8 @@ class Observer:
             # If no dependency needs a tracer, a run without one is completely tracked.
             traceable=traceable or not watch.tracking.needs_tracer,
         )
+        if traceable:
+            trace = msgspec.structs.replace(trace, tracer="system" if by_system else "python")
         return Observed(trace, (*outcome.files, *_made(trace, world, job, outcome)))
 
     def _tracking(self, planned: Planned) -> Tracking:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -74,9 +74,11 @@ class BuildLedger:
         """Return the results under a notebook's code key whose outputs are undamaged."""
         return self._planner.whole_results(planned)
 
-    def objection(self, planned: Planned, stored: Stored) -> Reason | None:
-        """Return why a notebook cannot use a result; `None` if it can."""
-        return self._validity.objection(planned, stored)
+    def objection(
+        self, planned: Planned, stored: Stored, others: Iterable[Stored]
+    ) -> Reason | None:
+        """Return why a notebook cannot use one of some results; `None` if it can."""
+        return self._validity.objection(planned, stored, others)
 
     def adopt(self, planned: Planned, stored: Stored) -> None:
         """Plan the changes of files that a notebook needs to reuse a result after all."""

@@ -362,7 +362,7 @@ class Planner:
                 if not self._fails_again(stored.result, notebook.rules):
                     continue
                 seen.hopeless.add(stored.digest)
-            judged = self._validity.judge(
+            judged = self._validity.why_outdated(stored.result, found) or self._validity.judge(
                 notebook.name,
                 notebook.path,
                 notebook.scan,

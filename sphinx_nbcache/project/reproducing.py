@@ -162,7 +162,7 @@ class Reruns:
     def planned_again(self, _planned: Planned) -> None:
         """Skip a notebook that was edited: its outputs cannot be compared."""
 
-    def objection(self, _planned: Planned, _stored: Stored) -> None:
+    def objection(self, _planned: Planned, _stored: Stored, _others: object) -> None:
         """Return no objection. This method is not called, as there are no results."""
 
     def adopt(self, _planned: Planned, _stored: Stored) -> None:

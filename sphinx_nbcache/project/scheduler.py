@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sphinx_nbcache.execution.executors import Executor
     from sphinx_nbcache.execution.job import Job, Outcome
     from sphinx_nbcache.kernels.choosing import KernelStarts
+    from sphinx_nbcache.kernels.watching import Watchers
 
 # How often to retry a claim that another build holds. File locks cannot notify a waiting process
 # without blocking it: https://man7.org/linux/man-pages/man2/flock.2.html
@@ -68,8 +69,10 @@ class Ledger(Protocol):
         Return `None` if its file was removed.
         """
 
-    def objection(self, planned: Planned, stored: Stored) -> Reason | None:
-        """Return why a notebook cannot use a result; `None` if it can."""
+    def objection(
+        self, planned: Planned, stored: Stored, others: Iterable[Stored]
+    ) -> Reason | None:
+        """Return why a notebook cannot use one of some results; `None` if it can."""
 
     def adopt(self, planned: Planned, stored: Stored) -> None:
         """Use an existing result for a notebook that was to be run."""
@@ -116,6 +119,7 @@ class Scheduler:
     notify: Notify
     may_stop: bool = True
     _folder: Path = Path()
+    _is_told: bool = False
     _executor: str = ""
     _running: dict[Future[Outcome], tuple[Job, Group, WatchedRun]] = field(default_factory=dict)
     _unsettled: set[str] = field(default_factory=set)
@@ -191,8 +195,9 @@ class Scheduler:
         settings = self.settings
         notebooks = [group[0] for group in groups]
         key = notebooks[0].key
+        watchers = self._watchers(notebooks)
         with first_zygote(
-            settings.kernel_start, key.kernel, key.language, environment, self._folder
+            settings.kernel_start, key.kernel, key.language, environment, self._folder, watchers
         ) as first:
             # Import nbclient only now: it takes as long as the zygote needs to start, so the two
             # overlap.
@@ -205,7 +210,25 @@ class Scheduler:
             with kernel_starts(
                 settings.kernel_start, settings.preload, cells, self.notify, first
             ) as starts:
+                starts.watchers = watchers
                 yield starts
+
+    def _watchers(self, notebooks: Sequence[Planned]) -> Watchers | None:
+        """Return what makes the system tracers of this round, in its temporary folder."""
+        from sphinx_nbcache.kernels.watching import Watchers, why_not
+
+        wanting = [planned for planned in notebooks if self.observer.wants_system(planned)]
+        if not wanting:
+            return None
+        reason = why_not(self._folder)
+        if reason is not None:
+            text = f"the system tracer cannot be used here: {reason}; see nbcache_tracer"
+            if not self._is_told:
+                self.notify(Notice(Topic.EXECUTION, text, is_information=True))
+                self._is_told = True
+            return None
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Watchers(self._folder, is_for_python=any(map(self.observer.is_python, wanting)))
 
     def _make_executor(self, starts: KernelStarts) -> Executor:
         """Return the executor that the option names, or its fallback if it cannot be used."""
@@ -344,11 +367,12 @@ class Scheduler:
         # at the same time then still share one run.
         is_named = planned.decision.reason.why is Why.FORCED
         is_forced = is_named or planned.scan.settings(self.settings).execute == "force"
-        for stored in self.ledger.results(planned):
+        found = self.ledger.results(planned)
+        for stored in found:
             result = stored.result
             is_valid = why_not(result, planned.rules, planned.scan) is None
             is_new = result.finished >= self.since
-            objection = self.ledger.objection(planned, stored)
+            objection = self.ledger.objection(planned, stored, found)
             if is_valid and objection is None and (is_new or not is_forced):
                 return stored
             # A kernel that died sent no report, so its dependencies are unknown. To run it again

@@ -19,6 +19,7 @@ from sphinx_nbcache.kernels.environment import with_changes
 from sphinx_nbcache.kernels.interpreters import KernelFacts, kernel_facts, memory_key
 from sphinx_nbcache.notebooks.key import KeyParts
 from sphinx_nbcache.notebooks.scan import Scan
+from sphinx_nbcache.options import AUTO
 from sphinx_nbcache.planning import Planned, Reason, Why
 from sphinx_nbcache.project.order import Footprint
 from sphinx_nbcache.project.products import Artifacts, Change
@@ -42,6 +43,7 @@ BUILD_FOLDER = "_build"
 KERNEL_KEY = "kernel/"
 _UNKNOWN = "what its last run depended on is not known"
 _UNTRACED = "what its last run depended on was not tracked (nbcache_untraced)"
+_TRACED_SINCE = "what an earlier run depended on was not tracked, as a later one was"
 
 
 class Worlds:
@@ -99,10 +101,21 @@ class Worlds:
             )
         return self._worlds[kernel]
 
-    def must_be_traced(self, key: KeyParts, tracking: Tracking) -> bool:
+    def must_be_traced(self, scan: Scan, key: KeyParts, tracking: Tracking) -> bool:
         """Tell whether a result without a trace does not count: a new run would have one."""
-        wants_trace = self._settings.untraced == "run" and tracking.needs_tracer
-        return wants_trace and self.is_python(key)
+        if self._settings.untraced != "run" or not tracking.needs_tracer:
+            return False
+        if self.is_python(key):
+            return True
+        from sphinx_nbcache.kernels.watching import why_no_system_tracer
+
+        return self.wants_system(scan, key) and why_no_system_tracer() is None
+
+    def wants_system(self, scan: Scan, key: KeyParts) -> bool:
+        """Tell whether the runs of a notebook are to be seen by the system tracer."""
+        tracer = scan.settings(self._settings).tracer
+        # In Python, the tracer in the kernel is enough for most notebooks, and costs less.
+        return tracer == "system" or (tracer == AUTO and not self.is_python(key))
 
     def is_python(self, key: KeyParts) -> bool:
         """Tell whether a notebook's kernel runs Python, so that it can be traced."""
@@ -281,10 +294,28 @@ class Validity:
                 footprint.add(trace)
         return footprint
 
-    def objection(self, planned: Planned, stored: Stored) -> Reason | None:
-        """Return why a notebook cannot use a result; `None` if it can."""
+    def objection(
+        self, planned: Planned, stored: Stored, others: Iterable[Stored]
+    ) -> Reason | None:
+        """Return why a notebook cannot use one of some results; `None` if it can."""
+        if (outdated := self.why_outdated(stored.result, others)) is not None:
+            return outdated
         found = self.judge(planned.name, planned.path, planned.scan, planned.key, stored)
         return found if isinstance(found, Reason) else None
+
+    def why_outdated(self, result: Result, others: Iterable[Stored]) -> Reason | None:
+        """Return why a result does not count if a later one was traced, and this one was not.
+
+        Both may have depended on the same things, and nothing tells whether these have changed in
+        between.
+        """
+        own = self.trace(result)
+        if own is None or own.tracked is not None:
+            return None
+        later = (s.result for s in others if s.result.finished > result.finished)
+        traces = map(self.trace, later)
+        is_traced = any(trace is not None and trace.tracked is not None for trace in traces)
+        return Reason(Why.UNKNOWN_DEPENDENCIES, _TRACED_SINCE) if is_traced else None
 
     def judge(  # noqa: PLR0913, PLR0917 (what a notebook without a decision consists of)
         self,
@@ -310,7 +341,7 @@ class Validity:
         if trace is None:
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNKNOWN)
         world, tracking = self._worlds.of(key), self._worlds.tracking(scan, path, key)
-        if trace.tracked is None and self._worlds.must_be_traced(key, tracking):
+        if trace.tracked is None and self._worlds.must_be_traced(scan, key, tracking):
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNTRACED)
         held = trace
         # Verification stops at the first mismatch. If a file of an earlier result explains it,

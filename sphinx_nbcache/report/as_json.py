@@ -141,6 +141,8 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     """Its main dependencies besides its own code. `sphinx-nbcache explain -v` lists all of them."""
     untracked: tuple[str, ...]
     """Possible dependencies that cannot be verified, in words."""
+    tracer: str | None
+    """What observed its run: `python` or `system`; `null` if nothing did, or in older results."""
     produced: tuple[ProducedItem, ...]
     """The files that it wrote."""
     removed: tuple[str, ...]
@@ -213,6 +215,7 @@ def _item(entry: ReportEntry) -> ReportEntryItem:
         runs=tuple(map(_run, entry.runs)),
         depends_on=tuple(DependencyItem(kind=d.kind, text=d.text) for d in entry.depends_on),
         untracked=entry.untracked,
+        tracer=entry.tracer or None,
         produced=tuple(ProducedItem(path=p.path, size=p.size) for p in entry.produced),
         removed=entry.removed,
         failure=_failure(entry.failure) if entry.failure is not None else None,

@@ -53,12 +53,14 @@ class Facts:
         untracked: Descriptions of possible dependencies that cannot be verified.
         produced: The files that it wrote.
         removed: The files that it removed.
+        tracer: What observed its run: `python` or `system`; empty if nothing did.
     """
 
     depends_on: tuple[Dependency, ...] = ()
     untracked: tuple[str, ...] = ()
     produced: tuple[Produced, ...] = ()
     removed: tuple[str, ...] = ()
+    tracer: str = ""
 
 
 def changed_since(planned: Planned) -> str:
@@ -89,6 +91,7 @@ def facts_of(planned: Planned, result: Result | None, trace: Trace | None) -> Fa
         untracked=(*reasons, *trace.untracked),
         produced=_produced(result, trace),
         removed=trace.removed,
+        tracer=trace.tracer,
     )
 
 
@@ -288,6 +291,7 @@ def _with_facts(
         untracked=facts.untracked,
         produced=facts.produced,
         removed=facts.removed,
+        tracer=facts.tracer,
     )
 
 

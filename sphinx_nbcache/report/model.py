@@ -145,6 +145,7 @@ class ReportEntry:
         untracked: Descriptions of possible dependencies that cannot be verified.
         produced: The files that it wrote.
         removed: The files that it removed.
+        tracer: What observed that run: `python` or `system`; empty if nothing did.
         changed: The change that made it run again; empty if there is none.
         runs: Its last runs, the oldest first.
         retried: Why earlier attempts of that run failed, one line for each.
@@ -168,6 +169,7 @@ class ReportEntry:
     untracked: tuple[str, ...] = ()
     produced: tuple[Produced, ...] = ()
     removed: tuple[str, ...] = ()
+    tracer: str = ""
     changed: str = ""
     runs: tuple[ReportRun, ...] = ()
     retried: tuple[str, ...] = ()

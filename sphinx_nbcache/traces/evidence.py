@@ -95,8 +95,11 @@ class RunEvidence:
     ) -> RunEvidence:
         """Gather the observations, and separate reads from writes."""
         python = report.python
-        prefixes = [os.path.join(prefix, name) for prefix in python.prefixes for name in _INSTALLED]
-        places = world.places.ignoring([*python.library, *python.sites, *prefixes])
+        if python is None:
+            places = world.places
+        else:
+            prefixes = [os.path.join(p, name) for p in python.prefixes for name in _INSTALLED]
+            places = world.places.ignoring([*python.library, *python.sites, *prefixes])
         seen = gather(report, places.normal)
         # Digests from before the run would hide its writes.
         world.fingerprints.forget((*seen.writes, *seen.made, *seen.inferred))

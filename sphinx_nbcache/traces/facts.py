@@ -26,6 +26,7 @@ from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.fingerprints import GONE, matching, text_digest
 from sphinx_nbcache.traces.installed import EDITABLE, FROM_INDEX
 from sphinx_nbcache.traces.names import PathNames
+from sphinx_nbcache.traces.r_packages import place_of, version_of
 from sphinx_nbcache.traces.variables import (
     PYTHON_VARIABLES,
     SecretKey,
@@ -544,6 +545,54 @@ class SearchPath(_Fact, frozen=True, tag="searchpath"):
         return f"search path: {shown or 'PYTHONPATH and .pth files provide no imported module'}"
 
 
+class RPackage(_Fact, frozen=True, tag="r-package"):
+    """A package of R had this version in the first of these libraries that has it."""
+
+    _kind = Kind.VERSIONS
+    name: Name
+    version: Name
+    """Empty if no library had it."""
+    libraries: Annotated[tuple[Name, ...], Many]
+
+    @classmethod
+    def looked_for(cls, described: Iterable[str], places: PathNames) -> Iterator[RPackage]:
+        """Yield the packages that a run has looked for, sorted by name.
+
+        Args:
+            described: The files that describe them, in the order of the first look.
+            places: The root and the home directory.
+        """
+        found: dict[str, dict[str, None]] = {}
+        for path in described:
+            library, name = place_of(path)
+            found.setdefault(name, {})[library] = None
+        for name, libraries in sorted(found.items()):
+            version = version_of(libraries, name)
+            # Files of the system have no names for traces, but their paths are the same elsewhere.
+            names = tuple(places.name_of(library) or library for library in libraries)
+            yield cls(name, version, names)
+
+    def mismatch(self, world: World) -> str | None:
+        """Compare the installed version."""
+        paths = (world.places.path_of(library) for library in self.libraries)
+        version = version_of([path for path in paths if path is not None], self.name)
+        if version == self.version:
+            return None
+        before = self.version or "not installed"
+        return f"the R package {self.name} {before} → {version or 'not installed'}"
+
+    def in_words(self) -> str:
+        """Name the package and the version."""
+        if not self.version:
+            return f"not installed: the R package {self.name}"
+        return f"{self.name} {self.version} (R)"
+
+    def in_report(self) -> Iterator[tuple[str, str]]:
+        """Yield the package, if it was there."""
+        if self.version:
+            yield "package", self.in_words()
+
+
 class Interpreter(_Fact, frozen=True, tag="interpreter"):
     """The interpreter was of this kind. Its micro version is ignored."""
 
@@ -853,6 +902,7 @@ Fact = (
     | Unshadowed
     | Uninstalled
     | Distribution
+    | RPackage
     | EntryPoints
     | Source
     | SearchPath

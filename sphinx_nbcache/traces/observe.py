@@ -11,9 +11,9 @@ from typing import Any
 from sphinx_nbcache.text import shortened
 from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.evidence import RunEvidence
-from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Location
+from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Location, RPackage
 from sphinx_nbcache.traces.observed import file_fact, file_facts, imported_by, package_facts
-from sphinx_nbcache.traces.report import Seen, TracerReport, read_report
+from sphinx_nbcache.traces.report import PythonReport, Seen, TracerReport, read_report
 from sphinx_nbcache.traces.trace import Trace, Written
 from sphinx_nbcache.traces.world import World
 
@@ -55,7 +55,7 @@ def observe(
     report = read_report(raw)
     if report is None:
         return Trace(unreliable=_NO_REPORT)
-    environment = _environment(report, world)
+    environment = world.environment if report.python is None else _environment(report.python, world)
     if environment is not world.environment:
         world = replace(world, environment=environment)
     evidence = RunEvidence.of(report, world, source, left_over)
@@ -65,7 +65,10 @@ def observe(
         *_listings(evidence),
         *_startup(evidence),
     ]
-    facts += package_facts(evidence, environment)
+    if report.python is not None:
+        assert environment is not None
+        facts += package_facts(evidence, environment)
+    facts += RPackage.looked_for(evidence.seen.described, evidence.places)
     facts += Location.mentioned(texts, world.places)
     written = tuple(_written(evidence))
     doubt = next(iter(evidence.doubts), None)
@@ -79,14 +82,9 @@ def observe(
     )
 
 
-def _python(report: TracerReport) -> Python:
-    found = report.python
-    return Python(found.implementation, found.version, found.platform, found.machine, found.sites)
-
-
-def _environment(report: TracerReport, world: World) -> Environment:
+def _environment(found: PythonReport, world: World) -> Environment:
     # A kernel spec may name a wrapper script, which starts another interpreter than we queried.
-    python = _python(report)
+    python = Python(found.implementation, found.version, found.platform, found.machine, found.sites)
     if world.environment is not None and world.environment.python == python:
         return world.environment
     return Environment.of(python, world.variables)
@@ -170,6 +168,13 @@ def untracked(report: TracerReport, seen: Seen) -> Iterator[str]:
         yield "all environment variables, which were shown"
     for host in sorted(seen.hosts):
         yield f"network: {host}"
+    for what in report.unseen:
+        yield f"not seen: {what}"
+    if not report.system:
+        yield from _read_in_c(report, seen)
+
+
+def _read_in_c(report: TracerReport, seen: Seen) -> Iterator[str]:
     if not seen.named and not any(look.how == "probe" for look in seen.reads.values()):
         for name in _READ_IN_C:
             if name in report.wanted:

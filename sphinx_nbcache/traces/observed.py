@@ -38,10 +38,14 @@ _LONGEST = 255
 _BASELINE = frozenset({"ipython", "ipykernel"})
 
 
-def file_facts(evidence: RunEvidence, environment: Environment) -> Iterator[Fact]:
+def file_facts(evidence: RunEvidence, environment: Environment | None) -> Iterator[Fact]:
     """Yield the facts about files and directories, sorted by name.
 
     Uncertain facts are added to the doubts of the evidence.
+
+    Args:
+        evidence: The observations of the run.
+        environment: The packages of the kernel's interpreter; `None` for another language.
     """
     found: dict[str, Fact] = {}
     modules = module_names(evidence)
@@ -65,7 +69,7 @@ def file_facts(evidence: RunEvidence, environment: Environment) -> Iterator[Fact
     # A fact of the distribution compares these, wherever it is installed from.
     elsewhere = {
         name
-        for file in edited_files(evidence, environment)
+        for file in (edited_files(evidence, environment) if environment is not None else ())
         if (name := evidence.name(file)) is not None and not evidence.places.is_inside(name)
     }
     yield from (found[name] for name in sorted(found) if name not in elsewhere)

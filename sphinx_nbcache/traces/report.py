@@ -58,7 +58,8 @@ class TracerReport(msgspec.Struct, frozen=True):
 
     started: int
     """The start of the tracer, in nanoseconds since the epoch."""
-    python: PythonReport
+    python: PythonReport | None
+    """The interpreter; `None` for a kernel of another language."""
     reads: dict[str, Look]
     writes: dict[str, Look]
     """The state of files before the run wrote or removed them."""
@@ -108,6 +109,10 @@ class TracerReport(msgspec.Struct, frozen=True):
     errors: tuple[str, ...]
     schema: int = 0
     startup: Startup | None = None
+    system: bool = False
+    """Whether the system tracer has seen all processes."""
+    unseen: tuple[str, ...] = ()
+    """Kinds of access that the system tracer could not see, such as `io_uring`."""
     unavailable: tuple[str, ...] = ()
     """Modules, perhaps dotted, that user code or a package that it reaches failed to import."""
     asked: tuple[tuple[str, str], ...] = ()
@@ -143,6 +148,8 @@ class Seen:
     others: dict[str, bool] = field(default_factory=dict)
     left: dict[str, Stat] = field(default_factory=dict)
     by_children: set[str] = field(default_factory=set)
+    described: dict[str, None] = field(default_factory=dict)
+    """Files that describe packages of other languages, in the order of the first look."""
     proven: set[str] = field(default_factory=set)
     left_by_children: dict[str, Stat] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
@@ -163,7 +170,9 @@ def read_report(raw: Mapping[str, Any]) -> TracerReport | None:
         report = msgspec.convert(raw, TracerReport, strict=False)
     except msgspec.ValidationError:
         return None
-    return report if report.schema == SCHEMA else None
+    # Without an interpreter, only the system can have seen anything.
+    is_whole = report.python is not None or report.system
+    return report if is_whole and report.schema == SCHEMA else None
 
 
 def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
@@ -229,6 +238,8 @@ def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> N
         seen.listings.append((normal(listed[0]), *listed[1:]))
     elif kind == "process":
         seen.processes.append(msgspec.convert(values, tuple[tuple[str, ...]])[0])
+    elif kind == "described":
+        seen.described[normal(msgspec.convert(values, tuple[str])[0])] = None
     elif kind == "child":
         seen.children += 1
 

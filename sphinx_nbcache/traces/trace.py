@@ -61,6 +61,10 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """The kinds of facts that were tracked; `None` if the run could not be traced: there is no
     tracer for the language, or the kernel ran on another host.
     """
+    tracer: Name = ""
+    """The means: `python` for the tracer in the kernel, `system` if all processes were observed;
+    empty if the run was not traced.
+    """
     ignored: Annotated[tuple[Name, ...], Many] = ()
     """Globs of paths that were ignored at that time."""
     known: Annotated[tuple[Name, ...], Many] = FIRST_KINDS

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
 from support import Book, code_cell
 
 from sphinx_nbcache import Action
 from sphinx_nbcache.kernels.fitting import may_fork
+from sphinx_nbcache.kernels.watching import why_no_system_tracer
 
 pytestmark = pytest.mark.kernel
 
@@ -208,3 +210,130 @@ def test_an_ipykernel_of_another_python_is_forked_and_traced(
     assert again.decision.result is not None
     assert again.decision.result.id != planned.decision.result.id
     assert book.project().results.trace(again.decision.result) == trace
+
+
+# What is read and written in other languages, as the system tells it.
+
+needs_watchers = pytest.mark.skipif(
+    why_no_system_tracer() is not None, reason=f"no system tracer: {why_no_system_tracer()}"
+)
+
+
+@needs_watchers
+def test_bash_is_run_again_when_what_it_reads_changes(bash: Book) -> None:
+    book = bash
+    book.conf()
+    book.write("data.csv", "one\n")
+    book.write("helper.sh", "hello() { echo hello; }\n")
+    book.write("Makefile", "all:\n\t@cat made.txt\n")
+    book.write("made.txt", "made")
+    book.write("script.py", "import os, helped\nprint(os.path.exists('late'), helped.X)")
+    book.write("helped.py", "X = 1")
+    write_bash(
+        book,
+        'name=data; cat "$name.csv"; [ ! -e maybe ] || echo maybe',
+        f". ./helper.sh; hello; make -s; {sys.executable} script.py; echo out > out.txt",
+    )
+    first = book.build()
+    assert (first.status, first.ran, first.warnings) == (0, ("shell.ipynb",), "")
+    assert book.build("-E").ran == ()
+    for name, content in (
+        ("data.csv", "two\n"),
+        ("helper.sh", "hello() { echo salut; }\n"),
+        ("made.txt", "made again"),
+        ("maybe", ""),
+        ("helped.py", "X = 2"),
+        ("late", ""),
+    ):
+        book.write(name, content)
+        assert book.build().ran == ("shell.ipynb",), name
+        assert book.build().ran == (), name
+    (found,) = report(book).values()
+    assert {item["path"].rpartition("/")[2] for item in found["produced"]} == {"out.txt"}
+    # Without the file that it wrote, that file is brought back.
+    (book.folder / "out.txt").unlink()
+    assert book.build().ran == ()
+    assert (book.folder / "out.txt").read_text() == "out\n"
+
+
+@needs_watchers
+def test_a_notebook_can_choose_its_tracer(bash: Book) -> None:
+    bash.conf()
+    bash.write("data.csv", "one\n")
+    write_bash(bash, "cat data.csv", tracer="python")
+    assert bash.build().ran == ("shell.ipynb",)
+    bash.write("data.csv", "two\n")
+    assert bash.build().ran == ()
+    write_bash(bash, "cat ./data.csv", tracer="system")
+    assert bash.build().ran == ("shell.ipynb",)
+    (planned,) = bash.project().plan()
+    assert planned.decision.result is not None
+    trace = bash.project().results.trace(planned.decision.result)
+    assert trace is not None
+    assert trace.tracer == "system"
+    bash.write("data.csv", "three\n")
+    assert bash.build().ran == ("shell.ipynb",)
+
+
+@needs_watchers
+def test_a_result_from_before_the_first_traced_run_does_not_return(bash: Book) -> None:
+    bash.conf(tracer="python")
+    bash.write("data.csv", "one\n")
+    write_bash(bash, "cat data.csv")
+    assert bash.build().ran == ("shell.ipynb",)
+    bash.conf()
+    assert bash.build().ran == ()
+    assert bash.build("-D", "nbcache_execute=force").ran == ("shell.ipynb",)
+    assert bash.build().ran == ()
+    bash.write("data.csv", "two\n")
+    assert bash.build().ran == ("shell.ipynb",)
+    assert "two" in bash.page("shell")
+    assert bash.build().ran == ()
+
+
+@pytest.fixture
+def r_book(book: Book) -> Book:
+    """A book that may have notebooks with R in them."""
+    if shutil.which("R") is None or "ir" not in KernelSpecManager().find_kernel_specs():
+        pytest.skip("R and IRkernel are not installed (r-base-core, r-cran-irkernel)")
+    book.conf()
+    book.index("r")
+    return book
+
+
+@needs_watchers
+@pytest.mark.timeout(300)
+def test_r_is_run_again_when_what_it_reads_changes(r_book: Book) -> None:
+    book = r_book
+    book.write("helpers.R", "f <- function() 42")
+    book.write("data.csv", "a,b\n1,2\n")
+    book.write("sub/x", "x")
+    book.write("Makefile", "all:\n\t@cat made.txt\n")
+    book.write("made.txt", "made")
+    cells = (
+        f"cat('r.ipynb', file='{book.counter}', sep='\\n', append=TRUE)",
+        "source('helpers.R'); f()",
+        "read.csv('data.csv')",
+        "list.files('sub'); file.exists('maybe')",
+        "system('make -s', intern=TRUE)",
+        "library(jsonlite); requireNamespace('notthere', quietly=TRUE); toJSON(1:3)",
+    )
+    spec = {"name": "ir", "display_name": "R", "language": "R"}
+    book.ipynb("r.ipynb", "# R", *map(code_cell, cells), counts=False, kernelspec=spec)
+    first = book.build()
+    assert (first.status, first.ran, first.warnings) == (0, ("r.ipynb",), "")
+    assert book.build("-E").ran == ()
+    (found,) = report(book).values()
+    assert any(item["text"].startswith("jsonlite ") for item in found["depends_on"])
+    assert found["tracer"] == "system"
+    for name, content in (
+        ("helpers.R", "f <- function() 43"),
+        ("data.csv", "a,b\n1,3\n"),
+        ("sub/y", "y"),
+        ("maybe", ""),
+        ("made.txt", "made again"),
+        (".Rprofile", "options(digits = 3)"),
+    ):
+        book.write(name, content)
+        assert book.build().ran == ("r.ipynb",), name
+        assert book.build().ran == (), name

@@ -21,7 +21,8 @@ def _as_package():
     sys.path_importer_cache.pop(here, None)
     package = types.ModuleType(PACKAGE)
     # Code for every Python kernel, however it is started, is in another folder.
-    package.__path__ = [here, os.path.join(here, os.pardir, "cells")]
+    folders = ("cells", "watcher")
+    package.__path__ = [here, *(os.path.join(here, os.pardir, name) for name in folders)]
     sys.modules[PACKAGE] = package
 
 

@@ -26,7 +26,7 @@ import socket
 import struct
 import sys
 
-from . import children, preloading, shortcuts
+from . import children, filtering, preloading, shortcuts
 
 # How often to check that the parent still exists: copies of its sockets may outlive it, in
 # processes that the parent has forked, so the end of a socket is not enough.
@@ -153,6 +153,7 @@ class _Zygote:
         if pid == 0:
             self.become_child(out, err)
             children.die_with(zygote)
+            _be_watched(*order["watched"] or ())
             order["connection"] = connection
             order["command_lines"] = self.command_lines
             order["before"] = self.before
@@ -228,6 +229,16 @@ class _Zygote:
         # Exit handlers of preloaded modules belong to kernels: here they would run for nothing, or
         # hang.
         os._exit(0)
+
+
+def _be_watched(*place):
+    """Let a watcher, if there is one, see what this kernel does, if the system allows it."""
+    try:
+        if place:
+            filtering.be_watched(*place)
+    except OSError as error:
+        # The build learns it from the watcher, which knows of no such run.
+        sys.stderr.write(f"not watched: {error}\n")
 
 
 def _tell(connection, what):

@@ -18,6 +18,7 @@ from jupyter_core.paths import jupyter_path
 from sphinx_nbcache.config import KernelStart
 from sphinx_nbcache.kernels.fitting import UnfitError, command_of, may_fork, unfit_variables
 from sphinx_nbcache.kernels.forked.zygote import Zygote, ZygoteError, ZygoteKey
+from sphinx_nbcache.kernels.watching import Watchers
 from sphinx_nbcache.notebooks.key import DEFAULT_KERNEL
 
 
@@ -49,8 +50,13 @@ class FirstZygote:
 
 
 @contextmanager
-def first_zygote(
-    mode: KernelStart, kernel: str, language: str, environment: Mapping[str, str], below: Path
+def first_zygote(  # noqa: PLR0913, PLR0917 (what a zygote is started with)
+    mode: KernelStart,
+    kernel: str,
+    language: str,
+    environment: Mapping[str, str],
+    below: Path,
+    watchers: Watchers | None = None,
 ) -> Iterator[FirstZygote]:
     """Start the zygote for a kernel if possible; it ends with the context unless it was taken.
 
@@ -62,6 +68,7 @@ def first_zygote(
         language: The language, if there is no name.
         environment: The environment variables that kernels will have.
         below: The parent of the zygote's own folder; it is created.
+        watchers: Makes the system tracers, if there are any.
     """
     first = FirstZygote()
     if may_fork(mode):
@@ -72,7 +79,7 @@ def first_zygote(
                 folder = below / "first"
                 folder.mkdir(mode=0o700, parents=True)
                 key = ZygoteKey.of(python, environment)
-                first = FirstZygote(key, Zygote(python, environment, folder))
+                first = FirstZygote(key, Zygote(python, environment, folder, watchers))
     try:
         yield first
     finally:

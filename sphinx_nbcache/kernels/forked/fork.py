@@ -21,6 +21,7 @@ from sphinx_nbcache.kernels.fitting import CONNECTION_FILE, LAUNCHER, KernelComm
 from sphinx_nbcache.kernels.forked.provisioner import ForkError, ForkProvisioner
 from sphinx_nbcache.kernels.forked.zygote import Order, Zygote
 from sphinx_nbcache.kernels.tracing import Begun
+from sphinx_nbcache.kernels.watching import Watched
 from sphinx_nbcache.traces.tracer_code import TracerConfig, remove_log, with_log
 
 
@@ -35,6 +36,7 @@ class Start:
         environment: All environment variables.
         tracer: The tracer's configuration, without the log of child processes; `None` for no
             tracer.
+        is_watched: Whether the system tracer is to see what the kernel does.
     """
 
     zygote: Zygote
@@ -42,6 +44,7 @@ class Start:
     folder: str
     environment: Mapping[str, str]
     tracer: TracerConfig | None = None
+    is_watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class ForkedKernel:
         connection: How to connect to it.
         log: The output of its process itself.
         tracer: Its tracer, if that runs.
+        watched: The watcher that sees what it does, if there is one.
     """
 
     start: Start
@@ -63,6 +67,7 @@ class ForkedKernel:
     connection: KernelConnectionInfo
     log: IO[bytes]
     tracer: Begun | None
+    watched: Watched | None = None
 
     @property
     def connection_file(self) -> str:
@@ -135,7 +140,8 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
             **ports,
         )
         process.connection_info = connection
-        order = _order(start, file, tracer)
+        watched = start.zygote.watched(place.name) if start.is_watched else None
+        order = _order(start, file, tracer, watched)
         await process.fork(start.zygote, order, log.fileno(), log.fileno())
     except BaseException:
         # Also if the run is cancelled: no one else knows these files yet.
@@ -145,7 +151,7 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
             remove_log(tracer)
         raise
     begun = Begun(tracer) if tracer is not None and process.is_tracing else None
-    return ForkedKernel(start, process, place, connection, log, begun)
+    return ForkedKernel(start, process, place, connection, log, begun, watched)
 
 
 def remove_files(place: Path) -> None:
@@ -160,12 +166,14 @@ def _connection_file(place: Path) -> str:
     return f"{place}.json"
 
 
-def _order(start: Start, connection_file: str, tracer: TracerConfig | None) -> Order:
+def _order(
+    start: Start, connection_file: str, tracer: TracerConfig | None, watched: Watched | None
+) -> Order:
     words = start.command.arguments
     arguments = [connection_file if word == CONNECTION_FILE else word for word in words]
     command = [*start.command.python, "-m", LAUNCHER, *arguments]
     folder = os.path.abspath(start.folder)  # noqa: PTH100 (links stay)
-    return Order(folder, start.environment, command, arguments, tracer)
+    return Order(folder, start.environment, command, arguments, tracer, watched)
 
 
 class Spare:

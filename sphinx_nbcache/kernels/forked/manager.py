@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from sphinx_nbcache.kernels.specs import KernelSpecs
     from sphinx_nbcache.kernels.tracing import Begun
+    from sphinx_nbcache.kernels.watching import Watchers
     from sphinx_nbcache.traces.tracer_code import TracerConfig
 
 # A kernel answers within some milliseconds. Versions of ipykernel before 7 do not greet, so they
@@ -204,6 +205,7 @@ class ForkManager(KernelManager):
         specs: The kernelspecs.
         sources: The code cells that will be run.
         tracer: The configuration of the kernel's tracer, if there will be one.
+        watchers: Makes the system tracer, if there will be one.
     """
 
     def __init__(
@@ -212,9 +214,10 @@ class ForkManager(KernelManager):
         specs: KernelSpecs,
         sources: Sequence[str],
         tracer: TracerConfig | None,
+        watchers: Watchers | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(specs, context=starts.context, **options)
+        super().__init__(specs, watchers, context=starts.context, **options)
         self._starts = starts
         self._sources = sources
         self._tracer = tracer
@@ -266,8 +269,10 @@ class ForkManager(KernelManager):
         if not _is_folder(folder):
             raise UnfitError("its folder is not there")
         zygote = await self._starts.zygote(command.python, environment, self._sources, folder)
-        start = Start(zygote, command, folder, environment, self._tracer)
+        is_watched = self._watchers is not None
+        start = Start(zygote, command, folder, environment, self._tracer, is_watched=is_watched)
         self._kernel = kernel = await self._starts.kernel(start, spec)
+        self.watched = kernel.watched
         self.connection_file = kernel.connection_file
         self.load_connection_info(kernel.connection)
         self.provisioner = kernel.process

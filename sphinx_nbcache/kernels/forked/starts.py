@@ -28,7 +28,6 @@ from sphinx_nbcache.kernels.forked.preload import (
 )
 from sphinx_nbcache.kernels.forked.provisioner import ForkError
 from sphinx_nbcache.kernels.forked.zygote import Zygote, ZygoteError, ZygoteKey
-from sphinx_nbcache.kernels.processes import end_orphans
 from sphinx_nbcache.kernels.specs import KernelSpecs
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.options import AUTO
@@ -96,7 +95,7 @@ class ForkStarts(KernelStarts):
 
     def __exit__(self, *_: object) -> None:
         if self._has_others:
-            end_orphans()
+            self.end_orphans()
         # Before the zygotes, whose end also ends the spare kernel.
         self._spare.close()
         with self._slow_lock, self._lock:
@@ -118,11 +117,14 @@ class ForkStarts(KernelStarts):
         specs: KernelSpecs,
         sources: Sequence[str],
         tracer: TracerConfig | None = None,
+        *,
+        is_watched: bool = False,
     ) -> KernelManager:
         """Return a manager that forks the kernel for a notebook if possible."""
         from sphinx_nbcache.kernels.forked.manager import ForkManager
 
-        return ForkManager(self, specs, sources, tracer, kernel_name=kernel)
+        watchers = self.watchers if is_watched else None
+        return ForkManager(self, specs, sources, tracer, watchers=watchers, kernel_name=kernel)
 
     @property
     def context(self) -> zmq.asyncio.Context:
@@ -217,7 +219,7 @@ class ForkStarts(KernelStarts):
             raise ZygoteError("there are too many environments to keep one for each")
         modules = key.modules
         for _ in range(_ATTEMPTS):
-            zygote = self._first.take(key) or Zygote(key.python, environment, folder)
+            zygote = self._first.take(key) or Zygote(key.python, environment, folder, self.watchers)
             zygote.preload(modules)
             if trouble := zygote.trouble:
                 zygote.close()
@@ -229,7 +231,7 @@ class ForkStarts(KernelStarts):
             zygote.close()
             self._tell_failed(unsafe)
             modules = tuple(name for name in modules if name not in unsafe)
-        zygote = Zygote(key.python, environment, folder)
+        zygote = Zygote(key.python, environment, folder, self.watchers)
         zygote.preload(())
         return zygote
 

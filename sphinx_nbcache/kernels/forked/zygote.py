@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ import msgspec
 
 from sphinx_nbcache.kernel_side import zygote as in_zygote
 from sphinx_nbcache.kernel_side.cells import preparing_text
+from sphinx_nbcache.kernels.watching import Watched, Watchers
 from sphinx_nbcache.traces.tracer_code import PACKAGE, TracerConfig, install_code, loading_code
 
 # Time limit for a zygote to import all requested modules.
@@ -92,6 +93,7 @@ class Order:
         command: The words of a command that would start the kernel in the ordinary way.
         arguments: The words of it that are for ipykernel.
         tracer: The tracer's configuration; `None` for no tracer.
+        watched: The watcher that is to see what the kernel does, if there is one.
     """
 
     folder: str
@@ -99,6 +101,7 @@ class Order:
     command: Sequence[str]
     arguments: Sequence[str]
     tracer: TracerConfig | None = None
+    watched: Watched | None = None
 
     def encoded(self) -> bytes:
         """Return the encoded order."""
@@ -109,6 +112,7 @@ class Order:
                 "command": list(self.command),
                 "arguments": list(self.arguments),
                 "tracer": _texts(self.tracer) if self.tracer is not None else None,
+                "watched": [self.watched.socket, self.watched.run] if self.watched else None,
             }
         ).encode()
 
@@ -131,6 +135,7 @@ class Zygote:
         python: The interpreter and its options.
         environment: The environment variables during its imports.
         folder: An empty folder to work in.
+        watchers: Makes the watcher of its kernels, if they may be watched.
 
     Raises:
         ZygoteError: The process cannot be started.
@@ -151,7 +156,9 @@ class Zygote:
         python: Sequence[str],
         environment: Mapping[str, str],
         folder: Path,
+        watchers: Watchers | None = None,
     ) -> None:
+        self._watched: Watched | None = None
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         # A file and not a pipe: no one reads while the zygote imports, and a full pipe would stop
@@ -159,9 +166,12 @@ class Zygote:
         self._log = log = tempfile.TemporaryFile()  # noqa: SIM115 (until it is ready)
         with theirs:
             program = Path(in_zygote.__file__).with_name("__main__.py")
+            command = [*python, str(program), str(theirs.fileno())]
+            if watchers is not None and watchers.is_for_python:
+                command, self._watched = watchers.around(command)
             try:
                 self._process = subprocess.Popen(  # noqa: S603 (what the kernelspec says)
-                    [*python, str(program), str(theirs.fileno())],
+                    command,
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -241,6 +251,10 @@ class Zygote:
         if report.threads != 1:
             return f"{report.threads} threads run in it before the first cell"
         return None
+
+    def watched(self, run: str) -> Watched | None:
+        """Return the watcher for a run in one of its kernels; `None` if it has none."""
+        return None if self._watched is None else replace(self._watched, run=run)
 
     @property
     def is_alive(self) -> bool:

@@ -296,6 +296,8 @@ def _dependencies(entry: ReportEntry) -> list[tuple[str, Content]]:
         facts.append(("Depends on", "its own code only"))
     if entry.untracked:
         facts.append(("Cannot be tracked", _listed(entry.untracked)))
+    if entry.tracer == "system":
+        facts.append(("Observed by", "the system tracer"))
     return facts
 
 

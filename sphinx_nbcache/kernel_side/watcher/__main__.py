@@ -1,0 +1,32 @@
+"""The entry point of a watcher.
+
+usage: python [options] __main__.py ORDER COMMAND ...
+
+The order is JSON: see `watch`. With the order `null` and no command, it tries whether processes can
+be watched here: the status says so, and the standard error why not.
+"""
+
+import json
+import os
+import sys
+import types
+
+PACKAGE = "_nbcache_watcher"
+
+
+def _main(order, *command):
+    here = os.path.dirname(os.path.abspath(__file__))
+    package = types.ModuleType(PACKAGE)
+    # Processes of a kernel are found and ended in the same way as by the zygote.
+    package.__path__ = [here, os.path.join(here, os.pardir, "zygote")]
+    sys.modules[PACKAGE] = package
+    from _nbcache_watcher import loop, trying
+
+    found = json.loads(order)
+    if found is None:
+        sys.exit(trying.why_not())
+    loop.watch(found, command)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
