@@ -2,7 +2,8 @@
 
     python benchmarks/tracing.py [--repeats 5]
 
-The same notebooks are run with and without a tracer, in turn, each time in a new kernel. Times are
+The same notebooks are run without a tracer, with the one in the kernel, and with the system tracer
+as well, in turn, each time in a new kernel. Times are
 those of their cells, the best of the repeats; that of a whole run has the tracer's start and the
 report in it. Where a cell does one thing many times, the difference for each time is told.
 
@@ -42,6 +43,7 @@ CELLS = (
         "import copy\nx = [[n] for n in range(50_000)]\ny = copy.deepcopy(x)",
     ),
 )
+_ALL = "files, imports, versions, environment"
 NOTEBOOKS = {"imports.md": CELLS, "preloaded.md": CELLS[:2]}
 FRONT = "---\nkernelspec: {name: python3, display_name: Python 3}\n---\n\n"
 
@@ -55,9 +57,11 @@ def write(folder: Path) -> None:
         (folder / name).write_text(FRONT + text)
 
 
-def run(folder: Path, track: str) -> list[float]:
+def run(folder: Path, track: str, tracer: str = "python") -> list[float]:
     """Run the notebooks; return the seconds of each cell, and of the whole run of each."""
-    project = Project.find(folder, execute="force", track=track, executor="local-serial")
+    project = Project.find(
+        folder, execute="force", track=track, tracer=tracer, executor="local-serial"
+    )
     notebooks = project.execute(project.plan()).notebooks
     project.close()
     found: list[float] = []
@@ -75,24 +79,26 @@ def overhead(repeats: int) -> str:
     with tempfile.TemporaryDirectory(dir="/var/tmp" if Path("/var/tmp").is_dir() else None) as name:
         folder = Path(name).resolve()
         write(folder)
-        without, traced = [], []
+        without, traced, seen = [], [], []
         for _ in range(repeats):
             without.append(run(folder, ""))
-            traced.append(run(folder, "files, imports, versions, environment"))
-    lines = ["| Cell | not traced | traced | each time |", "| --- | --- | --- | --- |"]
+            traced.append(run(folder, _ALL))
+            seen.append(run(folder, _ALL, "system"))
+    lines = [
+        "| Cell | not traced | traced | each time | and by the system | each time |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     preloaded = [(f"{title}, preloaded", times) for title, times, _ in CELLS[:2]]
     rows = [(title, times) for title, times, _ in CELLS]
     rows += [("the whole run", 1), *preloaded, ("the whole run, preloaded", 1)]
-    for (title, times), before, after in zip(
-        rows,
-        zip(*without, strict=True),
-        zip(*traced, strict=True),
-        strict=True,
-    ):
-        plain, seen = min(before), min(after)
-        each = f"+{(seen - plain) / times * 1e6:.1f} µs" if times > 1 else ""
-        ratio = f"{seen * 1000:.0f} ms = {seen / plain:.2f}x"
-        lines.append(f"| {title} | {plain * 1000:.0f} ms | {ratio} | {each} |")
+    ways = (zip(*found, strict=True) for found in (without, traced, seen))
+    for (title, times), before, *others in zip(rows, *ways, strict=True):
+        plain = min(before)
+        line = f"| {title} | {plain * 1000:.0f} ms |"
+        for after in map(min, others):
+            each = f"+{(after - plain) / times * 1e6:.1f} µs" if times > 1 else ""
+            line += f" {after * 1000:.0f} ms = {after / plain:.2f}x | {each} |"
+        lines.append(line)
     return "\n".join(lines)
 
 

@@ -83,6 +83,8 @@ def _ioctl(number, size, direction=3):
 
 _RECEIVE, _SEND = _ioctl(0, _REQUEST.size), _ioctl(1, _RESPONSE.size)
 _IS_VALID = _ioctl(2, 8, direction=1)
+_SET_FLAGS = _ioctl(4, 8, direction=1)
+_SYNC_WAKE_UP = 1
 
 
 class Taken:
@@ -93,6 +95,10 @@ class Taken:
         self._response = ctypes.create_string_buffer(_RESPONSE.size)
         self._id = ctypes.c_uint64()
         self._ioctl = _libc.ioctl
+
+    def prepare(self, listener):
+        """Let caller and watcher take turns on one processor, where the system can (Linux 6.6)."""
+        self._ioctl(listener, _SET_FLAGS, ctypes.c_ulong(_SYNC_WAKE_UP))
 
     def take(self, listener):
         """Return the next call: its id, the thread, its number and its arguments.

@@ -174,6 +174,7 @@ class _Watcher:
         main = int.from_bytes(credentials[:4], sys.byteorder)
         notes = Notes(main, self.quiet, self.memory, is_traced=self.is_traced)
         self.by_run[run] = self.by_listener[listener] = notes
+        self.taken.prepare(listener)
         self.poller.register(listener, select.EPOLLIN)
 
     def begin(self, connection, run):
