@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from sphinx_nbcache.cli import documents
 from sphinx_nbcache.cli.documents import AddedItem, AddedResults, RefusedItem, RemovedResults
 from sphinx_nbcache.cli.options import NOTHING
 from sphinx_nbcache.cli.output import asked, from_here, say_done, say_json, tell
 from sphinx_nbcache.project import Project, ProjectError
 from sphinx_nbcache.project.handed_in import ImportedResults
 from sphinx_nbcache.project.requests import StoreTroubleError, ValidityError
+from sphinx_nbcache.project.results import Exported, Imported
 from sphinx_nbcache.text import counted
 
 
@@ -130,3 +132,30 @@ def say_imported(imported: ImportedResults, *, as_json: bool) -> None:
     if imported.unused:
         others.append(f"{imported.unused} in jupyter-cache of other code")
     say_done(", ".join(others))
+
+
+def say_exported(done: Exported, file: Path, *, as_json: bool) -> None:
+    """Report which results are in an archive, and why others are not."""
+    if as_json:
+        left_out = (
+            documents.LeftOutItem(id=stored.id, notebook=stored.result.notebook, reason=why)
+            for stored, why in done.left_out
+        )
+        exported = tuple(stored.id for stored in done.exported)
+        say_json(documents.ExportedResults(exported=exported, left_out=tuple(left_out)))
+        return
+    for stored, why in done.left_out:
+        say_done(f"Left out: {stored.result.notebook} (result {stored.id}): {why}")
+    say_done(f"{counted(len(done.exported), 'result')} in {from_here(file)}")
+
+
+def say_taken_in(done: Imported, *, as_json: bool) -> None:
+    """Report which results of archives were added."""
+    items = tuple(AddedItem(path=s.result.notebook, result=s.id) for s in done.added)
+    if as_json:
+        say_json(documents.ImportedResults(added=items, present=done.present))
+        return
+    for item in items:
+        say_done(f"Added: {item.path} (result {item.result})")
+    had = f", {counted(done.present, 'result')} had been there" if done.present else ""
+    say_done(f"{counted(len(items), 'result')} added{had}")

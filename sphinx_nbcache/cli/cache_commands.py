@@ -227,6 +227,38 @@ def import_jupyter_cache(ctx: click.Context, /, *, folder: Path | None, as_json:
         ctx.exit(Exit.USAGE)
 
 
+@click.command("export", cls=Command)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--only-used", is_flag=True, help="Leave out what `cache prune` would remove.")
+@options.as_json
+@options.common
+def export_results(*, file: Path, only_used: bool, as_json: bool) -> None:
+    """Write the results into an archive, for `cache import` on another machine.
+
+    Results that only this machine could reuse stay, and so do those that would tell its secrets
+    or its paths.
+    """
+    with opened() as project:
+        from sphinx_nbcache.cli.adding import say_exported
+
+        say_exported(project.results.export(file, only_used=only_used), file, as_json=as_json)
+
+
+@click.command("import", cls=Command)
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+@options.as_json
+@options.common
+def import_results(*, files: tuple[Path, ...], as_json: bool) -> None:
+    """Add the results of archives that `cache export` wrote.
+
+    Where one of them is damaged or not safe, nothing is added.
+    """
+    with opened_to_change() as project:
+        from sphinx_nbcache.cli.adding import say_taken_in
+
+        say_taken_in(project.results.import_archives(files), as_json=as_json)
+
+
 @click.command("prune", cls=Command)
 @options.as_json
 @options.common
@@ -298,3 +330,5 @@ cache_group.add(clear_results)
 cache_group.add(limit)
 cache_group.add(check)
 cache_group.add(prune)
+cache_group.add(export_results)
+cache_group.add(import_results)

@@ -317,6 +317,35 @@ class AddedResults(_Document, frozen=True, kw_only=True):
     """In the same order. If there are any, the exit code is 2."""
 
 
+class LeftOutItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A result that is not in the archive."""
+
+    id: int
+    """Its id."""
+    notebook: str
+    """Relative to the root."""
+    reason: str
+    """The reason, for people."""
+
+
+class ExportedResults(_Document, frozen=True, kw_only=True):
+    """`cache export`."""
+
+    exported: tuple[int, ...]
+    """Ids of the results in the archive."""
+    left_out: tuple[LeftOutItem, ...]
+    """The results that must not leave this machine, or that no other one could reuse."""
+
+
+class ImportedResults(_Document, frozen=True, kw_only=True):
+    """`cache import`."""
+
+    added: tuple[AddedItem, ...]
+    """In the order of their runs."""
+    present: int
+    """How many results of the archives were in the store."""
+
+
 class RemovedResults(_Document, frozen=True, kw_only=True):
     """`cache remove`, `cache clear`, `cache prune`, `project invalidate`."""
 
@@ -356,6 +385,8 @@ DOCUMENTS: tuple[type[msgspec.Struct], ...] = (
     ResultList,
     ResultDocument,
     AddedResults,
+    ExportedResults,
+    ImportedResults,
     RemovedResults,
     Limits,
     StoreCheck,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 # Windows has no EDQUOT (a disk quota that is used up).
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -18,12 +21,23 @@ def replace_file(target: Path, content: str | bytes) -> None:
     Raises:
         OSError: The file cannot be written. The temporary file is removed, the old file unchanged.
     """
+    with replacing(target) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """Yield a file that takes the place of the target at the end, atomically.
+
+    Raises:
+        OSError: As [](replace_file) does.
+    """
     # Not tempfile: it creates files that only their owner can read.
     partial = target.with_name(f".nbcache-{secrets.token_hex(8)}.partial")
     try:
         # "x" neither follows a link nor truncates a file that another user has put under this name.
         with partial.open("xb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            yield file
         # A rename within one folder is atomic, on Windows as well: readers find the old or the new
         # file. https://docs.python.org/3/library/os.html#os.replace
         partial.replace(target)

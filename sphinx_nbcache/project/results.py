@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from sphinx_nbcache.files.paths import inner_path
 from sphinx_nbcache.project.forgetting import forget_missing
 from sphinx_nbcache.project.requests import (
     SHORTEST_DIGEST,
+    ProjectError,
     Reference,
     StoreTroubleError,
     UnknownReferenceError,
@@ -33,7 +35,11 @@ from sphinx_nbcache.store.upkeep import (
     remove_results,
     write_limits,
 )
+from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from sphinx_nbcache.sharing.packing import Offer, Parcel
 
 Node = Mapping[str, Any]
 """A notebook in memory: an nbformat node."""
@@ -66,6 +72,32 @@ class StoredInfo:
     kernel: str
     bytes: int
     artifacts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The results that an export wrote, and those that it left out.
+
+    Attributes:
+        exported: The results in the archive.
+        left_out: The other results, each with the reason.
+    """
+
+    exported: tuple[Stored, ...]
+    left_out: tuple[tuple[Stored, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The results that an import added.
+
+    Attributes:
+        added: The results that the store did not have.
+        present: How many it had.
+    """
+
+    added: tuple[Stored, ...]
+    present: int
 
 
 class Results:
@@ -254,6 +286,71 @@ class Results:
         with store_trouble():
             write_limits(self._store, StoreLimits(count, size))
         keep_limits(self._store)
+
+    def export(self, path: Path | str, *, only_used: bool = False) -> Exported:
+        """Write results into an archive for [](import_archives). Equal results give equal bytes.
+
+        Args:
+            path: The file. One that exists is replaced.
+            only_used: Whether to leave out what [](prune) would remove.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        from sphinx_nbcache.sharing.archive import write_archive
+        from sphinx_nbcache.sharing.leaving import Leaving, StaysError
+
+        used = self._used() if only_used else None
+        leaving = Leaving(self._store, PathNames(str(self._root)))
+        exported: list[Stored] = []
+        left_out: list[tuple[Stored, str]] = []
+
+        def parcels() -> Iterator[tuple[str, Parcel]]:
+            for stored in sorted(self._store.all_results(), key=lambda stored: stored.digest):
+                if used is not None and stored.digest not in used:
+                    continue
+                try:
+                    parcel = leaving.parcel(stored)
+                except StaysError as error:
+                    left_out.append((stored, str(error)))
+                    continue
+                exported.append(stored)
+                yield stored.result.code_key, parcel
+
+        write_archive(Path(path), parcels())
+        return Exported(tuple(exported), tuple(left_out))
+
+    def import_archives(self, paths: Iterable[Path | str]) -> Imported:
+        """Add the results of archives: all, or none if there is trouble.
+
+        They are not marked as results of this account.
+
+        Raises:
+            ProjectError: A file is no archive of results, or is not safe.
+            StoreTroubleError: The store cannot be written.
+            OSError: A file cannot be read.
+        """
+        from sphinx_nbcache.sharing.archive import Archive, ArchiveError
+        from sphinx_nbcache.sharing.arriving import take_in
+
+        with ExitStack() as stack:
+            try:
+                archives = [stack.enter_context(Archive(Path(path))) for path in paths]
+                of = {offer.digest: archive for archive in archives for offer in archive.offers}
+                offers = {offer.digest: offer for archive in archives for offer in archive.offers}
+
+                def fetch(offer: Offer) -> Parcel:
+                    return of[offer.digest].parcel(offer)
+
+                # Also those that the store has: an archive that is damaged is never half right.
+                for offer in offers.values():
+                    fetch(offer)
+                with store_trouble():
+                    added = take_in(self._store, offers.values(), fetch)
+            except ArchiveError as error:
+                raise ProjectError(str(error)) from None
+        keep_limits(self._store)
+        return Imported(tuple(added), len(offers) - len(added))
 
     def check(self, *, fix: bool = False) -> list[Finding]:
         """Check the whole store for damage.

@@ -252,6 +252,31 @@ class Store:
             # The transaction was rolled back, contents included: everything is written once more.
             return self._commit(result, outputs, files, sources, trace, checkout)
 
+    def accept(self, result: Result, record: bytes, contents: Mapping[str, bytes]) -> Stored:
+        """Add a result that another store had, with all its contents. It is not marked.
+
+        It comes after those that are here: where several hold, a page does not change. If this
+        store has it, only contents that are missing or damaged are written.
+
+        Args:
+            result: The result.
+            record: Its record.
+            contents: Its contents, the trace included, by digest.
+
+        Raises:
+            ShelfError: The store cannot be written.
+        """
+        digest = content_digest(record)
+        with self.access.transaction():
+            self._keep_blobs(contents)
+            here = self.results(result.code_key)
+            if known := next((stored for stored in here if stored.digest == digest), None):
+                return known
+            listed = [Registration(stored.id, stored.digest) for stored in here]
+            before, dropped = listed[: _RESULTS_PER_KEY - 1], listed[_RESULTS_PER_KEY - 1 :]
+            number = self._register(result, digest, NO_MARK + record, (before, ()), dropped)
+        return Stored(number, digest, result)
+
     def remove(self, results: Iterable[Stored]) -> None:
         """Forget results. [](collect_blobs) removes contents that no other result refers to.
 
@@ -343,22 +368,44 @@ class Store:
         record = encoded(result)
         digest = content_digest(record)
         mark = self.access.marks.of(f"result/{digest}", record) if checkout else NO_MARK
-        number = _number(self.access.get(_NEXT_ID)) or 1
         staying, dropped = self._make_room(result)
-        entries = [Registration(number, digest), *staying]
-        self.access.write(
-            {
-                _NEXT_ID: str(number + 1).encode(),
-                f"result/{digest}": mark + record,
-                f"results/{result.code_key}": encoded(entries),
-            },
-            gone=[f"result/{entry.digest}" for entry in dropped],
-        )
+        number = self._register(result, digest, mark + record, ((), staying), dropped)
         if all(entry.digest != digest for entry in self.results(result.code_key)):
             # For example, a bit was flipped in the definition of the table.
             # The cause makes `is_damage` say yes, so that the next build starts with a new store.
             raise ShelfError("it does not keep what is written") from sqlite3.DatabaseError()
         return Stored(number, digest, result, is_marked=bool(checkout))
+
+    def _register(
+        self,
+        result: Result,
+        digest: str,
+        kept: bytes,
+        others: tuple[Sequence[Registration], Sequence[Registration]],
+        dropped: Iterable[Registration],
+    ) -> int:
+        """Write a record, and put it into the list of its code key; return its number.
+
+        Args:
+            result: The result.
+            digest: Its digest.
+            kept: The mark and the record.
+            others: The other results of the list: those before it, and those after it.
+            dropped: The results that leave the list.
+        """
+        number = _number(self.access.get(_NEXT_ID)) or 1
+        before, after = others
+        self.access.write(
+            {
+                _NEXT_ID: str(number + 1).encode(),
+                f"result/{digest}": kept,
+                f"results/{result.code_key}": encoded(
+                    [*before, Registration(number, digest), *after]
+                ),
+            },
+            gone=[f"result/{entry.digest}" for entry in dropped],
+        )
+        return number
 
     def _keep_blobs(self, blobs: Mapping[str, bytes]) -> None:
         """Write contents; skip those that are already stored undamaged."""

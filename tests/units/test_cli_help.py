@@ -27,7 +27,7 @@ VERBS = {
     "project": "add add-with-assets list show info plan execute merge invalidate remove clear"
     " version cache-limit",
     "cache": "list show info add import-jupyter-cache add-with-artifacts add-with-artefacts"
-    " artifact cat-artifact cat-artefact diff remove clear limit check prune",
+    " artifact cat-artifact cat-artefact diff remove clear limit check prune export import",
 }
 
 
