@@ -13,7 +13,7 @@ from sphinx_nbcache.planning import Planned
 from sphinx_nbcache.project.run import FormerRun
 from sphinx_nbcache.results.records import Rules
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import Fact
+from sphinx_nbcache.traces.fact import BaseFact
 from sphinx_nbcache.traces.trace import Trace
 
 Group = list[Planned]
@@ -31,7 +31,7 @@ class Footprint:
     """
 
     reads: set[str] = field(default_factory=set)
-    questions: set[Fact] = field(default_factory=set)
+    questions: set[BaseFact] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
 
     def add(self, trace: Trace) -> None:

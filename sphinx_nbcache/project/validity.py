@@ -29,7 +29,10 @@ from sphinx_nbcache.store.file_records import fingerprints, keep_fingerprints
 from sphinx_nbcache.store.shelf import ShelfError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.traces.distributions import Environment
-from sphinx_nbcache.traces.facts import Absent, Kind
+from sphinx_nbcache.traces.fact import Kind
+from sphinx_nbcache.traces.facts import (
+    Absent,
+)
 from sphinx_nbcache.traces.fingerprints import Fingerprint, Fingerprints
 from sphinx_nbcache.traces.names import PathNames
 from sphinx_nbcache.traces.trace import Trace

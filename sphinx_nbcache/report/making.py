@@ -25,7 +25,11 @@ from sphinx_nbcache.report.model import (
 from sphinx_nbcache.results.outputs import OutputsError
 from sphinx_nbcache.results.records import PastRun, Result, Sources, Stored, content_digest
 from sphinx_nbcache.store.store import Store
-from sphinx_nbcache.traces.facts import REPORT_KINDS, Declared, Fact, Kind
+from sphinx_nbcache.traces.fact import REPORT_KINDS, Kind
+from sphinx_nbcache.traces.facts import (
+    Declared,
+    Fact,
+)
 from sphinx_nbcache.traces.trace import Trace
 
 # Reasons to run a notebook other than a change.

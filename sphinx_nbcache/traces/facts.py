@@ -1,7 +1,7 @@
 """Facts that a run relied on. Each kind is one class, with its check, wording and report form.
 
-To add a kind, add a class here and list it in [](Fact); `traces.observe` makes the facts from the
-tracer's report.
+To add a kind, add a class here, or in a module beside, and list it in [](Fact); `traces.observe`
+makes the facts from the tracer's report.
 
 A *name* is the stored form of a path, in POSIX notation: relative to the root for a path inside it,
 with the prefix `~/` for one in the home directory, else absolute. A trace from one checkout can
@@ -13,16 +13,23 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from functools import cache
-from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import msgspec
 
 from sphinx_nbcache.bounded import Many, Name, State, Text
 from sphinx_nbcache.files.paths import matching_glob
 from sphinx_nbcache.traces.distributions import Environment, Python
+from sphinx_nbcache.traces.fact import (
+    PROFILE,
+    BaseFact,
+    FolderFact,
+    Kind,
+    PathFact,
+    with_slash,
+)
+from sphinx_nbcache.traces.facts_of_links import Link, SameFile, WriteAheadLog
 from sphinx_nbcache.traces.fingerprints import GONE, matching, text_digest
 from sphinx_nbcache.traces.installed import EDITABLE, FROM_INDEX
 from sphinx_nbcache.traces.names import PathNames
@@ -39,9 +46,6 @@ from sphinx_nbcache.traces.variables import (
 )
 from sphinx_nbcache.traces.world import World, name_in_folder, package_name
 
-REPORT_KINDS = ("file", "folder", "module", "package", "variable", "place")
-"""The kinds of dependencies in the report, in display order."""
-
 # A fact about more files than this does not store their names: a listing of 10,000 files would make
 # each trace large, and no reason shows so many.
 _MOST_NAMES = 200
@@ -49,117 +53,10 @@ _MOST_NAMES = 200
 _SHOWN = 3
 # How many characters of a long name a description shows.
 _LONGEST = 60
-# IPython's default profile, in any configuration directory.
-_PROFILE = "/profile_default/"
 _NO_ENVIRONMENT = "its interpreter cannot be asked for the versions of packages"
 
 
-class Kind(StrEnum):
-    """The kinds of facts, by their names in `nbcache_track`."""
-
-    FILES = "files"
-    """Files and directories that were read, looked for or listed."""
-    IMPORTS = "imports"
-    """Modules that belong to no distribution, and files that could shadow a module."""
-    VERSIONS = "versions"
-    """Distributions, and the interpreter."""
-    ENVIRONMENT = "environment"
-    """Environment variables."""
-    ALWAYS = "always"
-    """Facts that are always tracked: declared files, and the location of the checkout."""
-
-
-# The kinds that `nbcache_track` accepted in the first version that wrote this record format. They
-# are spelled out, because a kind that is added to `Kind` must not become one of them.
-FIRST_KINDS = (Kind.FILES, Kind.IMPORTS, Kind.VERSIONS, Kind.ENVIRONMENT)
-
-
-class _Fact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A verifiable fact that a run relied on."""
-
-    _kind: ClassVar[Kind]
-
-    @property
-    def kind(self) -> Kind:
-        """The entry of `nbcache_track` that enables this fact."""
-        return self._kind
-
-    def mismatch(self, world: World) -> str | None:
-        """Return a description of the change; `None` if the fact still holds."""
-        raise NotImplementedError
-
-    def in_words(self) -> str:
-        """Return the description of the fact."""
-        raise NotImplementedError
-
-    def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the dependencies to report: the kind (see [](REPORT_KINDS)) and the text.
-
-        Facts that most notebooks share yield none, such as the interpreter, or settings files that
-        libraries looked for and did not find.
-        """
-        yield from ()
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether every run in such a kernel has this fact, independent of the notebook.
-
-        These facts are about the interpreter, its variables, IPython and its configuration.
-        """
-        return False
-
-    @property
-    def paths(self) -> Iterable[str]:
-        """The names of paths where any change may invalidate the fact."""
-        return ()
-
-    @property
-    def hashed(self) -> Iterable[str]:
-        """The names of the files whose content the check compares."""
-        return ()
-
-    @property
-    def question(self) -> Fact | None:
-        """The fact without its answer, if files that it does not name can change the answer.
-
-        Questions are hashable, because runs of one notebook repeat the same ones.
-        """
-        return None
-
-    def concerns(self, name: str) -> bool:
-        """Tell whether the answer to a [](question) depends on the file with this name."""
-        raise NotImplementedError
-
-
-class _PathFact(_Fact, frozen=True):
-    """A fact about the file at one path, or that there is none."""
-
-    path: Name
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether the path belongs to IPython's configuration."""
-        return _PROFILE in self.path
-
-    @property
-    def paths(self) -> Iterable[str]:
-        """The path."""
-        return (self.path,)
-
-
-class _FolderFact(_Fact, frozen=True):
-    """A fact about one directory."""
-
-    _kind = Kind.FILES
-    path: Name
-
-    def in_report(self) -> Iterator[tuple[str, str]]:
-        """Yield the directory, except outside the project, where libraries look for settings."""
-        if not _is_outside(self.path):
-            yield "folder", self.in_words()
-
-
-class File(_PathFact, frozen=True, tag="file"):
+class File(PathFact, frozen=True, tag="file"):
     """A file had this content.
 
     If a run reads and then writes a file, two states lead to the same outputs: the one before the
@@ -201,7 +98,7 @@ class File(_PathFact, frozen=True, tag="file"):
         return (self.path,)
 
 
-class Absent(_PathFact, frozen=True, tag="absent"):
+class Absent(PathFact, frozen=True, tag="absent"):
     """A path that the run looked up did not exist."""
 
     after: State | None = None
@@ -230,7 +127,7 @@ class Absent(_PathFact, frozen=True, tag="absent"):
         return f"{line} was not there" + ("" if self.after is None else ", and was written")
 
 
-class Directory(_FolderFact, frozen=True, tag="directory"):
+class Directory(FolderFact, frozen=True, tag="directory"):
     """A directory existed; the run did not list it."""
 
     def mismatch(self, world: World) -> str | None:
@@ -238,11 +135,11 @@ class Directory(_FolderFact, frozen=True, tag="directory"):
         path = world.path(self.path)
         if path is not None and world.fingerprints.entry(path).is_directory:
             return None
-        return f"directory {_slash(self.path)} is not there any more"
+        return f"directory {with_slash(self.path)} is not there any more"
 
     def in_words(self) -> str:
         """Name the directory."""
-        return f"{_slash(self.path)} is a directory"
+        return f"{with_slash(self.path)} is a directory"
 
     @property
     def paths(self) -> Iterable[str]:
@@ -250,7 +147,7 @@ class Directory(_FolderFact, frozen=True, tag="directory"):
         return (self.path,)
 
 
-class Listing(_FolderFact, frozen=True, tag="listing"):
+class Listing(FolderFact, frozen=True, tag="listing"):
     """A directory had these entries. The names of directories end with a slash."""
 
     digest: State
@@ -283,14 +180,14 @@ class Listing(_FolderFact, frozen=True, tag="listing"):
         found = world.listing(self.path)
         if found is None:
             if not self.pattern:
-                return f"directory {_slash(self.path)} is not there any more"
+                return f"directory {with_slash(self.path)} is not there any more"
             found = ()  # for a glob, a missing directory is the same as one without matches
         names = matching(found, self.pattern, folders=self.folders, without=self.without)
         if text_digest(*names) == self.digest:
             return None
         if not self.names and self.digest != text_digest():
             # There were so many entries that their names were not stored.
-            return f"directory {_slash(self.path)} has other files"
+            return f"directory {with_slash(self.path)} has other files"
         return self._difference(set(self.names), set(names))
 
     def _difference(self, before: set[str], after: set[str]) -> str:
@@ -302,16 +199,16 @@ class Listing(_FolderFact, frozen=True, tag="listing"):
         changes = [f"+ {name}" for name in new] + [f"- {name}" for name in gone]
         more = f", and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         shown = ", ".join(changes[:_SHOWN]) + more
-        return f"directory {_slash(self.path)} has other files: {shown}"
+        return f"directory {with_slash(self.path)} has other files: {shown}"
 
     def in_words(self) -> str:
         """Name the directory and the pattern."""
-        return f"{self.pattern or 'all names'} in {_slash(self.path)}"
+        return f"{self.pattern or 'all names'} in {with_slash(self.path)}"
 
     @property
     def is_baseline(self) -> bool:
         """Whether the directory belongs to IPython's configuration."""
-        return _PROFILE in self.path
+        return PROFILE in self.path
 
     @property
     def question(self) -> Fact | None:
@@ -330,7 +227,7 @@ class Listing(_FolderFact, frozen=True, tag="listing"):
         return bool(matching([entry], self.pattern, folders=False, without=self.without))
 
 
-class Unshadowed(_Fact, frozen=True, tag="unshadowed"):
+class Unshadowed(BaseFact, frozen=True, tag="unshadowed"):
     """A directory of the search path lacked these modules, which later entries provide."""
 
     _kind = Kind.IMPORTS
@@ -365,10 +262,10 @@ class Unshadowed(_Fact, frozen=True, tag="unshadowed"):
         names = self.modules.split()
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         shown = ", ".join(names[:_SHOWN]) + more
-        return f"nothing in {_slash(self.path)} stands in front of {shown}"
+        return f"nothing in {with_slash(self.path)} stands in front of {shown}"
 
 
-class Uninstalled(_Fact, frozen=True, tag="uninstalled"):
+class Uninstalled(BaseFact, frozen=True, tag="uninstalled"):
     """These modules were imported, and no installed distribution provided them."""
 
     _kind = Kind.VERSIONS
@@ -394,7 +291,7 @@ class Uninstalled(_Fact, frozen=True, tag="uninstalled"):
         return f"not installed: {self.modules.replace(' ', ', ')}"
 
 
-class Distribution(_Fact, frozen=True, tag="distribution"):
+class Distribution(BaseFact, frozen=True, tag="distribution"):
     """A distribution had this version and, if it was imported, this code."""
 
     _kind = Kind.VERSIONS
@@ -450,7 +347,7 @@ class Distribution(_Fact, frozen=True, tag="distribution"):
             yield "package", self.in_words()
 
 
-class EntryPoints(_Fact, frozen=True, tag="entrypoints"):
+class EntryPoints(BaseFact, frozen=True, tag="entrypoints"):
     """The installed packages announced these entry points."""
 
     _kind = Kind.VERSIONS
@@ -478,7 +375,7 @@ class EntryPoints(_Fact, frozen=True, tag="entrypoints"):
         return f"the entry points{group} of installed packages"
 
 
-class Source(_Fact, frozen=True, tag="source"):
+class Source(BaseFact, frozen=True, tag="source"):
     """Imported modules of a distribution had this content, wherever they were installed from.
 
     The version is not compared: the fact is about editable installations, and about a package whose
@@ -514,7 +411,7 @@ class Source(_Fact, frozen=True, tag="source"):
         yield "package", self.name
 
 
-class SearchPath(_Fact, frozen=True, tag="searchpath"):
+class SearchPath(BaseFact, frozen=True, tag="searchpath"):
     """Modules were found in these directories of `PYTHONPATH` and `.pth` files, or in none."""
 
     _kind = Kind.IMPORTS
@@ -534,18 +431,18 @@ class SearchPath(_Fact, frozen=True, tag="searchpath"):
         before, now = dict(self.found), world.elsewhere(_words(self.modules))
         for name in sorted({*before, *now}):
             if name in now and now[name] != before.get(name):
-                return f"import {name} finds it in {_slash(now[name])} now"
+                return f"import {name} finds it in {with_slash(now[name])} now"
             if name not in now:
-                return f"import {name} does not find it in {_slash(before[name])} any more"
+                return f"import {name} does not find it in {with_slash(before[name])} any more"
         return None
 
     def in_words(self) -> str:
         """Name the modules and directories."""
-        shown = ", ".join(f"{name} in {_slash(folder)}" for name, folder in self.found)
+        shown = ", ".join(f"{name} in {with_slash(folder)}" for name, folder in self.found)
         return f"search path: {shown or 'PYTHONPATH and .pth files provide no imported module'}"
 
 
-class RPackage(_Fact, frozen=True, tag="r-package"):
+class RPackage(BaseFact, frozen=True, tag="r-package"):
     """A package of R had this version in the first of these libraries that has it."""
 
     _kind = Kind.VERSIONS
@@ -593,7 +490,7 @@ class RPackage(_Fact, frozen=True, tag="r-package"):
             yield "package", self.in_words()
 
 
-class Interpreter(_Fact, frozen=True, tag="interpreter"):
+class Interpreter(BaseFact, frozen=True, tag="interpreter"):
     """The interpreter was of this kind. Its micro version is ignored."""
 
     _kind = Kind.VERSIONS
@@ -632,7 +529,7 @@ class Interpreter(_Fact, frozen=True, tag="interpreter"):
         return True
 
 
-class Baseline(_Fact, frozen=True, tag="baseline"):
+class Baseline(BaseFact, frozen=True, tag="baseline"):
     """ipykernel and IPython had these versions, as far as the version can change outputs."""
 
     _kind = Kind.VERSIONS
@@ -662,7 +559,7 @@ class Baseline(_Fact, frozen=True, tag="baseline"):
         return True
 
 
-class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
+class EnvironmentVariable(BaseFact, frozen=True, tag="variable"):
     """An environment variable had this value."""
 
     _kind = Kind.ENVIRONMENT
@@ -740,7 +637,7 @@ class EnvironmentVariable(_Fact, frozen=True, tag="variable"):
         return self.name == PYTHON_VARIABLES
 
 
-class EnvironmentPart(_Fact, frozen=True, tag="variables"):
+class EnvironmentPart(BaseFact, frozen=True, tag="variables"):
     """The environment variables whose names contain this text had these names and values."""
 
     _kind = Kind.ENVIRONMENT
@@ -773,13 +670,13 @@ class EnvironmentPart(_Fact, frozen=True, tag="variables"):
         yield "variable", f"*{self.part}*"
 
 
-class Declared(_Fact, frozen=True, tag="declared"):
+class Declared(BaseFact, frozen=True, tag="declared"):
     """The files that match a declared glob had this content."""
 
     _kind = Kind.ALWAYS
     glob: Name
     digest: State
-    files: Annotated[dict[Name, State], Many] = {}
+    files: Annotated[dict[Name, State], Many] = msgspec.field(default_factory=dict)
     """Their digests by name, for reasons; left out if there are many."""
 
     @classmethod
@@ -842,7 +739,7 @@ class Declared(_Fact, frozen=True, tag="declared"):
         return matching_glob(name, (self.glob,)) is not None
 
 
-class Location(_Fact, frozen=True, tag="location"):
+class Location(BaseFact, frozen=True, tag="location"):
     """The root or the home directory was this path, which the code or the outputs contain."""
 
     _kind = Kind.ALWAYS
@@ -878,7 +775,7 @@ class Location(_Fact, frozen=True, tag="location"):
         yield "place", self.in_words()
 
 
-class Unknown(_Fact, frozen=True, tag="unknown"):
+class Unknown(BaseFact, frozen=True, tag="unknown"):
     """A fact of an unknown kind, recorded by a later version. It cannot be verified."""
 
     # Always tracked, so that no option skips the fact and the result counts as valid.
@@ -899,6 +796,9 @@ Fact = (
     | Absent
     | Directory
     | Listing
+    | Link
+    | SameFile
+    | WriteAheadLog
     | Unshadowed
     | Uninstalled
     | Distribution
@@ -933,15 +833,6 @@ def decode_fact(encoded: msgspec.Raw | bytes) -> Any:
     """
     tag = msgspec.json.decode(encoded, type=_AnyFact).type
     return msgspec.json.decode(encoded, type=Fact) if tag in _TAGS else Unknown(tag)
-
-
-def _slash(folder: str) -> str:
-    return folder.rstrip("/") + "/"
-
-
-def _is_outside(name: str) -> bool:
-    """Tell whether a name stands for a path outside the project."""
-    return name.startswith("~/") or PurePosixPath(name).is_absolute() or ":" in name[:3]
 
 
 def _folders_above(folder: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from sphinx_nbcache.traces.distributions import Environment, Python
 from sphinx_nbcache.traces.evidence import RunEvidence
 from sphinx_nbcache.traces.facts import Absent, Fact, Listing, Location, RPackage
 from sphinx_nbcache.traces.observed import file_fact, file_facts, imported_by, package_facts
+from sphinx_nbcache.traces.observed_links import link_facts
 from sphinx_nbcache.traces.report import PythonReport, Seen, TracerReport, read_report
 from sphinx_nbcache.traces.trace import Trace, Written
 from sphinx_nbcache.traces.world import World
@@ -63,6 +64,7 @@ def observe(
     facts: list[Fact] = [
         *file_facts(evidence, environment),
         *_listings(evidence),
+        *link_facts(evidence),
         *_startup(evidence),
     ]
     if report.python is not None:

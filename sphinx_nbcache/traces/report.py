@@ -108,6 +108,10 @@ class TracerReport(msgspec.Struct, frozen=True):
     children: tuple[tuple[Any, ...], ...]
     errors: tuple[str, ...]
     schema: int = 0
+    links: dict[str, str] = {}
+    """Where paths led when user code asked for it; empty for what was no link."""
+    same: tuple[tuple[str, str, bool], ...] = ()
+    """Pairs of paths, and whether they led to the same file when user code asked for it."""
     startup: Startup | None = None
     system: bool = False
     """Whether the system tracer has seen all processes."""
@@ -156,6 +160,8 @@ class Seen:
     moved: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
     listings: list[Listed] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    same: dict[tuple[str, str], bool] = field(default_factory=dict)
     processes: list[tuple[str, ...]] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
     imports: set[ChildImport] = field(default_factory=set)
@@ -203,6 +209,8 @@ def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
     seen.others.update({normal(path): is_ours for path, is_ours in report.others.items()})
     seen.left.update({normal(path): stat for path, stat in report.left.items()})
     seen.asked.update(report.asked)
+    seen.links.update({normal(path): target for path, target in report.links.items()})
+    seen.same.update({(normal(a), normal(b)): is_same for a, b, is_same in report.same})
     seen.listings += [(normal(listed[0]), *listed[1:]) for listed in report.listings]
     for record in report.children:
         try:
@@ -214,8 +222,11 @@ def gather(report: TracerReport, normal: Callable[[str], str]) -> Seen:
 
 def _keep(looks: dict[str, Look], path: str, look: Look) -> None:
     # The earliest look wins: only that one shows the state before the run changed the file.
-    if path not in looks or look.seen_ns < looks[path].seen_ns:
-        looks[path] = look
+    known = looks.setdefault(path, look)
+    first, second = sorted((known, look), key=lambda one: (one.seen_ns, one.digest is None))
+    # A file that one process appended to, and another one read then.
+    is_read = first.how == "append" and second.how in ("read", "probe")
+    looks[path] = msgspec.structs.replace(first, how=second.how) if is_read else first
 
 
 def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> None:
@@ -242,6 +253,17 @@ def _add(seen: Seen, normal: Callable[[str], str], kind: str, *values: Any) -> N
         seen.described[normal(msgspec.convert(values, tuple[str])[0])] = None
     elif kind == "child":
         seen.children += 1
+    else:
+        _add_link(seen, normal, kind, values)
+
+
+def _add_link(seen: Seen, normal: Callable[[str], str], kind: str, values: tuple[Any, ...]) -> None:
+    if kind == "link":
+        path, target = msgspec.convert(values, tuple[str, str])
+        seen.links.setdefault(normal(path), target)
+    elif kind == "same":
+        first, second, is_same = msgspec.convert(values, tuple[str, str, bool])
+        seen.same.setdefault((normal(first), normal(second)), is_same)
 
 
 # The records of children that are not about files.

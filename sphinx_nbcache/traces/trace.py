@@ -9,13 +9,12 @@ from typing import Annotated, Any
 import msgspec
 
 from sphinx_nbcache.bounded import Many, Mode, Name, State, Text
+from sphinx_nbcache.traces.fact import FIRST_KINDS, Kind
 from sphinx_nbcache.traces.facts import (
-    FIRST_KINDS,
     Absent,
     EnvironmentVariable,
     Fact,
     File,
-    Kind,
     Unknown,
     decode_fact,
 )

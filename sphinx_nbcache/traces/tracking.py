@@ -8,7 +8,12 @@ import msgspec
 
 from sphinx_nbcache import values
 from sphinx_nbcache.files.paths import matching_glob
-from sphinx_nbcache.traces.facts import Declared, EnvironmentVariable, Fact, Kind
+from sphinx_nbcache.traces.fact import Kind
+from sphinx_nbcache.traces.facts import (
+    Declared,
+    EnvironmentVariable,
+    Fact,
+)
 from sphinx_nbcache.traces.trace import Mismatch, Trace, verify
 from sphinx_nbcache.traces.variables import was_secret
 from sphinx_nbcache.traces.world import World

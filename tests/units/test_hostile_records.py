@@ -67,6 +67,7 @@ from sphinx_nbcache.store.file_records import checkout_id
 from sphinx_nbcache.store.shelf import DamagedEntryError, ShelfError
 from sphinx_nbcache.store.store import Store
 from sphinx_nbcache.text import colourless, json_for_terminals, one_line
+from sphinx_nbcache.traces.fact import Kind
 from sphinx_nbcache.traces.facts import (
     Absent,
     Baseline,
@@ -76,7 +77,6 @@ from sphinx_nbcache.traces.facts import (
     EnvironmentVariable,
     File,
     Interpreter,
-    Kind,
     Listing,
     Location,
     Uninstalled,

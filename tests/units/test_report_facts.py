@@ -10,6 +10,7 @@ from sphinx_nbcache.report.making import facts_of
 from sphinx_nbcache.report.model import Dependency, Produced
 from sphinx_nbcache.results.artifacts import Artifact
 from sphinx_nbcache.results.records import Result, Rules, Status
+from sphinx_nbcache.traces.fact import Kind
 from sphinx_nbcache.traces.facts import (
     Absent,
     Baseline,
@@ -18,7 +19,6 @@ from sphinx_nbcache.traces.facts import (
     EnvironmentVariable,
     Fact,
     File,
-    Kind,
     Listing,
     Location,
     Unshadowed,

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from sphinx_nbcache.traces.distributions import Environment, Python, ask
+from sphinx_nbcache.traces.fact import Kind
 from sphinx_nbcache.traces.facts import (
     Absent,
     Baseline,
@@ -22,7 +23,6 @@ from sphinx_nbcache.traces.facts import (
     Fact,
     File,
     Interpreter,
-    Kind,
     Listing,
     Location,
     Uninstalled,

@@ -29,8 +29,9 @@ IMPORTLIB = ("<frozen importlib", os.path.join(os.path.dirname(os.__file__), "im
 HERE = []
 # The name by which the run entered it: a link in it may have another target in the next build.
 ENTERED = []
-# The unwrapped function: the wrapped one would record the tracer's own looks.
-_stat = os.stat
+# The unwrapped functions: the wrapped ones would record the tracer's own looks.
+_stat, _readlink = os.stat, os.readlink
+_INNER = "<nbcache"
 
 
 def preloaded():
@@ -67,6 +68,35 @@ def absolute(path):
     if (_DOT in path or _DOUBLE in path or path[-1] == os.sep) and ".." not in path:
         path = os.path.normpath(path)
     return path
+
+
+def located(path, dir_fd=-1):
+    """Return the absolute form of a path that may be relative to a directory's descriptor.
+
+    Return None for a descriptor, and where the system does not tell which directory is meant. -1
+    means that no descriptor was given.
+    """
+    if type(path) is int:
+        return None
+    if dir_fd in (-1, None):
+        return absolute(path)
+    folder = folder_of(dir_fd)
+    return absolute(os.path.join(folder, os.fsdecode(path))) if folder else None
+
+
+def folder_of(descriptor):
+    """Return the path of an open directory; None where the system does not tell it."""
+    try:
+        return _readlink("/proc/self/fd/%d" % descriptor)
+    except (OSError, TypeError):
+        return None
+
+
+def is_emptying(frame):
+    """Tell whether `shutil.rmtree` works here: one event tells of the whole tree."""
+    while frame is not None and frame.f_code.co_filename.startswith(_INNER):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name.startswith("_rmtree")
 
 
 def _here():
@@ -115,6 +145,12 @@ def shell():
     """Return IPython's shell; `None` in Python kernels without IPython."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
+
+
+def uses(code, name):
+    """Tell whether code, or a function in it, names an attribute or a global variable."""
+    inside = (constant for constant in code.co_consts if hasattr(constant, "co_names"))
+    return name in code.co_names or any(uses(constant, name) for constant in inside)
 
 
 def outer(frame, inner):

@@ -7,7 +7,18 @@ import stat as modes
 import sys
 import time
 
-from .common import ENTERED, HERE, absolute, is_too_long, outer, source_of, without_dots
+from .common import (
+    ENTERED,
+    HERE,
+    absolute,
+    is_emptying,
+    is_too_long,
+    located,
+    outer,
+    source_of,
+    without_dots,
+)
+from .links import Links
 from .lookups import Looks
 from .watch import Proof, Watch, short
 
@@ -22,6 +33,8 @@ _SECOND_NS = 1_000_000_000
 # The unwrapped function: the wrapped one would record the tracer's own looks.
 _stat = os.stat
 _UNKNOWN = object()
+# How a file is looked at by code that may see what it contains.
+_READING = ("read", "probe")
 _KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
 
 
@@ -32,6 +45,9 @@ class Files:
         self.quiet = quiet
         self.log = log
         self.watch = Watch(roots)
+        self.links = Links(quiet, log)
+        self.restated = {}
+        self.asks_sizes = False
         self.touched = set()
         self.seen = {}
         self.probed = set()
@@ -98,10 +114,14 @@ class Files:
     def read(self, path, how="read", found=_UNKNOWN):
         """Record that a file is about to be read, or looked for.
 
-        A file that the run itself wrote is not an input. Python also looks for cells as files after
-        an exception: their names are in angle brackets.
+        A file that the run itself wrote is not an input, unless it only appended to it. Python also
+        looks for cells as files after an exception: their names are in angle brackets.
         """
+        if self.links.made:
+            path = self.links.through(path)
         if path in self.reads or path in self.writes or path in self.inferred:
+            if path in self.writes and how in _READING:
+                self._read_appended(path)
             return
         if "<" in path and os.path.basename(path).startswith("<"):
             return
@@ -111,6 +131,20 @@ class Files:
         self.reads.keep(path, look)
         if self.log.is_child:
             self.log.note("read", path, look)
+
+    def _read_appended(self, path):
+        """Record that the run reads a file to which it has appended."""
+        look = self.reads.at(path)
+        if look is not None and look[4] == "append":
+            look = (*look[:4], "read")
+            self.reads.keep(path, look)
+            self.log.note("read", path, look)
+
+    def on_sizes(self):
+        """Record that user code asks for positions in files: the size of one that it appends to."""
+        self.asks_sizes = True
+        for path in list(self.reads):
+            self._read_appended(path)
 
     def write(self, path, *, keeps=""):
         """Record that a file is about to be written; `keeps` says how, if its content is kept.
@@ -151,12 +185,12 @@ class Files:
         full = absolute(path)
         seen.add(path)
         if flags & _WRITING:
-            return self._open_for_writing(full, flags)
+            return self._open_for_writing(self.links.through(full), flags)
         if full.startswith(self.quiet.prefixes):
             self._note_version(full)
         # `shutil.rmtree` opens the directories that it empties with `os.open`; `os.open` passes no
         # mode.
-        elif not (mode is None and sys._getframe(2).f_code.co_name.startswith("_rmtree")):
+        elif not (mode is None and is_emptying(sys._getframe(2))):
             self.read(source_of(full))
         return False
 
@@ -180,8 +214,10 @@ class Files:
                 self.write(path)
             elif flags & os.O_RDWR:
                 self.write(path, keeps="write")
+            elif flags & os.O_APPEND:
+                self.write(path, keeps="write" if self.asks_sizes else "append")
             else:
-                self.write(path, keeps="append" if flags & os.O_APPEND else "")
+                self.write(path)
         return False
 
     def _note_version(self, path):
@@ -192,17 +228,32 @@ class Files:
             self.asked_versions[os.path.basename(os.path.dirname(path))] = True
 
     def on_remove(self, path, dir_fd=-1):
-        # Paths relative to a directory's descriptor cannot be resolved here. -1 means that none was
-        # given.
-        if type(path) is not int and dir_fd in (-1, None):
-            path = absolute(path)
+        path = self._emptied(path, dir_fd)
+        if path in self.links.made:
+            self.links.remove(path)
+            self.forget()
+        elif path is not None:
             self._expect(path)
-            if self.stat(path) is not None:
-                self.remove(path)
+        if path is not None and self.stat(path) is not None:
+            self.remove(path)
 
     def on_rmdir(self, path, dir_fd=-1):
-        if dir_fd in (-1, None):
-            self._expect(absolute(path))
+        path = self._emptied(path, dir_fd)
+        if path is not None:
+            self._expect(path)
+
+    def _emptied(self, path, dir_fd):
+        """Return the absolute path of what is removed; None in a tree that `rmtree` removes."""
+        is_known = dir_fd not in (-1, None) and is_emptying(sys._getframe(2))
+        return None if is_known else self._place(path, dir_fd)
+
+    def _place(self, path, dir_fd=-1):
+        """Return the absolute path of what is made, moved or removed; it may be a link itself."""
+        full = located(path, dir_fd)
+        if full is None or not self.links.made:
+            return full
+        folder, name = os.path.split(full)
+        return os.path.join(self.links.through(folder), name)
 
     def on_chdir(self, path):
         ENTERED.clear()
@@ -230,12 +281,14 @@ class Files:
         for folder, _, names in os.walk(absolute(path)):
             for name in names:
                 self.remove(os.path.join(folder, name))
+        self.links.remove(absolute(path))
 
-    def on_rename(self, source, target, *dir_fds):
-        if any(dir_fd not in (-1, None) for dir_fd in dir_fds):
+    def on_rename(self, source, target, source_fd=-1, target_fd=-1):
+        source, target = self._place(source, source_fd), self._place(target, target_fd)
+        if source is None or target is None:
             return  # names relative to an unknown directory
-        source, target = absolute(source), absolute(target)
-        if os.path.isdir(source):
+        self.links.move(source, target)
+        if os.path.isdir(source) and not os.path.islink(source):
             self.watch.forget(source)
             self.watch.forget(target)
             for folder, _, names in os.walk(source):
@@ -247,16 +300,53 @@ class Files:
             self._move(source, target)
 
     def _move(self, source, target):
-        self.read(source)
+        if target not in self.links.made:
+            self.read(source)
         if self.stat(source) is not None:
             is_made = self._is_made(source)
             self.remove(source)
             self._write_as(target, is_made=is_made)
 
-    def on_link(self, source, target, *more):
-        target = absolute(target)
+    def on_link(self, source, target, source_fd=-1, target_fd=-1):
+        source, target = self._place(source, source_fd), self._place(target, target_fd)
+        if source is None or target is None:
+            return
         self._expect(target)
-        self._write_as(target, is_made=self._is_made(absolute(source)))
+        self.read(source)
+        self.on_touch(source)
+        self._write_as(target, is_made=self._is_made(source))
+
+    def on_symlink(self, source, target, dir_fd=-1):
+        target = self._place(target, dir_fd)
+        if target is None:
+            return
+        self._expect(target)
+        behind = os.path.join(os.path.dirname(target), os.fsdecode(source))
+        self._write_as(target, is_made=self._is_made(without_dots(behind)))
+        self.links.make(target, source)
+        self.forget()
+
+    def on_touch(self, path, *more):
+        """Hash a file that is read before the run changes its times, permissions or links."""
+        path = None if type(path) is int else self.links.through(absolute(path))
+        if path is None or path in self.restated or path.startswith(self.quiet.prefixes):
+            return
+        now = self.look(path, "named", hashing=True)
+        if now[1] != "file" or path in self.writes:
+            return
+        self.restated[path] = now
+
+    def is_restated(self, path):
+        """Tell whether the run changed only the times, the permissions or the links of a file."""
+        look = self.restated.get(path)
+        return look is not None and look[3] is not None and look[3] == self._digest(path)
+
+    def renewed(self, path, look):
+        """Return a look at a file with the times and the links that the run gave it."""
+        before = self.restated[path]
+        if look is None or look[0] != before[0] or not self.is_restated(path):
+            return look
+        return (short(self.stat(path)), *look[1:3], before[3], look[4])
 
     def _is_made(self, path):
         """Tell whether the run created a file where nothing was before."""
@@ -275,12 +365,12 @@ class Files:
 
     def on_truncate(self, path, *more):
         if type(path) is not int:
-            self.write(absolute(path), keeps="write")
+            self.write(self.links.through(absolute(path)), keeps="write")
 
     def on_mkdir(self, path, mode=None, dir_fd=-1):
-        if dir_fd not in (-1, None):
+        full = self._place(path, dir_fd)
+        if full is None:
             return
-        full = absolute(path)
         self._expect(full)
         if self.stat(full) is None:
             self.made[full] = True
@@ -302,7 +392,17 @@ class Files:
             path = absolute(database)
             self.databases.add(path)
             self.watch.add(os.path.dirname(path))
-            if path not in self.reads and path not in self.writes:
-                look = self.look(path, "database", hashing=True)
-                self.reads.keep(path, look)
-                self.log.note("read", path, look)
+            # Other programs may have the database open: the log then has what is not in it yet.
+            for file in (path, path + "-wal"):
+                if file not in self.reads and file not in self.writes:
+                    look = self.look(file, "database", hashing=True)
+                    self.reads.keep(file, look)
+                    self.log.note("read", file, look)
+
+    def on_library(self, name):
+        """Record that a library of C is loaded by its path; others are the system's."""
+        if isinstance(name, (str, bytes)):
+            name = os.fsdecode(name)
+            path = absolute(name) if os.sep in name else ""
+            if path and not path.startswith(self.quiet.prefixes):
+                self.read(path)

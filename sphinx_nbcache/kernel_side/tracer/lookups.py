@@ -8,8 +8,20 @@ import pathlib
 import re
 import struct
 import sys
+import threading
 
-from .common import IMPORTLIB, PATHS, absolute, is_folder, is_too_long, outer
+from .common import (
+    IMPORTLIB,
+    PATHS,
+    absolute,
+    folder_of,
+    is_emptying,
+    is_folder,
+    is_too_long,
+    located,
+    outer,
+    uses,
+)
 
 # Arguments for `Files.read`, which tell it that nothing is at a path, or to look there itself.
 _NOTHING, _UNSEEN = (None,), ()
@@ -68,8 +80,9 @@ def _unpacked(kept):
 class Listings:
     """The listings of directories, by directory and requested names."""
 
-    def __init__(self, quiet, log, folders):
+    def __init__(self, quiet, log, files, folders):
         self.quiet = quiet
+        self.files = files
         self.prefixes = tuple(os.path.join(folder, "") for folder in folders)
         self.log = log
         self.found = {}
@@ -82,16 +95,21 @@ class Listings:
         self.globs.append((absolute(folder), ["**", *str(pattern).split("/")]))
 
     def on_list(self, folder):
+        self._listed(folder, sys._getframe(2))
+
+    def _listed(self, folder, frame):
         if type(folder) is int:
-            return
-        path = absolute("." if folder is None else folder)
+            folder = None if is_emptying(frame) else folder_of(folder)
+            if folder is None:
+                return
+        path = self.files.links.through(absolute("." if folder is None else folder))
         if path.startswith(self.quiet.prefixes):
             return
         # Outside the root, libraries look for fonts, plug-ins and settings.
         inside = os.path.join(path, "").startswith(self.prefixes)
-        if not inside and not self.quiet.is_user(outer(sys._getframe(2), PATHS)):
+        if not inside and not self.quiet.is_user(outer(frame, PATHS)):
             return
-        asked = self._asked(sys._getframe(2), path)
+        asked = self._asked(frame, path)
         new = [kind for kind in asked if (path, *kind) not in self.found]
         if not new:
             return
@@ -103,6 +121,23 @@ class Listings:
         for kind in new:
             self.found[(path, *kind)] = names
             self.log.note("list", path, *kind, names)
+
+    def on_scan(self, folder):
+        """Record a listing, and looks at its entries if the code that lists them asks for stats."""
+        frame = sys._getframe(2)
+        self._listed(folder, frame)
+        code = frame.f_code
+        # `os.DirEntry.stat` raises no event, and its class cannot be replaced.
+        if (
+            type(folder) is int
+            or not self.quiet.is_user(code.co_filename)
+            or not uses(code, "stat")
+        ):
+            return
+        path = self.files.links.through(absolute("." if folder is None else folder))
+        with os.scandir(path) as entries:
+            for entry in entries:
+                self.files.read(os.path.join(path, entry.name), "probe")
 
     def _asked(self, frame, path):
         """Return the names requested from a directory: pairs of pattern and folders only."""
@@ -136,7 +171,10 @@ class Listings:
 
 
 class Probes:
-    """Replacements of `os.stat` and `os.lstat` that record their arguments."""
+    """Replacements of functions that raise no audit event, or one without their arguments.
+
+    These are `os.stat`, `os.lstat` and `os.access`, and `os.open` with `dir_fd`.
+    """
 
     def __init__(self, own, quiet, files, folders):
         self.own = own
@@ -150,19 +188,57 @@ class Probes:
             original = getattr(os, name)
             noting = self._noting(original, name)
             # `os.stat` raises no audit event: https://docs.python.org/3/library/audit_events.html
-            setattr(os, name, noting)
+            self._replace(original, name, noting)
             # Before Python 3.10, `pathlib` keeps the functions that it found when it was loaded.
             accessor = getattr(pathlib, "_NormalAccessor", None)
             if getattr(accessor, name, None) is original:
                 setattr(accessor, name, staticmethod(noting))
-            # `shutil` and others decide by these sets which variant of an algorithm to use.
-            for supported in ("dir_fd", "fd", "follow_symlinks", "effective_ids"):
-                functions = getattr(os, "supports_" + supported, set())
-                if original in functions:
-                    functions.add(noting)
+        self._replace(os.access, "access", self._asking(os.access))
+        self._replace(os.open, "open", self._opening(os.open))
+
+    @staticmethod
+    def _replace(original, name, replacement):
+        replacement.__name__ = replacement.__qualname__ = name
+        replacement.__doc__, replacement.__module__ = original.__doc__, original.__module__
+        setattr(os, name, replacement)
+        # `shutil` and others decide by these sets which variant of an algorithm to use.
+        for supported in ("dir_fd", "fd", "follow_symlinks", "effective_ids"):
+            functions = getattr(os, "supports_" + supported, set())
+            if original in functions:
+                functions.add(replacement)
+
+    def _asking(self, original):
+        own, quiet, note = self.own, self.quiet, self._note
+
+        def access(path, *arguments, **options):
+            found = original(path, *arguments, **options)
+            if not own.is_working() and quiet.is_user(outer(sys._getframe(1), PATHS)):
+                note(path, _UNSEEN, options)
+            return found
+
+        return access
+
+    def _opening(self, original):
+        own = self.own
+
+        def opening(path, flags, mode=0o777, *, dir_fd=None):
+            if dir_fd is None or own.is_working():
+                return original(path, flags, mode, dir_fd=dir_fd)
+            with own:
+                full = located(path, dir_fd)
+                if full is not None:
+                    self.files.on_open(full, None, flags)
+            # The event has no `dir_fd`: the name would seem to be one in the working directory.
+            own.threads.add(threading.get_ident())
+            try:
+                return original(path, flags, mode, dir_fd=dir_fd)
+            finally:
+                own.threads.discard(threading.get_ident())
+
+        return opening
 
     def _noting(self, original, name):
-        probed, note = self.files.probed, self._note
+        probed, note, ask = self.files.probed, self._note, self._ask
 
         def stat(path, *arguments, **options):
             try:
@@ -171,32 +247,41 @@ class Probes:
                 if type(path) is not str or path not in probed:
                     note(path, _NOTHING, options)
                 raise
-            if type(path) is str and path in probed:
+            if type(path) is str and path in probed and options.get("dir_fd") is None:
+                if name == "lstat" or options:
+                    ask(path, options)
                 return found
             # `Path.lstat` and `Path.is_symlink` call it without following links, from Python 3.10
             # on. A run depends on the target of the link, which `note` looks up.
             if name == "stat" and options.get("follow_symlinks", True):
                 note(path, (found,), options)
             # Path functions look at every directory in which a link could be.
-            elif sys._getframe(1).f_code.co_name not in _ABOUT_LINKS:
-                note(path, _UNSEEN, options)
+            else:
+                if sys._getframe(1).f_code.co_name not in _ABOUT_LINKS:
+                    note(path, _UNSEEN, options)
+                ask(path, options)
             return found
 
-        stat.__name__ = stat.__qualname__ = name
-        stat.__doc__, stat.__module__ = original.__doc__, original.__module__
         return stat
 
+    def _ask(self, path, options):
+        if not self.own.is_working():
+            with self.own:
+                self.files.links.ask(located(path, options.get("dir_fd")), sys._getframe(2))
+
     def _note(self, path, found, options):
-        if not path or type(path) is int or options.get("dir_fd") is not None:
+        if not path or type(path) is int:
             return  # an empty path does not exist; it is not the working directory
         if self.own.is_working():
             return
         with self.own:
             if is_too_long(path):
                 return
-            if type(path) is str:
+            if type(path) is str and options.get("dir_fd") is None:
                 self.files.probed.add(path)
-            full = absolute(path)
+            full = located(path, options.get("dir_fd"))
+            if full is None:
+                return
             if full.startswith(self.prefixes) and not full.startswith(self.quiet.prefixes):
                 # Non-path callers, such as `shutil`, stat before writing.
                 caller = outer(sys._getframe(2), PATHS)

@@ -66,6 +66,7 @@ class Code(ast.NodeVisitor):
         self.words = set()
         self.keys = set()
         self.names = set()
+        self.attributes = set()
         self.imports = set()
         self.has_magics = False
         try:
@@ -78,6 +79,10 @@ class Code(ast.NodeVisitor):
 
     def visit_Name(self, node):
         self.names.add(node.id)
+
+    def visit_Attribute(self, node):
+        self.attributes.add(node.attr)
+        self.generic_visit(node)
 
     def visit_Import(self, node):
         self.imports.update(alias.name for alias in node.names)
@@ -145,6 +150,8 @@ class Named:
         self.used |= code.names
         self._keep_words(code.words)
         self.imports.want(code.imports)
+        if "tell" in code.attributes:
+            self.files.on_sizes()
         for text in code.texts:
             self.consider(text)
             if code.has_magics:
@@ -168,6 +175,12 @@ class Named:
     def finish(self):
         """Renew the looks at files that the run itself changed after its last cell."""
         self._renew(self.changes.settle())
+        reads = self.files.reads
+        for path in self.files.restated:
+            if path in self.looks:
+                self.looks[path] = self.files.renewed(path, self.looks[path])
+            if path in reads:
+                reads.keep(path, self.files.renewed(path, reads.at(path)))
 
     def _renew(self, paths):
         for path in paths:
@@ -176,6 +189,8 @@ class Named:
     def _compare(self, path, before):
         """Judge a file that has changed in this cell."""
         if path in self.files.writes or path in self.files.databases:
+            return
+        if self.files.is_restated(path):
             return
         now = self.files.look(path, "named")
         if now[1] == "file" and now[0] != before[0] and self._is_new(now):
@@ -208,7 +223,7 @@ class Named:
         """
         if not text or len(text) > _LONGEST_PATH or "\n" in text or "\0" in text:
             return
-        path = absolute(text)
+        path = self.files.links.through(absolute(text))
         if path not in self.looks:
             counts = _ARGUMENT.fullmatch(text) if of_command else _DATA.fullmatch(text)
             self._first_look(path, counts_if_missing=counts is not None)
@@ -302,6 +317,8 @@ class Named:
             self.words |= words
 
     def _texts(self, code, folder):
+        if "tell" in code.co_names:
+            self.files.on_sizes()
         for constant in code.co_consts:
             if type(constant) is str:
                 self._keep_words(set(_VARIABLE.findall(constant[:_LONGEST_COMMAND])))

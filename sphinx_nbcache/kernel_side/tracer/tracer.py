@@ -33,7 +33,7 @@ class Tracer:
         self.log = Log(config.get("log"), config.get("child", False))
         self.roots = [config["root"], os.path.realpath(config["root"])]
         self.files = Files(self.quiet, self.log, self.roots)
-        self.listings = Listings(self.quiet, self.log, self.roots)
+        self.listings = Listings(self.quiet, self.log, self.files, self.roots)
         self.imports = Imports(self.quiet, self.log)
         self.metadata = Metadata(self.own, self.quiet, self.log, self.imports)
         self.files.watch.loaded = self.imports.before
@@ -50,6 +50,7 @@ class Tracer:
         home = os.path.expanduser("~")
         settings = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
         Probes(self.own, self.quiet, self.files, [*self.roots, settings]).wrap()
+        self.files.links.wrap(self.own)
         self.imports.watch()
         self.metadata.watch()
         self.variables.watch()
@@ -65,13 +66,17 @@ class Tracer:
             # Events: https://docs.python.org/3/library/audit_events.html. Handlers take further
             # arguments where a version of Python may pass more of them.
             "open": files.on_open,
-            **dict.fromkeys(("os.listdir", "os.scandir"), listings.on_list),
+            "os.listdir": listings.on_list,
+            "os.scandir": listings.on_scan,
             "os.remove": files.on_remove,
             "os.rmdir": files.on_rmdir,
             "os.rename": files.on_rename,
             "os.truncate": files.on_truncate,
             "os.mkdir": files.on_mkdir,
-            **dict.fromkeys(("os.link", "os.symlink"), files.on_link),
+            "os.link": files.on_link,
+            "os.symlink": files.on_symlink,
+            **dict.fromkeys(("os.chmod", "os.chown", "os.utime", "os.setxattr"), files.on_touch),
+            "ctypes.dlopen": files.on_library,
             **dict.fromkeys(("os.chdir", "os.fchdir"), files.on_chdir),
             "shutil.rmtree": files.on_rmtree,
             "sqlite3.connect": files.on_sqlite,
@@ -133,7 +138,7 @@ class Tracer:
         for file, _ in local.values():
             self._late(file)
         for path in mapped_files():
-            if not path.startswith(self.quiet.prefixes):
+            if not path.startswith(self.quiet.prefixes) and self._is_input(path):
                 self._late(path)
         return {
             "schema": SCHEMA,
@@ -147,6 +152,8 @@ class Tracer:
             "moved": list(self.files.moved),
             "made": list(self.files.made),
             "listings": [[*key, names] for key, names in self.listings.found.items()],
+            "links": self.files.links.found,
+            "same": [[*pair, same] for pair, same in self.files.links.same.items()],
             "named": self.named.looks,
             "inferred": self.files.inferred,
             "proven": list(self.changes.proven),
@@ -177,6 +184,13 @@ class Tracer:
         """Record a file whose use is noticed only now, at the end."""
         if path not in self.files.reads and path not in self.files.writes:
             self.files.reads.keep(path, self.files.look(path, "late"))
+
+    def _is_input(self, path):
+        """Tell whether a mapped file is no library, or one of the project that the run found."""
+        if ".so" not in os.path.basename(path):
+            return True
+        found = self.files.stat(path) if path.startswith(self.files.watch.prefixes) else None
+        return found is not None and max(found.st_mtime_ns, found.st_ctime_ns) < self.started
 
     def _startup(self):
         """Return the files that IPython read and ran before the tracer started."""
@@ -216,8 +230,8 @@ def mapped_files():
             paths = {line[line.find("/") :].rstrip("\n") for line in file if "/" in line}
     except OSError:
         return []
-    # Libraries count as part of their packages. A deleted file cannot be compared later.
-    return sorted(p for p in paths if not p.endswith(" (deleted)") and ".so" not in p)
+    # A deleted file cannot be compared later.
+    return sorted(path for path in paths if not path.endswith(" (deleted)"))
 
 
 TRACER = None
