@@ -1,4 +1,4 @@
-"""What all facts have in common, and their kinds."""
+"""The kinds of facts, and the class from which all facts are derived."""
 
 from __future__ import annotations
 

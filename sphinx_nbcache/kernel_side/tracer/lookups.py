@@ -126,13 +126,9 @@ class Listings:
         """Record a listing, and looks at its entries if the code that lists them asks for stats."""
         frame = sys._getframe(2)
         self._listed(folder, frame)
-        code = frame.f_code
         # `os.DirEntry.stat` raises no event, and its class cannot be replaced.
-        if (
-            type(folder) is int
-            or not self.quiet.is_user(code.co_filename)
-            or not uses(code, "stat")
-        ):
+        is_of_user = self.quiet.is_user(frame.f_code.co_filename)
+        if type(folder) is int or not is_of_user or not uses(frame.f_code, "stat"):
             return
         path = self.files.links.through(absolute("." if folder is None else folder))
         with os.scandir(path) as entries:
