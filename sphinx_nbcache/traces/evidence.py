@@ -132,6 +132,11 @@ class RunEvidence:
         name = self.places.name_of(path)
         return name if name is not None and self.places.is_inside(name) else None
 
+    def is_above(self, path: str) -> bool:
+        """Tell whether the project or the home directory lies at a path, or below it."""
+        folders = (self.places.root, self.places.home)
+        return any(f == path or f.startswith(os.path.join(path, "")) for f in folders)
+
     def now(self, path: str) -> Stat | None:
         """Return the current stat of a path, after the end of the run."""
         return self.world.fingerprints.renew(path).stat

@@ -56,7 +56,7 @@ def file_facts(evidence: RunEvidence, environment: Environment | None) -> Iterat
         if name is None or name in found:
             continue
         fact = file_fact(evidence, path, name, look, module=name in modules)
-        if fact is not None and _counts(evidence, path, fact):
+        if fact is not None and _counts(evidence, path, fact, look):
             found[name] = fact
             if isinstance(fact, File) and name in evidence.left_over:
                 _doubt_left_over(evidence, path, name, look)
@@ -146,10 +146,9 @@ def file_fact(
         return _absent(evidence, path, name, look)
     if look.type == "directory":
         made_here = path in evidence.seen.made or evidence.has_own_inside(path)
-        # Elsewhere, libraries look for their own directories and make missing ones.
-        is_inside = evidence.places.is_inside(name)
-        is_meant = look.how == "probe" and name != "." and is_inside and not made_here
-        return Directory(name) if is_meant else None
+        # Others are those that libraries make, and those above every checkout.
+        is_own = made_here or name == "." or evidence.is_above(path)
+        return Directory(name) if look.how == "probe" and not is_own else None
     if path in evidence.inferred:
         return _inferred(evidence, path, name)
     if look.type != "file" or look.stat is None:
@@ -159,11 +158,11 @@ def file_fact(
     return _read(evidence, path, name, look, module=module)
 
 
-def _counts(evidence: RunEvidence, path: str, fact: Fact) -> bool:
-    """Tell whether to keep a fact. Temporary files must have existed and stayed the same."""
+def _counts(evidence: RunEvidence, path: str, fact: Fact, look: Look) -> bool:
+    """Tell whether to keep a fact. Temporary files must have been read, and stayed the same."""
     if not evidence.places.is_temporary(path):
         return True
-    return isinstance(fact, File) and fact.after is None
+    return isinstance(fact, File) and fact.after is None and look.how != "probe"
 
 
 def _absent(evidence: RunEvidence, path: str, name: str, look: Look) -> Fact | None:

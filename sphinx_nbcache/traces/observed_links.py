@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from sphinx_nbcache.traces.evidence import RunEvidence
@@ -43,6 +42,4 @@ def _is_meant(evidence: RunEvidence, path: str, name: str, target: str) -> bool:
     if evidence.places.is_inside(name):
         return name != "."
     # Outside of the project, `realpath` asks for all the folders above it.
-    folders = (evidence.places.root, evidence.places.home)
-    is_above = any(f == path or f.startswith(os.path.join(path, "")) for f in folders)
-    return bool(target) and not is_above
+    return bool(target) and not evidence.is_above(path)

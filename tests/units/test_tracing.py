@@ -191,6 +191,61 @@ def test_files_outside_of_the_root_count(project: Project, tmp_path: Path) -> No
     assert project.says(traced) == f"{outside} changed"
 
 
+@pytest.mark.parametrize(
+    ("code", "is_there"),
+    [
+        ("os.path.exists(p)", False),
+        ("os.path.exists(p)", True),
+        ("os.path.isdir(p)", False),
+        ("os.path.getsize(p)", True),
+        ("pathlib.Path(p).is_file()", True),
+        ("os.access(p, os.R_OK)", False),
+    ],
+)
+def test_what_code_looks_for_outside_of_the_root_counts(
+    project: Project, tmp_path: Path, code: str, *, is_there: bool
+) -> None:
+    path = tmp_path / "elsewhere" / "data"
+    path.parent.mkdir()
+    if is_there:
+        path.write_text("1")
+        os.utime(path, ns=(1, 1))
+    traced = project.run(f"import os, pathlib\np = {str(path)!r}; {code}")
+    project.source = ""
+    assert project.says(traced) is None
+    path.write_text("22")
+    assert project.says(traced) == f"{path} {'changed' if is_there else 'appeared'}"
+
+
+def test_a_folder_outside_of_the_root_counts_if_code_looks_for_it_but_not_if_it_makes_it(
+    project: Project, tmp_path: Path
+) -> None:
+    data = tmp_path / "home" / "data"
+    data.mkdir(parents=True)
+    looked = project.run("import os\nprint(os.path.isdir('../home/data'))")
+    made = project.run(
+        "import os, pathlib\nos.makedirs('../home/data', exist_ok=True)",
+        "pathlib.Path('../home/data').mkdir(parents=True, exist_ok=True)",
+    )
+    above = project.run("import os\nprint(os.path.isdir('..'), os.path.isdir('../..'))")
+    data.rmdir()
+    assert project.says(looked) == "directory ~/data/ is not there any more"
+    assert project.says(made) is None
+    assert above.paths(Directory) == []
+
+
+def test_what_libraries_look_for_outside_of_the_root_does_not_count(
+    project: Project, tmp_path: Path
+) -> None:
+    library = tmp_path / "elsewhere"
+    library.mkdir()
+    traced = project.run(
+        f"import os, shutil\nshutil.which('tool', path={str(library)!r})\n"
+        f"shutil.rmtree({str(library / 'gone')!r}, ignore_errors=True)"
+    )
+    assert not [path for path in traced.paths(Absent) if "tool" in path]
+
+
 def test_a_link_counts_by_what_it_leads_to(project: Project, tmp_path: Path) -> None:
     target = project.write("target.csv", "1")
     (project.root / "link.csv").symlink_to(target)

@@ -99,6 +99,15 @@ def is_emptying(frame):
     return frame is not None and frame.f_code.co_name.startswith("_rmtree")
 
 
+def is_making(frame):
+    """Tell whether `os.makedirs` or `Path.mkdir` work here: a folder may be there or not."""
+    while frame is not None and frame.f_code.co_filename.startswith(PATHS):
+        if frame.f_code.co_name in ("makedirs", "mkdir"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _here():
     """Return the working directory, under the name that the run used if that is still valid."""
     found = os.getcwd()
@@ -118,6 +127,11 @@ def without_dots(path):
     """
     above, dots, rest = (path + os.sep).rpartition(".." + os.sep)
     return os.path.normpath(os.path.join(os.path.realpath(above + dots), rest) if dots else path)
+
+
+def is_below(path, prefixes):
+    """Tell whether an absolute path lies in one of these folders, given with a slash at the end."""
+    return (without_dots(path) if ".." in path else path).startswith(prefixes)
 
 
 def is_folder(entry):

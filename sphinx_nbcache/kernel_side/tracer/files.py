@@ -10,8 +10,11 @@ import time
 from .common import (
     ENTERED,
     HERE,
+    PATHS,
     absolute,
+    is_below,
     is_emptying,
+    is_making,
     is_too_long,
     located,
     outer,
@@ -264,8 +267,14 @@ class Files:
         self.forget()
 
     def _expect(self, path):
-        """Record that an action depends on whether a path exists."""
-        self.read(path, "probe")
+        """Record that an action depends on whether a path exists.
+
+        Elsewhere than in the project, libraries make their own folders and files.
+        """
+        is_meant = is_below(path, self.watch.prefixes) or (
+            self.quiet.is_user(outer(sys._getframe(2), PATHS)) and not is_making(sys._getframe(2))
+        )
+        self.read(path, "probe" if is_meant else "touch")
 
     def remove(self, path):
         """Record that a file is about to be removed."""

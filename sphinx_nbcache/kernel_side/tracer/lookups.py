@@ -15,8 +15,10 @@ from .common import (
     PATHS,
     absolute,
     folder_of,
+    is_below,
     is_emptying,
     is_folder,
+    is_making,
     is_too_long,
     located,
     outer,
@@ -273,13 +275,21 @@ class Probes:
         with self.own:
             if is_too_long(path):
                 return
-            if type(path) is str and options.get("dir_fd") is None:
-                self.files.probed.add(path)
             full = located(path, options.get("dir_fd"))
             if full is None:
                 return
-            if full.startswith(self.prefixes) and not full.startswith(self.quiet.prefixes):
-                # Non-path callers, such as `shutil`, stat before writing.
-                caller = outer(sys._getframe(2), PATHS)
-                how = "probe" if self.quiet.is_user(caller) else "touch"
+            is_quiet = full.startswith(self.quiet.prefixes)
+            is_inside = is_below(full, self.prefixes)
+            how = "" if is_quiet else self._how(sys._getframe(2), is_inside=is_inside)
+            # Elsewhere, libraries look for their settings and plug-ins, and users for data.
+            is_recorded = how == "probe" or (how and is_inside)
+            if type(path) is str and options.get("dir_fd") is None and (is_recorded or is_quiet):
+                self.files.probed.add(path)
+            if is_recorded:
                 self.files.read(full, how, *found)
+
+    def _how(self, frame, *, is_inside):
+        """Tell whether user code looks at a path; others, such as `shutil`, do before writing."""
+        if not self.quiet.is_user(outer(frame, PATHS)):
+            return "touch"
+        return "probe" if is_inside or not is_making(frame) else "touch"
