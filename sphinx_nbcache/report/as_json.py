@@ -142,7 +142,7 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     untracked: tuple[str, ...]
     """Possible dependencies that cannot be verified, in words."""
     tracer: str | None
-    """What observed its run: `python` or `system`; `null` if nothing did, or in older results."""
+    """The tracer of its run: `python` or `system`; `null` if there was none, or in older results."""
     produced: tuple[ProducedItem, ...]
     """The files that it wrote."""
     removed: tuple[str, ...]

@@ -57,7 +57,7 @@ class Facts:
         untracked: Descriptions of possible dependencies that cannot be verified.
         produced: The files that it wrote.
         removed: The files that it removed.
-        tracer: What observed its run: `python` or `system`; empty if nothing did.
+        tracer: The tracer of its run: `python` or `system`; empty if there was none.
     """
 
     depends_on: tuple[Dependency, ...] = ()

@@ -145,7 +145,7 @@ class ReportEntry:
         untracked: Descriptions of possible dependencies that cannot be verified.
         produced: The files that it wrote.
         removed: The files that it removed.
-        tracer: What observed that run: `python` or `system`; empty if nothing did.
+        tracer: The tracer of that run: `python` or `system`; empty if there was none.
         changed: The change that made it run again; empty if there is none.
         runs: Its last runs, the oldest first.
         retried: Why earlier attempts of that run failed, one line for each.
