@@ -142,7 +142,7 @@ class ReportEntryItem(msgspec.Struct, frozen=True, kw_only=True):
     untracked: tuple[str, ...]
     """Possible dependencies that cannot be verified, in words."""
     tracer: str | None
-    """The tracer of its run: `python` or `system`; `null` if there was none, or in older results."""
+    """The tracer of its run: `python` or `system`; `null` if there was none, or in old results."""
     produced: tuple[ProducedItem, ...]
     """The files that it wrote."""
     removed: tuple[str, ...]
