@@ -30,7 +30,7 @@ from sphinx_nbcache.text import did_you_mean, shown
 
 ExecuteMode = Literal["changed", "missing", "force", "off", "frozen", "renderer"]
 OnError = Literal["warn", "fail", "stop"]
-KernelStart = Literal["auto", "fork", "spawn"]
+KernelStart = Literal["auto", "light", "fork", "spawn"]
 TracerKind = Literal["auto", "system", "python"]
 RunIn = Literal["notebook", "root", "temp"]
 Untraced = Literal["reuse", "run"]
@@ -229,13 +229,15 @@ class Settings(Looks):
     )
     kernel_start: KernelStart = option(
         AUTO,
-        values.one_of(AUTO, "fork", "spawn"),
-        expects='`"auto"`, `"fork"`, `"spawn"`',
+        values.one_of(AUTO, "light", "fork", "spawn"),
+        expects='`"auto"`, `"light"`, `"fork"`, `"spawn"`',
         help='How kernels are started. `"auto"`: by a fork of a process that has loaded ipykernel,'
         " where that is possible: on Linux, for kernelspecs that start an ipykernel in the usual"
         ' way. Elsewhere, in the same way as Jupyter starts them. `"fork"`: the same as `"auto"`,'
-        ' with a warning where a fork is not possible. `"spawn"`: always in the same way as Jupyter'
-        " starts them. The results of notebooks are the same.",
+        ' with a warning where a fork is not possible. `"light"`: the same as `"fork"`, but kernels are'
+        " light ones, which have one thread and no sockets, except for notebooks that need what these"
+        ' lack, such as a debugger. `"spawn"`: always in the same way as Jupyter starts them. The'
+        " results of notebooks are the same.",
     )
     preload: tuple[str, ...] | str = option(
         AUTO,

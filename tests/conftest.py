@@ -91,17 +91,30 @@ def _forks() -> Iterator[KernelStarts]:
     assert [text for text in told if "folder is not there" not in text] == []
 
 
-@pytest.fixture(
-    params=[
-        "spawn",
-        pytest.param(
-            "fork", marks=pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only")
-        ),
-    ]
-)
+@pytest.fixture(scope="session")
+def _lights() -> Iterator[KernelStarts]:
+    """Light kernels."""
+    from sphinx_nbcache.kernels.forked.starts import kernel_starts
+
+    told: list[str] = []
+    with kernel_starts("light", (), list, lambda notice: told.append(notice.text)) as starts:
+        yield starts
+    assert [text for text in told if "folder is not there" not in text] == []
+
+
+_BY_FORK = [
+    pytest.param(way, marks=pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only"))
+    for way in ("fork", "light")
+]
+
+
+@pytest.fixture(params=["spawn", *_BY_FORK])
 def starts(request: pytest.FixtureRequest) -> KernelStarts:
-    """Both ways to start kernels, one after the other."""
-    return KernelStarts() if request.param == "spawn" else request.getfixturevalue("_forks")
+    """All ways to start kernels, one after the other."""
+    if request.param == "spawn":
+        return KernelStarts()
+    made: KernelStarts = request.getfixturevalue("_forks" if request.param == "fork" else "_lights")
+    return made
 
 
 @pytest.fixture(autouse=True, scope="session")

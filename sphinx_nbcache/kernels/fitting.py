@@ -60,6 +60,26 @@ def may_fork(mode: KernelStart) -> bool:
     return mode != "spawn" and sys.platform == "linux" and hasattr(os, "fork")
 
 
+# Code that asks for what a light kernel lacks: a debugger, sockets, and loops of other toolkits.
+_NOT_LIGHT = re.compile(
+    r"""%debug|%pdb|%gui\b|%matplotlib\s+(?!inline|agg)\w|breakpoint\(|set_trace|debugpy|subshell
+    |%connect_info|%qtconsole|connection_(file|info)|(shell|control|stdin|iopub|debugpy)_(socket|stream
+    |thread)|shell_channel|do_one_iteration|jupyter_ui_poll|\bzmq\b|ipyparallel|pub_thread""",
+    re.VERBOSE,
+)
+
+
+def may_be_light(sources: Sequence[str]) -> bool:
+    """Tell whether cells ask for nothing that a light kernel lacks.
+
+    A false alarm only costs time: the kernel is forked in the ordinary way.
+
+    Args:
+        sources: The code cells.
+    """
+    return not any(_NOT_LIGHT.search(source) for source in sources)
+
+
 def command_of(
     argv: Sequence[str],
     interrupt_mode: str,

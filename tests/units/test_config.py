@@ -241,7 +241,7 @@ ELSEWISE: dict[str, list[Any]] = {
     "untraced": ["run"],
     "tracer": ["system", "python"],
     "jobs": [1],
-    "kernel_start": ["fork", "spawn"],
+    "kernel_start": ["light", "fork", "spawn"],
     "preload": [[], ["numpy"]],
     "timeout": [5, None],
     "notebook_timeout": [5],

@@ -81,19 +81,13 @@ def _make_app(order):
     # The default was read from the environment when ipykernel was imported. A kernel ends itself
     # when its parent has another id (ipykernel 7.4, `ParentPollerUnix`).
     app = IPKernelApp.instance(parent_handle=os.getppid())
-    init_iopub = app.init_iopub
-
-    def init_iopub_without_limit(context):
-        # By default, ZeroMQ drops messages beyond a thousand that no client has fetched. The limit
-        # counts only if it is set before the socket is bound.
-        # https://github.com/nteract/papermill/issues/426
-        context.setsockopt(zmq.SNDHWM, 0)
-        init_iopub(context)
-
-    app.init_iopub = init_iopub_without_limit
+    if order["mark"] is not None:
+        order["light"].make_light(app, order["mark"], order["descriptors"])
+    else:
+        _lift_limit(app)
+        # Before `initialize`, which creates the streams.
+        shortcuts.spare_empty_flushes()
     order["command_lines"].hand_over(app, order["arguments"])
-    # Before `initialize`, which creates the streams.
-    shortcuts.spare_empty_flushes()
     ipython_folders.leave_unmade()
     with shortcuts.with_module_files([_LAUNCHER, *order["module_files"]]):
         app.initialize(order["arguments"])
@@ -103,6 +97,19 @@ def _make_app(order):
     preloading.lead_to_kernel()
     exec(order["before"], {"__name__": "<nbcache>"})
     return app
+
+
+def _lift_limit(app):
+    """Make ZeroMQ keep all messages that no client has fetched; by default, only a thousand."""
+    init_iopub = app.init_iopub
+
+    def init_iopub_without_limit(context):
+        # The limit counts only if it is set before the socket is bound.
+        # https://github.com/nteract/papermill/issues/426
+        context.setsockopt(zmq.SNDHWM, 0)
+        init_iopub(context)
+
+    app.init_iopub = init_iopub_without_limit
 
 
 def _where_nothing_was(app):

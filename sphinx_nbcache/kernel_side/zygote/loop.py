@@ -4,6 +4,7 @@ Everything that all kernels need is imported at once. Then the other side of the
 sends one line of JSON: which `modules` to preload, and the code that each kernel executes `before`
 its first cell. The answer is one line of JSON: the report on preloading. Each order to fork is a
 byte with three descriptors: a connection for this kernel alone, and its standard output and error.
+A light kernel gets three more: its connection with the build, and pipes for what cells write.
 The order itself (a length and JSON) is sent on the connection, and lines of JSON come back:
 
     {"pid": ...}     it was forked
@@ -31,8 +32,8 @@ from . import children, filtering, preloading, shortcuts
 # How often to check that the parent still exists: copies of its sockets may outlive it, in
 # processes that the parent has forked, so the end of a socket is not enough.
 _LOOK_MILLISECONDS = 1000
-# How many descriptors come with an order: its connection, standard output and error.
-_PASSED = 3
+# How many descriptors come with an order, by its byte: see above.
+_PASSED = {b"F": 3, b"L": 6}
 # The rest of an order arrives immediately.
 _ORDER_SECONDS = 10
 
@@ -58,6 +59,10 @@ class _Zygote:
         # time.
         gc.set_threshold(0)
         preloading.import_base()
+        # Not at the top: it imports ipykernel.
+        from . import light
+
+        self.light = light
         told = json.loads(_line(control))
         report = preloading.preload(told["modules"])
         self.before = compile(told["before"], "<nbcache>", "exec")
@@ -113,24 +118,10 @@ class _Zygote:
 
     def take_order(self):
         """Fork; return the order in the child, and None in the parent."""
-        try:
-            sent, descriptors, _, _ = socket.recv_fds(self.control, 1, _PASSED)
-        except OSError:
-            sent, descriptors = b"", []
-        if not sent:
-            self.end()
-        if len(descriptors) < _PASSED:
-            # This process is at its limit of open files, and Linux drops the descriptors that are
-            # too many: see MSG_CTRUNC in https://man7.org/linux/man-pages/man2/recvmsg.2.html.
-            # The end of the connection tells the other side.
-            for descriptor in descriptors:
-                os.close(descriptor)
+        descriptors = self.receive()
+        if descriptors is None:
             return None
-        connection, out, err = descriptors
-        for descriptor in descriptors:
-            # Received descriptors are inheritable, unlike others in Python (PEP 446): commands that
-            # cells start would keep the connection open.
-            os.set_inheritable(descriptor, False)
+        connection, out, err, *light = descriptors
         connection = socket.socket(fileno=connection)
         try:
             connection.settimeout(_ORDER_SECONDS)
@@ -155,20 +146,43 @@ class _Zygote:
             children.die_with(zygote)
             _be_watched(*order["watched"] or ())
             order["connection"] = connection
+            order["descriptors"] = light
+            order["light"] = self.light
             order["command_lines"] = self.command_lines
             order["before"] = self.before
             order["tracers"] = self.tracers
             order["module_files"] = self.module_files
             order["ours"] = self.ours
             return order
-        os.close(out)
-        os.close(err)
+        for descriptor in (out, err, *light):
+            os.close(descriptor)
         if pid is not None:
             self.kernels[pid] = connection
             self.by_descriptor[connection.fileno()] = pid
             self.poller.register(connection, select.POLLIN)
             _tell(connection, {"pid": pid})
         return None
+
+    def receive(self):
+        """Return the descriptors of an order; None if they are not complete."""
+        try:
+            sent, descriptors, _, _ = socket.recv_fds(self.control, 1, max(_PASSED.values()))
+        except OSError:
+            sent, descriptors = b"", []
+        if not sent:
+            self.end()
+        if len(descriptors) < _PASSED[sent]:
+            # This process is at its limit of open files, and Linux drops the descriptors that are
+            # too many: see MSG_CTRUNC in https://man7.org/linux/man-pages/man2/recvmsg.2.html.
+            # The end of the connection tells the other side.
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return None
+        for descriptor in descriptors:
+            # Received descriptors are inheritable, unlike others in Python (PEP 446): commands that
+            # cells start would keep the connection open.
+            os.set_inheritable(descriptor, False)
+        return descriptors
 
     def become_child(self, out, err):
         """Release the zygote's resources in the child."""

@@ -10,7 +10,7 @@ import os
 import sys
 import types
 
-from . import hiding, recording
+from . import hiding, private_names, recording
 
 # Modules that every ipykernel imports before its first cell, as far as they exist.
 _BASE = """
@@ -138,13 +138,15 @@ def preload(names):
     """Import further modules, and return a report.
 
     Returns:
-        `python` (version), `missing` (requirements for forking kernels), `threads` (before
+        `python` (version), `missing` (requirements for forking kernels), `not_light` (those that
+        only light kernels have), `threads` (before
         these modules), `failed` and `unsafe` (name to reason), `loaded` (top-level names that
         these modules have added).
     """
     report = {
         "python": list(sys.version_info[:3]),
         "missing": _missing(),
+        "not_light": private_names.missing(private_names.KERNEL),
         "threads": len(_threads()),
         "failed": {},
         "unsafe": {},

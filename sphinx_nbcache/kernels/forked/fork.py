@@ -19,6 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 from sphinx_nbcache.kernels.connections import PORTS
 from sphinx_nbcache.kernels.fitting import CONNECTION_FILE, LAUNCHER, KernelCommand
 from sphinx_nbcache.kernels.forked.provisioner import ForkError, ForkProvisioner
+from sphinx_nbcache.kernels.forked.wire import Wire
 from sphinx_nbcache.kernels.forked.zygote import Order, Zygote
 from sphinx_nbcache.kernels.tracing import Begun
 from sphinx_nbcache.kernels.watching import Watched
@@ -37,6 +38,7 @@ class Start:
         tracer: The tracer's configuration, without the log of child processes; `None` for no
             tracer.
         is_watched: Whether the system tracer is to see what the kernel does.
+        is_light: Whether it is a light kernel.
     """
 
     zygote: Zygote
@@ -45,6 +47,7 @@ class Start:
     environment: Mapping[str, str]
     tracer: TracerConfig | None = None
     is_watched: bool = False
+    is_light: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class ForkedKernel:
         log: The output of its process itself.
         tracer: Its tracer, if that runs.
         watched: The watcher that sees what it does, if there is one.
+        wire: The connection with it, if it is a light one.
     """
 
     start: Start
@@ -68,6 +72,7 @@ class ForkedKernel:
     log: IO[bytes]
     tracer: Begun | None
     watched: Watched | None = None
+    wire: Wire | None = None
 
     @property
     def connection_file(self) -> str:
@@ -106,6 +111,8 @@ class ForkedKernel:
         """Release the kernel without ending it: its zygote does that."""
         self.process.abandon()
         self.log.close()
+        if self.wire is not None:
+            self.wire.close()
         remove_files(self.place)
         if self.tracer is not None:
             remove_log(self.tracer.config)
@@ -126,32 +133,40 @@ async def fork_kernel(start: Start, place: Path, spec: KernelSpec) -> ForkedKern
     log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the kernel)
     ports: dict[str, Any] = {port: number for number, port in enumerate(PORTS, 1)}
     tracer: TracerConfig | None = None
+    wire = Wire() if start.is_light else None
     try:
         if start.tracer is not None:
             tracer = with_log(start.tracer)
-        file, connection = write_connection_file(
-            _connection_file(place),
-            # Unix sockets in a folder that only the user can enter: no race for ports, and no other
-            # user can connect. jupyter_client names the sockets `{ip}-{port}`.
-            transport="ipc",
-            ip=str(place),
-            key=uuid.uuid4().hex.encode(),
-            kernel_name="",
-            **ports,
-        )
+        connection: KernelConnectionInfo = {}
+        if wire is None:
+            _, connection = write_connection_file(
+                _connection_file(place),
+                # Unix sockets in a folder that only the user can enter: no race for ports, and no
+                # other user can connect. jupyter_client names the sockets `{ip}-{port}`.
+                transport="ipc",
+                ip=str(place),
+                key=uuid.uuid4().hex.encode(),
+                kernel_name="",
+                **ports,
+            )
         process.connection_info = connection
         watched = start.zygote.watched(place.name) if start.is_watched else None
-        order = _order(start, file, tracer, watched)
-        await process.fork(start.zygote, order, log.fileno(), log.fileno())
+        order = _order(start, _connection_file(place), tracer, watched, wire)
+        descriptors = [] if wire is None else wire.theirs
+        await process.fork(start.zygote, order, [log.fileno(), log.fileno(), *descriptors])
+        if wire is not None:
+            wire.sent()
     except BaseException:
         # Also if the run is cancelled: no one else knows these files yet.
         log.close()
+        if wire is not None:
+            wire.close()
         remove_files(place)
         if tracer is not None:
             remove_log(tracer)
         raise
     begun = Begun(tracer) if tracer is not None and process.is_tracing else None
-    return ForkedKernel(start, process, place, connection, log, begun, watched)
+    return ForkedKernel(start, process, place, connection, log, begun, watched, wire)
 
 
 def remove_files(place: Path) -> None:
@@ -167,13 +182,18 @@ def _connection_file(place: Path) -> str:
 
 
 def _order(
-    start: Start, connection_file: str, tracer: TracerConfig | None, watched: Watched | None
+    start: Start,
+    connection_file: str,
+    tracer: TracerConfig | None,
+    watched: Watched | None,
+    wire: Wire | None,
 ) -> Order:
     words = start.command.arguments
     arguments = [connection_file if word == CONNECTION_FILE else word for word in words]
     command = [*start.command.python, "-m", LAUNCHER, *arguments]
     folder = os.path.abspath(start.folder)  # noqa: PTH100 (links stay)
-    return Order(folder, start.environment, command, arguments, tracer, watched)
+    mark = None if wire is None else wire.mark
+    return Order(folder, start.environment, command, arguments, tracer, watched, mark)
 
 
 class Spare:

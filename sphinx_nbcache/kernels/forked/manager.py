@@ -1,25 +1,23 @@
-"""The manager and the client of a forked kernel, as jupyter_client and nbclient need them.
+"""The manager of a forked kernel, as jupyter_client and nbclient need it.
 
-If the kernel cannot be forked, the fallback is to start it as Jupyter does. The client of a fork
-skips all waiting that a fork does not need.
+If the kernel cannot be forked, the fallback is to start it as Jupyter does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from queue import Empty
 from typing import TYPE_CHECKING, Any, Protocol
 
 import nbclient
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from sphinx_nbcache.kernels.choosing import KernelManager
-from sphinx_nbcache.kernels.connections import KernelClient
 from sphinx_nbcache.kernels.fitting import UnfitError, command_of, unfit_variables
+from sphinx_nbcache.kernels.forked.clients import KNOWN, ForkClient, LightClient
 from sphinx_nbcache.kernels.forked.fork import ForkedKernel, Start, remove_files
 from sphinx_nbcache.kernels.forked.provisioner import ForkError, ForkProvisioner
 from sphinx_nbcache.kernels.forked.zygote import Zygote, ZygoteError
@@ -33,69 +31,9 @@ if TYPE_CHECKING:
     from sphinx_nbcache.kernels.watching import Watchers
     from sphinx_nbcache.traces.tracer_code import TracerConfig
 
-# A kernel answers within some milliseconds. Versions of ipykernel before 7 do not greet, so they
-# are asked.
-_GREETING_SECONDS = 0.05
-_ANSWER_SECONDS = 1.0
 # How long a dead kernel's output must be silent before it counts as complete. Its last messages may
 # still be in buffers of the sockets.
 _SILENCE_SECONDS = 0.05
-# The id of a request that was not sent.
-_KNOWN = "known"
-
-
-class ForkClient(KernelClient):
-    """A client of a kernel whose sockets are bound, and whose end is reported."""
-
-    zygote: Zygote | None = None
-    """The zygote that forked the kernel."""
-
-    def kernel_info(self) -> str:
-        """Request the kernel's info, unless another kernel of the same zygote has answered that."""
-        if self.zygote is not None and self.zygote.kernel_info is not None:
-            return _KNOWN
-        return self._ask_info()
-
-    def _ask_info(self) -> str:
-        return str(super().kernel_info())
-
-    def start_channels(self, *_: Any, **__: Any) -> None:
-        """Open the channels in use: no heartbeat, no input; the manager has the control channel."""
-        # The heartbeat would be a thread for each kernel, which asks what the zygote reports
-        # anyway.
-        super().start_channels(stdin=False, hb=False, control=False)
-
-    def stop_channels(self) -> None:
-        """Close the channels that were opened."""
-        # Accessing the other channels would open them.
-        for channel in (self.shell_channel, self.iopub_channel):
-            if channel.is_alive():
-                channel.stop()
-
-    async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 (jupyter_client's signature)
-        """Wait until outputs arrive.
-
-        Raises:
-            RuntimeError: The kernel has ended, or does not answer in time.
-        """
-        end = time.monotonic() + (float("inf") if timeout is None else timeout)
-        patience = _GREETING_SECONDS
-        while True:
-            try:
-                # ipykernel 7 greets as soon as a client subscribes (JEP 65). Before that, ZeroMQ
-                # would drop outputs, as no one has subscribed to them.
-                # https://jupyter.org/enhancement-proposals/65-jupyter-xpub/jupyter-xpub.html
-                # jupyter_client (8.10) waits here for two answers, and then for 0.2 s of silence.
-                await self.iopub_channel.get_msg(timeout=patience)
-            except Empty:
-                if not await self.is_alive():
-                    raise RuntimeError("Kernel died before replying to kernel_info") from None
-                if time.monotonic() > end:
-                    raise RuntimeError(f"Kernel didn't respond in {timeout} seconds") from None
-                self._ask_info()
-                patience = _ANSWER_SECONDS
-            else:
-                return
 
 
 class DeathWatch(nbclient.NotebookClient):
@@ -136,7 +74,7 @@ class DeathWatch(nbclient.NotebookClient):
     async def async_wait_for_reply(self, msg_id: str, cell: Any = None) -> dict[str, Any] | None:
         """Wait for the reply to a request, unless the answer is already known."""
         zygote: Zygote | None = getattr(self.kc, "zygote", None)
-        if zygote is not None and msg_id == _KNOWN:
+        if zygote is not None and msg_id == KNOWN:
             return {"content": zygote.kernel_info}
         reply: dict[str, Any] | None = await super().async_wait_for_reply(msg_id, cell)
         if zygote is not None and reply is not None and "language_info" in reply["content"]:
@@ -192,6 +130,12 @@ class Zygotes(Protocol):
         Raises:
             ForkError: The kernel could not be started.
         """
+
+    def may_be_light(self, start: Start, sources: Sequence[str]) -> bool:
+        """Tell whether a kernel for these cells may be a light one."""
+
+    def tell_not_light(self, reason: str) -> None:
+        """Report once why kernels are not light ones."""
 
     def tell_why_not(self, kernel: str, error: Exception) -> None:
         """Report once why a kernel is started in the ordinary way."""
@@ -271,17 +215,33 @@ class ForkManager(KernelManager):
         zygote = await self._starts.zygote(command.python, environment, self._sources, folder)
         is_watched = self._watchers is not None
         start = Start(zygote, command, folder, environment, self._tracer, is_watched=is_watched)
-        self._kernel = kernel = await self._starts.kernel(start, spec)
+        self._kernel = kernel = await self._forked(start, spec)
         self.watched = kernel.watched
         self.connection_file = kernel.connection_file
-        self.load_connection_info(kernel.connection)
         self.provisioner = kernel.process
         self.process_log = kernel.log
-        self.client_factory = ForkClient
+        if kernel.wire is None:
+            self.load_connection_info(kernel.connection)
+            self.client_factory = ForkClient
+
+    async def _forked(self, start: Start, spec: KernelSpec) -> ForkedKernel:
+        """Return a light kernel if one fits, else an ordinary one."""
+        if self._starts.may_be_light(start, self._sources):
+            try:
+                return await self._starts.kernel(replace(start, is_light=True), spec)
+            except ForkError as error:
+                if not start.zygote.is_alive:
+                    raise
+                self._starts.tell_not_light(str(error))
+        return await self._starts.kernel(start, spec)
 
     def client(self, **options: Any) -> Any:
         """Return a client of the kernel."""
-        client: Any = super().client(**{"context": self.context, **options})
+        if self._kernel is not None and self._kernel.wire is not None:
+            client: Any = LightClient(session=self.session, parent=self, **options)
+            client.wire = self._kernel.wire
+        else:
+            client = super().client(**{"context": self.context, **options})
         if self._kernel is not None:
             client.zygote = self._kernel.start.zygote
         return client
@@ -299,6 +259,15 @@ class ForkManager(KernelManager):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.fork.ended(), _END_SECONDS)
         await self.cleanup_resources()
+
+    async def request_shutdown(self, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
+        """Ask the kernel to end."""
+        if self._kernel is not None and self._kernel.wire is not None:
+            self._kernel.wire.request_end(
+                self.session.msg("shutdown_request", {"restart": restart})
+            )
+        else:
+            await super().request_shutdown(restart)
 
     async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002 (jupyter_client's signature)
         """Close sockets and files; a forked kernel has ended before."""

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class ForkProvisioner(LocalProvisioner):
 
     _connection: socket.socket | None = None
 
-    async def fork(self, zygote: Zygote, order: Order, out: int, err: int) -> None:
+    async def fork(self, zygote: Zygote, order: Order, descriptors: Sequence[int]) -> None:
         """Start the kernel, and wait until its sockets are bound.
 
         Raises:
@@ -55,7 +56,7 @@ class ForkProvisioner(LocalProvisioner):
         self._forked: asyncio.Future[int] = self._loop.create_future()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         try:
-            self._connection = await zygote.fork(order, out, err)
+            self._connection = await zygote.fork(order, descriptors)
         except OSError as error:
             raise ForkError(f"its zygote has ended ({error})") from None
         self._loop.add_reader(self._connection.fileno(), self._on_readable)

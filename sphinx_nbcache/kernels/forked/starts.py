@@ -16,8 +16,9 @@ from jupyter_client.kernelspec import KernelSpec
 
 from sphinx_nbcache.config import KernelStart
 from sphinx_nbcache.files.temporary import work_folder
+from sphinx_nbcache.kernel_side.zygote import private_names
 from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
-from sphinx_nbcache.kernels.fitting import UnfitError, may_fork
+from sphinx_nbcache.kernels.fitting import UnfitError, may_be_light, may_fork
 from sphinx_nbcache.kernels.forked.first import FirstZygote
 from sphinx_nbcache.kernels.forked.fork import ForkedKernel, Spare, Start, fork_kernel
 from sphinx_nbcache.kernels.forked.preload import (
@@ -55,9 +56,10 @@ class ForkStarts(KernelStarts):
         notify: Takes warnings and information.
         first: A zygote that was started ahead, if any.
         insists: Whether to warn if a kernel cannot be forked.
+        wants_light: Whether kernels are light ones where these fit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (how kernels are started)
         self,
         preload: Sequence[str] | str,
         cells: Callable[[], Iterable[Sequence[str]]],
@@ -65,11 +67,13 @@ class ForkStarts(KernelStarts):
         *,
         first: FirstZygote | None = None,
         insists: bool = False,
+        wants_light: bool = False,
     ) -> None:
         self._preload = preload
         self._cells = cells
         self._notify = notify
         self._insists = insists
+        self._wants_light = wants_light
         # Held for moments only, because event loops wait for it.
         self._lock = threading.Lock()
         # Held in threads, for as long as a zygote imports or all notebooks are read. Taken before
@@ -269,6 +273,19 @@ class ForkStarts(KernelStarts):
                 imported |= safe_modules(imported_modules(sources))
         return tuple(sorted(imported))
 
+    def may_be_light(self, start: Start, sources: Sequence[str]) -> bool:
+        """Tell whether a kernel for these cells may be a light one."""
+        if not self._wants_light or not may_be_light(sources):
+            return False
+        missing = (*start.zygote.report.not_light, *private_names.missing(private_names.CLIENT))
+        if missing:
+            self.tell_not_light(f"there is no {', '.join(missing)}")
+        return not missing
+
+    def tell_not_light(self, reason: str) -> None:
+        """Report once why kernels are not light ones."""
+        self._tell(f"kernels are not light ones: {reason}")
+
     def tell_why_not(self, kernel: str, error: Exception) -> None:
         """Report once why a kernel is not forked; for an unfit one, only if forking is demanded."""
         self._has_others = True
@@ -306,8 +323,9 @@ def kernel_starts(
         first: A zygote that was started ahead, if any.
     """
     if not may_fork(mode):
-        if mode == "fork":
-            text = "nbcache_kernel_start = 'fork' works on Linux only; 'spawn' is used"
+        if mode in ("fork", "light"):
+            text = f"nbcache_kernel_start = {mode!r} works on Linux only; 'spawn' is used"
             notify(Notice(Topic.CONFIG, text))
         return KernelStarts()
-    return ForkStarts(preload, cells, notify, first=first, insists=mode == "fork")
+    insists, is_light = mode in ("fork", "light"), mode == "light"
+    return ForkStarts(preload, cells, notify, first=first, insists=insists, wants_light=is_light)

@@ -46,6 +46,7 @@ class ZygoteReport(msgspec.Struct, frozen=True):
     Attributes:
         python: The version of its interpreter.
         missing: Missing names that forking requires, of ipykernel and the standard library.
+        not_light: Missing names that only light kernels require.
         threads: How many threads it had before it preloaded anything; one, if it may fork.
         failed: Modules that could not be imported, with the reason.
         unsafe: Modules whose preloading notebooks would notice, with the reason.
@@ -55,6 +56,7 @@ class ZygoteReport(msgspec.Struct, frozen=True):
     python: tuple[int, int, int]
     missing: tuple[str, ...]
     threads: int
+    not_light: tuple[str, ...]
     failed: dict[str, str]
     unsafe: dict[str, str]
     loaded: frozenset[str]
@@ -94,6 +96,7 @@ class Order:
         arguments: The words of it that are for ipykernel.
         tracer: The tracer's configuration; `None` for no tracer.
         watched: The watcher that is to see what the kernel does, if there is one.
+        mark: The mark in the streams of a light kernel (see [](Wire)); `None` for others.
     """
 
     folder: str
@@ -102,6 +105,7 @@ class Order:
     arguments: Sequence[str]
     tracer: TracerConfig | None = None
     watched: Watched | None = None
+    mark: str | None = None
 
     def encoded(self) -> bytes:
         """Return the encoded order."""
@@ -113,6 +117,7 @@ class Order:
                 "arguments": list(self.arguments),
                 "tracer": _texts(self.tracer) if self.tracer is not None else None,
                 "watched": [self.watched.socket, self.watched.run] if self.watched else None,
+                "mark": self.mark,
             }
         ).encode()
 
@@ -261,8 +266,12 @@ class Zygote:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    async def fork(self, order: Order, out: int, err: int) -> socket.socket:
+    async def fork(self, order: Order, descriptors: Sequence[int]) -> socket.socket:
         """Fork a kernel; return the connection that reports its state.
+
+        Args:
+            order: How the kernel is to be.
+            descriptors: Its standard output and error, and those of a light kernel.
 
         Raises:
             OSError: The zygote has ended.
@@ -273,7 +282,8 @@ class Zygote:
             # The byte carries the descriptors (SCM_RIGHTS): none are sent without data. See
             # unix(7).
             with theirs, self._lock:
-                socket.send_fds(self._control, [b"F"], [theirs.fileno(), out, err])
+                word = b"F" if order.mark is None else b"L"
+                socket.send_fds(self._control, [word], [theirs.fileno(), *descriptors])
             body = order.encoded()
             # Imported here, because zygotes are started before there is time for it.
             import asyncio
