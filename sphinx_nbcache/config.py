@@ -234,10 +234,10 @@ class Settings(Looks):
         help='How kernels are started. `"auto"`: by a fork of a process that has loaded ipykernel,'
         " where that is possible: on Linux, for kernelspecs that start an ipykernel in the usual"
         ' way. Elsewhere, in the same way as Jupyter starts them. `"fork"`: the same as `"auto"`,'
-        ' with a warning where a fork is not possible. `"light"`: the same as `"fork"`, but kernels are'
-        " light ones, which have one thread and no sockets, except for notebooks that need what these"
-        ' lack, such as a debugger. `"spawn"`: always in the same way as Jupyter starts them. The'
-        " results of notebooks are the same.",
+        ' with a warning where a fork is not possible. `"light"`: the same as `"fork"`, but with'
+        " light kernels, which have one thread and no sockets, except for notebooks that need what"
+        ' these lack, such as a debugger. `"spawn"`: always in the same way as Jupyter starts them.'
+        " The results of notebooks are the same.",
     )
     preload: tuple[str, ...] | str = option(
         AUTO,

@@ -42,6 +42,8 @@ class _Stream(OutStream):
         self._parent_header = contextvars.ContextVar("parent_header")
         self._parent_header.set({})
         self._parent_header_global = {}
+        # ipykernel 6 keeps in them which thread has started which.
+        self._thread_to_parent, self._thread_to_parent_header = {}, {}
         number = 1 if name == "stdout" else 2
         # As ipykernel: `fileno` is that of the log, and the descriptor itself leads to the cell.
         self._original_stdstream_fd = number

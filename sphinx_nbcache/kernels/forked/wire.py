@@ -234,7 +234,9 @@ class Wire:
             # The mark was written before the message was sent.
             text.pull()
             self._put_text(text.name, text.before_mark())
-        self._parent = message["parent_header"]
+        # Other messages may belong to earlier requests, whose tasks still run.
+        if message["content"].get("execution_state") == "busy":
+            self._parent = message["parent_header"]
         self.iopub.put(message)
 
     def _put_text(self, name: str, text: str) -> None:
