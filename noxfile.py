@@ -140,6 +140,15 @@ def renderers(session: nox.Session, versions: str) -> None:
 
 
 @nox.session
+def remote(session: nox.Session) -> None:
+    """Share results over a real S3 API, a folder and a site, also in trouble (5 minutes)."""
+    session.install("-e", ".[remote]", *groups("test", "remote"))
+    needed = {"NBCACHE_NEEDS_REMOTE": "1"}
+    tests = session.posargs or ["tests/remote"]
+    session.run("pytest", "-n", "2", *tests, env=needed)
+
+
+@nox.session
 def portable(session: nox.Session) -> None:
     """Run tests with what Windows lacks hidden from the package (4 minutes)."""
     session.install("-e", ".", *groups("test"))

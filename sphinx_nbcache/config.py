@@ -36,6 +36,7 @@ RunIn = Literal["notebook", "root", "temp"]
 Untraced = Literal["reuse", "run"]
 RetryFailed = Literal["auto", "always", "changed"]
 RendererChoice = Literal["auto", "own", "nbsphinx", "myst_nb"]
+RemoteMode = Literal["read", "read-write"]
 Ci = Literal["auto", "github", "off"]
 
 
@@ -97,6 +98,22 @@ class Settings(Looks):
         expects="a path, relative to the source directory",
         help="The folder of the store. By default the environment variable `JUPYTERCACHE`, else"
         " `.jupyter_cache` next to the output directory.",
+    )
+    remote: str | None = option(
+        None,
+        values.remote,
+        expects='`"s3://…"`, `"gs://…"`, `"az://…"`, `"file:///…"` or `"https://…"`, without a user'
+        " or a password",
+        help="A shared store behind the local one: a bucket, a folder, or a web site (see"
+        " [](../how-to/share-results.md)). Results for notebooks that would have to be run are"
+        " looked for there first. Buckets need the extra `remote`, and take their credentials from"
+        " the environment.",
+    )
+    remote_mode: RemoteMode = option(
+        "read",
+        values.one_of("read", "read-write"),
+        expects='`"read"`, `"read-write"`',
+        help="Whether results are only read from the shared store, or also published there.",
     )
     # Not for single notebooks: a notebook from elsewhere must not permit itself to replace files.
     restore: tuple[str, ...] = option(

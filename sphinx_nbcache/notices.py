@@ -41,6 +41,8 @@ class Topic(StrEnum):
     """A cell's tag looks like a misspelling of a tag that has an effect."""
     STORE = "store"
     """The store or one of its entries is damaged, or the store cannot be written."""
+    REMOTE = "remote"
+    """The store that `nbcache_remote` names cannot be used as the options say."""
     ARTIFACT = "artifact"
     """A file that a notebook wrote cannot be restored, or two notebooks write it."""
     ORDER = "order"

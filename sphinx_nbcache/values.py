@@ -39,6 +39,10 @@ class BadEntriesError(ValueError):
         self.bad = bad
 
 
+# Without a query, which could be a signature, and without blanks.
+_REMOTE = re.compile(
+    r"(?P<scheme>s3|gs|az|https|file)://(?P<host>[^/?#\s]*)(?P<path>/[^?#\s]*)?", re.ASCII
+)
 # No system opens longer ones (`PATH_MAX` of Linux is 4096).
 _LONGEST_PATH = 4_095
 
@@ -109,6 +113,17 @@ def path(value: Any) -> str | None:
     if size > _LONGEST_PATH:
         raise ValueError("a path")
     return text
+
+
+def remote(value: Any) -> str | None:
+    """Return the address of a shared store; `None` if none is given."""
+    if value is None or _is_word(value, ""):
+        return None
+    match = _REMOTE.fullmatch(value) if isinstance(value, str) else None
+    # A password in `conf.py` would be published with it.
+    if match is None or "@" in match["host"] or bool(match["host"]) == (match["scheme"] == "file"):
+        raise ValueError("the address of a bucket, a folder or a site")
+    return match[0].rstrip("/")
 
 
 def switch(value: Any) -> bool:

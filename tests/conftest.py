@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import processes
 import pytest
+from buckets import Bucket, s3_server
 from hypothesis import HealthCheck, settings
 from support import Book
 from support_cli import CommandLine
@@ -150,3 +153,23 @@ def shells() -> Iterator[Shells]:
     server = Shells()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def _s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    server = os.environ.get("NBCACHE_MOTO_SERVER", "moto_server")
+    if shutil.which(server) is None or importlib.util.find_spec("obstore") is None:
+        # `nox -s remote` installs both.
+        assert "NBCACHE_NEEDS_REMOTE" not in os.environ
+        pytest.skip("needs the extra `remote`, and moto")
+    with s3_server(tmp_path_factory.mktemp("s3") / "log") as made:
+        yield made
+
+
+@pytest.fixture
+def bucket(_s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket, which clients find by the environment."""
+    _s3.empty()
+    for name, value in _s3.environment().items():
+        monkeypatch.setenv(name, value)
+    return _s3

@@ -120,7 +120,7 @@ def execute_notebooks(
         meant: The notebooks.
         compare: Whether to run reused notebooks again, and to compare outputs.
     """
-    made = project.plan([item.id for item in meant])
+    made = project.plan([item.id for item in meant], remote=True)
     with progress() as told:
         try:
             run = project.execute(_in_order(made, meant), told)

@@ -224,8 +224,8 @@ class Hooks:
                 found |= readers_of(env, self.executed)
             project.forget()
         finally:
-            # Before readers are forked: nothing may remain open, locked or running.
-            project.close()
+            # Before readers are forked: nothing may remain open, locked or running in this process.
+            project.store.close()
         self._tell(app, project)
         # Sphinx takes the returned names as changed, but these sets are its own: to leave out or
         # add a document, they have to be changed in place
@@ -341,7 +341,8 @@ class Hooks:
         for docname, digest in digests.items():
             ids[docname] = f"{ids[docname]}|{digest}"
         if self.project is not None:
-            self.project.close()  # pages may have been filled in this process; writers are forked
+            # Pages may have been filled in this process; writers are forked.
+            self.project.store.close()
         outdated = self.written.outdated(ids) if self.written is not None else []
         if self.report is not None and set(domain.reports) & set(outdated):
             self.report.whole()  # once, instead of in each writer
@@ -416,7 +417,7 @@ class Hooks:
             docname = docnames[name]
             return docname in to_read or domain.render_ids.get(docname) != result.render_id
 
-        plan = project.plan(needs_outputs=needs_outputs)
+        plan = project.plan(needs_outputs=needs_outputs, remote=True)
         runs = bool(plan.to_run)
         if runs and not self.settled:
             self._offer_jupyter_cache(app, project, plan)

@@ -53,6 +53,7 @@ from sphinx_nbcache.store.upkeep import keep_limits, note_uses
 
 if TYPE_CHECKING:
     from sphinx_nbcache.project.handed_in import ImportedResults
+    from sphinx_nbcache.project.shared import SharedResults
 
 # How many rounds of repeated runs one build may have. Notebooks that rewrite each other's inputs
 # would otherwise run forever.
@@ -124,6 +125,7 @@ class Project:
             validity=self._validity,
             artifacts=self._artifacts,
         )
+        self._shared = self._shared_results() if settings.remote is not None else None
 
     @classmethod
     def find(
@@ -186,6 +188,8 @@ class Project:
         self,
         references: Iterable[Reference] | None = None,
         needs_outputs: NeedsOutputs = every_output,
+        *,
+        remote: bool = False,
     ) -> Plan:
         """Decide what to do with each notebook, and why. This method runs no notebook.
 
@@ -194,6 +198,8 @@ class Project:
             needs_outputs: Returns, for a notebook's name and a result, whether the outputs will
                 be loaded. If so, they are checked now, and a damaged result is not reused. By
                 default, all outputs are checked.
+            remote: Whether results for notebooks that would have to be run are first fetched from
+                the shared store, if there is one.
 
         Raises:
             UnknownReferenceError: A notebook is unknown.
@@ -205,7 +211,14 @@ class Project:
         sources = self._sources()
         if references is not None:
             sources = self._chosen(sources, references)
-        return Plan(self._planner.plan(sources, needs_outputs), made)
+        planned = self._planner.plan(sources, needs_outputs)
+        if remote and self._shared is not None:
+            # A result that was fetched may bring back files that others read.
+            for _ in range(_MOST_ROUNDS):
+                if not self._shared.bring(planned):
+                    break
+                planned = self._planner.plan(sources, needs_outputs)
+        return Plan(planned, made)
 
     def execute(self, plan: Plan, progress: Progress | None = None) -> Run:
         """Execute a plan, and return the final state of every notebook.
@@ -247,6 +260,8 @@ class Project:
         settled = tuple(map(self._with_outlook, ledger.of(plan)))
         for notice in ledger.notices():
             self.notify(notice)
+        if self._shared is not None:
+            self._shared.publish(settled)
         note_uses(self.store, (s.result.id for s in settled if s.result is not None), time.time())
         self._planner.remember(settled)
         # Clean up only after runs, because a build without runs has to be fast.
@@ -255,6 +270,19 @@ class Project:
             with suppress(ShelfError):
                 forget_missing(self.store.access, self.root, time.time())
         return Run(settled, time.perf_counter() - begin)
+
+    def _shared_results(self) -> SharedResults:
+        # Late: most projects share no results.
+        from sphinx_nbcache.project.shared import SharedResults
+
+        return SharedResults(
+            self.store,
+            self._planner,
+            self._validity,
+            self.settings,
+            root=self.root,
+            notify=self.notify,
+        )
 
     def _with_outlook(self, settled: Settled) -> Settled:
         """Return the state of a notebook, with whether the next build runs it again."""
@@ -432,7 +460,12 @@ class Project:
         return self.results.remove([stored.id for results in found.values() for stored in results])
 
     def close(self) -> None:
-        """Close the store. It is opened again when it is needed."""
+        """Close the store. It is opened again when it is needed.
+
+        Results that are being published get a little more time.
+        """
+        if self._shared is not None:
+            self._shared.finish()
         self.store.close()
 
     def _sources(self) -> list[Source]:

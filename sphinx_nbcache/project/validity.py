@@ -276,6 +276,10 @@ class Validity:
         self._traces.update(found)
         self._worlds.look_up(found.values())
 
+    def expect(self, traces: Iterable[Trace]) -> None:
+        """Load the stored fingerprints of the files in traces that are not in the store."""
+        self._worlds.look_up(traces)
+
     def trace(self, result: Result) -> Trace | None:
         """Return the trace of a result; `None` if it is missing or damaged."""
         if result.trace not in self._traces:
@@ -339,10 +343,39 @@ class Validity:
             stored: A result under that key.
             earlier: Returns all results that the notebook has used before.
         """
-        result = stored.result
-        trace = self.trace(result)
+        trace = self.trace(stored.result)
         if trace is None:
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNKNOWN)
+        reason = self._why_stale(path, scan, key, stored.result, trace, earlier)
+        return reason or self._artifacts.to_restore(stored, trace, name)
+
+    def depends_on_this_world(
+        self,
+        planned: Planned,
+        result: Result,
+        trace: Trace,
+        earlier: Callable[[], Iterable[Stored]],
+    ) -> bool:
+        """Tell whether all that a result depends on is as it was, whatever becomes of its files.
+
+        Args:
+            planned: The notebook that is to use the result.
+            result: The result, which need not be in the store.
+            trace: Its trace.
+            earlier: Returns all results that the notebook has used before.
+        """
+        reason = self._why_stale(planned.path, planned.scan, planned.key, result, trace, earlier)
+        return reason is None
+
+    def _why_stale(  # noqa: PLR0913, PLR0917 (as above)
+        self,
+        path: Path,
+        scan: Scan,
+        key: KeyParts,
+        result: Result,
+        trace: Trace,
+        earlier: Callable[[], Iterable[Stored]],
+    ) -> Reason | None:
         world, tracking = self._worlds.of(key), self._worlds.tracking(scan, path, key)
         if trace.tracked is None and self._worlds.must_be_traced(scan, key, tracking):
             return Reason(Why.UNKNOWN_DEPENDENCIES, _UNTRACED)
@@ -356,10 +389,10 @@ class Validity:
                 break
             rest = tuple(fact for fact in held.facts if fact != mismatch.fact)
             held = msgspec.structs.replace(held, facts=rest)
-        if mismatch is not None:
-            why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
-            return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
-        return self._artifacts.to_restore(stored, trace, name)
+        if mismatch is None:
+            return None
+        why = Why.DEPENDENCY_CHANGED if mismatch.fact is not None else Why.UNKNOWN_DEPENDENCIES
+        return Reason(why, mismatch.text, getattr(mismatch.fact, "path", ""))
 
     def _is_left_behind(
         self, path: str, world: World, result: Result, earlier: Callable[[], Iterable[Stored]]

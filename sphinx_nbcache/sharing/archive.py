@@ -19,12 +19,14 @@ from typing import BinaryIO, Self
 from sphinx_nbcache.files.atomic import replacing
 from sphinx_nbcache.results.records import SCHEMA, content_digest
 from sphinx_nbcache.sharing.packing import (
+    INDEX,
     LARGEST_OBJECT,
     PACKS,
     Line,
     Offer,
     Parcel,
     UnusableError,
+    index_of,
     lines_of,
     offer_of,
     packs_of,
@@ -34,7 +36,9 @@ from sphinx_nbcache.sharing.packing import (
 )
 from sphinx_nbcache.store.opening import folder_name
 
-_NAME = re.compile(r"nbcache-([0-9]{1,6})/([pob]/)[0-9a-f]{64}", re.ASCII)
+_NAME = re.compile(
+    rf"nbcache-([0-9]{{1,6}})/(?:([pob]/)[0-9a-f]{{64}}|{re.escape(INDEX)})", re.ASCII
+)
 _FOLDER = folder_name(SCHEMA) + "/"
 # The first time that ZIP can say.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -77,8 +81,11 @@ def write_archive(path: Path, parcels: Iterable[tuple[str, Parcel]]) -> int:
             for name in sorted(objects.keys() - written):
                 _write(archive, name, objects[name])
             written |= objects.keys()
-        for pack in packs_of(lines):
-            _write(archive, PACKS + content_digest(pack), pack)
+        packs = {PACKS + content_digest(pack): pack for pack in packs_of(lines)}
+        for name, pack in packs.items():
+            _write(archive, name, pack)
+        # Unpacked on a web server, an archive is a shared store.
+        _write(archive, INDEX, index_of(packs))
     return len(lines)
 
 
@@ -144,7 +151,7 @@ class Archive:
     def _examined(self) -> Iterator[Offer]:
         """Read every object, and yield the results."""
         try:
-            for name in self._members:
+            for name in self._members.keys() - {INDEX}:
                 content = self._read(name)
                 refuse_spoilt(name, content)
                 if name.startswith(PACKS):
@@ -191,7 +198,7 @@ def _safe_members(archive: zipfile.ZipFile, path: Path, count: int) -> dict[str,
             raise ArchiveError(
                 f"{path} has results in the format {match[1]}, and this version has {SCHEMA}"
             )
-        if fault := _fault(info, LARGEST_OBJECT[match[2]]):
+        if fault := _fault(info, LARGEST_OBJECT[match[2] or INDEX]):
             raise ArchiveError(f"{path} is not safe: {info.orig_filename[-68:]} {fault}")
         name = info.orig_filename.removeprefix(_FOLDER)
         if name in members:

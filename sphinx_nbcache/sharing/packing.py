@@ -3,6 +3,7 @@
     p/<digest>  a pack: a line of JSON for each of many results, compressed
     o/<digest>  a bundle: the small contents of one result, MessagePack, compressed
     b/<digest>  a large content as it is
+    index.json  the digests of packs, for readers who cannot list: the only object that changes
 
 A pack is written after all that it refers to. Readers treat all of it as data of strangers: it is
 limited before it is decoded, typed, and never trusted.
@@ -22,13 +23,14 @@ from sphinx_nbcache.results.records import Result, Status, content_digest, contr
 from sphinx_nbcache.traces.trace import Trace, decode_trace
 
 PACKS, BUNDLES, BLOBS = "p/", "o/", "b/"
+INDEX = "index.json"
 LARGEST_LINE = 1 << 23
 """Bytes of a record and its trace. A trace of 10,000 files has 1 MB."""
 LARGEST_BLOB = 1 << 28
 """Bytes of one content."""
 LARGEST_RESULT = 1 << 30
 """Bytes of all contents of a result."""
-LARGEST_OBJECT = {PACKS: 1 << 25, BUNDLES: 1 << 25, BLOBS: LARGEST_BLOB}
+LARGEST_OBJECT = {PACKS: 1 << 25, BUNDLES: 1 << 25, BLOBS: LARGEST_BLOB, INDEX: 1 << 24}
 """Bytes of an object, by its kind."""
 
 # Contents of at least this size are objects of their own: equal ones are kept once.
@@ -144,6 +146,12 @@ def packs_of(lines: Iterable[Line]) -> Iterator[bytes]:
         size += len(encoded)
     if waiting:
         yield zlib.compress(b"\n".join(waiting))
+
+
+def index_of(packs: Iterable[str]) -> bytes:
+    """Return the list of packs for readers who cannot list."""
+    names = sorted(name.removeprefix(PACKS) for name in packs)
+    return msgspec.json.encode({"packs": names})
 
 
 def lines_of(pack: bytes) -> Iterator[Line | UnusableError]:

@@ -29,7 +29,7 @@ from sphinx_nbcache.store.file_records import Made, PageHtml
 from sphinx_nbcache.store.marks import MARK_SIZE
 from sphinx_nbcache.store.shelf import DamagedEntryError
 from sphinx_nbcache.store.store import Entries, Store
-from sphinx_nbcache.store.upkeep import Times, collect_blobs, remove_results
+from sphinx_nbcache.store.upkeep import PUBLISHED, Digests, Times, collect_blobs, remove_results
 from sphinx_nbcache.traces.fingerprints import Fingerprint
 
 # Younger files may belong to a transaction that is still open.
@@ -47,6 +47,7 @@ _RECORDS: dict[str, Any] = {
     "notebooks": Roll,
     "limits": StoreLimits,
     "used": Times,
+    PUBLISHED: Digests,
     MISSING_KEY: Missing,
     "next-id": Id,
 }
@@ -118,7 +119,7 @@ def _broken_lists(store: Store) -> Iterator[Finding]:
 def _fault(key: str, value: bytes) -> str:
     """Return what is wrong with an entry; empty if nothing is."""
     kind, slash, name = key.partition("/")
-    if kind in ("blob", "result") and slash:
+    if kind in ("blob", "result", "pack") and slash:
         value = value[MARK_SIZE:] if kind == "result" else value
         if content_digest(value) != name:
             return "is not what was written"

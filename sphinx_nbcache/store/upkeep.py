@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Annotated
 
-from sphinx_nbcache.bounded import Id, Many, Moment
+from sphinx_nbcache.bounded import Digest, Id, Many, Moment
 from sphinx_nbcache.results.records import Stored, StoreLimits
 from sphinx_nbcache.store.access import encoded
 from sphinx_nbcache.store.file_records import HTML
@@ -17,6 +17,9 @@ _KEY = "used"
 # An hour is precise enough to find the least recently used results.
 _EXACT_SECONDS = 3600
 Times = Annotated[dict[Id, Moment], Many]
+# Prefixes of keys: the packs of a remote that were read, by digest, and what it was given.
+PACK, PUBLISHED = "pack/", "published/"
+Digests = Annotated[list[Digest], Many]
 _LIMITS_KEY = "limits"
 # The share of the size limit down to which results are removed, so that not every run has to.
 _SIZE_SHARE = 0.9
@@ -118,7 +121,8 @@ def keep_limits(store: Store) -> list[Stored]:
             removed += _remove_oldest(store, count - limits.count)
         if limits.size is not None and store.access.size() > limits.size:
             # First what costs only time: a result costs a run.
-            store.access.write({}, gone=store.access.keys(HTML))
+            gone_first = [*store.access.keys(HTML), *store.access.keys(PACK)]
+            store.access.write({}, gone=gone_first)
         # The file shrinks with each removal, because diskcache sets `auto_vacuum` to FULL
         # (https://www.sqlite.org/pragma.html#pragma_auto_vacuum). How much is not known beforehand,
         # as results share contents: hence the loop.
