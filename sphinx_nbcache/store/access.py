@@ -17,6 +17,7 @@ import msgspec
 from diskcache.core import DBNAME
 
 from sphinx_nbcache.bounded import LARGEST_RECORD
+from sphinx_nbcache.files.mounts import network_file_system
 from sphinx_nbcache.notices import Notice, Notify, Topic
 from sphinx_nbcache.store.marks import BrokenChecksumError, Marks, unwrapped, wrapped
 from sphinx_nbcache.store.opening import is_damage, mark_if_malformed, older_folders, open_shelf
@@ -268,8 +269,10 @@ class Access:
     def _opened(self) -> Shelf:
         with self._opening:
             if self._shelf is None:
-                if not self._was_opened and not (self.folder / DBNAME).exists():
-                    self._explain_upgrade()
+                if not self._was_opened:
+                    self._warn_of_network()
+                    if not (self.folder / DBNAME).exists():
+                        self._explain_upgrade()
                 self._shelf, trouble = open_shelf(self.folder, again=self._was_opened)
                 self._was_opened = True
                 if trouble is not None:
@@ -277,6 +280,14 @@ class Access:
                     lasting = isinstance(self._shelf, MemoryShelf)
                     self.tell(trouble + (consequence if lasting else ""))
             return self._shelf
+
+    def _warn_of_network(self) -> None:
+        if kind := network_file_system(self.folder):
+            self.tell(
+                f"the store {self.folder} is on a network file system ({kind}), whose locks and"
+                " databases may fail; keep it on a local disk, and share results by"
+                f' nbcache_remote = "file://{self.folder.parent.as_posix()}-shared"'
+            )
 
     def _explain_upgrade(self) -> None:
         if older := older_folders(self.folder):
