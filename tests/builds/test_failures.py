@@ -243,7 +243,7 @@ def test_a_cell_beyond_its_time_ends_the_notebook(book: Book) -> None:
     assert "the cell took longer than 1 s" in book.page("slow")
 
 
-@pytest.mark.parametrize("start", ["auto", "spawn"])
+@pytest.mark.parametrize("start", ["auto", "light", "spawn"])
 def test_an_output_that_cannot_be_used_is_one_warning_and_nothing_else_is_on_the_log(
     book: Book, start: str
 ) -> None:

@@ -252,7 +252,7 @@ def test_arguments_of_kernels_are_part_of_the_code_key(book: Book) -> None:
     assert "first value" in book.page("index")
 
 
-@pytest.mark.parametrize("kernel_start", ["auto", "spawn"])
+@pytest.mark.parametrize("kernel_start", ["auto", "light", "spawn"])
 def test_the_home_directory_is_left_as_it_was(
     book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel_start: str
 ) -> None:

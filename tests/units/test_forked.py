@@ -14,6 +14,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import psutil
 import pytest
 from running import FORKED, job, kernels, outcome_of, soon, text
 
+from sphinx_nbcache.config import KernelStart
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelManager, KernelStarts
@@ -37,12 +39,26 @@ pytestmark = [
 ]
 
 
+MODE: ContextVar[KernelStart] = ContextVar("mode")
+"""How kernels start in the running test."""
+
+
+@pytest.fixture(scope="module", autouse=True, params=["fork", "light"])
+def _mode(request: pytest.FixtureRequest) -> None:
+    MODE.set(request.param)
+
+
 Zygotes = Callable[[], list[psutil.Process]]
 
 
-def forking(*notebooks: Sequence[str], preload: Any = (), notify: Any = say_nothing) -> ForkStarts:
+def forking(
+    *notebooks: Sequence[str],
+    preload: Any = (),
+    notify: Any = say_nothing,
+    mode: KernelStart | None = None,
+) -> ForkStarts:
     """Return starts by fork for notebooks with these cells."""
-    starts = kernel_starts("auto", preload, lambda: notebooks, notify)
+    starts = kernel_starts(mode or MODE.get(), preload, lambda: notebooks, notify)
     assert isinstance(starts, ForkStarts)
     return starts
 
@@ -112,6 +128,9 @@ def test_a_cell_sees_the_same_surroundings_in_both_ways(tmp_path: Path) -> None:
     with forking() as starts:
         forked = json.loads(lines(outcome_of(job(tmp_path, SURROUNDINGS), starts))[0])
     ordinary = json.loads(lines(outcome_of(job(tmp_path, SURROUNDINGS)))[0])
+    if MODE.get() == "light":
+        assert forked["threads"] == ["MainThread"]
+        ordinary["threads"] = forked["threads"]
     assert forked == ordinary
 
 
@@ -466,7 +485,7 @@ def test_a_zygote_that_is_killed_takes_its_kernels_along_and_no_other_notebook(
         zygotes()[0].kill()
         return await task
 
-    with forking(notify=told.append) as starts:
+    with forking(notify=told.append, mode="auto") as starts:
         outcome = asyncio.run(kill_it(starts))
         assert outcome.status is Status.DIED
         assert soon(lambda: not running(mark))
@@ -573,7 +592,7 @@ def test_only_a_usual_ipykernel_is_forked(
     kernelspec(tmp_path, "theirs", argv, **more)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     told: list[Notice] = []
-    with forking(notify=told.append) as starts:
+    with forking(notify=told.append, mode="auto") as starts:
         assert way(starts.manager_of("theirs", KernelSpecs(), []), tmp_path) == expected
     assert told == []
 
@@ -608,7 +627,7 @@ def test_an_interpreter_without_what_is_needed_costs_a_line_and_no_notebook(
     )
     monkeypatch.setenv("PYTHONPATH", str(patch.parent))
     told: list[Notice] = []
-    with forking(notify=told.append) as starts:
+    with forking(notify=told.append, mode="auto") as starts:
         outcomes = [outcome_of(job(tmp_path, "1 + 1"), starts) for _ in range(2)]
     assert [text(outcome, 1) for outcome in outcomes] == ["2", "2"]
     assert [(notice.is_information, notice.is_error) for notice in told] == [(True, False)]

@@ -68,13 +68,16 @@ for name in ("log", "startup", "security", "pid"):
 @pytest.fixture(
     params=[
         "spawn",
-        pytest.param(
-            "fork", marks=pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only")
+        *(
+            pytest.param(
+                way, marks=pytest.mark.skipif(not may_fork("fork"), reason="works on Linux only")
+            )
+            for way in ("fork", "light")
         ),
     ]
 )
 def starts(request: pytest.FixtureRequest) -> Iterator[KernelStarts]:
-    """Both ways to start kernels, for one test: each has a home, and so a zygote, of its own.
+    """All ways to start kernels, for one test: each has a home, and so a zygote, of its own.
 
     The zygotes that tests share are kept for the session, and there may be a few only.
     """

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import job, kernels, outcome_of, soon, text
+import running
+from running import job, kernels, soon, text
 
 from sphinx_nbcache.execution import attempt
-from sphinx_nbcache.execution.job import Outcome
+from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.kernel_side.zygote import private_names
+from sphinx_nbcache.kernels.choosing import KernelStarts
 from sphinx_nbcache.kernels.fitting import may_be_light, may_fork
 from sphinx_nbcache.kernels.forked.starts import ForkStarts, kernel_starts
 from sphinx_nbcache.kernels.streams import join_streams
@@ -52,6 +54,13 @@ def forks() -> Iterator[ForkStarts]:
     with kernel_starts("fork", (), list, say_nothing) as made:
         assert isinstance(made, ForkStarts)
         yield made
+
+
+def outcome_of(order: Job, starts: KernelStarts | None) -> Outcome:
+    """Run a job in a kernel that does not know that this is a test: ipykernel asks for that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_CURRENT_TEST")
+        return running.outcome_of(order, starts)
 
 
 def outputs(outcome: Outcome, number: int = 1) -> list[Any]:

@@ -85,7 +85,7 @@ print(os.environ.get("OMP_NUM_THREADS"))
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", "light", "spawn"])
 def test_limits_of_threads_are_no_dependency_until_the_user_sets_them(
     book: Book, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:

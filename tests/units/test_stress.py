@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from running import job, marked, soon, text, users_of
 
+from sphinx_nbcache.config import KernelStart
 from sphinx_nbcache.execution.job import Outcome
 from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.forked.starts import kernel_starts
@@ -162,11 +163,11 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 async def all_outcomes(
-    names: list[str], folder: Path, mode: str, told: list[Notice]
+    names: list[str], folder: Path, mode: KernelStart, told: list[Notice]
 ) -> dict[str, Outcome]:
     """Run a notebook of each kind that is named, some at once; return the outcomes by number."""
     limit = asyncio.Semaphore(AT_ONCE)
-    with kernel_starts("fork" if mode == "fork" else "spawn", "auto", list, told.append) as starts:
+    with kernel_starts(mode, "auto", list, told.append) as starts:
 
         async def run_one(number: int, name: str) -> tuple[str, Outcome]:
             place = folder / f"{number}"
@@ -181,8 +182,10 @@ async def all_outcomes(
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("mode", ["fork", "spawn"])
-def test_notebooks_that_do_their_worst_harm_no_other(tmp_path: Path, mark: str, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["fork", "light", "spawn"])
+def test_notebooks_that_do_their_worst_harm_no_other(
+    tmp_path: Path, mark: str, mode: KernelStart
+) -> None:
     names = list(islice(cycle(KINDS), int(os.environ.get("NBCACHE_STRESS", len(KINDS)))))
     random.Random(len(names)).shuffle(names)
     told: list[Notice] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from running import job, kernels, outcome_of, soon
 
+from sphinx_nbcache.config import KernelStart
 from sphinx_nbcache.execution.job import Job, Outcome
 from sphinx_nbcache.execution.runner import run
 from sphinx_nbcache.kernels.choosing import KernelStarts
@@ -23,11 +24,11 @@ pytestmark = [
     pytest.mark.skipif(not may_fork("fork"), reason="forks work on Linux only"),
 ]
 
-WAYS = ["fork", "spawn"]
+WAYS: list[KernelStart] = ["fork", "light", "spawn"]
 
 
-def starts_by(way: str) -> KernelStarts:
-    return kernel_starts("fork" if way == "fork" else "spawn", (), list, say_nothing)
+def starts_by(way: KernelStart) -> KernelStarts:
+    return kernel_starts(way, (), list, say_nothing)
 
 
 def traced(folder: Path, *sources: str) -> Job:
@@ -36,7 +37,7 @@ def traced(folder: Path, *sources: str) -> Job:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_after_the_run_only_is_left_what_other_runs_need(tmp_path: Path, way: str) -> None:
+def test_after_the_run_only_is_left_what_other_runs_need(tmp_path: Path, way: KernelStart) -> None:
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'open(\\'a\\')'])"
     (tmp_path / "a").touch()
     with starts_by(way) as starts:
@@ -49,7 +50,7 @@ def test_after_the_run_only_is_left_what_other_runs_need(tmp_path: Path, way: st
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_tracer_that_cannot_be_started_is_no_failure_of_the_notebook(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: KernelStart
 ) -> None:
     monkeypatch.setattr(tracer_code, "_compiled", lambda: b"damaged")
     with starts_by(way) as starts:

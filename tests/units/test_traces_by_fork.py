@@ -193,16 +193,18 @@ def ordinary(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         return runs(folder, tmp_path_factory.mktemp("ordinary"), ALL, kernel_start="spawn")
 
 
+@pytest.mark.parametrize("start", ["fork", "light"])
 @pytest.mark.parametrize("preload", ["auto", []])
-def test_traces_and_outputs_are_the_same_by_fork(
+def test_traces_and_outputs_are_the_same_by_fork(  # noqa: PLR0913, PLR0917 (fixtures)
     folder: Path,
     ordinary: dict[str, Seen],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     preload: Any,
+    start: str,
 ) -> None:
     monkeypatch.setenv("THEIRS", "1")
-    forked = runs(folder, tmp_path, ALL, kernel_start="fork", preload=preload)
+    forked = runs(folder, tmp_path, ALL, kernel_start=start, preload=preload)
     assert set(forked) == set(ordinary) == set(ALL)
     for name, seen in ordinary.items():
         trace, other = seen.trace, forked[name].trace

@@ -249,7 +249,7 @@ def test_sockets_have_short_paths() -> None:
 # Kernels under a watcher.
 
 
-@pytest.fixture(params=["spawn", "fork"])
+@pytest.fixture(params=["spawn", "fork", "light"])
 def watched(request: pytest.FixtureRequest, place: Path) -> Iterator[KernelStarts]:
     """Kernels under watchers, however they start."""
     with kernel_starts(request.param, (), list, lambda _: None) as starts:

@@ -44,11 +44,12 @@ class _Stream(OutStream):
         self._parent_header_global = {}
         # ipykernel 6 keeps in them which thread has started which.
         self._thread_to_parent, self._thread_to_parent_header = {}, {}
-        number = 1 if name == "stdout" else 2
-        # As ipykernel: `fileno` is that of the log, and the descriptor itself leads to the cell.
-        self._original_stdstream_fd = number
-        self._original_stdstream_copy = os.dup(number)
-        os.dup2(self.descriptor, number)
+        # ipykernel leaves them to pytest as well.
+        if "PYTEST_CURRENT_TEST" not in os.environ:
+            self._original_stdstream_fd = number = 1 if name == "stdout" else 2
+            # As in ipykernel: `fileno` is the log, and the descriptor itself leads to the cell.
+            self._original_stdstream_copy = os.dup(number)
+            os.dup2(self.descriptor, number)
 
     @property
     def parent_header(self):
