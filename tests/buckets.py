@@ -86,7 +86,8 @@ def s3_server(log: Path) -> Iterator[Bucket]:
     ):
         try:
             bucket = Bucket(port)
-            end = time.monotonic() + 60
+            # Its first start, without compiled modules, takes a minute on a busy machine.
+            end = time.monotonic() + 180
             while time.monotonic() < end:
                 with suppress(OSError):
                     bucket.empty()
