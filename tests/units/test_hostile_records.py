@@ -612,7 +612,9 @@ def test_a_compressed_record_is_never_inflated(hostile: Hostile) -> None:
     modules = re.compile(
         r"^\s*(?:import|from) (?:zlib|gzip|bz2|lzma|zipfile|tarfile)\b", re.MULTILINE
     )
-    assert [path.name for path in sources if modules.search(path.read_text("utf-8"))] == []
+    found = [path for path in sources if modules.search(path.read_text("utf-8"))]
+    # What travels is compressed, and inflated up to a limit: see `test_archives.py`.
+    assert {path.parent.name for path in found} == {"sharing"}
 
 
 # -- sizes
