@@ -126,7 +126,7 @@ class SharedResults:
         )
 
     def _tell(self) -> None:
-        """Say once why the shared store is not used, or was of no use. A build goes on as ever."""
+        """Say once why the shared store is not used, or was of no use. The build goes on."""
         url = self._remote.url
         if self._remote.off is not None:
             self._inform(f"{url} is not used any more in this build: {self._remote.off}")

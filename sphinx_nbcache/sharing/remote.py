@@ -126,7 +126,7 @@ class Remote:
             return []  # the build tells that the store cannot be written
 
     def is_of_use(self, offer: Offer) -> bool:
-        """Tell whether the contents of a result may be there: they were not asked for in vain."""
+        """Tell whether the contents of a result may be there: no request for them has failed."""
         return offer.digest not in self.spoilt and offer.digest not in self._missing
 
     def publish(self, results: Iterable[Stored], leaving: Leaving) -> None:

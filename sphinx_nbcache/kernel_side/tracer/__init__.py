@@ -21,6 +21,6 @@ The tracer does not judge: the reader of the report decides which observations c
 """
 
 MODULES = (
-    *("common", "links", "lookups", "watch", "files", "imports", "metadata", "commands"),
-    *("changes", "named", "variables", "children", "tracer"),
+    *("common", "states", "links", "lookups", "watch", "files", "imports", "metadata"),
+    *("commands", "changes", "named", "variables", "children", "tracer"),
 )

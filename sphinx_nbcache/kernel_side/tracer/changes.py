@@ -7,7 +7,8 @@ file.
 
 import stat as modes
 
-from .watch import open_for_writing, short, written_bytes
+from .states import short
+from .watch import open_for_writing, written_bytes
 
 # The authors of a change.
 OWN, PERHAPS, OTHER = "own", "perhaps", "other"

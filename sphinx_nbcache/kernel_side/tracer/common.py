@@ -134,27 +134,6 @@ def is_below(path, prefixes):
     return (without_dots(path) if ".." in path else path).startswith(prefixes)
 
 
-def is_folder(entry):
-    """Tell whether an entry of a directory is a directory, or a link to one.
-
-    `os.DirEntry.is_dir` raises for circular links, and for links to forbidden targets.
-    """
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def source_of(path):
-    """Return the source file of a bytecode file; the same path if it has none."""
-    if not path.endswith(".pyc"):
-        return path
-    folder, name = os.path.split(path)
-    if os.path.basename(folder) != "__pycache__":
-        return path
-    return os.path.join(os.path.dirname(folder), name.partition(".")[0] + ".py")
-
-
 def shell():
     """Return IPython's shell; `None` in Python kernels without IPython."""
     ipython = sys.modules.get("IPython")

@@ -1,9 +1,7 @@
 """Files that are read, written, moved and removed."""
 
-import hashlib
 import os
 import re
-import stat as modes
 import sys
 import time
 
@@ -18,31 +16,23 @@ from .common import (
     is_too_long,
     located,
     outer,
-    source_of,
     without_dots,
 )
 from .links import Links
 from .lookups import Looks
-from .watch import Proof, Watch, short
+from .states import SECOND_NS, digest_of, look, look_of, short, source_of, stat_of
+from .watch import Proof, Watch
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# Larger files are not hashed here, because a cell would wait for that. If one changes while it is
-# read, the trace is unreliable.
-_LARGEST = 1 << 26
-# Like `Stat.is_racy`: a file this young may change without a change of its times.
-_RACY_NS = 100_000_000
-_COARSE_RACY_NS = 2_500_000_000
-_SECOND_NS = 1_000_000_000
-# The unwrapped function: the wrapped one would record the tracer's own looks.
-_stat = os.stat
 _UNKNOWN = object()
 # How a file is looked at by code that may see what it contains.
 _READING = ("read", "probe")
-_KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory"}
 
 
 class Files:
     """The files that were read, written and removed, and the directories that were made."""
+
+    stat, look = staticmethod(stat_of), staticmethod(look)
 
     def __init__(self, quiet, log, roots=()):
         self.quiet = quiet
@@ -77,43 +67,6 @@ class Files:
         """Tell whether the run wrote a file, or seems to have written it."""
         return path in self.writes or path in self.inferred or path in self.databases
 
-    def look(self, path, how, *, hashing=False):
-        """Look at a path. Hash a file if its times alone would not show a change."""
-        return self.look_of(path, self.stat(path), how, hashing=hashing)
-
-    @staticmethod
-    def stat(path):
-        """Return the stat of a path, or None, without recording the look."""
-        try:
-            return _stat(path)
-        except (OSError, ValueError):
-            return None
-
-    def look_of(self, path, found, how, *, hashing=False):
-        """Return the look at a path with a known stat."""
-        now = time.time_ns()
-        if found is None:
-            return (None, "", now, None, how)
-        kind = _KINDS.get(modes.S_IFMT(found.st_mode), "other")
-        stat = short(found)
-        changed = max(stat[1], stat[2])
-        racy = _RACY_NS if changed % _SECOND_NS else _COARSE_RACY_NS
-        digest = None
-        if kind == "file" and found.st_size <= _LARGEST and (hashing or now - changed < racy):
-            digest = self._digest(path)
-        return (stat, kind, now, digest, how)
-
-    @staticmethod
-    def _digest(path):
-        digest = hashlib.sha256()
-        try:
-            with open(path, "rb", buffering=0) as file:
-                for chunk in iter(lambda: file.read(1 << 20), b""):
-                    digest.update(chunk)
-        except OSError:
-            return None
-        return digest.hexdigest()
-
     def read(self, path, how="read", found=_UNKNOWN):
         """Record that a file is about to be read, or looked for.
 
@@ -130,7 +83,7 @@ class Files:
             return
         if found is _UNKNOWN:
             found = self.stat(path)
-        look = self.look_of(path, found, how)
+        look = look_of(path, found, how)
         self.reads.keep(path, look)
         if self.log.is_child:
             self.log.note("read", path, look)
@@ -206,7 +159,7 @@ class Files:
         if "__pycache__" in path:
             # Bytecode contains the time of its source in whole seconds:
             # https://github.com/python/cpython/issues/75953
-            young = time.time_ns() - 2 * _SECOND_NS
+            young = time.time_ns() - 2 * SECOND_NS
             look = self.look(source_of(re.sub(r"\.pyc\.\d+$", ".pyc", path)), "write")
             return look[0] is not None and look[0][1] > young
         if not path.startswith(self.quiet.prefixes):
@@ -348,7 +301,7 @@ class Files:
     def is_restated(self, path):
         """Tell whether the run changed only the times, the permissions or the links of a file."""
         look = self.restated.get(path)
-        return look is not None and look[3] is not None and look[3] == self._digest(path)
+        return look is not None and look[3] is not None and look[3] == digest_of(path)
 
     def renewed(self, path, look):
         """Return a look at a file with the times and the links that the run gave it."""

@@ -8,7 +8,8 @@ import os
 import sys
 import types
 
-from .common import IMPORTLIB, absolute, outer, preloaded, source_of
+from .common import IMPORTLIB, absolute, outer, preloaded
+from .states import source_of
 
 # The base of every notebook. Its own imports are not followed.
 _BASE = frozenset(("IPython", "ipykernel"))

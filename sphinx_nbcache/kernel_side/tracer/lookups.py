@@ -17,13 +17,13 @@ from .common import (
     folder_of,
     is_below,
     is_emptying,
-    is_folder,
     is_making,
     is_too_long,
     located,
     outer,
     uses,
 )
+from .states import listing
 
 # Arguments for `Files.read`, which tell it that nothing is at a path, or to look there itself.
 _NOTHING, _UNSEEN = (None,), ()
@@ -115,11 +115,7 @@ class Listings:
         new = [kind for kind in asked if (path, *kind) not in self.found]
         if not new:
             return
-        try:
-            with os.scandir(path) as entries:
-                names = sorted(e.name + "/" if is_folder(e) else e.name for e in entries)
-        except OSError:
-            names = None
+        names = listing(path)
         for kind in new:
             self.found[(path, *kind)] = names
             self.log.note("list", path, *kind, names)

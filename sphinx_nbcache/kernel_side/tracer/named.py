@@ -10,7 +10,8 @@ import types
 import warnings
 
 from .changes import OTHER, OWN
-from .common import absolute, is_folder, shell
+from .common import absolute, shell
+from .states import is_folder
 
 # Files that C libraries read. A missing path is recorded only for these names.
 _DATA = re.compile(

@@ -11,6 +11,8 @@ import stat as modes
 import struct
 import sys
 
+from .states import short
+
 # Constants of <linux/fanotify.h>, which Python does not have:
 # https://man7.org/linux/man-pages/man2/fanotify_init.2.html
 _CLOEXEC, _NONBLOCK, _REPORT_DIR_FID, _REPORT_NAME = 0x1, 0x2, 0x400, 0x800
@@ -241,11 +243,6 @@ class Proof:
             found = files.stat(path)
             if path in files.touched and found is not None and watch.is_known(path):
                 files.log.note("left", path, short(found))
-
-
-def short(found):
-    """Return the part of a stat that tells whether a file has changed."""
-    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 def _is_fanotify(descriptor):

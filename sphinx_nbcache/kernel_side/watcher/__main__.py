@@ -17,8 +17,9 @@ PACKAGE = "_nbcache_watcher"
 def _main(order, *command):
     here = os.path.dirname(os.path.abspath(__file__))
     package = types.ModuleType(PACKAGE)
-    # Processes of a kernel are found and ended in the same way as by the zygote.
-    package.__path__ = [here, os.path.join(here, os.pardir, "zygote")]
+    # Processes of a kernel are found and ended as by the zygote, and files look as to the tracer.
+    folders = ("zygote", "tracer")
+    package.__path__ = [here, *(os.path.join(here, os.pardir, name) for name in folders)]
     sys.modules[PACKAGE] = package
     from _nbcache_watcher import loop, trying
 

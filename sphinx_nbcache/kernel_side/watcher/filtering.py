@@ -5,6 +5,7 @@ import os
 import platform
 import socket
 import struct
+import sys
 
 from .calls import calls_of, filter_program
 
@@ -54,13 +55,20 @@ def _error(name):
 def be_watched(path, run):
     """Put the filter on this process, and hand the listener to the watcher at a socket.
 
+    If the system does not allow it, the process goes on: the watcher tells the build that it knows
+    of no such run.
+
     Args:
         path: The path of the watcher's socket.
         run: The name of the run.
-
-    Raises:
-        OSError: It cannot be watched.
     """
+    try:
+        _be_watched(path, run)
+    except OSError as error:
+        sys.stderr.write(f"not watched: {error}\n")
+
+
+def _be_watched(path, run):
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(path)
         listener = put_on()

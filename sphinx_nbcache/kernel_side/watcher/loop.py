@@ -53,11 +53,7 @@ def _become(command, path, run, watcher):
             # A kernel ends itself when its parent has another id (ipykernel 7.4).
             os.environ["JPY_PARENT_PID"] = str(watcher)
         if run:
-            try:
-                be_watched(path, run)
-            except OSError as error:
-                # The build learns it from the answer, which has no observations.
-                sys.stderr.write(f"not watched: {error}\n")
+            be_watched(path, run)
         os.execvpe(command[0], command, os.environ)  # noqa: S606 (what the kernelspec says)
     except BaseException as error:
         sys.stderr.write(f"{command[0]}: {error}\n")
@@ -199,22 +195,13 @@ class _Watcher:
             os.read(self.woken, 512)
         except BlockingIOError:
             pass
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in children.ended():
             if pid == self.pid:
                 self.end(status)
 
     def end(self, status):
         """End as the command did, and leave nothing of it behind."""
-        for _ in range(2):
-            # Twice: killed processes may leave orphans behind.
-            for pid in children.children_of(os.getpid()):
-                children.kill_tree(pid)
+        children.kill_all()
         # A socket that is left says that this process was killed itself.
         os.unlink(self.path)
         code = os.waitstatus_to_exitcode(status)

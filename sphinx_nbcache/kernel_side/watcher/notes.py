@@ -6,10 +6,9 @@ import socket
 import stat as modes
 import struct
 
-from . import calls
+from . import calls, states
 from .callers import KNOWN, OTHER, SCRIPT, folder_of, kind_of, module_folders
 from .calls import AT_FDCWD
-from .looks import listing, look, source_of
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # `struct sockaddr_in` and `sockaddr_in6` up to the address.
@@ -179,11 +178,11 @@ class Notes:
     def _look_for(self, thread, path, kind):
         if kind is KNOWN or path in self._reads or path in self._writes:
             return
-        found = look(path, "touch")
+        found = states.look(path, "touch")
         if found[1] == "directory" and not _is_in(folder_of(thread), path):
             # That it is there may decide what is done. The folders above the current one are.
             found = (*found[:-1], "probe")
-        self._reads[source_of(path)] = found
+        self._reads[states.source_of(path)] = found
 
     def _enter(self, path):
         self._look_for(self.main, path, OTHER)
@@ -207,13 +206,13 @@ class Notes:
 
     def _read(self, path, how="read"):
         if path not in self._reads and path not in self._writes:
-            path = source_of(path)
-            self._reads[path] = look(path, how)
+            path = states.source_of(path)
+            self._reads[path] = states.look(path, how)
 
     def _write(self, path, *, keeps=""):
         if path in self._writes:
             return
-        found = look(path, "write", hashing=path in self._reads or bool(keeps))
+        found = states.look(path, "write", hashing=path in self._reads or bool(keeps))
         self._writes[path] = found
         folder = os.path.dirname(path)
         if found[0] is None and not os.path.isdir(folder):
@@ -276,7 +275,7 @@ class Notes:
             return
         if kind is SCRIPT and path in module_folders(thread):
             return  # the import of each module lists it
-        names = listing(path)
+        names = states.listing(path)
         if names is not None:
             self._listings[path] = names
 
@@ -299,7 +298,7 @@ class Notes:
         found = [("read", *item) for item in self._reads.items()]
         found += [("write", *item) for item in self._writes.items()]
         for path in self._writes:
-            state = look(path, "")
+            state = states.look(path, "")
             if state[0] is not None:
                 found.append(("left", path, state[0]))
         for kind, paths in (

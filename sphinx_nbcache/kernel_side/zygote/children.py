@@ -66,6 +66,26 @@ def kill_tree(pid):
         _kill(os.kill, member)
 
 
+def ended():
+    """Yield the process ids and the statuses of children that have ended, and forget these."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
+
+
+def kill_all(others=()):
+    """Kill the children of this process, and others, with their descendants."""
+    # Twice: killed processes may leave orphans behind.
+    for _ in range(2):
+        for pid in {*others, *children_of(os.getpid())}:
+            kill_tree(pid)
+
+
 def kill_left(pid, kernels):
     """Kill the leftovers of a kernel that has ended: its group, and orphans in its session.
 

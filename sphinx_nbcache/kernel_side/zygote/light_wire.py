@@ -21,7 +21,7 @@ from zmq.eventloop.zmqstream import ZMQStream
 IOPUB, SHELL, CONTROL, LOOK = range(4)
 """The channels of frames. A frame of the last one has no parts: it asks to look at the pipes."""
 
-HEAD = struct.Struct("!BI")
+_HEAD = struct.Struct("!BI")
 _READ = 1 << 18
 
 
@@ -89,9 +89,7 @@ class Wire:
 
     def send(self, number, parts):
         """Send a message. No signal may come in between: half a frame would spoil all others."""
-        sizes = [len(part) for part in parts]
-        head = HEAD.pack(number, len(parts)) + struct.pack(f"!{len(parts)}Q", *sizes)
-        data = b"".join((head, *parts))
+        data = frame_of(number, parts)
         if number == IOPUB:
             self.flush_c(self.out)
         # It also runs handlers of signals that have come before.
@@ -138,21 +136,27 @@ class Wire:
                 task.add_done_callback(self.tasks.discard)
 
 
+def frame_of(number, parts):
+    """Return a frame: a channel and the parts of a message."""
+    sizes = struct.pack(f"!{len(parts)}Q", *map(len, parts))
+    return b"".join((_HEAD.pack(number, len(parts)), sizes, *parts))
+
+
 def take_frame(read):
     """Remove a frame from the beginning of what was read; return its channel and its parts.
 
     Returns:
         `None` if the frame is not complete.
     """
-    if len(read) < HEAD.size:
+    if len(read) < _HEAD.size:
         return None
-    number, count = HEAD.unpack_from(read)
+    number, count = _HEAD.unpack_from(read)
     sizes = struct.Struct(f"!{count}Q")
-    begin = HEAD.size + sizes.size
+    begin = _HEAD.size + sizes.size
     if len(read) < begin:
         return None
     parts = []
-    for size in sizes.unpack_from(read, HEAD.size):
+    for size in sizes.unpack_from(read, _HEAD.size):
         if len(read) < begin + size:
             return None
         parts.append(bytes(read[begin : begin + size]))

@@ -144,7 +144,8 @@ class _Zygote:
         if pid == 0:
             self.become_child(out, err)
             children.die_with(zygote)
-            _be_watched(*order["watched"] or ())
+            if order["watched"]:
+                filtering.be_watched(*order["watched"])
             order["connection"] = connection
             order["descriptors"] = light
             order["light"] = self.light
@@ -216,13 +217,7 @@ class _Zygote:
 
     def reap(self):
         """Report kernels that have ended. Orphans that have ended are reaped as well."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in children.ended():
             # As a subreaper, this process also gets orphans that kernels have left
             # (`adopt_orphans`).
             connection = self.kernels.pop(pid, None)
@@ -236,23 +231,10 @@ class _Zygote:
 
     def end(self):
         """Kill all kernels and the processes that they have left, and exit."""
-        # Twice: killed processes may leave orphans behind.
-        for _ in range(2):
-            for pid in {*self.kernels, *children.children_of(os.getpid())}:
-                children.kill_tree(pid)
+        children.kill_all(self.kernels)
         # Exit handlers of preloaded modules belong to kernels: here they would run for nothing, or
         # hang.
         os._exit(0)
-
-
-def _be_watched(*place):
-    """Let a watcher, if there is one, see what this kernel does, if the system allows it."""
-    try:
-        if place:
-            filtering.be_watched(*place)
-    except OSError as error:
-        # The build learns it from the watcher, which knows of no such run.
-        sys.stderr.write(f"not watched: {error}\n")
 
 
 def _tell(connection, what):

@@ -8,19 +8,24 @@ import json
 import os
 import secrets
 import socket
-import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty
 from typing import Any
 
 from jupyter_client.session import DELIM, json_packer
 
-# As in `kernel_side/zygote/light_wire.py`.
-_IOPUB, _SHELL, _CONTROL, _LOOK = range(4)
+from sphinx_nbcache.kernel_side.zygote.light_wire import (
+    CONTROL,
+    IOPUB,
+    LOOK,
+    SHELL,
+    frame_of,
+    take_frame,
+)
+
 _PARTS = ("header", "parent_header", "metadata", "content")
-_HEAD = struct.Struct("!BI")
 _READ = 1 << 18
 # How often to look at the pipes, in seconds: while a cell is silent, and while it writes much.
 _LOOK_SECONDS = 0.05
@@ -145,7 +150,7 @@ class Wire:
         self._unsent = bytearray()
         self._parent: dict[str, Any] = {}
         self.is_open = True
-        self.iopub, self.shell = Channel(self, _IOPUB), Channel(self, _SHELL)
+        self.iopub, self.shell = Channel(self, IOPUB), Channel(self, SHELL)
 
     def sent(self) -> None:
         """Close the kernel's descriptors: it has them now."""
@@ -176,7 +181,7 @@ class Wire:
 
     def request_end(self, message: dict[str, Any]) -> None:
         """Send a message that asks the kernel to end, also while a cell runs."""
-        self.send(_CONTROL, message)
+        self.send(CONTROL, message)
 
     def send(self, number: int, message: dict[str, Any]) -> None:
         """Send a message, later if the kernel does not read."""
@@ -185,10 +190,8 @@ class Wire:
         # No one else can reach the kernel: the signature is empty.
         parts = [DELIM, b"", *(json_packer(message[name]) for name in _PARTS)]
         parts += message.get("buffers") or []
-        head = _HEAD.pack(number, len(parts))
-        sizes = struct.pack(f"!{len(parts)}Q", *map(len, parts))
         is_first = not self._unsent
-        self._unsent += b"".join((head, sizes, *parts))
+        self._unsent += frame_of(number, parts)
         if is_first:
             self._send_more()
             if self._unsent and self._loop is not None:
@@ -218,14 +221,15 @@ class Wire:
         except OSError:
             part = b""
         self._read += part
-        for number, parts in _frames(self._read):
-            if number == _LOOK:
+        while (frame := take_frame(self._read)) is not None:
+            number, parts = frame
+            if number == LOOK:
                 self._pull()
                 continue
             message = _message(parts)
-            if number == _IOPUB:
+            if number == IOPUB:
                 self._put_output(message)
-            elif number == _SHELL:
+            elif number == SHELL:
                 self.shell.put(message)
         return bool(part)
 
@@ -273,28 +277,6 @@ class Wire:
         if self.is_open:
             self._take()
             self._pull()
-
-
-def _frames(read: bytearray) -> Iterator[tuple[int, Sequence[bytes]]]:
-    """Remove complete frames from the beginning of what was read, and yield them."""
-    begin, end = 0, len(read)
-    while end - begin >= _HEAD.size:
-        number, count = _HEAD.unpack_from(read, begin)
-        sizes = struct.Struct(f"!{count}Q")
-        at = begin + _HEAD.size
-        if end - at < sizes.size:
-            break
-        lengths = sizes.unpack_from(read, at)
-        at += sizes.size
-        if end - at < sum(lengths):
-            break
-        parts = []
-        for length in lengths:
-            parts.append(bytes(read[at : at + length]))
-            at += length
-        begin = at
-        yield number, parts
-    del read[:begin]
 
 
 def _message(parts: Sequence[bytes]) -> dict[str, Any]:
