@@ -116,7 +116,7 @@ class Imports:
     def _sources(self, names):
         for name in names:
             # A module that was imported again may come from elsewhere now.
-            if name in self.quiet_loaded and name not in self.importers:
+            if name in _GLUE or (name in self.quiet_loaded and name not in self.importers):
                 continue
             file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
             if type(file) is not str or name == "__main__":
